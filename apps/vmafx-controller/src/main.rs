@@ -1,0 +1,2 @@
+//! `vmafx-controller`.
+fn main() {}

@@ -1,0 +1,2 @@
+//! `vmafx-node`.
+fn main() {}

@@ -1,0 +1,2 @@
+//! `vmafx`.
+fn main() {}
