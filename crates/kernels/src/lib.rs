@@ -1,1 +1,15 @@
-//! `kernels`.
+//! Feature extractors as plain arithmetic: slices, strides and constants in, numbers out.
+//!
+//! Each kernel exists once as a portable scalar body and is compiled for every instruction set of
+//! [`IsaLevel`]; [`Isa`] picks one at run time and every choice gives the same bits. Hand-written
+//! twins of a kernel live beside its `scalar.rs` (`avx2.rs`, `avx512.rs`) and are held to it by test.
+//!
+//! This is the only crate that may hold `unsafe`, and it does so only where a detected instruction
+//! set is entered. It knows no files, clocks, environment variables or threads.
+
+pub mod adm;
+pub mod isa;
+pub mod plane;
+
+pub use isa::{Isa, IsaLevel, IsaUnavailable, UnknownIsa};
+pub use plane::{PlaneError, PlaneRef, Samples};

@@ -1,0 +1,1 @@
+//! Integer ADM, the additive detail measure.
