@@ -1,1 +1,24 @@
-//! `types`.
+//! The plain data that every other crate speaks: ids, times, jobs, failures, scores.
+//!
+//! Nothing here decides, waits, reads a clock or touches a file. Time and randomness come in as
+//! arguments. Constructors check what a type promises, so that a value that exists is valid.
+
+pub mod failure;
+pub mod id;
+pub mod job;
+pub mod media;
+pub mod score;
+pub mod state;
+pub mod time;
+pub mod timing;
+pub mod trace;
+
+pub use failure::{Failure, FailureKind};
+pub use id::{Fence, Incarnation, JobId, NodeId, PartId, SessionId};
+pub use job::{JobSpec, ModelRef, Priority, Requirements, SpecError};
+pub use media::{ChromaSubsampling, MediaRef, PixelFormat, RawGeometry};
+pub use score::{Column, FrameTable, ModelScore, PooledScore, Provenance, ScoreReport, Warning};
+pub use state::State;
+pub use time::Timestamp;
+pub use timing::{Stage, StageTimings};
+pub use trace::{SpanId, TraceContext, TraceFlags, TraceId};

@@ -1,0 +1,130 @@
+//! Where the time of an attempt went, as its worker measured it on one monotonic clock.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A stretch of an attempt. The stages of one attempt do not overlap: they add up to its wall time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// From the lease's arrival to the worker's first step: the wait for a free slot thread.
+    Start,
+    /// Checking sources, probing, starting decoders, comparing the two formats, loading models.
+    Fetch,
+    /// Scoring had to wait for frames: the decoder or the disk was the bottleneck.
+    Decode,
+    /// Frames were at hand and features were computed.
+    Score,
+    /// Temporal features, prediction and pooling.
+    Pool,
+    /// Writing the result to disk before it is reported.
+    Spool,
+}
+
+impl Stage {
+    /// Every stage, in the order of an attempt's life.
+    pub const ALL: [Self; 6] =
+        [Self::Start, Self::Fetch, Self::Decode, Self::Score, Self::Pool, Self::Spool];
+
+    /// The stage's name on the wire, in metric labels and for people.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Fetch => "fetch",
+            Self::Decode => "decode",
+            Self::Score => "score",
+            Self::Pool => "pool",
+            Self::Spool => "spool",
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Stage {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|stage| stage.as_str() == text)
+            .ok_or_else(|| format!("{text:?} is not a stage"))
+    }
+}
+
+/// The stage times of one attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct StageTimings {
+    /// Wall time from the first step to the last.
+    pub wall: Duration,
+    /// Wall time by stage, in the order of [`Stage::ALL`]; a stage that did not happen is absent.
+    pub stages: Vec<(Stage, Duration)>,
+    /// CPU time by feature extractor (`vif`, `adm`, `motion`), summed over threads. Within the
+    /// `score` stage, wall time is shared out in these proportions.
+    pub features: Vec<(String, Duration)>,
+}
+
+impl StageTimings {
+    /// Adds `duration` to a stage.
+    pub fn add(&mut self, stage: Stage, duration: Duration) {
+        match self.stages.iter_mut().find(|(known, _)| *known == stage) {
+            Some((_, sum)) => *sum += duration,
+            None => {
+                self.stages.push((stage, duration));
+                self.stages.sort_unstable_by_key(|(stage, _)| *stage);
+            }
+        }
+    }
+
+    /// The wall time of one stage, zero when it did not happen.
+    #[must_use]
+    pub fn stage(&self, stage: Stage) -> Duration {
+        self.stages.iter().find(|(known, _)| *known == stage).map_or(Duration::ZERO, |(_, d)| *d)
+    }
+
+    /// The `score` stage's wall time shared out over the features by their CPU time.
+    #[must_use]
+    pub fn score_by_feature(&self) -> Vec<(&str, Duration)> {
+        let cpu: Duration = self.features.iter().map(|(_, d)| *d).sum();
+        if cpu.is_zero() {
+            return Vec::new();
+        }
+        let score = self.stage(Stage::Score);
+        let share = |d: &Duration| score.mul_f64(d.as_secs_f64() / cpu.as_secs_f64());
+        self.features.iter().map(|(name, d)| (name.as_str(), share(d))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stages_add_up_and_stay_in_order() {
+        let mut timings = StageTimings::default();
+        timings.add(Stage::Pool, Duration::from_millis(1));
+        timings.add(Stage::Fetch, Duration::from_millis(2));
+        timings.add(Stage::Pool, Duration::from_millis(3));
+        let stages: Vec<_> =
+            timings.stages.iter().map(|(s, d)| (s.as_str(), d.as_millis())).collect();
+        assert_eq!(stages, [("fetch", 2), ("pool", 4)]);
+    }
+
+    #[test]
+    fn score_time_is_shared_out_by_cpu_time() {
+        let mut timings = StageTimings::default();
+        timings.add(Stage::Score, Duration::from_secs(4));
+        timings.features =
+            vec![("vif".into(), Duration::from_secs(6)), ("adm".into(), Duration::from_secs(2))];
+        let shares = timings.score_by_feature();
+        assert_eq!(shares, [("vif", Duration::from_secs(3)), ("adm", Duration::from_secs(1))]);
+    }
+}

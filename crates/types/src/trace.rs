@@ -1,0 +1,212 @@
+//! The W3C trace context as plain data: it rides in the job, opaque to whoever carries it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! hex_id {
+    ($(#[$doc:meta])* $name:ident, $bytes:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name([u8; $bytes]);
+
+        impl $name {
+            /// Takes the bytes, most significant first; `None` when all are zero, which W3C calls
+            /// invalid.
+            #[must_use]
+            pub fn new(bytes: [u8; $bytes]) -> Option<Self> {
+                (bytes != [0; $bytes]).then_some(Self(bytes))
+            }
+
+            /// The bytes, most significant first.
+            #[must_use]
+            pub const fn to_bytes(self) -> [u8; $bytes] {
+                self.0
+            }
+
+            /// Reads exactly the lower-case hex digits that `Display` writes.
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                let mut bytes = [0; $bytes];
+                decode_lower_hex(text.as_bytes(), &mut bytes)?;
+                Self::new(bytes)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.to_string()
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = String;
+
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                Self::parse(&text).ok_or_else(|| concat!("not a ", stringify!($name)).to_owned())
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Self::try_from(String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+hex_id! {
+    /// Names one trace. Never all zero.
+    TraceId, 16
+}
+hex_id! {
+    /// Names one span of a trace. Never all zero.
+    SpanId, 8
+}
+
+fn decode_lower_hex(text: &[u8], into: &mut [u8]) -> Option<()> {
+    if text.len() != into.len() * 2 {
+        return None;
+    }
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    for (pair, byte) in text.chunks_exact(2).zip(into) {
+        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Some(())
+}
+
+/// The flags byte of a trace context.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TraceFlags(pub u8);
+
+impl TraceFlags {
+    /// The bit that says: whoever made this context records it.
+    pub const SAMPLED: Self = Self(0x01);
+
+    /// Whether the sampled bit is set.
+    #[must_use]
+    pub const fn is_sampled(self) -> bool {
+        self.0 & Self::SAMPLED.0 != 0
+    }
+}
+
+/// A position in a trace, as W3C Trace Context carries it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TraceContext {
+    /// The trace.
+    pub trace_id: TraceId,
+    /// The span that is the parent of whatever continues from here.
+    pub span_id: SpanId,
+    /// Whether it is recorded.
+    pub flags: TraceFlags,
+    /// Vendor data that rides along untouched, at most
+    /// [`TRACESTATE_BYTES_MAX`](Self::TRACESTATE_BYTES_MAX) bytes; empty where there is none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub tracestate: String,
+}
+
+impl TraceContext {
+    /// The length up to which W3C asks every participant to carry `tracestate`.
+    pub const TRACESTATE_BYTES_MAX: usize = 512;
+
+    /// Reads a `traceparent` header with its `tracestate`. Whatever is malformed is as if absent:
+    /// a bad `traceparent` gives `None`, an oversized `tracestate` is dropped.
+    #[must_use]
+    pub fn parse(traceparent: &str, tracestate: &str) -> Option<Self> {
+        let mut fields = traceparent.trim().split('-');
+        let version = fields.next()?;
+        let (trace_id, span_id, flags) = (fields.next()?, fields.next()?, fields.next()?);
+        let mut byte = [0];
+        decode_lower_hex(version.as_bytes(), &mut byte)?;
+        let extended = fields.next().is_some();
+        if byte[0] == 0xff || (byte[0] == 0 && extended) {
+            return None;
+        }
+        decode_lower_hex(flags.as_bytes(), &mut byte)?;
+        let carried = tracestate.len() <= Self::TRACESTATE_BYTES_MAX && tracestate.is_ascii();
+        Some(Self {
+            trace_id: TraceId::parse(trace_id)?,
+            span_id: SpanId::parse(span_id)?,
+            flags: TraceFlags(byte[0] & TraceFlags::SAMPLED.0),
+            tracestate: if carried { tracestate.to_owned() } else { String::new() },
+        })
+    }
+
+    /// The `traceparent` header, version 00.
+    #[must_use]
+    pub fn traceparent(&self) -> String {
+        format!("00-{}-{}-{:02x}", self.trace_id, self.span_id, self.flags.0)
+    }
+
+    /// The same trace, continued from another span.
+    #[must_use]
+    pub fn with_span(&self, span_id: SpanId) -> Self {
+        Self { span_id, ..self.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    #[test]
+    fn traceparent_survives_a_round_trip() {
+        let context = TraceContext::parse(GOOD, "vendor=1").expect("valid");
+        assert_eq!(context.traceparent(), GOOD);
+        assert_eq!(context.tracestate, "vendor=1");
+        assert!(context.flags.is_sampled());
+    }
+
+    #[test]
+    fn malformed_contexts_are_as_if_absent() {
+        for bad in [
+            "",
+            "00",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-extra",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e473-00f067aa0ba902b7-01",
+        ] {
+            assert_eq!(TraceContext::parse(bad, ""), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_later_version_with_more_fields_is_read_as_far_as_known() {
+        let later = format!("cc{}-what-the-future-brings", &GOOD[2..]);
+        assert_eq!(TraceContext::parse(&later, ""), TraceContext::parse(GOOD, ""));
+    }
+
+    #[test]
+    fn an_oversized_tracestate_is_dropped_and_the_rest_kept() {
+        let context = TraceContext::parse(GOOD, &"x".repeat(513)).expect("valid");
+        assert_eq!(context.tracestate, "");
+    }
+}
