@@ -12,6 +12,8 @@ pub mod state;
 pub mod time;
 pub mod timing;
 pub mod trace;
+pub mod view;
+pub mod work;
 
 pub use failure::{Failure, FailureKind};
 pub use id::{Fence, Incarnation, JobId, NodeId, PartId, SessionId};
@@ -22,3 +24,11 @@ pub use state::State;
 pub use time::Timestamp;
 pub use timing::{Stage, StageTimings};
 pub use trace::{SpanId, TraceContext, TraceFlags, TraceId};
+pub use view::{
+    AttemptOutcome, AttemptView, JobFilter, JobPage, JobSummary, JobView, Liveness, NodeView,
+    Progress, ResultView,
+};
+pub use work::{
+    AttemptReport, Capabilities, Lease, NodeStatus, Outcome, Registered, Registration,
+    ReportAnswer, RunningPart, StopReason, ToNode,
+};
