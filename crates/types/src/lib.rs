@@ -3,6 +3,7 @@
 //! Nothing here decides, waits, reads a clock or touches a file. Time and randomness come in as
 //! arguments. Constructors check what a type promises, so that a value that exists is valid.
 
+pub mod explain;
 pub mod failure;
 pub mod id;
 pub mod job;
