@@ -398,7 +398,7 @@ impl Waterfall {
         let eighths = eighths.min((BAR_COLUMNS - first) * 8);
         let mut bar = " ".repeat(first);
         bar.extend(std::iter::repeat_n('█', eighths / 8));
-        if eighths % 8 > 0 {
+        if !eighths.is_multiple_of(8) {
             bar.push(EIGHTHS[eighths % 8]);
         }
         let drawn = bar.chars().count();
