@@ -93,19 +93,12 @@ impl Isa {
     /// # Errors
     /// [`IsaUnavailable`] when detection says no.
     pub fn new(level: IsaLevel) -> Result<Self, IsaUnavailable> {
-        if level.is_detected() {
-            Ok(Self(level))
-        } else {
-            Err(IsaUnavailable(level))
-        }
+        if level.is_detected() { Ok(Self(level)) } else { Err(IsaUnavailable(level)) }
     }
 
     /// All instruction sets of this processor, from the least to the most able; never empty.
     pub fn available() -> Vec<Self> {
-        IsaLevel::ALL
-            .into_iter()
-            .filter_map(|level| Self::new(level).ok())
-            .collect()
+        IsaLevel::ALL.into_iter().filter_map(|level| Self::new(level).ok()).collect()
     }
 
     /// Which instruction set this is.
@@ -126,11 +119,7 @@ pub struct UnknownIsa(pub String);
 
 impl fmt::Display for UnknownIsa {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "unknown instruction set {:?}: expected baseline, avx2 or avx512",
-            self.0
-        )
+        write!(f, "unknown instruction set {:?}: expected baseline, avx2 or avx512", self.0)
     }
 }
 
@@ -171,7 +160,6 @@ fn has_avx512() -> bool {
 /// `per_isa! { fn row_sum(row: &[u16]) -> u64 = scalar::row_sum; }` makes
 /// `fn row_sum(isa: Isa, row: &[u16]) -> u64`. The body and what it calls must be
 /// `#[inline(always)]`, or they stay compiled for the baseline.
-#[allow(unused_macros, reason = "each kernel takes it as it joins")]
 macro_rules! per_isa {
     ($(
         $(#[$meta:meta])*
@@ -211,7 +199,6 @@ macro_rules! per_isa {
     )+};
 }
 
-#[allow(unused_imports, reason = "each kernel takes it as it joins")]
 pub(crate) use per_isa;
 
 #[cfg(test)]
@@ -223,10 +210,7 @@ mod tests {
         for level in IsaLevel::ALL {
             assert_eq!(level.to_string().parse(), Ok(level));
         }
-        assert_eq!(
-            "AVX2".parse::<IsaLevel>(),
-            Err(UnknownIsa("AVX2".to_owned()))
-        );
+        assert_eq!("AVX2".parse::<IsaLevel>(), Err(UnknownIsa("AVX2".to_owned())));
     }
 
     #[test]
@@ -237,10 +221,7 @@ mod tests {
             let isa = Isa::detect(limit);
             assert!(isa.level() <= limit);
             assert!(available.contains(&isa));
-            assert_eq!(
-                Isa::new(limit).is_ok(),
-                available.iter().any(|isa| isa.level() == limit)
-            );
+            assert_eq!(Isa::new(limit).is_ok(), available.iter().any(|isa| isa.level() == limit));
         }
     }
 
@@ -255,9 +236,7 @@ mod tests {
 
     #[test]
     fn a_body_compiled_per_instruction_set_gives_one_result() {
-        let values: Vec<u32> = (0..1000)
-            .map(|i: u32| i.wrapping_mul(0x9E37_79B9))
-            .collect();
+        let values: Vec<u32> = (0..1000).map(|i: u32| i.wrapping_mul(0x9E37_79B9)).collect();
         let expected = sum_body(&values);
         for isa in Isa::available() {
             assert_eq!(sum(isa, &values), expected, "{isa}");

@@ -8,8 +8,11 @@
 //! set is entered. It knows no files, clocks, environment variables or threads.
 
 pub mod adm;
+mod border;
 pub mod isa;
+pub mod motion;
 pub mod plane;
+pub mod vif;
 
 pub use isa::{Isa, IsaLevel, IsaUnavailable, UnknownIsa};
-pub use plane::{PlaneError, PlaneRef, Samples};
+pub use plane::{PlaneError, PlaneRef, Samples, ShapeMismatch};

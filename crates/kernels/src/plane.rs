@@ -72,18 +72,9 @@ impl<'a> PlaneRef<'a> {
             .and_then(|above| above.checked_add(width))
             .ok_or(PlaneError::Stride { stride, width })?;
         if samples.len() < needed {
-            return Err(PlaneError::TooFewSamples {
-                needed,
-                given: samples.len(),
-            });
+            return Err(PlaneError::TooFewSamples { needed, given: samples.len() });
         }
-        Ok(Self {
-            samples,
-            width,
-            height,
-            stride,
-            bit_depth,
-        })
+        Ok(Self { samples, width, height, stride, bit_depth })
     }
 
     /// The samples, row after row, `stride` apart.
@@ -117,7 +108,23 @@ impl<'a> PlaneRef<'a> {
             && self.height == other.height
             && self.bit_depth == other.bit_depth
     }
+
+    pub(crate) fn expect_shape_of(&self, other: &PlaneRef<'_>) -> Result<(), ShapeMismatch> {
+        if self.same_shape(other) { Ok(()) } else { Err(ShapeMismatch) }
+    }
 }
+
+/// Two planes differ in width, height or bit depth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShapeMismatch;
+
+impl fmt::Display for ShapeMismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the planes differ in width, height or bit depth")
+    }
+}
+
+impl std::error::Error for ShapeMismatch {}
 
 /// Why a plane could not be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,16 +161,10 @@ impl fmt::Display for PlaneError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Size { width, height } => {
-                write!(
-                    f,
-                    "plane of {width}x{height} samples: each side must be 1 to {SIDE_MAX}"
-                )
+                write!(f, "plane of {width}x{height} samples: each side must be 1 to {SIDE_MAX}")
             }
             Self::Stride { stride, width } => {
-                write!(
-                    f,
-                    "stride of {stride} samples does not hold rows of {width}"
-                )
+                write!(f, "stride of {stride} samples does not hold rows of {width}")
             }
             Self::BitDepth { bit_depth } => write!(
                 f,
@@ -187,12 +188,7 @@ mod tests {
         let samples = [0_u8; 12];
         let plane = PlaneRef::new(Samples::U8(&samples), 2, 3, 5, 8).expect("5 + 5 + 2 samples");
         assert_eq!(
-            (
-                plane.width(),
-                plane.height(),
-                plane.stride(),
-                plane.bit_depth()
-            ),
+            (plane.width(), plane.height(), plane.stride(), plane.bit_depth()),
             (2, 3, 5, 8)
         );
     }
@@ -206,48 +202,28 @@ mod tests {
         };
         assert_eq!(
             new(Samples::U8(&bytes), 2, 3, 5, 8),
-            Err(PlaneError::TooFewSamples {
-                needed: 12,
-                given: 11
-            })
+            Err(PlaneError::TooFewSamples { needed: 12, given: 11 })
         );
         assert_eq!(
             new(Samples::U8(&bytes), 0, 3, 5, 8),
-            Err(PlaneError::Size {
-                width: 0,
-                height: 3
-            })
+            Err(PlaneError::Size { width: 0, height: 3 })
         );
         assert_eq!(
             new(Samples::U8(&bytes), 1, SIDE_MAX + 1, 5, 8),
-            Err(PlaneError::Size {
-                width: 1,
-                height: SIDE_MAX + 1
-            })
+            Err(PlaneError::Size { width: 1, height: SIDE_MAX + 1 })
         );
         assert_eq!(
             new(Samples::U8(&bytes), 6, 1, 5, 8),
-            Err(PlaneError::Stride {
-                stride: 5,
-                width: 6
-            })
+            Err(PlaneError::Stride { stride: 5, width: 6 })
         );
         assert_eq!(
             new(Samples::U8(&bytes), 2, 3, usize::MAX, 8),
-            Err(PlaneError::Stride {
-                stride: usize::MAX,
-                width: 2
-            })
+            Err(PlaneError::Stride { stride: usize::MAX, width: 2 })
         );
-        for (samples, bit_depth) in [
-            (Samples::U8(&bytes), 10),
-            (Samples::U16(&words), 8),
-            (Samples::U16(&words), 17),
-        ] {
-            assert_eq!(
-                new(samples, 2, 2, 4, bit_depth),
-                Err(PlaneError::BitDepth { bit_depth })
-            );
+        for (samples, bit_depth) in
+            [(Samples::U8(&bytes), 10), (Samples::U16(&words), 8), (Samples::U16(&words), 17)]
+        {
+            assert_eq!(new(samples, 2, 2, 4, bit_depth), Err(PlaneError::BitDepth { bit_depth }));
         }
     }
 }
