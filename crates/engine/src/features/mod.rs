@@ -1,0 +1,64 @@
+//! Which features are computed, with which options, and what libvmaf's logs call them.
+//!
+//! - [`FeatureOptions`] and [`FeatureRequest`] are what a caller or a model asks for, as text;
+//! - an [`Extractor`] is one checked instance of VIF, ADM or motion;
+//! - a [`Plan`] is the set of instances that serves all models and requests of a run, each computed
+//!   once, with the columns of the resulting table in libvmaf's order.
+//!
+//! What is not built is refused by name. Nothing is computed here.
+
+mod extractor;
+mod options;
+mod plan;
+mod request;
+
+use thiserror::Error;
+
+pub use extractor::{Extractor, ExtractorKind};
+pub(crate) use extractor::{Output, Settings, extractor_of_feature};
+pub use options::MotionOptions;
+pub(crate) use plan::{ColumnSource, MotionColumn, Planned};
+pub use plan::{Halo, OutputSet, Plan, PlanOptions};
+pub use request::{FeatureOptions, FeatureRequest};
+
+/// Models that one plan takes at most.
+pub const MODELS_MAX: usize = 64;
+/// Extractors that one plan takes at most, beside those of its models.
+pub const REQUESTS_MAX: usize = 64;
+
+/// Why features cannot be computed as asked.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum FeatureError {
+    /// libvmaf or the caller knows such an extractor; it is not built here.
+    #[error("feature extractor {name:?} is not supported; there are {}", ExtractorKind::names())]
+    #[allow(missing_docs, reason = "as asked for")]
+    UnknownExtractor { name: String },
+    /// The extractor has no such option.
+    #[error("feature extractor {extractor} has no option {option:?}; it has {known}")]
+    #[allow(missing_docs, reason = "the extractor, the option as given, the options there are")]
+    UnknownOption { extractor: &'static str, option: String, known: String },
+    /// The value is no number, no truth value, or out of the range of the option.
+    #[error("feature extractor {extractor}: {option}={value} is not {expected}")]
+    #[allow(missing_docs, reason = "the option with its value, and what it takes")]
+    BadValue { extractor: &'static str, option: &'static str, value: String, expected: String },
+    /// libvmaf knows such a value; it is not built here.
+    #[error("feature extractor {extractor}: {what}")]
+    #[allow(missing_docs, reason = "the extractor and what is not built")]
+    Unsupported { extractor: &'static str, what: String },
+    /// A request that is not of the form `name=option=value:option=value`.
+    #[error("{0:?} is not a feature request; write name=option=value:option=value")]
+    Syntax(String),
+    /// Two models share a name, so that their scores could not be told apart.
+    #[error("two models are named {0:?}; give each a name of its own")]
+    DuplicateModelName(String),
+    /// Neither a model nor an extractor was asked for.
+    #[error("neither a model nor a feature was asked for")]
+    Nothing,
+    /// More models or extractors than a plan takes.
+    #[error("{given} {what} are more than the {max} that one run takes")]
+    #[allow(missing_docs, reason = "what, how many, and the bound")]
+    TooMany { what: &'static str, given: usize, max: usize },
+}
+
+#[cfg(test)]
+mod tests;

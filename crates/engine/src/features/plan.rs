@@ -1,0 +1,329 @@
+//! The set of extractors that serves all models and requests of a run.
+
+use std::num::NonZeroU32;
+
+use sha2::{Digest as _, Sha256};
+
+use super::extractor::Settings;
+use super::{
+    Extractor, ExtractorKind, FeatureError, FeatureRequest, MODELS_MAX, MotionOptions, Output,
+    REQUESTS_MAX,
+};
+use crate::hex::lower_hex;
+use crate::model::{LIBVMAF_VERSION, Model};
+
+/// Which columns a table has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum OutputSet {
+    /// Everything but `integer_aim` and `integer_adm3` where no model reads them and no request
+    /// asks for `adm`: they cost an eighth of ADM's time.
+    #[default]
+    Needed,
+    /// Every column that libvmaf writes into its logs.
+    Full,
+}
+
+/// What a plan is made of beside its models.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanOptions {
+    /// Extractors to run beside those of the models.
+    pub requests: Vec<FeatureRequest>,
+    /// Which columns are wanted.
+    pub outputs: OutputSet,
+    /// Every how many frames one is scored; motion is measured on every frame all the same.
+    pub subsample_interval: NonZeroU32,
+}
+
+impl Default for PlanOptions {
+    fn default() -> Self {
+        Self {
+            requests: Vec::new(),
+            outputs: OutputSet::default(),
+            subsample_interval: NonZeroU32::MIN,
+        }
+    }
+}
+
+/// Neighbours that a range of frames needs beside its own frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Halo {
+    /// Reference pictures before the first frame of the range. The clip's own first frame has
+    /// none.
+    pub left: u64,
+    /// Pictures after the last frame of the range.
+    pub right: u64,
+}
+
+/// One instance with what the plan decided about it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Planned {
+    pub(crate) extractor: Extractor,
+    /// Columns `integer_aim` and `integer_adm3` are there.
+    aim_columns: bool,
+}
+
+/// A value that exists for motion alone: it needs the differences of neighbouring frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MotionColumn {
+    Sad,
+    Motion2,
+    Motion3,
+}
+
+/// Where the values of a column come from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum ColumnSource {
+    /// This place in the spatial values of a frame.
+    Spatial(usize),
+    /// The differences between reference pictures, under these options.
+    Motion(MotionOptions, MotionColumn),
+}
+
+/// A feature's column before it has values.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct PlannedColumn {
+    pub(crate) name: String,
+    pub(crate) source: ColumnSource,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct PlannedModel {
+    pub(crate) model: Model,
+    /// Where each of the model's features comes from.
+    pub(crate) inputs: Vec<ColumnSource>,
+}
+
+/// What a run computes: instances in libvmaf's order of registration, the columns of the table in
+/// the order of its logs, and the models.
+///
+/// Immutable; share it behind an `Arc`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    instances: Vec<Planned>,
+    spatial: Vec<(usize, Output)>,
+    columns: Vec<PlannedColumn>,
+    models: Vec<PlannedModel>,
+    subsample_interval: NonZeroU32,
+}
+
+impl Plan {
+    /// Plans the extractors of all models, then those of the requests. Instances that compute the
+    /// same are shared; where one of them asks for debug outputs, all have them.
+    ///
+    /// # Errors
+    /// [`FeatureError`] names what is not built, and refuses models that share a name.
+    pub fn new(models: Vec<Model>, options: &PlanOptions) -> Result<Self, FeatureError> {
+        check_counts(&models, options)?;
+        let mut instances: Vec<Planned> = Vec::new();
+        let mut reads = Vec::new();
+        for model in &models {
+            for feature in model.features() {
+                let (extractor, output) = Extractor::of_feature(&feature.name, &feature.options)?;
+                let reads_aim = matches!(output, Output::Aim | Output::Adm3);
+                let aim_columns = reads_aim || options.outputs == OutputSet::Full;
+                reads.push((register(&mut instances, extractor, aim_columns), output));
+            }
+        }
+        for request in &options.requests {
+            let extractor = Extractor::new(&request.name, &request.options)?;
+            register(&mut instances, extractor, true);
+        }
+        let spatial = spatial_outputs(&instances);
+        let mut reads = reads.into_iter();
+        let models = models
+            .into_iter()
+            .map(|model| {
+                let inputs = reads.by_ref().take(model.features().len());
+                let inputs = inputs
+                    .map(|(instance, output)| source(&instances, &spatial, instance, output))
+                    .collect();
+                PlannedModel { model, inputs }
+            })
+            .collect();
+        let columns = columns(&instances, &spatial);
+        let subsample_interval = options.subsample_interval;
+        Ok(Self { instances, spatial, columns, models, subsample_interval })
+    }
+
+    /// Whether the spatial extractors run on this frame. `frame_index` counts from the first frame
+    /// of the clip that is scored.
+    #[must_use]
+    pub fn needs_spatial(&self, frame_index: u64) -> bool {
+        frame_index.is_multiple_of(u64::from(self.subsample_interval.get()))
+    }
+
+    /// Whether the reference picture before each frame is looked at.
+    #[must_use]
+    pub fn needs_previous_reference(&self) -> bool {
+        self.instances.iter().any(|planned| match planned.extractor.settings() {
+            Settings::Motion(options) => !options.force_zero,
+            Settings::Vif(_) | Settings::Adm(_) => false,
+        })
+    }
+
+    /// What a range of frames needs so that its values, merged with those of the other ranges, are
+    /// the bits of a run in one piece. Nothing is needed after the range: values that depend on
+    /// the next frame are computed when all frames are there.
+    #[must_use]
+    pub fn halo(&self) -> Halo {
+        Halo { left: u64::from(self.needs_previous_reference()), right: 0 }
+    }
+
+    /// Every how many frames one is scored.
+    #[must_use]
+    pub const fn subsample_interval(&self) -> NonZeroU32 {
+        self.subsample_interval
+    }
+
+    /// The models, in the order asked for.
+    pub fn models(&self) -> impl ExactSizeIterator<Item = &Model> {
+        self.models.iter().map(|planned| &planned.model)
+    }
+
+    /// The names of the table's columns: features, then models.
+    pub fn column_names(&self) -> impl Iterator<Item = &str> {
+        let features = self.columns.iter().map(|column| column.name.as_str());
+        features.chain(self.models().map(Model::name))
+    }
+
+    /// The kinds of extractors that run, each once.
+    pub fn extractor_kinds(&self) -> impl Iterator<Item = ExtractorKind> {
+        ExtractorKind::ALL
+            .into_iter()
+            .filter(|kind| self.instances.iter().any(|planned| planned.extractor.kind() == *kind))
+    }
+
+    /// SHA-256 over everything that decides what a frame's values are and mean: values of plans
+    /// with one fingerprint can be merged.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        let mut field = |text: &str| {
+            hash.update((text.len() as u64).to_le_bytes());
+            hash.update(text);
+        };
+        field("vmafx frame values 1");
+        field(LIBVMAF_VERSION);
+        field(&self.subsample_interval.to_string());
+        for (instance, output) in &self.spatial {
+            let planned = &self.instances[*instance];
+            let aim = if planned.computes_aim() { "with aim" } else { "without aim" };
+            field(&format!("{} {output:?} {aim}", planned.extractor.identity()));
+        }
+        field(if self.needs_previous_reference() { "motion" } else { "no motion" });
+        lower_hex(&hash.finalize())
+    }
+
+    pub(crate) fn instances(&self) -> &[Planned] {
+        &self.instances
+    }
+
+    /// What each place in the spatial values of a frame holds: an instance's output. Places of one
+    /// instance lie together.
+    pub(crate) fn spatial(&self) -> &[(usize, Output)] {
+        &self.spatial
+    }
+
+    pub(crate) fn columns(&self) -> &[PlannedColumn] {
+        &self.columns
+    }
+
+    pub(crate) fn planned_models(&self) -> &[PlannedModel] {
+        &self.models
+    }
+}
+
+impl Planned {
+    /// Whether AIM is computed: somebody reads it, and nobody said to skip it.
+    pub(crate) fn computes_aim(&self) -> bool {
+        self.aim_columns && !self.extractor.skips_aim()
+    }
+
+    /// Outputs that have a column, with their keys.
+    fn outputs(&self) -> impl Iterator<Item = (Output, String)> {
+        self.extractor
+            .outputs()
+            .filter(|(output, _)| self.aim_columns || !matches!(output, Output::Aim | Output::Adm3))
+    }
+}
+
+fn check_counts(models: &[Model], options: &PlanOptions) -> Result<(), FeatureError> {
+    let counts = [
+        ("models", models.len(), MODELS_MAX),
+        ("feature requests", options.requests.len(), REQUESTS_MAX),
+    ];
+    for (what, given, max) in counts {
+        if given > max {
+            return Err(FeatureError::TooMany { what, given, max });
+        }
+    }
+    if models.is_empty() && options.requests.is_empty() {
+        return Err(FeatureError::Nothing);
+    }
+    for (index, model) in models.iter().enumerate() {
+        if models[..index].iter().any(|earlier| earlier.name() == model.name()) {
+            return Err(FeatureError::DuplicateModelName(model.name().to_owned()));
+        }
+    }
+    Ok(())
+}
+
+/// The index of the instance that computes what `extractor` does, which is added if there is none.
+fn register(instances: &mut Vec<Planned>, extractor: Extractor, aim_columns: bool) -> usize {
+    let same = |planned: &Planned| planned.extractor.computes_the_same(&extractor);
+    if let Some(index) = instances.iter().position(same) {
+        instances[index].extractor.absorb(&extractor);
+        instances[index].aim_columns |= aim_columns;
+        return index;
+    }
+    instances.push(Planned { extractor, aim_columns });
+    instances.len() - 1
+}
+
+fn spatial_outputs(instances: &[Planned]) -> Vec<(usize, Output)> {
+    let spatial = |planned: &&Planned| planned.extractor.kind() != ExtractorKind::Motion;
+    instances
+        .iter()
+        .enumerate()
+        .filter(|(_, planned)| spatial(planned))
+        .flat_map(|(index, planned)| planned.outputs().map(move |(output, _)| (index, output)))
+        .collect()
+}
+
+fn source(
+    instances: &[Planned],
+    spatial: &[(usize, Output)],
+    instance: usize,
+    output: Output,
+) -> ColumnSource {
+    if let Settings::Motion(options) = instances[instance].extractor.settings() {
+        let column = match output {
+            Output::Motion2 => MotionColumn::Motion2,
+            Output::Motion3 => MotionColumn::Motion3,
+            _ => MotionColumn::Sad,
+        };
+        return ColumnSource::Motion(*options, column);
+    }
+    let place = spatial.iter().position(|place| *place == (instance, output));
+    ColumnSource::Spatial(place.expect("every column's output was planned"))
+}
+
+/// All feature columns in the order in which libvmaf first writes each: instance by instance for a
+/// frame, then what is known only at the end.
+fn columns(instances: &[Planned], spatial: &[(usize, Output)]) -> Vec<PlannedColumn> {
+    let all = || {
+        instances.iter().enumerate().flat_map(|(instance, planned)| {
+            planned.outputs().map(move |(output, name)| (instance, output, name))
+        })
+    };
+    let at_end = |output: &Output| matches!(output, Output::Motion2 | Output::Motion3);
+    let first = all().filter(|(_, output, _)| !at_end(output));
+    let last = all().filter(|(_, output, _)| at_end(output));
+    first
+        .chain(last)
+        .map(|(instance, output, name)| PlannedColumn {
+            name,
+            source: source(instances, spatial, instance, output),
+        })
+        .collect()
+}

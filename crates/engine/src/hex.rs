@@ -1,0 +1,11 @@
+//! Lower-case hex.
+
+use std::fmt::Write as _;
+
+/// Two digits a byte.
+pub(crate) fn lower_hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a string never fails");
+        text
+    })
+}
