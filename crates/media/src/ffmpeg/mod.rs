@@ -1,0 +1,178 @@
+//! Decoding by an `ffmpeg` child process: one process a video, y4m on its standard output.
+//!
+//! Invariants: frames come out exactly as they are coded (no rate conversion, no repeat or drop, no
+//! scaling, no rotation, no change of chroma or depth; the only filter ever used rearranges samples
+//! without changing one); a local file is handed over as an open descriptor, so ffmpeg opens no
+//! path and a playlist in disguise opens nothing; the process runs in a group of its own, with
+//! limits on time and memory, and is killed and reaped when its [`Child`] is dropped.
+
+mod child;
+mod report;
+
+use std::fs::File;
+use std::io::{self, Seek};
+use std::num::NonZeroU32;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+pub(crate) use child::Child;
+
+use crate::error::MediaError;
+use crate::stop::Stop;
+
+/// How `ffmpeg` is found and held within bounds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FfmpegConfig {
+    /// The program; `None` looks for `ffmpeg` in `PATH`.
+    pub program: Option<PathBuf>,
+    /// Threads each decoder may use.
+    pub threads: NonZeroU32,
+    /// How long one process may live.
+    pub time_limit: Duration,
+    /// How long it may give no byte while we wait for one.
+    pub stall_limit: Duration,
+    /// Bytes of address space it may take.
+    pub memory_bytes_max: u64,
+}
+
+impl Default for FfmpegConfig {
+    /// From `PATH`, one thread, 24 hours, a minute without a byte, 8 GiB.
+    fn default() -> Self {
+        Self {
+            program: None,
+            threads: NonZeroU32::MIN,
+            time_limit: Duration::from_secs(24 * 3_600),
+            stall_limit: Duration::from_secs(60),
+            memory_bytes_max: 8 << 30,
+        }
+    }
+}
+
+impl FfmpegConfig {
+    /// The program that will be started.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        self.program.as_deref().unwrap_or(Path::new("ffmpeg"))
+    }
+}
+
+/// What to decode.
+#[derive(Debug)]
+pub(crate) enum Target {
+    /// An open regular file.
+    File(File),
+    /// A URL that the policy allows, and its scheme (`http` or `https`).
+    Url { url: String, scheme: String },
+}
+
+/// How one start of `ffmpeg` is spelled, for versions and formats that need another spelling.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Spelling {
+    /// Names the descriptor by a path: versions before 6.0 have no `fd` protocol.
+    pub descriptor_by_path: bool,
+    /// The planar format to rearrange samples into, from [`planar_twin`].
+    pub planar: Option<&'static str>,
+}
+
+/// Demuxers that a URL may use: containers and streams that name no further source.
+const URL_FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,ivf,nut,h264,hevc,\
+                           obu,av1,ogg,mxf,asf,m4v,vc1,yuv4mpegpipe,gxf";
+
+/// Starts `ffmpeg` on `target`. A file is read from its first byte, wherever its position is.
+pub(crate) fn start(
+    config: &FfmpegConfig,
+    name: &str,
+    target: &Target,
+    spelling: Spelling,
+    stop: &Stop,
+) -> Result<Child, MediaError> {
+    stop.check()?;
+    let io_error = |source| MediaError::from_open(name, source);
+    let mut command = Command::new(config.program());
+    // Nothing in the environment (proxies, log files, presets) may change what is decoded.
+    command.env_clear();
+    for kept in ["PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"] {
+        if let Some(value) = std::env::var_os(kept) {
+            command.env(kept, value);
+        }
+    }
+    command.args(["-nostdin", "-nostats", "-v", "level+info", "-noautorotate", "-threads"]);
+    command.arg(config.threads.to_string());
+    match target {
+        Target::File(file) => {
+            let mut file = file.try_clone().map_err(io_error)?;
+            file.rewind().map_err(io_error)?;
+            command.stdin(file);
+            if spelling.descriptor_by_path {
+                command.args(["-protocol_whitelist", "file", "-i", "file:/dev/fd/0"]);
+            } else {
+                command.args(["-protocol_whitelist", "fd", "-i", "fd:"]);
+            }
+        }
+        Target::Url { url, scheme } => {
+            command.stdin(Stdio::null());
+            let protocols = if scheme == "https" { "https,tls,tcp" } else { "http,tcp" };
+            command.args(["-protocol_whitelist", protocols, "-format_whitelist", URL_FORMATS]);
+            command.args(["-max_redirects", "0", "-i", url]);
+        }
+    }
+    // Capital V: a cover picture is not the video.
+    command.args([
+        "-map",
+        "0:V:0",
+        "-an",
+        "-sn",
+        "-dn",
+        "-fps_mode",
+        "passthrough",
+        "-noautoscale",
+    ]);
+    if let Some(planar) = spelling.planar {
+        command.args(["-vf", &format!("format={planar}")]);
+    }
+    command.args(["-f", "yuv4mpegpipe", "-strict", "-1", "pipe:1"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    let process = command.spawn().map_err(|source| spawn_error(config, name, source))?;
+    Child::new(process, config, name)
+}
+
+fn spawn_error(config: &FfmpegConfig, name: &str, source: io::Error) -> MediaError {
+    let name = name.to_owned();
+    match source.kind() {
+        io::ErrorKind::NotFound
+        | io::ErrorKind::PermissionDenied
+        | io::ErrorKind::NotADirectory => {
+            let program = match &config.program {
+                Some(program) => format!("{:?}", program.display().to_string()),
+                None => "\"ffmpeg\" from PATH".to_owned(),
+            };
+            MediaError::DecoderMissing { name, program, source }
+        }
+        _ => MediaError::Io { name, source },
+    }
+}
+
+/// The planar format with the very same samples as `pixel_format`: rearranging loses nothing.
+/// `None` where a conversion would be needed.
+pub(crate) fn planar_twin(pixel_format: &str) -> Option<&'static str> {
+    Some(match pixel_format {
+        "nv12" | "nv21" => "yuv420p",
+        "nv16" | "yuyv422" | "uyvy422" | "yvyu422" => "yuv422p",
+        "nv24" | "nv42" => "yuv444p",
+        "p010le" | "p010be" | "yuv420p10be" => "yuv420p10le",
+        "p012le" | "p012be" | "yuv420p12be" => "yuv420p12le",
+        "p016le" | "p016be" | "yuv420p16be" => "yuv420p16le",
+        "p210le" | "p210be" | "yuv422p10be" => "yuv422p10le",
+        "p212le" | "p212be" | "yuv422p12be" => "yuv422p12le",
+        "p216le" | "p216be" | "yuv422p16be" => "yuv422p16le",
+        "p410le" | "p410be" | "yuv444p10be" => "yuv444p10le",
+        "p412le" | "p412be" | "yuv444p12be" => "yuv444p12le",
+        "p416le" | "p416be" | "yuv444p16be" => "yuv444p16le",
+        "gray10be" => "gray10le",
+        "gray12be" => "gray12le",
+        "gray16be" => "gray16le",
+        _ => return None,
+    })
+}

@@ -1,0 +1,127 @@
+//! A reference and a distorted video of one shape.
+
+use types::{MediaRef, Warning};
+
+use crate::error::MediaError;
+use crate::open::{MediaConfig, open};
+use crate::stop::Stop;
+use crate::video::{Video, VideoInfo};
+
+/// Which frames of the two videos are compared with each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PairRange {
+    /// Frames of the reference that come before the first that counts.
+    pub skip_reference: u64,
+    /// Frames of the distorted video that come before the first that counts.
+    pub skip_distorted: u64,
+    /// How many frames count at most; `None` goes to the end of the shorter video.
+    pub frame_count_max: Option<u64>,
+}
+
+/// Two open videos of the same size, chroma subsampling and bit depth. Nothing is skipped yet.
+#[derive(Debug)]
+pub struct Pair {
+    /// The undegraded video.
+    pub reference: Video,
+    /// The degraded video.
+    pub distorted: Video,
+}
+
+impl Pair {
+    /// Opens both, at the same time, and compares their shapes.
+    ///
+    /// # Errors
+    /// When one cannot be opened (the reference's error, if both cannot), or when they differ.
+    pub fn open(
+        reference: &MediaRef,
+        distorted: &MediaRef,
+        config: &MediaConfig,
+        stop: &Stop,
+    ) -> Result<Self, MediaError> {
+        let (reference, distorted) = std::thread::scope(|scope| {
+            let distorted = scope.spawn(|| open(distorted, config, stop));
+            let reference = open(reference, config, stop);
+            (reference, distorted.join())
+        });
+        let distorted = distorted.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let pair = Self { reference: reference?, distorted: distorted? };
+        compare(pair.reference.info(), pair.distorted.info())?;
+        Ok(pair)
+    }
+
+    /// How many frames will be compared, as far as the files' lengths tell.
+    #[must_use]
+    pub fn frame_count_estimate(&self, range: &PairRange) -> Option<u64> {
+        let left =
+            |info: &VideoInfo, skip: u64| info.frame_count_estimate.map(|n| n.saturating_sub(skip));
+        let reference = left(self.reference.info(), range.skip_reference);
+        let distorted = left(self.distorted.info(), range.skip_distorted);
+        // The shortest of what is known.
+        [reference, distorted, range.frame_count_max].into_iter().flatten().min()
+    }
+}
+
+/// Refuses a pair whose size, chroma subsampling or bit depth differ.
+fn compare(reference: &VideoInfo, distorted: &VideoInfo) -> Result<(), MediaError> {
+    let sizes = [reference, distorted].map(|info| (info.width, info.height));
+    if sizes[0] != sizes[1] {
+        return Err(MediaError::SizeMismatch { reference: sizes[0], distorted: sizes[1] });
+    }
+    let (reference, distorted) = (reference.format, distorted.format);
+    if reference.chroma != distorted.chroma {
+        return Err(MediaError::ChromaMismatch { reference, distorted });
+    }
+    if reference.bit_depth != distorted.bit_depth {
+        return Err(MediaError::DepthMismatch { reference, distorted });
+    }
+    Ok(())
+}
+
+/// The warning for a pair of which `ended` has only `frame_count` frames from its first that
+/// counts, while `other` goes on.
+#[must_use]
+pub fn length_warning(ended: &VideoInfo, other: &VideoInfo, frame_count: u64) -> Warning {
+    Warning {
+        code: "length_mismatch".to_owned(),
+        message: format!(
+            "{} ended before {}: {frame_count} frames were compared, up to the end of the shorter; check that both \
+             begin at the same picture",
+            ended.name, other.name
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use types::{ChromaSubsampling, FailureKind, PixelFormat};
+
+    fn info(width: u32, chroma: ChromaSubsampling, bit_depth: u8) -> VideoInfo {
+        VideoInfo {
+            name: "/a".to_owned(),
+            width,
+            height: 16,
+            format: PixelFormat { chroma, bit_depth },
+            frame_count_estimate: None,
+            frame_rate: None,
+            decoder: "raw".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_pair_that_differs_is_refused_with_both_values() {
+        use ChromaSubsampling::{C420, C422};
+        let check = |reference: VideoInfo, distorted: VideoInfo, kind, values: [&str; 2]| {
+            let error = compare(&reference, &distorted).expect_err("they differ");
+            assert_eq!(error.kind(), kind);
+            for value in values {
+                assert!(error.to_string().contains(value), "{error}");
+            }
+        };
+        let plain = || info(32, C420, 8);
+        check(plain(), info(30, C420, 8), FailureKind::SizeMismatch, ["32x16", "30x16"]);
+        check(plain(), info(32, C422, 8), FailureKind::ChromaMismatch, ["4:2:0", "4:2:2"]);
+        check(plain(), info(32, C420, 10), FailureKind::DepthMismatch, ["8-bit", "10-bit"]);
+        assert!(compare(&plain(), &plain()).is_ok());
+    }
+}

@@ -1,0 +1,91 @@
+//! How blocking work is told to end: a cancel token, a deadline, or both.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How often a wait looks at its [`Stop`]. A cancelled run has ended well within 200 ms.
+pub const STOP_CHECK_INTERVAL: Duration = Duration::from_millis(25);
+
+/// Says once, to everyone who holds a clone, that the work is no longer wanted.
+#[derive(Debug, Clone, Default)]
+pub struct CancelToken(Arc<AtomicBool>);
+
+impl CancelToken {
+    /// A token that nobody has cancelled.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Cancels; doing so twice is harmless.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether somebody cancelled.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// When blocking work must end before it is done.
+#[derive(Debug, Clone, Default)]
+pub struct Stop {
+    /// Ends the work when cancelled.
+    pub cancel: CancelToken,
+    /// Ends the work at this time; `None` sets no limit.
+    pub deadline: Option<Instant>,
+}
+
+impl Stop {
+    /// Never ends the work.
+    #[must_use]
+    pub fn never() -> Self {
+        Self::default()
+    }
+
+    /// Whether the work may go on.
+    ///
+    /// # Errors
+    /// Why it may not.
+    pub fn check(&self) -> Result<(), Stopped> {
+        if self.cancel.is_cancelled() {
+            Err(Stopped::Cancelled)
+        } else if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            Err(Stopped::DeadlinePassed)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Why work was stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// Somebody cancelled it.
+    Cancelled,
+    /// Its deadline passed.
+    DeadlinePassed,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cancel_is_seen_by_every_clone() {
+        let stop = Stop::never();
+        let clone = stop.clone();
+        assert_eq!(clone.check(), Ok(()));
+        stop.cancel.cancel();
+        assert_eq!(clone.check(), Err(Stopped::Cancelled));
+    }
+
+    #[test]
+    fn a_deadline_in_the_past_stops() {
+        let stop = Stop { deadline: Some(Instant::now()), ..Stop::default() };
+        assert_eq!(stop.check(), Err(Stopped::DeadlinePassed));
+    }
+}

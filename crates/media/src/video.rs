@@ -1,0 +1,173 @@
+//! One open video: its shape, and its frames one after the other.
+
+use engine::{PictureMut, PictureSpec};
+use types::PixelFormat;
+
+use crate::error::MediaError;
+use crate::input::Input;
+use crate::y4m::{self, FRAME_LINE_BYTES_MAX};
+
+/// What is known of a video once it is open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VideoInfo {
+    /// The path or URL as given.
+    pub name: String,
+    /// Luma width in samples.
+    pub width: u32,
+    /// Luma height in samples.
+    pub height: u32,
+    /// Chroma subsampling and bit depth.
+    pub format: PixelFormat,
+    /// How many frames there seem to be, from the file's length; for progress only.
+    pub frame_count_estimate: Option<u64>,
+    /// Frames per second as numerator and denominator, where the file says so.
+    pub frame_rate: Option<(u32, u32)>,
+    /// What decodes it: `y4m`, `raw`, or `ffmpeg` with its version.
+    pub decoder: String,
+}
+
+/// How frames follow each other in the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// Each after a line that says `FRAME`.
+    Y4m,
+    /// Back to back.
+    Raw,
+}
+
+/// An open video that is read once, from its first frame to its last.
+#[derive(Debug)]
+pub struct Video {
+    info: VideoInfo,
+    input: Input,
+    framing: Framing,
+    frame_index: u64,
+    ended: bool,
+}
+
+impl Video {
+    /// Checks the size and takes over the bytes, which stand at the first frame.
+    pub(crate) fn new(info: VideoInfo, input: Input, framing: Framing) -> Result<Self, MediaError> {
+        let side_fits = |side| (1..=PictureSpec::SIDE_MAX).contains(&side);
+        if !side_fits(info.width) || !side_fits(info.height) {
+            let detail = format!(
+                "its pictures are {}x{}; each side must be 1 to {}",
+                info.width,
+                info.height,
+                PictureSpec::SIDE_MAX
+            );
+            return Err(MediaError::UnsupportedFormat { name: info.name, detail });
+        }
+        Ok(Self { info, input, framing, frame_index: 0, ended: false })
+    }
+
+    /// What is known of it.
+    #[must_use]
+    pub const fn info(&self) -> &VideoInfo {
+        &self.info
+    }
+
+    /// The frame that [`read_frame`](Self::read_frame) gives next, 0-based in the file.
+    #[must_use]
+    pub const fn frame_index(&self) -> u64 {
+        self.frame_index
+    }
+
+    /// Reads the next frame's planes, those that `picture` stores, into its memory. `false` at the
+    /// end, and from then on.
+    ///
+    /// # Errors
+    /// When the bytes end within the frame, the decoder reports damage, reading fails or the work
+    /// is stopped. What `picture` holds then means nothing.
+    ///
+    /// # Panics
+    /// When `picture` is not of this video's size and format.
+    pub fn read_frame(&mut self, picture: &mut PictureMut) -> Result<bool, MediaError> {
+        let spec = *picture.spec();
+        let shape = (self.info.width, self.info.height, self.info.format);
+        assert_eq!(
+            (spec.width, spec.height, spec.format),
+            shape,
+            "the picture is of another shape"
+        );
+        if !self.begin_frame()? {
+            return Ok(false);
+        }
+        let mut read_bytes = 0;
+        for plane in picture.planes_mut() {
+            let bytes = plane.bytes_mut();
+            let got = self.input.read_full(bytes)?;
+            if got < bytes.len() {
+                return Err(self.cut_short());
+            }
+            read_bytes += got as u64;
+            plane.swap_from_little_endian();
+        }
+        self.skip_bytes(self.frame_bytes() - read_bytes)?;
+        self.frame_index += 1;
+        Ok(true)
+    }
+
+    /// Steps over `count` frames and says how many there were: fewer only at the end.
+    ///
+    /// # Errors
+    /// As [`read_frame`](Self::read_frame).
+    pub fn skip_frames(&mut self, count: u64) -> Result<u64, MediaError> {
+        for skipped in 0..count {
+            if !self.begin_frame()? {
+                return Ok(skipped);
+            }
+            self.skip_bytes(self.frame_bytes())?;
+            self.frame_index += 1;
+        }
+        Ok(count)
+    }
+
+    /// Reads up to the next frame's first sample; `false` when there is none.
+    fn begin_frame(&mut self) -> Result<bool, MediaError> {
+        if self.ended {
+            return Ok(false);
+        }
+        self.input.check_health(self.frame_index)?;
+        let more = match self.framing {
+            Framing::Raw => !self.input.peek(1)?.is_empty(),
+            Framing::Y4m => match self.input.line(FRAME_LINE_BYTES_MAX)? {
+                None => false,
+                Some(Ok(line)) if y4m::is_frame_line(line) => true,
+                Some(Ok(line) | Err(line)) => {
+                    let shown: String =
+                        line.iter().take(16).map(|b| b.escape_ascii().to_string()).collect();
+                    let detail = format!("\"{shown}\" stands where a FRAME line should");
+                    return Err(self.truncated(detail));
+                }
+            },
+        };
+        if !more {
+            self.ended = true;
+            self.input.finish(self.frame_index)?;
+        }
+        Ok(more)
+    }
+
+    fn skip_bytes(&mut self, count: u64) -> Result<(), MediaError> {
+        if self.input.skip(count)? < count { Err(self.cut_short()) } else { Ok(()) }
+    }
+
+    fn frame_bytes(&self) -> u64 {
+        self.info.format.frame_bytes(self.info.width, self.info.height)
+    }
+
+    /// The error of bytes that end within a frame: the decoder's own words where it has some.
+    fn cut_short(&mut self) -> MediaError {
+        self.ended = true;
+        match self.input.finish(self.frame_index) {
+            Err(error) => error,
+            Ok(()) => self.truncated("the data ends within the frame".to_owned()),
+        }
+    }
+
+    fn truncated(&self, detail: String) -> MediaError {
+        let (name, frame_index) = (self.info.name.clone(), self.frame_index);
+        MediaError::Truncated { name, frame_index, detail }
+    }
+}
