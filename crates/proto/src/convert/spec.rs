@@ -1,0 +1,168 @@
+//! What is asked: job specifications.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use types::{JobSpec, MediaRef, ModelRef, PixelFormat, Priority, RawGeometry, Requirements};
+
+use super::{bounded, convert, micros, names, optional, parsed, repeated, required};
+use crate::controller as pb;
+use crate::error::WireError;
+
+/// Bits of a sample that a headerless file may have.
+const BIT_DEPTHS: std::ops::RangeInclusive<u32> = 8..=16;
+
+/// The longest side of a headerless video, in samples.
+const SIDE_MAX: u32 = 65_536;
+
+impl From<RawGeometry> for pb::RawGeometry {
+    fn from(raw: RawGeometry) -> Self {
+        Self {
+            width: raw.width,
+            height: raw.height,
+            chroma: raw.format.chroma.as_str().to_owned(),
+            bit_depth: raw.format.bit_depth.into(),
+        }
+    }
+}
+
+impl TryFrom<pb::RawGeometry> for RawGeometry {
+    type Error = WireError;
+
+    fn try_from(raw: pb::RawGeometry) -> Result<Self, WireError> {
+        for (side, field) in [(raw.width, "width"), (raw.height, "height")] {
+            if !(1..=SIDE_MAX).contains(&side) {
+                return Err(WireError::new(field, format!("{side} is not 1 to {SIDE_MAX}")));
+            }
+        }
+        let bit_depth = u8::try_from(raw.bit_depth)
+            .ok()
+            .filter(|_| BIT_DEPTHS.contains(&raw.bit_depth))
+            .ok_or_else(|| {
+                WireError::new("bit_depth", format!("{} is not 8 to 16", raw.bit_depth))
+            })?;
+        let format = PixelFormat { chroma: parsed(&raw.chroma, "chroma")?, bit_depth };
+        Ok(Self { width: raw.width, height: raw.height, format })
+    }
+}
+
+impl From<MediaRef> for pb::MediaRef {
+    fn from(media: MediaRef) -> Self {
+        Self { uri: media.uri, raw: media.raw.map(Into::into) }
+    }
+}
+
+impl TryFrom<pb::MediaRef> for MediaRef {
+    type Error = WireError;
+
+    fn try_from(media: pb::MediaRef) -> Result<Self, WireError> {
+        Ok(Self { uri: media.uri, raw: optional(media.raw, "raw")? })
+    }
+}
+
+impl From<ModelRef> for pb::ModelRef {
+    fn from(model: ModelRef) -> Self {
+        let kind = match model {
+            ModelRef::Version(version) => pb::model_ref::Kind::Version(version),
+            ModelRef::Path(path) => pb::model_ref::Kind::Path(path),
+        };
+        Self { kind: Some(kind) }
+    }
+}
+
+impl TryFrom<pb::ModelRef> for ModelRef {
+    type Error = WireError;
+
+    fn try_from(model: pb::ModelRef) -> Result<Self, WireError> {
+        match model.kind {
+            Some(pb::model_ref::Kind::Version(version)) => Ok(Self::Version(version)),
+            Some(pb::model_ref::Kind::Path(path)) => Ok(Self::Path(path)),
+            None => Err(WireError::new("", "names neither a version nor a path")),
+        }
+    }
+}
+
+impl From<Requirements> for pb::Requirements {
+    fn from(requirements: Requirements) -> Self {
+        Self { backend: requirements.backend.unwrap_or_default(), codecs: requirements.codecs }
+    }
+}
+
+impl TryFrom<pb::Requirements> for Requirements {
+    type Error = WireError;
+
+    /// Sorts the codecs and drops doubles, so that equal needs compare equal.
+    fn try_from(requirements: pb::Requirements) -> Result<Self, WireError> {
+        let max = types::Capabilities::NAMES_MAX;
+        let mut codecs = names(requirements.codecs, "codecs", max)?;
+        codecs.sort_unstable();
+        codecs.dedup();
+        let backend = Some(requirements.backend).filter(|backend| !backend.is_empty());
+        names(backend.iter().cloned().collect(), "backend", 1)?;
+        Ok(Self { backend, codecs })
+    }
+}
+
+impl From<JobSpec> for pb::JobSpec {
+    fn from(spec: JobSpec) -> Self {
+        Self {
+            reference: Some(spec.reference.into()),
+            distorted: spec.distorted.into_iter().map(Into::into).collect(),
+            model: Some(spec.model.into()),
+            features: spec.features,
+            subsample_interval: spec.subsample_interval.get(),
+            first_frame_index: spec.first_frame_index,
+            frame_count_max: spec.frame_count_max,
+            priority: Some(spec.priority.get().into()),
+            requirements: Some(spec.requirements.into()),
+            labels: spec.labels.into_iter().collect(),
+            attempts_max: spec.attempts_max.get(),
+            attempt_timeout_us: spec.attempt_timeout.map(micros),
+            force_trace: spec.force_trace,
+        }
+    }
+}
+
+impl TryFrom<pb::JobSpec> for JobSpec {
+    type Error = WireError;
+
+    /// What is left out gets its default; the whole is then [checked](JobSpec::check).
+    fn try_from(spec: pb::JobSpec) -> Result<Self, WireError> {
+        bounded(spec.labels.len(), "labels", Self::LABELS_MAX)?;
+        let spec = Self {
+            reference: required(spec.reference, "reference")?,
+            distorted: repeated(spec.distorted, "distorted", Self::DISTORTED_MAX)?,
+            model: optional(spec.model, "model")?.unwrap_or_default(),
+            features: names(spec.features, "features", Self::FEATURES_MAX)?,
+            subsample_interval: NonZeroU32::new(spec.subsample_interval).unwrap_or(NonZeroU32::MIN),
+            first_frame_index: spec.first_frame_index,
+            frame_count_max: spec.frame_count_max,
+            priority: spec.priority.map(priority).transpose()?.unwrap_or_default(),
+            requirements: spec
+                .requirements
+                .map(|requirements| convert(requirements, "requirements"))
+                .transpose()?
+                .unwrap_or_default(),
+            labels: spec.labels.into_iter().collect(),
+            attempts_max: NonZeroU32::new(spec.attempts_max).unwrap_or(Self::ATTEMPTS_DEFAULT),
+            attempt_timeout: attempt_timeout(spec.attempt_timeout_us)?,
+            force_trace: spec.force_trace,
+        };
+        spec.check().map_err(|error| WireError::new("", error.to_string()))?;
+        Ok(spec)
+    }
+}
+
+fn priority(number: u32) -> Result<Priority, WireError> {
+    let narrow = u8::try_from(number).unwrap_or(u8::MAX);
+    Priority::new(narrow).map_err(|_| {
+        WireError::new("priority", format!("{number} is out of range; use 0 (last) to 9 (first)"))
+    })
+}
+
+fn attempt_timeout(timeout_us: Option<u64>) -> Result<Option<Duration>, WireError> {
+    match timeout_us {
+        Some(0) => Err(WireError::new("attempt_timeout_us", "leaves no time; leave it out")),
+        other => Ok(other.map(Duration::from_micros)),
+    }
+}

@@ -1,0 +1,43 @@
+//! The bounds that both ends of the wire keep.
+
+use std::time::Duration;
+
+/// Bytes of one gRPC message, in either direction and on both sides. A report of a two-hour film
+/// with twenty columns takes 28 MB.
+pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
+
+/// Jobs of one `SubmitJobs` call.
+pub const JOBS_PER_REQUEST_MAX: usize = 1_000;
+
+/// Bytes of an idempotency key.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+
+/// Jobs on one page of a list.
+pub const PAGE_SIZE_MAX: usize = 1_000;
+
+/// Jobs on one page where nothing is said.
+pub const PAGE_SIZE_DEFAULT: usize = 100;
+
+/// Jobs that one `RetryJobs` call may name.
+pub const RETRY_IDS_MAX: usize = 10_000;
+
+/// The longest that `PollWork` waits.
+pub const POLL_WAIT_MAX: Duration = Duration::from_secs(20);
+
+/// Parts that one node status may name: running ones and spooled reports.
+pub const RUNNING_PARTS_MAX: usize = 4_096;
+
+/// Frames of one chunk of a `GetFrames` stream.
+pub const FRAMES_PER_CHUNK_MAX: usize = 4_096;
+
+/// Columns that one frame table may have.
+pub const COLUMNS_MAX: usize = 1_024;
+
+/// Frames that one frame table may have: 4.6 days at 60 frames a second.
+pub const FRAMES_MAX: usize = 24_000_000;
+
+/// How often an idle connection is probed, by either end.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long a probed connection may stay silent before it counts as dead.
+pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
