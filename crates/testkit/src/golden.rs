@@ -1,0 +1,314 @@
+//! Golden values: what libvmaf computed for synthetic clips, at full precision.
+//!
+//! A [`Case`] says which clip and which of libvmaf's arguments; a [`Golden`] holds what came out,
+//! with the hashes of what went in. They are captured by hand, on purpose, from the portable C path
+//! of a libvmaf that prints every digit: `cargo xtask golden`.
+
+use serde_json::{Map, Value, json};
+use types::{ChromaSubsampling, Column};
+
+use crate::clip::{ClipSpec, Content};
+
+/// One clip with the arguments that libvmaf's command line is given beside its inputs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Case {
+    /// The name of the case and of its files.
+    pub name: String,
+    /// The pair of clips.
+    pub clip: ClipSpec,
+    /// What is asked of libvmaf.
+    pub ask: Ask,
+    /// Every how many frames one is scored.
+    pub subsample_interval: u32,
+}
+
+/// What a case asks of libvmaf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// The three built-in models at once.
+    Models,
+    /// No model, every extractor with its debug outputs.
+    Debug,
+    /// Options that models do not use.
+    Options,
+}
+
+impl Ask {
+    /// Models by name and version, in the order in which they are given.
+    #[must_use]
+    pub const fn models(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Models => {
+                &[("vmaf", "vmaf_v0.6.1"), ("neg", "vmaf_v0.6.1neg"), ("uhd", "vmaf_4k_v0.6.1")]
+            }
+            Self::Debug | Self::Options => &[],
+        }
+    }
+
+    /// Feature requests, in the order in which they are given.
+    #[must_use]
+    pub const fn requests(self) -> &'static [&'static str] {
+        match self {
+            Self::Models => &[],
+            Self::Debug => &["vif=debug=true", "motion=debug=true", "adm=debug=true"],
+            Self::Options => &[
+                "vif=vif_enhn_gain_limit=1.2:vif_skip_scale0=true:debug=true",
+                "adm=adm_enhn_gain_limit=1.0:adm_dlm_weight=0.7:adm_min_val=0.5:adm_noise_weight=0.02",
+                "adm=adm_norm_view_dist=5:adm_skip_scale0=true",
+                "motion=motion_blend_factor=0.5:motion_blend_offset=2:motion_max_val=12",
+                "motion=motion_fps_weight=2.5",
+                "motion=motion_force_zero=true",
+            ],
+        }
+    }
+}
+
+/// Every case that is captured.
+#[must_use]
+pub fn cases() -> Vec<Case> {
+    let clip = |content, (width, height), bit_depth, frame_count| {
+        let seed = u64::from(width) * 1_000 + u64::from(bit_depth);
+        let spec = ClipSpec::texture(seed, width, height, frame_count).showing(content);
+        // libvmaf's reader mistakes odd sizes with subsampled chroma.
+        spec.with_format(ChromaSubsampling::C444, bit_depth)
+    };
+    let case = |content: Content, size: (u32, u32), bit_depth: u8, frame_count, ask: Ask| {
+        let clip = clip(content, size, bit_depth, frame_count);
+        let name = format!("{content:?}_{}x{}_{bit_depth}_{ask:?}", size.0, size.1).to_lowercase();
+        Case { name, clip, ask, subsample_interval: 1 }
+    };
+    let mut cases = Vec::new();
+    for (size, frame_count) in [((64, 64), 6), ((97, 65), 6), ((176, 144), 6), ((355, 241), 4)] {
+        for bit_depth in [8, 10, 12, 16] {
+            cases.push(case(Content::Texture, size, bit_depth, frame_count, Ask::Models));
+        }
+    }
+    cases.push(case(Content::Texture, (576, 324), 8, 4, Ask::Models));
+    cases.push(case(Content::Texture, (576, 324), 10, 3, Ask::Models));
+    for content in [
+        Content::Noise,
+        Content::Flat,
+        Content::Checkerboard,
+        Content::Blocks,
+        Content::Equal,
+        Content::Enhanced,
+    ] {
+        cases.push(case(content, (97, 65), 8, 3, Ask::Models));
+        cases.push(case(content, (120, 90), 10, 3, Ask::Models));
+    }
+    cases.push(case(Content::Texture, (176, 144), 8, 4, Ask::Debug));
+    cases.push(case(Content::Blocks, (97, 65), 12, 3, Ask::Debug));
+    cases.push(case(Content::Texture, (120, 90), 8, 4, Ask::Options));
+    cases.push(case(Content::Enhanced, (64, 64), 10, 4, Ask::Options));
+    cases.push(case(Content::Texture, (40, 34), 8, 1, Ask::Models));
+    cases.push(case(Content::Texture, (34, 48), 8, 2, Ask::Models));
+    for (interval, frame_count) in [(3, 8), (5, 6)] {
+        let mut subsampled = case(Content::Texture, (80, 60), 8, frame_count, Ask::Models);
+        subsampled.name = format!("{}_every_{interval}", subsampled.name);
+        subsampled.subsample_interval = interval;
+        cases.push(subsampled);
+    }
+    cases
+}
+
+impl Case {
+    /// The arguments for libvmaf's `vmaf`, given the paths of its two inputs (headerless YUV) and
+    /// of its log: the portable C path, one thread.
+    #[must_use]
+    pub fn vmaf_arguments(&self, reference: &str, distorted: &str, log: &str) -> Vec<String> {
+        let format = self.clip.format;
+        let mut arguments = vec![
+            format!("--reference={reference}"),
+            format!("--distorted={distorted}"),
+            format!("--width={}", self.clip.width),
+            format!("--height={}", self.clip.height),
+            format!("--pixel_format={}", format.chroma),
+            format!("--bitdepth={}", format.bit_depth),
+            format!("--output={log}"),
+            "--json".to_owned(),
+            "--quiet".to_owned(),
+            "--cpumask=63".to_owned(),
+            format!("--subsample={}", self.subsample_interval),
+        ];
+        let models = self.ask.models();
+        if models.is_empty() {
+            arguments.push("--no_prediction".to_owned());
+        }
+        arguments.extend(
+            models.iter().map(|(name, version)| format!("--model=version={version}:name={name}")),
+        );
+        arguments.extend(self.ask.requests().iter().map(|request| format!("--feature={request}")));
+        arguments
+    }
+}
+
+/// What libvmaf computed for one case.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Golden {
+    /// SHA-256 of the reference clip's raw bytes.
+    pub reference_sha256: String,
+    /// SHA-256 of the distorted clip's raw bytes.
+    pub distorted_sha256: String,
+    /// libvmaf's own version.
+    pub libvmaf: String,
+    /// The frames that were scored.
+    pub frame_indices: Vec<u64>,
+    /// Per-frame values in the log's order; NaN where the log says null.
+    pub columns: Vec<Column>,
+    /// Pooled `min`, `max`, `mean` and `harmonic_mean`, in the log's order.
+    pub pooled: Vec<(String, [f64; 4])>,
+}
+
+/// The pooled values of a log, in the order of [`Golden::pooled`].
+pub const POOLED: [&str; 4] = ["min", "max", "mean", "harmonic_mean"];
+
+impl Golden {
+    /// Reads a log that libvmaf wrote as JSON with every digit.
+    ///
+    /// # Errors
+    /// When it is no such log, or its numbers were rounded to a few digits.
+    pub fn from_log(case: &Case, log: &str) -> Result<Self, String> {
+        let keys = ordered_keys(log)?;
+        let log: Value = serde_json::from_str(log).map_err(|error| error.to_string())?;
+        let frames = log["frames"].as_array().ok_or("the log has no frames")?;
+        let metrics = |frame: &Value| -> Result<Map<String, Value>, String> {
+            frame["metrics"].as_object().cloned().ok_or_else(|| "a frame has no metrics".to_owned())
+        };
+        let rows: Vec<_> = frames.iter().map(metrics).collect::<Result<_, _>>()?;
+        let index = |frame: &Value| frame["frameNum"].as_u64().ok_or("a frame has no number");
+        let columns = keys.into_iter().map(|name| {
+            let values = rows.iter().map(|row| row.get(&name).map_or(f64::NAN, number)).collect();
+            Column { name, values }
+        });
+        let columns: Vec<Column> = columns.collect();
+        let pooled = columns.iter().map(|column| {
+            let pooled = &log["pooled_metrics"][&column.name];
+            (column.name.clone(), POOLED.map(|kind| number(&pooled[kind])))
+        });
+        let pair = case.clip.make();
+        let golden = Self {
+            reference_sha256: pair.reference.sha256(),
+            distorted_sha256: pair.distorted.sha256(),
+            libvmaf: log["version"].as_str().unwrap_or_default().to_owned(),
+            frame_indices: frames.iter().map(index).collect::<Result<_, _>>()?,
+            pooled: pooled.collect(),
+            columns,
+        };
+        golden.check_precision()?;
+        Ok(golden)
+    }
+
+    /// Some value must have more than six digits after the point: a stock libvmaf rounds there.
+    fn check_precision(&self) -> Result<(), String> {
+        let mut values = self.columns.iter().flat_map(|column| &column.values);
+        let is_long =
+            |value: &f64| value.to_string().split('.').nth(1).is_some_and(|f| f.len() > 7);
+        let all_whole = values.clone().all(|value| value.is_nan() || value.fract() == 0.0);
+        if all_whole || values.any(is_long) {
+            Ok(())
+        } else {
+            Err("the log's numbers were rounded; libvmaf must print every digit".to_owned())
+        }
+    }
+
+    /// The text of a golden file.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let columns: Vec<Value> = self
+            .columns
+            .iter()
+            .map(|column| json!({ "name": column.name, "values": column.values }))
+            .collect();
+        let pooled: Vec<Value> = self
+            .pooled
+            .iter()
+            .map(|(name, values)| json!({ "name": name, "values": values }))
+            .collect();
+        let mut text = String::from("{\n");
+        let scalars = json!({
+            "reference_sha256": self.reference_sha256,
+            "distorted_sha256": self.distorted_sha256,
+            "libvmaf": self.libvmaf,
+            "frame_indices": self.frame_indices,
+        });
+        for (key, value) in scalars.as_object().into_iter().flatten() {
+            text.push_str(&format!("  \"{key}\": {value},\n"));
+        }
+        for (key, list, end) in [("columns", columns, ",\n"), ("pooled", pooled, "\n")] {
+            let lines: Vec<String> = list.iter().map(|line| format!("    {line}")).collect();
+            text.push_str(&format!("  \"{key}\": [\n{}\n  ]{end}", lines.join(",\n")));
+        }
+        text.push_str("}\n");
+        text
+    }
+
+    /// Reads what [`to_json`](Self::to_json) wrote.
+    ///
+    /// # Errors
+    /// When the text is not of that form.
+    pub fn from_json(text: &str) -> Result<Self, String> {
+        let file: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let string = |key: &str| file[key].as_str().map(str::to_owned).ok_or(format!("no {key}"));
+        let list = |key: &str| file[key].as_array().ok_or(format!("no {key}"));
+        let named = |line: &Value| -> Result<(String, Vec<f64>), String> {
+            let name = line["name"].as_str().ok_or("a line has no name")?;
+            let values = line["values"].as_array().ok_or("a line has no values")?;
+            Ok((name.to_owned(), values.iter().map(number).collect()))
+        };
+        let columns = list("columns")?
+            .iter()
+            .map(|line| named(line).map(|(name, values)| Column { name, values }));
+        let pooled = list("pooled")?.iter().map(|line| {
+            let (name, values) = named(line)?;
+            Ok((name, values.try_into().map_err(|_| "four pooled values".to_owned())?))
+        });
+        Ok(Self {
+            reference_sha256: string("reference_sha256")?,
+            distorted_sha256: string("distorted_sha256")?,
+            libvmaf: string("libvmaf")?,
+            frame_indices: list("frame_indices")?.iter().filter_map(Value::as_u64).collect(),
+            columns: columns.collect::<Result<_, _>>()?,
+            pooled: pooled.collect::<Result<_, String>>()?,
+        })
+    }
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or(f64::NAN)
+}
+
+/// The keys of the first frame's metrics in the order of the text, which a parsed map forgets.
+fn ordered_keys(log: &str) -> Result<Vec<String>, String> {
+    let start = log.find("\"metrics\": {").ok_or("the log has no metrics")?;
+    let block = &log[start..];
+    let block =
+        &block[block.find('{').unwrap_or(0) + 1..block.find('}').ok_or("unclosed metrics")?];
+    Ok(block.split('"').skip(1).step_by(2).map(str::to_owned).collect())
+}
+
+/// Lists where two columns differ by their bits, at most `limit` places, each with the distance in
+/// units of the last place. All NaNs are equal.
+#[must_use]
+pub fn differences(expected: &Column, actual: &Column, limit: usize) -> Vec<String> {
+    let mut found = Vec::new();
+    if expected.name != actual.name {
+        found.push(format!("column {} where {} was expected", actual.name, expected.name));
+    }
+    if expected.values.len() != actual.values.len() {
+        let (expected_count, count) = (expected.values.len(), actual.values.len());
+        found.push(format!("{}: {count} values, expected {expected_count}", expected.name));
+    }
+    for (row, (expected_value, value)) in expected.values.iter().zip(&actual.values).enumerate() {
+        let same = expected_value.to_bits() == value.to_bits()
+            || (expected_value.is_nan() && value.is_nan());
+        if !same {
+            let units = expected_value.to_bits().abs_diff(value.to_bits());
+            let name = &expected.name;
+            found.push(format!(
+                "{name}[{row}]: {value:?}, expected {expected_value:?} ({units} units apart)"
+            ));
+        }
+    }
+    found.truncate(limit);
+    found
+}
