@@ -1,0 +1,405 @@
+//! The frames of a run: two readers fill, workers score, and one lock keeps them in step.
+//!
+//! Invariants: a reader never holds more pictures than its pool makes, and waits while all are in
+//! use: that is the back-pressure. Workers take frames in order and may finish in any. Whoever
+//! fails first decides the run's error; everybody else sees it and leaves. Every wait ends at the
+//! latest after [`STOP_CHECK_INTERVAL`] to look at the stop signal, and no wait relies on that to
+//! make progress: pictures are given back before the lock is taken and the readers are told.
+
+use std::collections::VecDeque;
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use engine::{
+    FrameAnalyzer, FrameInput, FrameValues, Isa, Picture, PictureMut, PicturePool, PictureSpec,
+    Plan, PlanesWanted, Sequence,
+};
+use media::stop::STOP_CHECK_INTERVAL;
+use media::{MediaError, Pair, PairRange, Stop, Video};
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::error::ScoreError;
+use crate::progress::Progress;
+
+/// Pictures of each video that may wait for a worker or be filled, beyond those being scored.
+const LOOKAHEAD_PICTURES: usize = 2;
+
+/// What computes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Workers {
+    pub threads: NonZeroUsize,
+    pub isa: Isa,
+}
+
+/// Which video of the pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Reference = 0,
+    Distorted = 1,
+}
+
+impl Side {
+    const fn other(self) -> Self {
+        match self {
+            Self::Reference => Self::Distorted,
+            Self::Distorted => Self::Reference,
+        }
+    }
+}
+
+/// What a run of the pipeline gives.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// The values of every frame.
+    pub sequence: Sequence,
+    /// The video that ended before the other, if one did.
+    pub length_mismatch: Option<Side>,
+    /// How long at least one frame was being scored.
+    pub score_time: Duration,
+    /// CPU time by extractor.
+    pub feature_times: Vec<(String, Duration)>,
+}
+
+/// Reads and scores all frames of the range.
+pub(crate) fn run(
+    plan: &Arc<Plan>,
+    pair: Pair,
+    range: &PairRange,
+    workers: Workers,
+    stop: &Stop,
+    progress: &Progress,
+) -> Result<Outcome, ScoreError> {
+    let info = pair.reference.info();
+    let (width, height, format) = (info.width, info.height, info.format);
+    let spec = PictureSpec { width, height, format, planes: PlanesWanted::Luma };
+    let pools = Pools::new(spec, workers.threads)?;
+    let shared = Shared {
+        state: Mutex::new(State::new(Sequence::new(Arc::clone(plan), width, height))),
+        work: Condvar::new(),
+        space: Condvar::new(),
+        stop,
+        progress,
+        limit: range.frame_count_max.unwrap_or(u64::MAX),
+    };
+    std::thread::scope(|scope| {
+        let Pair { reference, distorted } = pair;
+        let readers = [
+            (Side::Reference, reference, range.skip_reference, &pools.reference),
+            (Side::Distorted, distorted, range.skip_distorted, &pools.distorted),
+        ];
+        for (side, video, skip, pool) in readers {
+            let shared = &shared;
+            spawn(scope, shared, "score-read", move || shared.read(side, video, skip, pool));
+        }
+        for _ in 0..workers.threads.get() {
+            let shared = &shared;
+            spawn(scope, shared, "score-compute", move || {
+                let analyzer = FrameAnalyzer::new(Arc::clone(plan), spec, workers.isa);
+                shared.score(analyzer)
+            });
+        }
+    });
+    shared.into_outcome()
+}
+
+/// Starts a thread whose error or panic becomes the run's.
+fn spawn<'scope, 'env>(
+    scope: &'scope std::thread::Scope<'scope, 'env>,
+    shared: &'scope Shared<'_>,
+    name: &str,
+    body: impl FnOnce() -> Result<(), ScoreError> + Send + 'scope,
+) {
+    let guarded = move || match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => shared.fail(error),
+        Err(payload) => shared.fail(ScoreError::from_panic(&*payload)),
+    };
+    if let Err(error) =
+        std::thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, guarded)
+    {
+        shared.fail(ScoreError::Thread(error));
+    }
+}
+
+/// The memory of both videos' pictures.
+struct Pools {
+    reference: PicturePool,
+    distorted: PicturePool,
+}
+
+impl Pools {
+    /// A worker holds one distorted and, for motion, two reference pictures; one more reference
+    /// picture is kept for the frame to come.
+    fn new(spec: PictureSpec, threads: NonZeroUsize) -> Result<Self, ScoreError> {
+        let pool = |pictures: usize| {
+            let capacity = NonZeroUsize::new(pictures + LOOKAHEAD_PICTURES);
+            PicturePool::new(spec, capacity.expect("the look-ahead is not zero"))
+        };
+        Ok(Self { reference: pool(2 * threads.get() + 1)?, distorted: pool(threads.get())? })
+    }
+
+    #[cfg(test)]
+    fn alive(&self) -> usize {
+        self.reference.alive() + self.distorted.alive()
+    }
+}
+
+/// How a video's frames came to an end.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    frame_count: u64,
+    /// It has more, but no more count.
+    cut: bool,
+}
+
+struct State {
+    queues: [VecDeque<Picture>; 2],
+    ends: [Option<End>; 2],
+    previous_reference: Option<Picture>,
+    next_frame: u64,
+    frames_in_work: usize,
+    in_work_since: Instant,
+    score_time: Duration,
+    sequence: Sequence,
+    feature_times: Vec<(String, Duration)>,
+    failure: Option<ScoreError>,
+}
+
+/// A frame to score.
+struct Frame {
+    index: u64,
+    previous_reference: Option<Picture>,
+    reference: Picture,
+    distorted: Picture,
+}
+
+impl State {
+    fn new(sequence: Sequence) -> Self {
+        Self {
+            queues: Default::default(),
+            ends: [None, None],
+            previous_reference: None,
+            next_frame: 0,
+            frames_in_work: 0,
+            in_work_since: Instant::now(),
+            score_time: Duration::ZERO,
+            sequence,
+            feature_times: Vec::new(),
+            failure: None,
+        }
+    }
+
+    /// The next frame, when both of its pictures are there.
+    fn take_frame(&mut self) -> Option<Frame> {
+        if self.queues.iter().any(VecDeque::is_empty) {
+            return None;
+        }
+        let [reference, distorted] = &mut self.queues;
+        let (reference, distorted) = (reference.pop_front()?, distorted.pop_front()?);
+        let previous_reference = self.previous_reference.replace(reference.clone());
+        let index = self.next_frame;
+        self.next_frame += 1;
+        if self.frames_in_work == 0 {
+            self.in_work_since = Instant::now();
+        }
+        self.frames_in_work += 1;
+        Some(Frame { index, previous_reference, reference, distorted })
+    }
+
+    fn frame_left_work(&mut self) {
+        self.frames_in_work -= 1;
+        if self.frames_in_work == 0 {
+            self.score_time += self.in_work_since.elapsed();
+        }
+    }
+
+    /// Whether no frame will come any more.
+    fn is_drained(&self) -> bool {
+        self.ends.iter().flatten().any(|end| end.frame_count <= self.next_frame)
+    }
+
+    /// Whether a video's frame of this index can no longer count. The first such frame is still
+    /// read, to tell that the video goes on.
+    fn is_surplus(&self, side: Side, frame_index: u64) -> bool {
+        self.ends[side.other() as usize].is_some_and(|end| frame_index > end.frame_count)
+    }
+
+    /// The video that ended by itself while the other went on.
+    fn length_mismatch(&self) -> Option<Side> {
+        let [Some(reference), Some(distorted)] = self.ends else { return None };
+        if reference.frame_count < distorted.frame_count && !reference.cut {
+            Some(Side::Reference)
+        } else if distorted.frame_count < reference.frame_count && !distorted.cut {
+            Some(Side::Distorted)
+        } else {
+            None
+        }
+    }
+}
+
+struct Shared<'a> {
+    state: Mutex<State>,
+    /// A frame may be there, or the end is.
+    work: Condvar,
+    /// A picture may be free, or no more are wanted.
+    space: Condvar,
+    stop: &'a Stop,
+    progress: &'a Progress,
+    limit: u64,
+}
+
+impl Shared<'_> {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic under the lock is recorded as the run's failure; what is left is only read then.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(condition: &Condvar, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        let waited = condition.wait_timeout(state, STOP_CHECK_INTERVAL);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Records the first error and sends everybody home.
+    fn fail(&self, error: ScoreError) {
+        self.lock().failure.get_or_insert(error);
+        self.work.notify_all();
+        self.space.notify_all();
+    }
+
+    /// A reader's life.
+    fn read(
+        &self,
+        side: Side,
+        mut video: Video,
+        skip: u64,
+        pool: &PicturePool,
+    ) -> Result<(), ScoreError> {
+        let skipped = video.skip_frames(skip)?;
+        let mut frame_count = 0;
+        let mut cut = true;
+        while frame_count < self.limit {
+            let Some(mut picture) = self.wait_for_picture(side, frame_count, pool)? else { break };
+            if skipped < skip || !video.read_frame(&mut picture)? {
+                cut = false;
+                break;
+            }
+            self.push(side, picture.freeze());
+            frame_count += 1;
+        }
+        if frame_count == 0 && !cut {
+            let detail = match (skip, skipped) {
+                (0, _) => "it has none at all".to_owned(),
+                _ => format!("{skip} were to be skipped and it has {skipped}"),
+            };
+            return Err(MediaError::ZeroFrames { name: video.info().name.clone(), detail }.into());
+        }
+        // The decoder ends before the run is said to have ended.
+        drop(video);
+        self.lock().ends[side as usize] = Some(End { frame_count, cut });
+        self.work.notify_all();
+        self.space.notify_all();
+        Ok(())
+    }
+
+    /// A picture to fill; `None` when no more are wanted.
+    fn wait_for_picture(
+        &self,
+        side: Side,
+        frame_index: u64,
+        pool: &PicturePool,
+    ) -> Result<Option<PictureMut>, ScoreError> {
+        let mut state = self.lock();
+        loop {
+            self.stop.check()?;
+            if state.failure.is_some() || state.is_surplus(side, frame_index) {
+                return Ok(None);
+            }
+            if let Some(picture) = pool.try_take() {
+                return Ok(Some(picture));
+            }
+            state = Self::wait(&self.space, state);
+        }
+    }
+
+    fn push(&self, side: Side, picture: Picture) {
+        self.lock().queues[side as usize].push_back(picture);
+        self.work.notify_one();
+    }
+
+    /// A worker's life.
+    fn score(&self, mut analyzer: FrameAnalyzer) -> Result<(), ScoreError> {
+        while let Some(frame) = self.wait_for_frame()? {
+            let input = FrameInput {
+                frame_index: frame.index,
+                reference: &frame.reference,
+                distorted: &frame.distorted,
+                previous_reference: frame.previous_reference.as_ref(),
+            };
+            let values = analyzer.analyze(&input, &mut thread_cpu_time)?;
+            // Before the lock: a reader that is told of space must find it.
+            drop(frame);
+            self.add(values)?;
+        }
+        let mut state = self.lock();
+        for (name, time) in analyzer.times() {
+            match state.feature_times.iter_mut().find(|(known, _)| known == name) {
+                Some((_, sum)) => *sum += time,
+                None => state.feature_times.push((name.to_owned(), time)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The next frame; `None` at the end.
+    fn wait_for_frame(&self) -> Result<Option<Frame>, ScoreError> {
+        let mut state = self.lock();
+        loop {
+            self.stop.check()?;
+            if state.failure.is_some() {
+                return Ok(None);
+            }
+            if let Some(frame) = state.take_frame() {
+                drop(state);
+                // The reference picture that was kept until now may be free.
+                self.space.notify_all();
+                return Ok(Some(frame));
+            }
+            if state.is_drained() {
+                return Ok(None);
+            }
+            state = Self::wait(&self.work, state);
+        }
+    }
+
+    fn add(&self, values: FrameValues) -> Result<(), ScoreError> {
+        let mut state = self.lock();
+        state.frame_left_work();
+        state.sequence.add(values)?;
+        drop(state);
+        self.space.notify_all();
+        self.progress.frame_done();
+        Ok(())
+    }
+
+    fn into_outcome(self) -> Result<Outcome, ScoreError> {
+        let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let length_mismatch = state.length_mismatch();
+        if let Some(failure) = state.failure {
+            return Err(failure);
+        }
+        Ok(Outcome {
+            sequence: state.sequence,
+            length_mismatch,
+            score_time: state.score_time,
+            feature_times: state.feature_times,
+        })
+    }
+}
+
+/// CPU time of the calling thread.
+fn thread_cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
