@@ -17,7 +17,7 @@ use std::str::FromStr;
 pub enum IsaLevel {
     /// What the compilation target guarantees.
     Baseline,
-    /// AVX2 with BMI1, BMI2, LZCNT and POPCNT.
+    /// AVX2 with FMA, BMI1, BMI2, LZCNT and POPCNT.
     Avx2,
     /// AVX-512 F, BW, CD, DQ and VL beside everything in [`IsaLevel::Avx2`].
     Avx512,
@@ -140,6 +140,7 @@ impl std::error::Error for IsaUnavailable {}
 #[cfg(target_arch = "x86_64")]
 fn has_avx2() -> bool {
     is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
         && is_x86_feature_detected!("bmi1")
         && is_x86_feature_detected!("bmi2")
         && is_x86_feature_detected!("lzcnt")
@@ -155,33 +156,57 @@ fn has_avx512() -> bool {
         && is_x86_feature_detected!("avx512vl")
 }
 
+/// Whether multiply-add may be one instruction, as every set above the baseline has it.
+///
+/// Its single rounding differs from two. A body may fuse only where the result does not depend on
+/// that, and a test has to show it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arithmetic<const FUSED: bool>;
+
+/// Fused or separate multiplication and addition; see [`Arithmetic`].
+pub(crate) trait MulAdd: Copy {
+    /// `a * b + c`.
+    fn mul_add(self, a: f32, b: f32, c: f32) -> f32;
+}
+
+impl<const FUSED: bool> MulAdd for Arithmetic<FUSED> {
+    #[inline(always)]
+    fn mul_add(self, a: f32, b: f32, c: f32) -> f32 {
+        if FUSED { a.mul_add(b, c) } else { a * b + c }
+    }
+}
+
 /// Compiles one `#[inline(always)]` body for every instruction set and picks one at run time.
 ///
 /// `per_isa! { fn row_sum(row: &[u16]) -> u64 = scalar::row_sum; }` makes
 /// `fn row_sum(isa: Isa, row: &[u16]) -> u64`. The body and what it calls must be
-/// `#[inline(always)]`, or they stay compiled for the baseline.
+/// `#[inline(always)]`, or they stay compiled for the baseline. With `, with Arithmetic` after the
+/// body, the body gets an [`Arithmetic`] as its first argument.
 macro_rules! per_isa {
     ($(
         $(#[$meta:meta])*
-        $vis:vis fn $name:ident $(<$($life:lifetime),+>)? ($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? = $body:path;
+        $vis:vis fn $name:ident $(<$($life:lifetime),+>)? ($($arg:ident: $ty:ty),* $(,)?)
+        $(-> $ret:ty)? = $body:path $(, with $arithmetic:ident)?;
     )+) => {$(
         $(#[$meta])*
         $vis fn $name $(<$($life),+>)? (isa: $crate::isa::Isa, $($arg: $ty),*) $(-> $ret)? {
             #[cfg(target_arch = "x86_64")]
             {
-                #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+                #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
                 fn avx2 $(<$($life),+>)? ($($arg: $ty),*) $(-> $ret)? {
-                    $body($($arg),*)
+                    $body($($crate::isa::$arithmetic::<true>,)? $($arg),*)
                 }
 
-                #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+                #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
                 #[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl")]
                 fn avx512 $(<$($life),+>)? ($($arg: $ty),*) $(-> $ret)? {
-                    $body($($arg),*)
+                    $body($($crate::isa::$arithmetic::<true>,)? $($arg),*)
                 }
 
                 match isa.level() {
-                    $crate::isa::IsaLevel::Baseline => $body($($arg),*),
+                    $crate::isa::IsaLevel::Baseline => {
+                        $body($($crate::isa::$arithmetic::<false>,)? $($arg),*)
+                    }
                     // SAFETY: an `Isa` of level AVX2 exists only after exactly these features were
                     // detected on the running processor.
                     $crate::isa::IsaLevel::Avx2 => unsafe { avx2($($arg),*) },
@@ -193,7 +218,7 @@ macro_rules! per_isa {
             #[cfg(not(target_arch = "x86_64"))]
             {
                 let _ = isa;
-                $body($($arg),*)
+                $body($($crate::isa::$arithmetic::<false>,)? $($arg),*)
             }
         }
     )+};

@@ -13,6 +13,9 @@ pub(super) type Pair = [i16; 2];
 /// Places that are filtered at a time; lines have at least this many readable pairs behind them.
 pub(super) const CHUNK: usize = 128;
 
+/// Places are filtered in multiples of this many, so that vectors stay full.
+pub(super) const LANES: usize = 16;
+
 /// What a sum over flipped samples lacks, modulo 2^32.
 pub(super) const UNBIAS: u32 = 1 << 31;
 

@@ -15,7 +15,7 @@ mod statistic;
 mod taps;
 mod walk;
 
-use self::statistic::{Residuals, StatisticParams};
+use self::statistic::Residuals;
 use self::taps::{Scale0, Scale1, Scale2, Scale3};
 use self::walk::{Input, View, WalkBuffers};
 use crate::isa::{Isa, per_isa};
@@ -83,18 +83,17 @@ impl VifScores {
 }
 
 /// Buffers of VIF; they grow to the largest picture seen and are then reused.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct VifScratch {
     buffers: WalkBuffers,
     /// Both pictures at scales 1, 2 and 3.
     shrunk: [[Vec<u16>; 2]; SCALES - 1],
-    table: Box<[u16; 32768]>,
 }
 
 impl VifScratch {
     /// Empty buffers.
     pub fn new() -> Self {
-        Self { buffers: WalkBuffers::default(), shrunk: Default::default(), table: log2::table() }
+        Self::default()
     }
 
     fn reserve(&mut self, width: usize, height: usize) {
@@ -105,12 +104,6 @@ impl VifScratch {
                 picture.resize(len, 0);
             }
         }
-    }
-}
-
-impl Default for VifScratch {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -131,34 +124,33 @@ pub fn vif(
     reference.expect_shape_of(distorted)?;
     let (width, height) = (reference.width(), reference.height());
     scratch.reserve(width, height);
-    let VifScratch { buffers, shrunk: [half, quarter, eighth], table } = scratch;
-    let statistic =
-        StatisticParams { enhancement_gain_limit: params.enhancement_gain_limit, table };
+    let VifScratch { buffers, shrunk: [half, quarter, eighth] } = scratch;
+    let gain_limit = params.enhancement_gain_limit;
     let bit_depth = reference.bit_depth();
     let strides = [reference.stride(), distorted.stride()];
     let next = half.each_mut().map(Vec::as_mut_slice);
     let full = match (reference.samples(), distorted.samples()) {
         (Samples::U8(reference), Samples::U8(distorted)) => {
             let input = full_size([reference, distorted], strides, [width, height], bit_depth);
-            scale0_bytes(isa, &input, &statistic, buffers, Some(next))
+            scale0_bytes(isa, &input, gain_limit, buffers, Some(next))
         }
         (Samples::U16(reference), Samples::U16(distorted)) => {
             let input = full_size([reference, distorted], strides, [width, height], bit_depth);
-            scale0_words(isa, &input, &statistic, buffers, Some(next))
+            scale0_words(isa, &input, gain_limit, buffers, Some(next))
         }
         _ => return Err(ShapeMismatch),
     };
     let mut residuals = [Some(full), None, None, None];
     if let Some(input) = shrunk_size(half, width >> 1, height >> 1) {
         let next = quarter.each_mut().map(Vec::as_mut_slice);
-        residuals[1] = Some(scale1(isa, &input, &statistic, buffers, Some(next)));
+        residuals[1] = Some(scale1(isa, &input, gain_limit, buffers, Some(next)));
     }
     if let Some(input) = shrunk_size(quarter, width >> 2, height >> 2) {
         let next = eighth.each_mut().map(Vec::as_mut_slice);
-        residuals[2] = Some(scale2(isa, &input, &statistic, buffers, Some(next)));
+        residuals[2] = Some(scale2(isa, &input, gain_limit, buffers, Some(next)));
     }
     if let Some(input) = shrunk_size(eighth, width >> 3, height >> 3) {
-        residuals[3] = Some(scale3(isa, &input, &statistic, buffers, None));
+        residuals[3] = Some(scale3(isa, &input, gain_limit, buffers, None));
     }
     let mut scores = VifScores { scales: residuals.map(scale_score) };
     if params.skip_scale0 {
@@ -205,36 +197,36 @@ fn shrunk_size(samples: &[Vec<u16>; 2], width: usize, height: usize) -> Option<I
 per_isa! {
     fn scale0_bytes(
         input: &Input<'_, u8>,
-        params: &StatisticParams<'_>,
+        gain_limit: f64,
         buffers: &mut WalkBuffers,
         next: Option<[&mut [u16]; 2]>,
-    ) -> Residuals = walk::walk::<u8, Scale0, Scale1>;
+    ) -> Residuals = walk::walk::<u8, Scale0, Scale1, _>, with Arithmetic;
 
     fn scale0_words(
         input: &Input<'_, u16>,
-        params: &StatisticParams<'_>,
+        gain_limit: f64,
         buffers: &mut WalkBuffers,
         next: Option<[&mut [u16]; 2]>,
-    ) -> Residuals = walk::walk::<u16, Scale0, Scale1>;
+    ) -> Residuals = walk::walk::<u16, Scale0, Scale1, _>, with Arithmetic;
 
     fn scale1(
         input: &Input<'_, u16>,
-        params: &StatisticParams<'_>,
+        gain_limit: f64,
         buffers: &mut WalkBuffers,
         next: Option<[&mut [u16]; 2]>,
-    ) -> Residuals = walk::walk::<u16, Scale1, Scale2>;
+    ) -> Residuals = walk::walk::<u16, Scale1, Scale2, _>, with Arithmetic;
 
     fn scale2(
         input: &Input<'_, u16>,
-        params: &StatisticParams<'_>,
+        gain_limit: f64,
         buffers: &mut WalkBuffers,
         next: Option<[&mut [u16]; 2]>,
-    ) -> Residuals = walk::walk::<u16, Scale2, Scale3>;
+    ) -> Residuals = walk::walk::<u16, Scale2, Scale3, _>, with Arithmetic;
 
     fn scale3(
         input: &Input<'_, u16>,
-        params: &StatisticParams<'_>,
+        gain_limit: f64,
         buffers: &mut WalkBuffers,
         next: Option<[&mut [u16]; 2]>,
-    ) -> Residuals = walk::walk::<u16, Scale3, Scale3>;
+    ) -> Residuals = walk::walk::<u16, Scale3, Scale3, _>, with Arithmetic;
 }

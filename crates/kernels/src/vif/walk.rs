@@ -10,14 +10,12 @@
 //! The next scale needs every second row and column of a shorter filter over the same pairs, so
 //! nothing else is computed for it.
 
-use super::fir::{CHUNK, Pair, Sums, UNBIAS, Windows, fir_both, fir_even, flip};
+use super::fir::{CHUNK, LANES, Pair, Sums, UNBIAS, Windows, fir_both, fir_even, flip};
 use super::source::Source;
-use super::statistic::{Moments, Residuals, StatisticParams, accumulate};
+use super::statistic::{Moments, Residuals, accumulate};
 use super::taps::Taps;
 use crate::border::{extend_line, reflect};
-
-/// Places are filtered in multiples of this many, so that vectors stay full.
-const LANES: usize = 16;
+use crate::isa::MulAdd;
 
 /// Means of two pictures, then high and low halves of three products.
 const LINES: usize = 8;
@@ -90,9 +88,10 @@ fn line_stride(width: usize) -> usize {
 ///
 /// `next` holds both pictures of `width / 2` by `height / 2` samples without gaps.
 #[inline(always)]
-pub(super) fn walk<S: Source, T: Taps, N: Taps>(
+pub(super) fn walk<S: Source, T: Taps, N: Taps, A: MulAdd>(
+    arithmetic: A,
     input: &Input<'_, S>,
-    params: &StatisticParams<'_>,
+    gain_limit: f64,
     buffers: &mut WalkBuffers,
     mut next: Option<[&mut [u16]; 2]>,
 ) -> Residuals {
@@ -115,9 +114,9 @@ pub(super) fn walk<S: Source, T: Taps, N: Taps>(
             even.as_flattened_mut(),
             odd.as_flattened_mut(),
         );
-        filter_row_and_measure::<T>(even, input.width, params, &mut residuals);
+        filter_row_and_measure::<T>(arithmetic, even, input.width, gain_limit, &mut residuals);
         if 2 * row_pair + 1 < input.height {
-            filter_row_and_measure::<T>(odd, input.width, params, &mut residuals);
+            filter_row_and_measure::<T>(arithmetic, odd, input.width, gain_limit, &mut residuals);
         }
         if let Some(next) = &mut next
             && row_pair < input.height / 2
@@ -242,9 +241,10 @@ fn filter_columns<S: Source, T: Taps>(
 /// Extends one row's lines, filters along them and adds what it measures to `residuals`.
 #[inline(always)]
 fn filter_row_and_measure<T: Taps>(
+    arithmetic: impl MulAdd,
     lines: &mut [Pair],
     width: usize,
-    params: &StatisticParams<'_>,
+    gain_limit: f64,
     residuals: &mut Residuals,
 ) {
     let stride = line_stride(width);
@@ -280,9 +280,15 @@ fn filter_row_and_measure<T: Taps>(
                 }
             }
         }
-        let [even, odd] = &moments;
-        accumulate(even, CHUNK.min(places - start), params, residuals);
-        accumulate(odd, CHUNK.min((width / 2).saturating_sub(start)), params, residuals);
+        let [even, odd] = &mut moments;
+        accumulate(arithmetic, even, CHUNK.min(places - start), gain_limit, residuals);
+        accumulate(
+            arithmetic,
+            odd,
+            CHUNK.min((width / 2).saturating_sub(start)),
+            gain_limit,
+            residuals,
+        );
     }
 }
 
