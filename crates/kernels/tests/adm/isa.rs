@@ -1,0 +1,173 @@
+//! ADM gives one result on every instruction set, whatever the size, stride, depth and content.
+
+use crate::content::{Content, Pair, Random};
+use kernels::adm::{AdmOptions, AdmParams, AdmScores, AdmScratch, adm};
+use kernels::{Isa, PlaneRef, Samples, ShapeMismatch};
+
+const BIT_DEPTHS: [u32; 4] = [8, 10, 12, 16];
+
+fn params(gain_limit: f64, skip_aim: bool) -> AdmParams {
+    let options =
+        AdmOptions { enhancement_gain_limit: gain_limit, skip_aim, ..AdmOptions::default() };
+    AdmParams::new(options).expect("options are in range")
+}
+
+fn bits(scores: &AdmScores) -> Vec<u64> {
+    [scores.adm2, scores.aim, scores.adm3, scores.numerator, scores.denominator]
+        .iter()
+        .chain(&scores.scale)
+        .chain(&scores.scale_numerator)
+        .chain(&scores.scale_denominator)
+        .map(|value| value.to_bits())
+        .collect()
+}
+
+/// Compares all instruction sets on one pair and returns how many comparisons were made.
+fn check(pair: &Pair, params: &AdmParams, scratch: &mut AdmScratch, what: &str) -> usize {
+    let (reference, distorted) = (pair.reference(), pair.distorted());
+    let mut run = |isa| {
+        let scores = adm(isa, &reference, &distorted, params, scratch).expect("one shape");
+        assert!(bits(&scores).iter().all(|value| f64::from_bits(*value).is_finite()), "{what}");
+        scores
+    };
+    let expected = run(Isa::BASELINE);
+    let others = Isa::available().into_iter().skip(1);
+    others.map(|isa| assert_eq!(bits(&run(isa)), bits(&expected), "{isa}: {what}")).count()
+}
+
+#[test]
+fn every_instruction_set_gives_the_same_bits() {
+    let seed = 20_261_122;
+    let mut random = Random::new(seed);
+    let mut scratch = AdmScratch::default();
+    let mut compared = 0;
+    let sizes =
+        [[33, 33], [64, 36], [65, 47], [129, 97], [162, 70], [177, 145], [256, 64], [355, 41]];
+    for content in Content::ALL {
+        for bit_depth in BIT_DEPTHS {
+            for size in sizes {
+                let stride = size[0] + random.below(3) as usize * 13;
+                let pair = Pair::new(content, size, stride, bit_depth, random.next());
+                let gain_limit = [1.0, 1.2, 100.0][random.below(3) as usize];
+                let params = params(gain_limit, random.below(4) == 0);
+                let what = format!("{content:?} {size:?} {bit_depth} bits, seed {seed}");
+                compared += check(&pair, &params, &mut scratch, &what);
+            }
+        }
+    }
+    let others = Isa::available().len() - 1;
+    assert_eq!(compared, Content::ALL.len() * BIT_DEPTHS.len() * sizes.len() * others);
+    if cfg!(target_arch = "x86_64") && others == 0 {
+        eprintln!("only the baseline is available here");
+    }
+}
+
+#[test]
+fn the_smallest_pictures_are_scored_alike_and_without_panic() {
+    let params = params(100.0, false);
+    let mut scratch = AdmScratch::default();
+    let mut scored = 0;
+    for width in 1..=34 {
+        for height in 1..=34 {
+            let content = Content::ALL[(width * 7 + height) % Content::ALL.len()];
+            let bit_depth = BIT_DEPTHS[(width + height) % BIT_DEPTHS.len()];
+            let pair = Pair::new(content, [width, height], width + 1, bit_depth, 5);
+            check(&pair, &params, &mut scratch, &format!("{content:?} {width}x{height}"));
+            scored += 1;
+        }
+    }
+    assert_eq!(scored, 34 * 34);
+}
+
+#[test]
+fn used_scratch_changes_nothing() {
+    let params = params(100.0, false);
+    let mut used = AdmScratch::new(640, 90);
+    for (size, content) in [
+        ([640, 90], Content::Noise),
+        ([31, 200], Content::Flipped),
+        ([200, 31], Content::Noise),
+        ([5, 5], Content::Noise),
+        ([200, 31], Content::Quantised),
+        ([640, 90], Content::Quantised),
+    ] {
+        let pair = Pair::new(content, size, size[0], 8, 9);
+        let (reference, distorted) = (pair.reference(), pair.distorted());
+        let run = |scratch: &mut AdmScratch| {
+            adm(Isa::BASELINE, &reference, &distorted, &params, scratch).expect("one shape")
+        };
+        let fresh = run(&mut AdmScratch::new(size[0], size[1]));
+        assert_eq!(bits(&run(&mut used)), bits(&fresh), "{size:?} {content:?}");
+    }
+}
+
+#[test]
+fn samples_beyond_the_bit_depth_are_survived_alike() {
+    let samples: Vec<u16> = (0..66 * 40_u32).map(|i| i.wrapping_mul(40_503) as u16).collect();
+    let turned: Vec<u16> = samples.iter().map(|sample| sample.rotate_left(3)).collect();
+    let params = params(100.0, false);
+    for bit_depth in [9, 10, 12] {
+        let plane = |samples| PlaneRef::new(samples, 66, 40, 66, bit_depth).expect("fits");
+        let (reference, distorted) = (plane(Samples::U16(&samples)), plane(Samples::U16(&turned)));
+        let mut run = Isa::available().into_iter().map(|isa| {
+            let scratch = &mut AdmScratch::default();
+            bits(&adm(isa, &reference, &distorted, &params, scratch).expect("one shape"))
+        });
+        let expected = run.next().expect("the baseline is always there");
+        assert!(run.all(|scores| scores == expected), "{bit_depth} bits");
+    }
+}
+
+#[test]
+fn a_flat_picture_scores_one_and_shows_no_impairment() {
+    for size in [[1, 1], [16, 9], [33, 33], [320, 180]] {
+        let pair = Pair::new(Content::Flat, size, size[0], 8, 3);
+        let (reference, distorted) = (pair.reference(), pair.distorted());
+        let scratch = &mut AdmScratch::default();
+        let scores = adm(Isa::BASELINE, &reference, &distorted, &params(100.0, false), scratch)
+            .expect("one shape");
+        assert_eq!((scores.adm2, scores.scale), (1.0, [1.0; 4]), "{size:?}");
+        assert_eq!((scores.aim, scores.adm3), (0.0, 1.0), "{size:?}");
+    }
+}
+
+#[test]
+fn without_detail_and_noise_floor_ratios_are_one() {
+    let options = AdmOptions { noise_weight: 0.0, ..AdmOptions::default() };
+    let params = AdmParams::new(options).expect("options are in range");
+    let pair = Pair::new(Content::Flat, [64, 64], 64, 8, 3);
+    let scratch = &mut AdmScratch::default();
+    let scores = adm(Isa::BASELINE, &pair.reference(), &pair.distorted(), &params, scratch)
+        .expect("one shape");
+    assert_eq!((scores.adm2, scores.aim, scores.scale), (1.0, 0.0, [1.0; 4]));
+    assert_eq!((scores.numerator, scores.denominator), (0.0, 0.0));
+}
+
+#[test]
+fn skipping_impairments_changes_only_what_they_make() {
+    let pair = Pair::new(Content::Noisy, [161, 91], 170, 10, 11);
+    let (reference, distorted) = (pair.reference(), pair.distorted());
+    let run = |skip_aim| {
+        let scratch = &mut AdmScratch::default();
+        adm(Isa::BASELINE, &reference, &distorted, &params(100.0, skip_aim), scratch)
+            .expect("one shape")
+    };
+    let (with, without) = (run(false), run(true));
+    assert!(with.aim > 0.0);
+    assert_eq!((without.aim, without.adm3), (0.0, with.adm2 * 0.5 + 0.5));
+    let common = |scores: AdmScores| AdmScores { aim: 0.0, adm3: 0.0, ..scores };
+    assert_eq!(bits(&common(with)), bits(&common(without)));
+}
+
+#[test]
+fn pictures_of_different_shapes_are_refused() {
+    let pairs = [([40, 40], 8), ([41, 40], 8), ([40, 41], 8), ([40, 40], 10)]
+        .map(|(size, bit_depth)| Pair::new(Content::Flat, size, size[0], bit_depth, 1));
+    let params = params(100.0, false);
+    for other in &pairs[1..] {
+        let scratch = &mut AdmScratch::default();
+        let result =
+            adm(Isa::BASELINE, &pairs[0].reference(), &other.distorted(), &params, scratch);
+        assert_eq!(result, Err(ShapeMismatch));
+    }
+}

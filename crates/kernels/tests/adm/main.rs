@@ -1,0 +1,5 @@
+//! Tests of integer ADM through its public face.
+
+mod content;
+mod golden;
+mod isa;
