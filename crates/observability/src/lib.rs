@@ -1,1 +1,93 @@
-//! `observability`.
+//! Observability: traces, metrics and logs of every VMAFX program.
+//!
+//! What holds everywhere:
+//! - **Opt-in.** Without an endpoint nothing is exported and one line says so; contexts still
+//!   propagate, `/metrics` still answers, logs still carry trace ids.
+//! - **Harmless.** No call here blocks on a collector, and nothing here fails a program. Queues are
+//!   bounded, what is dropped is counted, the end takes [`SHUTDOWN_BUDGET`] at most.
+//! - **Declared once.** Every name lives in [`schema`]; the reference in
+//!   `docs/development/observability.md` is written from it.
+//! - **Passed, not global.** Components get a [`Telemetry`] (a [`Tracer`] and [`Metrics`]).
+//!
+//! It does not decide what a job's spans are: the programs that move jobs do, with the primitives
+//! here. Spans and export are our own code over OpenTelemetry's context API and wire messages,
+//! because queue spans need ids and times that are chosen before, or in another process.
+//!
+//! # A program
+//! ```no_run
+//! let guard = observability::init_otel("vmafx-node");
+//! let telemetry = guard.telemetry().clone(); // hand it to components
+//! telemetry.metrics.node().frames().add(1);
+//! guard.shutdown(); // or drop it, or `shutdown_async().await`
+//! ```
+//!
+//! # A span of this process
+//! ```
+//! # let tracer = observability::Tracer::disabled();
+//! let mut span = tracer.span("fetch").start(); // child of the current span
+//! span.set(observability::schema::attr::FRAME_COUNT, 48_i64);
+//! let guard = span.cx().clone().attach(); // logs and children now belong to it
+//! // ... or, around a future: observability::with_context(span.cx().clone(), future).await
+//! drop(guard);
+//! span.end();
+//! ```
+//!
+//! # A span with given ids and times
+//! ```
+//! # use observability::{SpanKind, SpanRecord, SamplingRequest};
+//! # let tracer = observability::Tracer::disabled();
+//! // Where a job is submitted: decide, and allocate the ids of spans that end much later.
+//! let trace_id = observability::new_trace_id();
+//! let request = SamplingRequest { trace_id, forced: false, parent: None, links: &[] };
+//! let flags = tracer.decide(&request).flags();
+//! let root = types::TraceContext {
+//!     trace_id, span_id: observability::new_span_id(), flags, tracestate: String::new(),
+//! };
+//! let attempt = root.with_span(observability::new_span_id()); // travels with the lease
+//! // Where they end, perhaps after a restart; exported if the context is sampled.
+//! let (start, end) = (types::Timestamp::EPOCH, types::Timestamp::from_unix_micros(5));
+//! tracer.emit_span(
+//!     SpanRecord::new(attempt, SpanKind::Consumer, "process vmafx.jobs", start, end)
+//!         .child_of(root.span_id, observability::Origin::Remote),
+//! );
+//! ```
+//!
+//! # Layers
+//! The gRPC server, gRPC client and HTTP server layers of [`layers`] make
+//! the spans and durations of calls. Within a handler the server span's context is the current
+//! one.
+
+pub mod config;
+mod export;
+mod ids;
+mod init;
+pub mod layers;
+mod logs;
+pub mod metrics;
+pub mod propagation;
+pub mod sampler;
+pub mod schema;
+mod span;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod tracer;
+
+pub use config::OtelConfig;
+pub use ids::{new_span_id, new_trace_id};
+pub use init::{DISABLED_MESSAGE, OtelGuard, SHUTDOWN_BUDGET, Telemetry, init_otel, init_with};
+pub use metrics::Metrics;
+pub use opentelemetry::trace::{FutureExt, SpanKind, Status};
+pub use opentelemetry::{Context, KeyValue, Value};
+pub use propagation::{Origin, context_of, current_trace};
+pub use sampler::{SamplingDecision, SamplingReason, SamplingRequest};
+pub use span::{
+    ActiveSpan, IntoSystemTime, Parent, SPAN_ITEMS_MAX, SpanBuilder, SpanEvent, SpanLink,
+    SpanRecord,
+};
+pub use tracer::Tracer;
+
+/// Runs `future` with `cx` as the current context whenever it is polled: its logs, spans and calls
+/// belong to the span of `cx`.
+pub fn with_context<F>(cx: Context, future: F) -> opentelemetry::trace::WithContext<F> {
+    future.with_context(cx)
+}

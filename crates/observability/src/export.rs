@@ -1,0 +1,14 @@
+//! The way of telemetry out of the process: a bounded queue, one thread, one collector a signal.
+//!
+//! Everything that talks to a collector runs on one thread of its own with its own runtime: the
+//! program's runtime never waits for it, whatever transport is used and however the program ends,
+//! and nothing that the transports log there reaches the logs, so that telemetry never feeds
+//! itself. Whoever ends a span pays for a push into a queue; a full queue drops and counts.
+
+mod encode;
+mod queue;
+mod transport;
+mod worker;
+
+pub(crate) use queue::SpanSink;
+pub(crate) use worker::{Pipeline, PipelineConfig};

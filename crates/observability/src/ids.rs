@@ -1,0 +1,97 @@
+//! Random trace and span ids.
+//!
+//! Ids come from a generator per thread (xoshiro256++) seeded by the operating system: an id costs
+//! a few nanoseconds and no lock. The ids are unpredictable enough to be unique, not to be secret.
+
+use std::cell::RefCell;
+
+use types::{SpanId, TraceId};
+
+struct Generator([u64; 4]);
+
+impl Generator {
+    fn from_os() -> Self {
+        let mut state = [0; 4];
+        for word in &mut state {
+            // Without the system's randomness the address and the clock still keep threads apart.
+            *word = getrandom::u64().unwrap_or_else(|_| {
+                let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
+                (now as u64) ^ (std::ptr::from_ref(word) as u64).rotate_left(32)
+            });
+        }
+        state[0] |= 1; // An all-zero state would stay zero for ever.
+        Self(state)
+    }
+
+    fn next(&mut self) -> u64 {
+        let s = &mut self.0;
+        let result = s[0].wrapping_add(s[3]).rotate_left(23).wrapping_add(s[0]);
+        let shifted = s[1] << 17;
+        s[2] ^= s[0];
+        s[3] ^= s[1];
+        s[1] ^= s[2];
+        s[0] ^= s[3];
+        s[2] ^= shifted;
+        s[3] = s[3].rotate_left(45);
+        result
+    }
+}
+
+thread_local! {
+    static GENERATOR: RefCell<Generator> = RefCell::new(Generator::from_os());
+}
+
+fn random_u64() -> u64 {
+    GENERATOR.with_borrow_mut(Generator::next)
+}
+
+/// A trace id that no other trace has.
+#[must_use]
+pub fn new_trace_id() -> TraceId {
+    loop {
+        let bytes = (u128::from(random_u64()) << 64 | u128::from(random_u64())).to_be_bytes();
+        if let Some(id) = TraceId::new(bytes) {
+            return id;
+        }
+    }
+}
+
+/// A span id that no other span of the trace has. It may be given away before its span starts.
+#[must_use]
+pub fn new_span_id() -> SpanId {
+    loop {
+        if let Some(id) = SpanId::new(random_u64().to_be_bytes()) {
+            return id;
+        }
+    }
+}
+
+/// A random identity for one run of a process, 32 lower-case hex digits.
+pub(crate) fn new_instance_id() -> String {
+    new_trace_id().to_string()
+}
+
+/// A fraction in `0.0..1.0`, for jitter.
+pub(crate) fn random_fraction() -> f64 {
+    (random_u64() >> 11) as f64 / (1u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn ids_do_not_repeat_within_or_across_threads() {
+        let threads: Vec<_> = (0..4)
+            .map(|_| std::thread::spawn(|| (0..5_000).map(|_| new_span_id()).collect::<Vec<_>>()))
+            .collect();
+        let all: Vec<_> =
+            threads.into_iter().flat_map(|thread| thread.join().expect("no panic")).collect();
+        assert_eq!(all.len(), 20_000);
+        assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len());
+        let traces: HashSet<_> = (0..5_000).map(|_| new_trace_id()).collect();
+        assert_eq!(traces.len(), 5_000);
+    }
+}

@@ -1,0 +1,1 @@
+//! Tower layers: spans and durations of calls, at the edges of a process.

@@ -1,0 +1,116 @@
+//! Metrics: recorded once, seen at `/metrics` and over OTLP.
+//!
+//! Values live in atomics that belong to this crate. Recording takes no lock and never waits;
+//! reading takes a snapshot, from which both the Prometheus texts and the OTLP message are
+//! written. Labels come from closed enums, so that the number of series is bounded by their
+//! product; the RPC and HTTP series are bounded by [`SERIES_MAX`] besides.
+//!
+//! A component gets the [`Metrics`] handle and records through its group: [`QueueMetrics`],
+//! [`StoreMetrics`], [`NodeMetrics`]. A group appears at `/metrics` once it is asked for.
+
+mod cells;
+mod groups;
+mod labels;
+mod otlp;
+mod process;
+mod registry;
+mod text;
+
+use std::sync::{Arc, OnceLock};
+
+pub use cells::{Counter, Exemplar, Gauge, Histogram, HistogramSnapshot, SecondsCounter};
+pub use groups::{BusySlot, NodeMetrics, QueueMetrics, StoreMetrics, TelemetryMetrics};
+pub use labels::{
+    AttemptOutcome, DropReason, Label, LeaseLostCause, NodeLiveness, ReportAnswer, RetryCause,
+    Signal,
+};
+pub use registry::{MetricSnapshot, Point, PointValue, Registry, SERIES_MAX};
+pub use text::{Rendered, prometheus_name};
+
+pub(crate) use groups::DurationMetrics;
+pub(crate) use otlp::{to_otlp, unix_nanos};
+
+#[derive(Debug)]
+struct Inner {
+    registry: Registry,
+    durations: OnceLock<DurationMetrics>,
+    queue: OnceLock<QueueMetrics>,
+    store: OnceLock<StoreMetrics>,
+    node: OnceLock<NodeMetrics>,
+    telemetry: TelemetryMetrics,
+}
+
+/// The metrics of a process. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Metrics(Arc<Inner>);
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// An empty set with the metrics of process and telemetry.
+    #[must_use]
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        process::register(&registry);
+        let telemetry = TelemetryMetrics::register(&registry);
+        Self(Arc::new(Inner {
+            registry,
+            durations: OnceLock::new(),
+            queue: OnceLock::new(),
+            store: OnceLock::new(),
+            node: OnceLock::new(),
+            telemetry,
+        }))
+    }
+
+    /// The controller's queue.
+    #[must_use]
+    pub fn queue(&self) -> &QueueMetrics {
+        self.0.queue.get_or_init(|| QueueMetrics::register(&self.0.registry))
+    }
+
+    /// The controller's store.
+    #[must_use]
+    pub fn store(&self) -> &StoreMetrics {
+        self.0.store.get_or_init(|| StoreMetrics::register(&self.0.registry))
+    }
+
+    /// A node's work.
+    #[must_use]
+    pub fn node(&self) -> &NodeMetrics {
+        self.0.node.get_or_init(|| NodeMetrics::register(&self.0.registry))
+    }
+
+    /// Telemetry about telemetry.
+    #[must_use]
+    pub fn telemetry(&self) -> &TelemetryMetrics {
+        &self.0.telemetry
+    }
+
+    pub(crate) fn durations(&self) -> &DurationMetrics {
+        self.0.durations.get_or_init(|| DurationMetrics::register(&self.0.registry))
+    }
+
+    /// All series, as they stand.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<MetricSnapshot> {
+        self.0.registry.snapshot()
+    }
+
+    /// The registry, for instruments beside the groups.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    /// The answer to a scrape of `/metrics`: OpenMetrics with exemplars where the `Accept` header
+    /// asks for it, Prometheus text otherwise. Reads memory only.
+    #[must_use]
+    pub fn render(&self, accept: Option<&str>) -> Rendered {
+        text::render(&self.snapshot(), accept)
+    }
+}

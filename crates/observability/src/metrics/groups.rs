@@ -1,0 +1,261 @@
+//! What each component records, by name.
+
+use std::time::{Duration, SystemTime};
+
+use types::{Stage, State};
+
+use super::cells::{Counter, Gauge, Histogram, SecondsCounter};
+use super::labels::{
+    AttemptOutcome, DropReason, Label, LeaseLostCause, NodeLiveness, ReportAnswer, RetryCause,
+    Signal,
+};
+use super::registry::{Family, OpenFamily, Point, Registry};
+use crate::schema::{attr, instrument};
+
+/// The queue, as its controller sees it.
+#[derive(Debug, Clone)]
+pub struct QueueMetrics {
+    depth: Family<State, Gauge>,
+    oldest_age: Gauge,
+    submitted: Counter,
+    finished: Family<State, Counter>,
+    retried: Family<RetryCause, Counter>,
+    lost: Family<LeaseLostCause, Counter>,
+    reports: Family<ReportAnswer, Counter>,
+    wait: Histogram,
+    job_duration: Family<State, Histogram>,
+    nodes: Family<NodeLiveness, Gauge>,
+}
+
+impl QueueMetrics {
+    pub(super) fn register(registry: &Registry) -> Self {
+        Self {
+            depth: registry.family(instrument::QUEUE_DEPTH),
+            oldest_age: registry.single(instrument::QUEUE_OLDEST_AGE),
+            submitted: registry.single(instrument::JOBS_SUBMITTED),
+            finished: registry.family(instrument::JOBS_FINISHED),
+            retried: registry.family(instrument::PARTS_RETRIED),
+            lost: registry.family(instrument::LEASE_LOST),
+            reports: registry.family(instrument::REPORTS),
+            wait: registry.single(instrument::QUEUE_WAIT),
+            job_duration: registry.family(instrument::JOB_DURATION),
+            nodes: registry.family(instrument::NODES),
+        }
+    }
+
+    /// Parts in `state` now; `Queued` and `Running` are of interest.
+    pub fn set_depth(&self, state: State, parts: u64) {
+        self.depth.get(state).set(parts as f64);
+    }
+
+    /// Age of the oldest part that could run and does not.
+    pub fn set_oldest_age(&self, age: Duration) {
+        self.oldest_age.set(age.as_secs_f64());
+    }
+
+    /// `jobs` were accepted durably.
+    pub fn submitted(&self, jobs: u64) {
+        self.submitted.add(jobs);
+    }
+
+    /// A job reached `state`, `took` after its submission.
+    pub fn finished(&self, state: State, took: Duration) {
+        self.finished.get(state).add(1);
+        self.job_duration.get(state).record(took);
+    }
+
+    /// A part was queued again.
+    pub fn retried(&self, cause: RetryCause) {
+        self.retried.get(cause).add(1);
+    }
+
+    /// A lease ended without a report.
+    pub fn lease_lost(&self, cause: LeaseLostCause) {
+        self.lost.get(cause).add(1);
+    }
+
+    /// A report was answered.
+    pub fn report(&self, answer: ReportAnswer) {
+        self.reports.get(answer).add(1);
+    }
+
+    /// A part was leased after waiting this long.
+    pub fn waited(&self, wait: Duration) {
+        self.wait.record(wait);
+    }
+
+    /// Registered nodes of this liveness now.
+    pub fn set_nodes(&self, liveness: NodeLiveness, nodes: u64) {
+        self.nodes.get(liveness).set(nodes as f64);
+    }
+}
+
+/// The store's writer.
+#[derive(Debug, Clone)]
+pub struct StoreMetrics {
+    commit: Histogram,
+    fsync: Histogram,
+    batch: Histogram,
+}
+
+impl StoreMetrics {
+    pub(super) fn register(registry: &Registry) -> Self {
+        Self {
+            commit: registry.single(instrument::STORE_COMMIT),
+            fsync: registry.single(instrument::STORE_FSYNC),
+            batch: registry.single(instrument::STORE_BATCH),
+        }
+    }
+
+    /// `writes` shared a commit that took this long.
+    pub fn committed(&self, writes: usize, took: Duration) {
+        self.commit.record(took);
+        self.batch.record_value(writes as f64);
+    }
+
+    /// One fsync took this long.
+    pub fn synced(&self, took: Duration) {
+        self.fsync.record(took);
+    }
+}
+
+/// A node's work.
+#[derive(Debug, Clone)]
+pub struct NodeMetrics {
+    slots: Gauge,
+    busy: Gauge,
+    frames: Counter,
+    stages: Family<Stage, SecondsCounter>,
+    attempts: Family<AttemptOutcome, Histogram>,
+}
+
+impl NodeMetrics {
+    pub(super) fn register(registry: &Registry) -> Self {
+        Self {
+            slots: registry.single(instrument::NODE_SLOTS),
+            busy: registry.single(instrument::NODE_BUSY),
+            frames: registry.single(instrument::NODE_FRAMES),
+            stages: registry.family(instrument::NODE_STAGE),
+            attempts: registry.family(instrument::ATTEMPT_DURATION),
+        }
+    }
+
+    /// Adds the slots of one more node in this process.
+    pub fn add_slots(&self, slots: usize) {
+        self.slots.add(slots as f64);
+    }
+
+    /// A slot is busy until the guard is dropped.
+    #[must_use]
+    pub fn busy(&self) -> BusySlot {
+        self.busy.add(1.0);
+        BusySlot(self.busy.clone())
+    }
+
+    /// Frames scored; one addition, fit for each frame.
+    #[must_use]
+    pub fn frames(&self) -> &Counter {
+        &self.frames
+    }
+
+    /// An attempt spent this long in `stage`.
+    pub fn stage(&self, stage: Stage, took: Duration) {
+        self.stages.get(stage).add(took);
+    }
+
+    /// An attempt ended.
+    pub fn attempt(&self, outcome: AttemptOutcome, took: Duration) {
+        self.attempts.get(outcome).record(took);
+    }
+}
+
+/// Counts a slot as busy while it lives.
+#[derive(Debug)]
+pub struct BusySlot(Gauge);
+
+impl Drop for BusySlot {
+    fn drop(&mut self) {
+        self.0.add(-1.0);
+    }
+}
+
+/// What happened to telemetry itself.
+#[derive(Debug, Clone)]
+pub struct TelemetryMetrics {
+    exported: Family<Signal, Counter>,
+    /// By signal, then by reason.
+    dropped: [Vec<Counter>; 2],
+    queue: Gauge,
+    last_success: Family<Signal, Gauge>,
+}
+
+impl TelemetryMetrics {
+    pub(super) fn register(registry: &Registry) -> Self {
+        let dropped: [Vec<Counter>; 2] =
+            [(); 2].map(|()| DropReason::ALL.iter().map(|_| Counter::default()).collect());
+        let read = dropped.clone();
+        registry.observe(instrument::TELEMETRY_DROPPED, move |points| {
+            for (signal, counters) in Signal::ALL.iter().zip(&read) {
+                points.extend(DropReason::ALL.iter().zip(counters).map(|(reason, counter)| {
+                    Point {
+                        labels: vec![
+                            (attr::SIGNAL, signal.as_str().into()),
+                            (attr::DROP_REASON, reason.as_str().into()),
+                        ],
+                        value: super::PointValue::Integer(counter.get()),
+                    }
+                }));
+            }
+        });
+        Self {
+            exported: registry.family(instrument::TELEMETRY_EXPORTED),
+            dropped,
+            queue: registry.single(instrument::TELEMETRY_QUEUE),
+            last_success: registry.family(instrument::TELEMETRY_LAST_SUCCESS),
+        }
+    }
+
+    pub(crate) fn exported(&self, signal: Signal, items: u64) {
+        self.exported.get(signal).add(items);
+        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        self.last_success.get(signal).set(now.as_secs_f64());
+    }
+
+    pub(crate) fn dropped(&self, signal: Signal, reason: DropReason, items: u64) {
+        self.dropped[signal.index()][reason.index()].add(items);
+    }
+
+    pub(crate) fn set_queue(&self, spans: usize) {
+        self.queue.set(spans as f64);
+    }
+
+    /// Items of `signal` that a collector acknowledged.
+    #[must_use]
+    pub fn exported_total(&self, signal: Signal) -> u64 {
+        self.exported.get(signal).get()
+    }
+
+    /// Items of `signal` given up for `reason`.
+    #[must_use]
+    pub fn dropped_total(&self, signal: Signal, reason: DropReason) -> u64 {
+        self.dropped[signal.index()][reason.index()].get()
+    }
+}
+
+/// Durations of calls and requests, recorded by the layers.
+#[derive(Debug, Clone)]
+pub(crate) struct DurationMetrics {
+    pub(crate) rpc_server: OpenFamily,
+    pub(crate) rpc_client: OpenFamily,
+    pub(crate) http_server: OpenFamily,
+}
+
+impl DurationMetrics {
+    pub(super) fn register(registry: &Registry) -> Self {
+        Self {
+            rpc_server: registry.open_family(instrument::RPC_SERVER_DURATION),
+            rpc_client: registry.open_family(instrument::RPC_CLIENT_DURATION),
+            http_server: registry.open_family(instrument::HTTP_SERVER_DURATION),
+        }
+    }
+}

@@ -1,0 +1,411 @@
+//! Spans: finished ones as plain records, running ones as guards.
+//!
+//! A [`SpanRecord`] says everything about a span that has ended, with ids and times chosen by the
+//! caller, so that a span may be written by a process, or a run, other than the one in which it
+//! began. An [`ActiveSpan`] is a span of this process that ends with its guard.
+
+use std::borrow::Cow;
+use std::time::{Duration, Instant, SystemTime};
+
+use opentelemetry::trace::{SpanKind, Status, TraceContextExt};
+use opentelemetry::{Context, KeyValue, Value};
+use types::{SpanId, Timestamp, TraceContext, TraceFlags};
+
+use crate::propagation::{LocalOnly, Origin, span_context, trace_context};
+use crate::schema;
+use crate::tracer::Tracer;
+
+/// Attributes, links and events beyond this number are dropped, each for itself.
+pub const SPAN_ITEMS_MAX: usize = 128;
+
+/// A connection to a span that is not the parent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SpanLink {
+    /// The other span.
+    pub context: TraceContext,
+    /// What the connection means.
+    pub attributes: Vec<KeyValue>,
+}
+
+impl SpanLink {
+    /// A link that says of itself what it is, in `vmafx.link`.
+    #[must_use]
+    pub fn new(context: TraceContext, meaning: &'static str) -> Self {
+        Self { context, attributes: vec![KeyValue::new(schema::attr::LINK, meaning)] }
+    }
+}
+
+/// Something that happened within a span.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SpanEvent {
+    /// What happened.
+    pub name: Cow<'static, str>,
+    /// When.
+    pub at: SystemTime,
+    /// Its particulars.
+    pub attributes: Vec<KeyValue>,
+}
+
+/// A span that has ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SpanRecord {
+    /// Trace, the span's own id, flags. The span is exported if the sampled flag is set.
+    pub context: TraceContext,
+    /// The span it is a child of; `None` for the root of a trace.
+    pub parent_span_id: Option<SpanId>,
+    /// Whether that parent lives in another process.
+    pub parent_origin: Origin,
+    /// Its role in a call or a message exchange.
+    pub kind: SpanKind,
+    /// What it was about, of low cardinality.
+    pub name: Cow<'static, str>,
+    /// When it began.
+    pub start: SystemTime,
+    /// When it ended; taken for `start` where it lies before.
+    pub end: SystemTime,
+    /// Its particulars.
+    pub attributes: Vec<KeyValue>,
+    /// Related spans.
+    pub links: Vec<SpanLink>,
+    /// What happened meanwhile.
+    pub events: Vec<SpanEvent>,
+    /// Unset, or an error. Success is not set by hand.
+    pub status: Status,
+}
+
+impl SpanRecord {
+    /// A root span without particulars; the fields are there to be set.
+    pub fn new(
+        context: TraceContext,
+        kind: SpanKind,
+        name: impl Into<Cow<'static, str>>,
+        start: impl IntoSystemTime,
+        end: impl IntoSystemTime,
+    ) -> Self {
+        Self {
+            context,
+            parent_span_id: None,
+            parent_origin: Origin::Local,
+            kind,
+            name: name.into(),
+            start: start.into_system_time(),
+            end: end.into_system_time(),
+            attributes: Vec::new(),
+            links: Vec::new(),
+            events: Vec::new(),
+            status: Status::Unset,
+        }
+    }
+
+    /// Makes it the child of `parent_span_id`.
+    #[must_use]
+    pub fn child_of(mut self, parent_span_id: SpanId, origin: Origin) -> Self {
+        (self.parent_span_id, self.parent_origin) = (Some(parent_span_id), origin);
+        self
+    }
+
+    /// Adds an attribute.
+    #[must_use]
+    pub fn with(mut self, key: &'static str, value: impl Into<Value>) -> Self {
+        self.attributes.push(KeyValue::new(key, value));
+        self
+    }
+
+    /// Adds a link.
+    #[must_use]
+    pub fn with_link(mut self, link: SpanLink) -> Self {
+        self.links.push(link);
+        self
+    }
+
+    /// Marks it failed: `error_type`, of low cardinality, becomes the attribute `error.type`. The
+    /// description is for people and must hold no path, token or argument.
+    #[must_use]
+    pub fn failed(
+        mut self,
+        error_type: impl Into<Value>,
+        description: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        self.attributes.push(KeyValue::new(schema::attr::ERROR_TYPE, error_type));
+        self.status = Status::error(description);
+        self
+    }
+}
+
+/// A point in time in one of the forms in which the code holds it.
+pub trait IntoSystemTime {
+    /// The same point as the standard library's type.
+    fn into_system_time(self) -> SystemTime;
+}
+
+impl IntoSystemTime for SystemTime {
+    fn into_system_time(self) -> SystemTime {
+        self
+    }
+}
+
+impl IntoSystemTime for Timestamp {
+    /// Points before 1970, which no span has, become 1970.
+    fn into_system_time(self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + self.since(Timestamp::EPOCH)
+    }
+}
+
+/// What a new span continues from.
+#[derive(Debug, Clone, Default)]
+pub enum Parent {
+    /// The span of the code that runs now, if there is one.
+    #[default]
+    Current,
+    /// Nothing: a new trace begins.
+    Root,
+    /// The span of this context.
+    Context(Context),
+    /// This position, which came by wire or out of the store.
+    Remote(TraceContext),
+}
+
+/// A span about to start. Made by [`Tracer::span`].
+#[derive(Debug)]
+#[must_use = "a span starts with `start`"]
+pub struct SpanBuilder<'t> {
+    pub(crate) tracer: &'t Tracer,
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) kind: SpanKind,
+    pub(crate) parent: Parent,
+    pub(crate) span_id: Option<SpanId>,
+    pub(crate) start: Option<SystemTime>,
+    pub(crate) links: Vec<SpanLink>,
+    pub(crate) forced: bool,
+}
+
+impl SpanBuilder<'_> {
+    /// Its role; internal unless set.
+    pub fn kind(mut self, kind: SpanKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// What it continues from; the current span unless set.
+    pub fn parent(mut self, parent: Parent) -> Self {
+        self.parent = parent;
+        self
+    }
+
+    /// Gives it an id that was allocated before.
+    pub fn span_id(mut self, span_id: SpanId) -> Self {
+        self.span_id = Some(span_id);
+        self
+    }
+
+    /// Sets its beginning; now unless set.
+    pub fn start_time(mut self, start: impl IntoSystemTime) -> Self {
+        self.start = Some(start.into_system_time());
+        self
+    }
+
+    /// Adds a link. Links given here take part in the sampling decision of a new trace.
+    pub fn link(mut self, link: SpanLink) -> Self {
+        self.links.push(link);
+        self
+    }
+
+    /// Records the trace whatever the ratio says.
+    pub fn force(mut self) -> Self {
+        self.forced = true;
+        self
+    }
+
+    /// Starts it.
+    pub fn start(self) -> ActiveSpan {
+        self.tracer.clone().start_span(self)
+    }
+}
+
+/// The data of a span that will be exported.
+#[derive(Debug)]
+struct Recording {
+    kind: SpanKind,
+    name: Cow<'static, str>,
+    attributes: Vec<KeyValue>,
+    links: Vec<SpanLink>,
+    events: Vec<SpanEvent>,
+    status: Status,
+}
+
+/// A span of this process. It ends with [`end`](Self::end) or when dropped, exactly once.
+#[derive(Debug)]
+pub struct ActiveSpan {
+    tracer: Tracer,
+    cx: Context,
+    parent_span_id: Option<SpanId>,
+    parent_origin: Origin,
+    started_at: SystemTime,
+    started: Instant,
+    recording: Option<Box<Recording>>,
+    ended: bool,
+}
+
+/// What [`Tracer`] found out about a span that starts.
+pub(crate) struct StartedSpan {
+    pub(crate) cx: Context,
+    pub(crate) parent_span_id: Option<SpanId>,
+    pub(crate) parent_origin: Origin,
+    pub(crate) recorded: bool,
+}
+
+impl ActiveSpan {
+    pub(crate) fn new(tracer: Tracer, started: StartedSpan, builder: SpanBuilder<'_>) -> Self {
+        let recording = started.recorded.then(|| {
+            Box::new(Recording {
+                kind: builder.kind,
+                name: builder.name,
+                attributes: Vec::new(),
+                links: builder.links,
+                events: Vec::new(),
+                status: Status::Unset,
+            })
+        });
+        Self {
+            tracer,
+            cx: started.cx,
+            parent_span_id: started.parent_span_id,
+            parent_origin: started.parent_origin,
+            started_at: builder.start.unwrap_or_else(SystemTime::now),
+            started: Instant::now(),
+            recording,
+            ended: false,
+        }
+    }
+
+    /// Whether attributes are worth building.
+    #[must_use]
+    pub fn is_recording(&self) -> bool {
+        self.recording.is_some()
+    }
+
+    /// The context in which this span is the current one; attach it, or hand it to
+    /// [`with_context`](crate::with_context).
+    #[must_use]
+    pub fn cx(&self) -> &Context {
+        &self.cx
+    }
+
+    /// The position to give to whoever continues the trace; `None` when there is no trace.
+    #[must_use]
+    pub fn trace(&self) -> Option<TraceContext> {
+        trace_context(self.cx.span().span_context())
+    }
+
+    /// Sets an attribute, if recording.
+    pub fn set(&mut self, key: &'static str, value: impl Into<Value>) {
+        if let Some(recording) = &mut self.recording {
+            recording.attributes.push(KeyValue::new(key, value));
+        }
+    }
+
+    /// Replaces the name, if recording.
+    pub fn rename(&mut self, name: impl Into<Cow<'static, str>>) {
+        if let Some(recording) = &mut self.recording {
+            recording.name = name.into();
+        }
+    }
+
+    /// Adds a link, if recording.
+    pub fn link(&mut self, link: SpanLink) {
+        if let Some(recording) = &mut self.recording {
+            recording.links.push(link);
+        }
+    }
+
+    /// Notes that something happened now, if recording.
+    pub fn event(&mut self, name: impl Into<Cow<'static, str>>, attributes: Vec<KeyValue>) {
+        let at = self.started_at + self.started.elapsed();
+        if let Some(recording) = &mut self.recording {
+            recording.events.push(SpanEvent { name: name.into(), at, attributes });
+        }
+    }
+
+    /// Marks it failed; see [`SpanRecord::failed`].
+    pub fn fail(
+        &mut self,
+        error_type: impl Into<Value>,
+        description: impl Into<Cow<'static, str>>,
+    ) {
+        if let Some(recording) = &mut self.recording {
+            recording.attributes.push(KeyValue::new(schema::attr::ERROR_TYPE, error_type));
+            recording.status = Status::error(description);
+        }
+    }
+
+    /// Records a span that sampling had dropped, from now on: the context it hands out is sampled,
+    /// and it will be exported. For a server that learns from the request itself that the trace is
+    /// wanted. Without an exporter, or without a trace, nothing changes.
+    pub fn promote(&mut self, kind: SpanKind, name: impl Into<Cow<'static, str>>) {
+        if self.recording.is_some() || !self.tracer.is_enabled() {
+            return;
+        }
+        let Some(mut trace) = self.trace() else { return };
+        trace.flags = TraceFlags(trace.flags.0 | TraceFlags::SAMPLED.0);
+        self.cx = self.cx.with_remote_span_context(span_context(&trace, Origin::Local));
+        self.recording = Some(Box::new(Recording {
+            kind,
+            name: name.into(),
+            attributes: Vec::new(),
+            links: Vec::new(),
+            events: Vec::new(),
+            status: Status::Unset,
+        }));
+    }
+
+    /// How long it has run.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Ends it now.
+    pub fn end(mut self) {
+        self.finish(None);
+    }
+
+    /// Ends it at a given time.
+    pub fn end_at(mut self, end: impl IntoSystemTime) {
+        self.finish(Some(end.into_system_time()));
+    }
+
+    fn finish(&mut self, end: Option<SystemTime>) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        let (Some(recording), Some(context)) = (self.recording.take(), self.trace()) else {
+            return;
+        };
+        self.tracer.emit_span(SpanRecord {
+            context,
+            parent_span_id: self.parent_span_id,
+            parent_origin: self.parent_origin,
+            kind: recording.kind,
+            name: recording.name,
+            start: self.started_at,
+            end: end.unwrap_or_else(|| self.started_at + self.started.elapsed()),
+            attributes: recording.attributes,
+            links: recording.links,
+            events: recording.events,
+            status: recording.status,
+        });
+    }
+}
+
+impl Drop for ActiveSpan {
+    fn drop(&mut self) {
+        self.finish(None);
+    }
+}
+
+/// The context of a span that is known to this process alone.
+pub(crate) fn local_only(trace: &TraceContext) -> Context {
+    Context::new()
+        .with_value(LocalOnly)
+        .with_remote_span_context(span_context(trace, Origin::Local))
+}
