@@ -14,8 +14,8 @@
 //! 3. Each thread has a [`FrameAnalyzer`] and turns frames, in any order, into [`FrameValues`].
 //! 4. A [`Sequence`] collects those of all frames, or merges [`PartValues`] of ranges that were
 //!    analyzed elsewhere; [`Sequence::finish`] computes what looks beyond a frame, predicts and
-//!    pools. [`Scores::into_report`] makes the [`types::ScoreReport`] with its [`digest`].
-//! 5. [`log::write`] writes the report in one of libvmaf's log formats.
+//!    pools. [`Scores::into_report`] makes the [`types::ScoreReport`] with its [`digest()`].
+//! 5. [`write_log`] writes the report in one of libvmaf's log formats.
 //!
 //! Frames count from the first one that is scored. Frame `i` needs its own two pictures and the
 //! reference picture of frame `i - 1` ([`Plan::halo`]); subsampling ([`Plan::needs_spatial`])
@@ -54,6 +54,7 @@ mod assemble;
 mod digest;
 mod features;
 mod hex;
+mod log;
 mod model;
 mod motion;
 mod picture;
@@ -67,6 +68,7 @@ pub use features::{
     MotionOptions, OutputSet, Plan, PlanOptions, REQUESTS_MAX,
 };
 pub use kernels::{Isa, IsaLevel, IsaUnavailable, UnknownIsa};
+pub use log::{LogFormat, LogOptions, Precision, write_log};
 pub use model::{
     BuiltinModel, LIBVMAF_COMMIT, LIBVMAF_VERSION, MODEL_BYTES_MAX, MODEL_NAME_DEFAULT, Model,
     ModelError, ModelFeature, builtin_models,
