@@ -64,8 +64,8 @@ pub use analyze::{AnalyzeError, FrameAnalyzer, FrameInput, FrameValues};
 pub use assemble::{FRAMES_MAX, PartValues, Scores, Sequence, SequenceError};
 pub use digest::digest;
 pub use features::{
-    Extractor, ExtractorKind, FeatureError, FeatureOptions, FeatureRequest, Halo, MODELS_MAX,
-    MotionOptions, OutputSet, Plan, PlanOptions, REQUESTS_MAX,
+    Extractor, ExtractorKind, FeatureError, FeatureOptions, FeatureRequest, Halo,
+    MODEL_NAME_CHARS_MAX, MODELS_MAX, MotionOptions, OutputSet, Plan, PlanOptions, REQUESTS_MAX,
 };
 pub use kernels::{Isa, IsaLevel, IsaUnavailable, UnknownIsa};
 pub use log::{LogFormat, LogOptions, Precision, write_log};

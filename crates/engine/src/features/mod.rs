@@ -21,6 +21,8 @@ pub(crate) use plan::{ColumnSource, MotionColumn, Planned};
 pub use plan::{Halo, OutputSet, Plan, PlanOptions};
 pub use request::{FeatureOptions, FeatureRequest};
 
+/// Characters of a model's name at most.
+pub const MODEL_NAME_CHARS_MAX: usize = 64;
 /// Models that one plan takes at most.
 pub const MODELS_MAX: usize = 64;
 /// Extractors that one plan takes at most, beside those of its models.
@@ -48,9 +50,15 @@ pub enum FeatureError {
     /// A request that is not of the form `name=option=value:option=value`.
     #[error("{0:?} is not a feature request; write name=option=value:option=value")]
     Syntax(String),
-    /// Two models share a name, so that their scores could not be told apart.
-    #[error("two models are named {0:?}; give each a name of its own")]
+    /// Two models share a name, or one has the name of a feature, so that their columns could not be
+    /// told apart.
+    #[error("two columns would be named {0:?}; give each model a name of its own")]
     DuplicateModelName(String),
+    /// A name that not every log format could hold.
+    #[error(
+        "{0:?} cannot name a model: use 1 to {MODEL_NAME_CHARS_MAX} letters, digits, `_`, `-`, `.`"
+    )]
+    ModelName(String),
     /// Neither a model nor an extractor was asked for.
     #[error("neither a model nor a feature was asked for")]
     Nothing,

@@ -6,8 +6,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::extractor::Settings;
 use super::{
-    Extractor, ExtractorKind, FeatureError, FeatureRequest, MODELS_MAX, MotionOptions, Output,
-    REQUESTS_MAX,
+    Extractor, ExtractorKind, FeatureError, FeatureRequest, MODEL_NAME_CHARS_MAX, MODELS_MAX,
+    MotionOptions, Output, REQUESTS_MAX,
 };
 use crate::hex::lower_hex;
 use crate::model::{LIBVMAF_VERSION, Model};
@@ -130,7 +130,7 @@ impl Plan {
         }
         let spatial = spatial_outputs(&instances);
         let mut reads = reads.into_iter();
-        let models = models
+        let models: Vec<_> = models
             .into_iter()
             .map(|model| {
                 let inputs = reads.by_ref().take(model.features().len());
@@ -141,6 +141,7 @@ impl Plan {
             })
             .collect();
         let columns = columns(&instances, &spatial);
+        check_names(&columns, &models)?;
         let subsample_interval = options.subsample_interval;
         Ok(Self { instances, spatial, columns, models, subsample_interval })
     }
@@ -260,9 +261,20 @@ fn check_counts(models: &[Model], options: &PlanOptions) -> Result<(), FeatureEr
     if models.is_empty() && options.requests.is_empty() {
         return Err(FeatureError::Nothing);
     }
-    for (index, model) in models.iter().enumerate() {
-        if models[..index].iter().any(|earlier| earlier.name() == model.name()) {
-            return Err(FeatureError::DuplicateModelName(model.name().to_owned()));
+    Ok(())
+}
+
+/// Every model must have a name that no other column has and that every log format can hold.
+fn check_names(columns: &[PlannedColumn], models: &[PlannedModel]) -> Result<(), FeatureError> {
+    let names: Vec<&str> = models.iter().map(|planned| planned.model.name()).collect();
+    for (index, name) in names.iter().enumerate() {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+        if !(1..=MODEL_NAME_CHARS_MAX).contains(&name.len()) || !name.chars().all(is_plain) {
+            return Err(FeatureError::ModelName(name.chars().take(128).collect()));
+        }
+        let is_feature = columns.iter().any(|column| column.name == *name);
+        if is_feature || names[..index].contains(name) {
+            return Err(FeatureError::DuplicateModelName((*name).to_owned()));
         }
     }
     Ok(())

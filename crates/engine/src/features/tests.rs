@@ -1,1 +1,188 @@
+//! What plans hold, share, name and refuse.
 
+use super::*;
+use crate::model::Model;
+
+fn builtin(version: &str) -> Model {
+    Model::builtin(version).expect("it is built in")
+}
+
+fn plan(
+    models: &[(&str, &str)],
+    requests: &[&str],
+    outputs: OutputSet,
+) -> Result<Plan, FeatureError> {
+    let models = models.iter().map(|(name, version)| builtin(version).named(*name)).collect();
+    let requests: Result<_, _> = requests.iter().map(|request| request.parse()).collect();
+    Plan::new(models, &PlanOptions { requests: requests?, outputs, ..PlanOptions::default() })
+}
+
+fn columns(plan: &Plan) -> Vec<&str> {
+    plan.column_names().collect()
+}
+
+#[test]
+fn columns_have_libvmafs_names_and_order() {
+    let plan = plan(&[("vmaf", "vmaf_v0.6.1")], &[], OutputSet::Full).expect("built");
+    let expected = [
+        "integer_adm2",
+        "integer_aim",
+        "integer_adm3",
+        "integer_adm_scale0",
+        "integer_adm_scale1",
+        "integer_adm_scale2",
+        "integer_adm_scale3",
+        "VMAF_integer_feature_motion_sad_score",
+        "integer_vif_scale0",
+        "integer_vif_scale1",
+        "integer_vif_scale2",
+        "integer_vif_scale3",
+        "integer_motion2",
+        "integer_motion3",
+        "vmaf",
+    ];
+    assert_eq!(columns(&plan), expected);
+    let kinds: Vec<_> = plan.extractor_kinds().map(ExtractorKind::name).collect();
+    assert_eq!(kinds, ["vif", "adm", "motion"]);
+}
+
+#[test]
+fn options_enter_names_by_the_order_of_their_long_names() {
+    let requests = [
+        "adm=adm_norm_view_dist=6.0:adm_min_val=0.25:adm_csf_mode=0:adm_dlm_weight=0.70",
+        "motion=motion_max_val=18:motion_fps_weight=1.00:motion_force_zero=true",
+        "vif=vif_skip_scale0=true:vif_enhn_gain_limit=1.25",
+    ];
+    let plan = plan(&[], &requests, OutputSet::Full).expect("built");
+    for name in [
+        "integer_adm2_dlmw_0.7_min_0.25_nvd_6",
+        "integer_adm_scale3_dlmw_0.7_min_0.25_nvd_6",
+        "VMAF_integer_feature_motion_sad_score_force_0_mmxv_18",
+        "integer_motion3_force_0_mmxv_18",
+        "integer_vif_scale0_egl_1.25_ssclz",
+    ] {
+        assert!(columns(&plan).contains(&name), "{name} in {:?}", columns(&plan));
+    }
+    assert!(!plan.needs_previous_reference(), "motion that is forced to zero looks at nothing");
+    assert_eq!(plan.halo(), Halo { left: 0, right: 0 });
+}
+
+#[test]
+fn models_share_what_they_have_in_common() {
+    let models = [("hd", "vmaf_v0.6.1"), ("neg", "vmaf_v0.6.1neg"), ("uhd", "vmaf_4k_v0.6.1")];
+    let plan = plan(&models, &["vif"], OutputSet::Needed).expect("built");
+    let identities: Vec<_> = plan.instances().iter().map(|i| i.extractor.identity()).collect();
+    assert_eq!(identities, ["adm", "motion", "vif", "adm_egl_1", "vif_egl_1"]);
+    assert_eq!(columns(&plan).len(), 5 + 3 + 4 + 5 + 4 + 3);
+}
+
+#[test]
+fn aim_is_computed_only_where_it_is_wanted() {
+    let vmaf = [("vmaf", "vmaf_v0.6.1")];
+    for (requests, outputs, computed, has_column) in [
+        (&[][..], OutputSet::Needed, false, false),
+        (&[], OutputSet::Full, true, true),
+        (&["adm"], OutputSet::Needed, true, true),
+        (&["vif"], OutputSet::Needed, false, false),
+    ] {
+        let plan = plan(&vmaf, requests, outputs).expect("built");
+        assert_eq!(plan.instances()[0].computes_aim(), computed, "{requests:?}");
+        assert_eq!(columns(&plan).contains(&"integer_aim"), has_column, "{requests:?}");
+    }
+    let skipped = plan(&[], &["adm=adm_skip_aim=true"], OutputSet::Full).expect("built");
+    assert!(!skipped.instances()[0].computes_aim());
+    assert!(columns(&skipped).contains(&"integer_aim"), "libvmaf writes it as zero");
+}
+
+#[test]
+fn a_shared_instance_gives_debug_outputs_when_anybody_asks() {
+    let plan = plan(&[("vmaf", "vmaf_v0.6.1")], &["vif=debug=true"], OutputSet::Needed);
+    let plan = plan.expect("built");
+    assert_eq!(plan.instances().len(), 3);
+    assert!(columns(&plan).contains(&"integer_vif_den_scale3"));
+    assert!(!columns(&plan).contains(&"integer_adm_den"));
+}
+
+#[test]
+fn subsampling_leaves_out_spatial_work() {
+    let interval = 3.try_into().expect("not zero");
+    let options = PlanOptions { subsample_interval: interval, ..PlanOptions::default() };
+    let plan = Plan::new(vec![builtin("vmaf_v0.6.1")], &options).expect("built");
+    let needed: Vec<u64> = (0..8).filter(|index| plan.needs_spatial(*index)).collect();
+    assert_eq!(needed, [0, 3, 6]);
+}
+
+#[test]
+fn fingerprints_tell_plans_apart_by_what_frames_hold() {
+    let hd = [("vmaf", "vmaf_v0.6.1")];
+    let of = |models: &[_], requests: &[_], outputs| {
+        plan(models, requests, outputs).expect("built").fingerprint()
+    };
+    let plain = of(&hd, &[], OutputSet::Needed);
+    assert_eq!(plain, of(&[("tv", "vmaf_4k_v0.6.1")], &[], OutputSet::Needed), "same features");
+    assert_ne!(plain, of(&hd, &[], OutputSet::Full));
+    assert_ne!(plain, of(&hd, &["vif=debug=true"], OutputSet::Needed));
+    assert_ne!(plain, of(&[("vmaf", "vmaf_v0.6.1neg")], &[], OutputSet::Needed));
+    let interval = 2.try_into().expect("not zero");
+    let options = PlanOptions { subsample_interval: interval, ..PlanOptions::default() };
+    let sparse = Plan::new(vec![builtin("vmaf_v0.6.1")], &options).expect("built");
+    assert_ne!(plain, sparse.fingerprint());
+}
+
+#[test]
+fn what_is_not_built_is_refused_by_name() {
+    for (request, parts) in [
+        ("cambi", &["cambi", "vif, adm, motion"][..]),
+        ("float_vif", &["float_vif"]),
+        ("integer_adm", &["integer_adm"]),
+        ("psnr=enable_chroma=false", &["psnr"]),
+        ("vif=egl=1", &["vif", "\"egl\"", "vif_enhn_gain_limit"]),
+        ("vif=vif_enhn_gain_limit=0.5", &["vif_enhn_gain_limit=0.5", "from 1 to 100"]),
+        ("vif=vif_enhn_gain_limit=nan", &["vif_enhn_gain_limit=nan"]),
+        ("vif=debug=yes", &["debug=yes", "true or false"]),
+        ("adm=adm_ref_display_height=1080.5", &["adm_ref_display_height=1080.5", "whole"]),
+        ("adm=adm_csf_mode=1", &["adm_csf_mode 1"]),
+        ("adm=adm_norm_view_dist=2", &["nearer"]),
+        ("motion=motion_five_frame_window=true", &["motion_five_frame_window=true"]),
+        ("motion=motion_moving_average=true", &["motion_moving_average=true"]),
+    ] {
+        let error = plan(&[], &[request], OutputSet::Full).expect_err(request).to_string();
+        assert!(parts.iter().all(|part| error.contains(part)), "{request}: {error}");
+    }
+}
+
+#[test]
+fn requests_that_are_not_of_the_form_are_refused() {
+    for text in ["", "=", "vif=x", "vif=x=1:y", "vif==1", "vif:debug=true"] {
+        let error = text.parse::<FeatureRequest>().expect_err(text);
+        assert_eq!(error, FeatureError::Syntax(text.to_owned()));
+    }
+    let request: FeatureRequest = "vif=vif_enhn_gain_limit=1.50:debug=true".parse().expect("form");
+    assert_eq!(request.to_string(), "vif=debug=true:vif_enhn_gain_limit=1.5");
+}
+
+#[test]
+fn scores_that_could_not_be_told_apart_are_refused() {
+    let twice = [("a", "vmaf_v0.6.1"), ("a", "vmaf_4k_v0.6.1")];
+    let error = plan(&twice, &[], OutputSet::Needed).expect_err("twice");
+    assert_eq!(error, FeatureError::DuplicateModelName("a".to_owned()));
+    let error = plan(&[("integer_adm2", "vmaf_v0.6.1")], &[], OutputSet::Needed);
+    assert_eq!(error.err(), Some(FeatureError::DuplicateModelName("integer_adm2".to_owned())));
+    for name in ["", "a b", "a\"b", "a<b", "a,b", "a|b", &"x".repeat(65)] {
+        let error = plan(&[(name, "vmaf_v0.6.1")], &[], OutputSet::Needed).expect_err(name);
+        assert!(matches!(error, FeatureError::ModelName(_)), "{name:?}: {error}");
+    }
+}
+
+#[test]
+fn nothing_and_too_much_are_refused() {
+    assert_eq!(plan(&[], &[], OutputSet::Full), Err(FeatureError::Nothing));
+    let many = vec!["vif"; REQUESTS_MAX + 1];
+    let error = plan(&[], &many, OutputSet::Full).expect_err("too many");
+    let expected = FeatureError::TooMany {
+        what: "feature requests",
+        given: REQUESTS_MAX + 1,
+        max: REQUESTS_MAX,
+    };
+    assert_eq!(error, expected);
+}

@@ -1,0 +1,209 @@
+//! A clip that is cut into ranges, analyzed apart and merged gives the bits of a run in one piece.
+
+mod support;
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::{
+    AnalyzeError, FrameAnalyzer, FrameInput, Isa, IsaLevel, Model, OutputSet, PartValues, Plan,
+    PlanOptions, PlanesWanted, Scores, Sequence, SequenceError, digest,
+};
+use testkit::{ClipPair, ClipSpec, SplitMix64};
+use types::{ChromaSubsampling, Provenance, StageTimings};
+
+const FRAMES: usize = 11;
+
+fn clip() -> ClipPair {
+    ClipSpec::texture(42, 66, 50, FRAMES as u32).with_format(ChromaSubsampling::C420, 10).make()
+}
+
+fn plan(interval: u32) -> Arc<Plan> {
+    let models = ["vmaf_v0.6.1", "vmaf_v0.6.1neg"]
+        .map(|version| Model::builtin(version).expect("it is built in").named(version));
+    let options = PlanOptions {
+        requests: vec![
+            "motion=motion_blend_factor=0.5:motion_blend_offset=3".parse().expect("form"),
+        ],
+        outputs: OutputSet::Full,
+        subsample_interval: NonZeroU32::new(interval).expect("not zero"),
+    };
+    Arc::new(Plan::new(models.to_vec(), &options).expect("it can be planned"))
+}
+
+fn isa() -> Isa {
+    Isa::detect(IsaLevel::Avx512)
+}
+
+/// Every value by its bits, with its column and frame.
+fn bits(scores: &Scores) -> Vec<(&str, u64, u64)> {
+    let rows = &scores.frames.frame_indices;
+    let columns = scores.frames.columns.iter();
+    columns
+        .flat_map(|column| {
+            let values = rows.iter().zip(&column.values);
+            values.map(|(index, value)| (column.name.as_str(), *index, value.to_bits()))
+        })
+        .collect()
+}
+
+fn digest_of(scores: Scores) -> String {
+    scores.into_report(Vec::new(), Provenance::default(), StageTimings::default()).digest
+}
+
+/// A part as it arrives from another machine: written as JSON and read again.
+fn sent(part: &PartValues) -> PartValues {
+    serde_json::from_str(&serde_json::to_string(part).expect("plain data")).expect("plain data")
+}
+
+#[test]
+fn ranges_with_one_picture_of_halo_merge_to_the_same_bits_wherever_they_are_cut() {
+    let pair = clip();
+    for interval in [1, 2, 3] {
+        let plan = plan(interval);
+        assert_eq!((plan.halo().left, plan.halo().right), (1, 0));
+        let whole = support::score(&plan, &pair, isa());
+        for cuts in [&[1][..], &[10], &[5], &[3, 4, 9], &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]] {
+            let starts = [0].iter().chain(cuts);
+            let ends = cuts.iter().chain(&[FRAMES]);
+            let ranges = starts.zip(ends).map(|(start, end)| *start..*end);
+            let parts: Vec<_> = ranges
+                .map(|range| sent(&support::analyze(&plan, &pair, range, isa()).into_part()))
+                .collect();
+            let mut merged = Sequence::new(Arc::clone(&plan), 66, 50);
+            for part in parts.into_iter().rev() {
+                merged.add_part(part).expect("parts of one plan");
+            }
+            let merged = merged.finish().expect("all frames are there");
+            assert_eq!(bits(&merged), bits(&whole), "interval {interval}, cut at {cuts:?}");
+            assert_eq!(merged.pooled, whole.pooled);
+            assert_eq!(digest_of(merged), digest_of(whole.clone()));
+        }
+    }
+}
+
+#[test]
+fn frames_may_come_in_any_order() {
+    let pair = clip();
+    let plan = plan(2);
+    let whole = support::analyze(&plan, &pair, 0..FRAMES, isa());
+    let mut frames = whole.clone().into_part().frames;
+    let mut random = SplitMix64::new(9);
+    for last in (1..frames.len()).rev() {
+        frames.swap(last, random.below(last as u64 + 1) as usize);
+    }
+    let mut shuffled = Sequence::new(Arc::clone(&plan), 66, 50);
+    frames.into_iter().for_each(|frame| shuffled.add(frame).expect("frames come once"));
+    let shuffled = shuffled.finish().expect("all frames are there");
+    assert_eq!(bits(&shuffled), bits(&whole.finish().expect("all frames are there")));
+}
+
+#[test]
+fn what_is_missing_doubled_or_foreign_is_told_by_frame() {
+    let pair = clip();
+    let plan = plan(1);
+    let part = |start, end| support::analyze(&plan, &pair, start..end, isa()).into_part();
+    let mut sequence = Sequence::new(Arc::clone(&plan), 66, 50);
+    assert_eq!(sequence.clone().finish().err(), Some(SequenceError::Empty));
+    sequence.add_part(part(3, 6)).expect("it fits");
+    assert_eq!(sequence.clone().finish().err(), Some(SequenceError::Missing(0)));
+    sequence.add_part(part(0, 2)).expect("it fits");
+    assert_eq!(sequence.clone().finish().err(), Some(SequenceError::Missing(2)));
+    assert_eq!(sequence.add_part(part(5, 7)), Err(SequenceError::Duplicate(5)));
+    assert_eq!((sequence.len(), sequence.is_empty()), (5, false));
+
+    let mut damaged = part(2, 3);
+    damaged.frames[0].motion_sad = None;
+    assert_eq!(sequence.add_part(damaged), Err(SequenceError::Foreign(2)));
+    let mut other_size = part(2, 3);
+    other_size.width = 64;
+    assert_eq!(sequence.add_part(other_size), Err(SequenceError::ForeignPart));
+    let sparse = support::analyze(&self::plan(2), &pair, 2..3, isa()).into_part();
+    assert_eq!(sequence.add_part(sparse), Err(SequenceError::ForeignPart));
+}
+
+#[test]
+fn a_digest_changes_with_any_bit_and_with_nothing_else() {
+    let pair = clip();
+    let plan = plan(3);
+    let scores = support::score(&plan, &pair, isa());
+    let report = |scores: Scores| {
+        scores.into_report(Vec::new(), Provenance::default(), StageTimings::default())
+    };
+    let first = report(scores.clone());
+    assert_eq!(first.digest.len(), 64);
+    assert_eq!(first.digest, digest(&first));
+
+    let mut same = first.clone();
+    same.provenance.isa = "other".to_owned();
+    same.timings.wall = Duration::from_secs(1);
+    assert_eq!(digest(&same), first.digest);
+
+    let changes: [fn(&mut types::ScoreReport); 6] = [
+        |r| r.width += 1,
+        |r| r.models[1].sha256.push('0'),
+        |r| r.frames.frame_indices[1] += 1,
+        |r| r.frames.columns[2].name.push('x'),
+        |r| r.frames.columns[3].values[1] = r.frames.columns[3].values[1].next_up(),
+        |r| r.frames.columns[4].values[0] = f64::NAN,
+    ];
+    for change in changes {
+        let mut changed = first.clone();
+        change(&mut changed);
+        assert_ne!(digest(&changed), first.digest);
+    }
+}
+
+#[test]
+fn pictures_that_do_not_fit_are_refused_with_their_frame() {
+    let pair = clip();
+    let other = ClipSpec::texture(1, 64, 50, 1).with_format(ChromaSubsampling::C420, 10).make();
+    let spec = pair.reference.picture_spec(PlanesWanted::Luma);
+    let mut analyzer = FrameAnalyzer::new(plan(2), spec, isa());
+    let [fits, too] = [0, 1].map(|frame| pair.reference.picture(frame, PlanesWanted::Luma));
+    let narrow = other.reference.picture(0, PlanesWanted::Luma);
+    let mut analyze = |frame_index, reference, distorted, previous_reference| {
+        let input = FrameInput { frame_index, reference, distorted, previous_reference };
+        analyzer.analyze(&input, &mut || Duration::ZERO)
+    };
+    let shape = |result: Result<_, AnalyzeError>| match result.map(|_| ()) {
+        Err(AnalyzeError::Shape { frame_index, role, .. }) => (frame_index, role),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(shape(analyze(4, &narrow, &fits, Some(&fits))), (4, "reference"));
+    assert_eq!(shape(analyze(4, &fits, &narrow, Some(&fits))), (4, "distorted"));
+    assert_eq!(shape(analyze(4, &fits, &fits, Some(&narrow))), (4, "previous reference"));
+    let missing = Err(AnalyzeError::PreviousReference { frame_index: 1 });
+    assert_eq!(analyze(1, &fits, &fits, None), missing);
+    let surplus = Err(AnalyzeError::PreviousReference { frame_index: 0 });
+    assert_eq!(analyze(0, &fits, &fits, Some(&too)), surplus);
+    // A frame that subsampling leaves out does not look at the distorted picture.
+    assert!(analyze(1, &fits, &narrow, Some(&too)).is_ok());
+}
+
+#[test]
+fn extractors_are_charged_by_the_clock_that_is_passed_in() {
+    let pair = clip();
+    let plan = plan(2);
+    let spec = pair.reference.picture_spec(PlanesWanted::Luma);
+    let mut analyzer = FrameAnalyzer::new(Arc::clone(&plan), spec, isa());
+    let pictures = pair.reference.pictures(PlanesWanted::Luma);
+    let mut now = Duration::ZERO;
+    let mut clock = || {
+        now += Duration::from_millis(1);
+        now
+    };
+    for frame in 0..4 {
+        let input = FrameInput {
+            frame_index: frame as u64,
+            reference: &pictures[frame],
+            distorted: &pictures[frame],
+            previous_reference: frame.checked_sub(1).map(|before| &pictures[before]),
+        };
+        analyzer.analyze(&input, &mut clock).expect("it fits");
+    }
+    let times: Vec<_> = analyzer.times().map(|(name, time)| (name, time.as_millis())).collect();
+    // Two frames are scored, each by two instances of VIF and of ADM; three have a predecessor.
+    assert_eq!(times, [("vif", 4), ("adm", 4), ("motion", 3)]);
+}
