@@ -156,23 +156,72 @@ fn has_avx512() -> bool {
         && is_x86_feature_detected!("avx512vl")
 }
 
-/// Whether multiply-add may be one instruction, as every set above the baseline has it.
+/// What a body compiled for several instruction sets may ask of the one it runs on.
 ///
-/// Its single rounding differs from two. A body may fuse only where the result does not depend on
-/// that, and a test has to show it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Arithmetic<const FUSED: bool>;
-
-/// Fused or separate multiplication and addition; see [`Arithmetic`].
-pub(crate) trait MulAdd: Copy {
-    /// `a * b + c`.
+/// A value proves that its instructions may run: it is made only inside functions compiled for
+/// them, which nothing enters without an [`Isa`].
+pub(crate) trait Vector: Copy {
+    /// `a * b + c`, rounded once or twice.
+    ///
+    /// A body may use it only where the result does not depend on that, and a test has to show it.
     fn mul_add(self, a: f32, b: f32, c: f32) -> f32;
 }
 
-impl<const FUSED: bool> MulAdd for Arithmetic<FUSED> {
+/// No more than the compilation target guarantees.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Portable;
+
+impl Vector for Portable {
     #[inline(always)]
     fn mul_add(self, a: f32, b: f32, c: f32) -> f32 {
-        if FUSED { a.mul_add(b, c) } else { a * b + c }
+        a * b + c
+    }
+}
+
+/// The instructions of [`IsaLevel::Avx2`] may run.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Avx2(());
+
+#[cfg(target_arch = "x86_64")]
+impl Avx2 {
+    /// The proof, for those who are compiled for these instructions.
+    #[inline]
+    #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
+    pub(crate) fn here() -> Self {
+        Self(())
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Vector for Avx2 {
+    #[inline(always)]
+    fn mul_add(self, a: f32, b: f32, c: f32) -> f32 {
+        a.mul_add(b, c)
+    }
+}
+
+/// The instructions of [`IsaLevel::Avx512`] may run.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Avx512(());
+
+#[cfg(target_arch = "x86_64")]
+impl Avx512 {
+    /// The proof, for those who are compiled for these instructions.
+    #[inline]
+    #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl")]
+    pub(crate) fn here() -> Self {
+        Self(())
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Vector for Avx512 {
+    #[inline(always)]
+    fn mul_add(self, a: f32, b: f32, c: f32) -> f32 {
+        a.mul_add(b, c)
     }
 }
 
@@ -180,13 +229,13 @@ impl<const FUSED: bool> MulAdd for Arithmetic<FUSED> {
 ///
 /// `per_isa! { fn row_sum(row: &[u16]) -> u64 = scalar::row_sum; }` makes
 /// `fn row_sum(isa: Isa, row: &[u16]) -> u64`. The body and what it calls must be
-/// `#[inline(always)]`, or they stay compiled for the baseline. With `, with Arithmetic` after the
-/// body, the body gets an [`Arithmetic`] as its first argument.
+/// `#[inline(always)]`, or they stay compiled for the baseline. With `, with vector` after the
+/// body, the body gets a [`Vector`] as its first argument.
 macro_rules! per_isa {
     ($(
         $(#[$meta:meta])*
         $vis:vis fn $name:ident $(<$($life:lifetime),+>)? ($($arg:ident: $ty:ty),* $(,)?)
-        $(-> $ret:ty)? = $body:path $(, with $arithmetic:ident)?;
+        $(-> $ret:ty)? = $body:path $(, with $vector:ident)?;
     )+) => {$(
         $(#[$meta])*
         $vis fn $name $(<$($life),+>)? (isa: $crate::isa::Isa, $($arg: $ty),*) $(-> $ret)? {
@@ -194,18 +243,18 @@ macro_rules! per_isa {
             {
                 #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
                 fn avx2 $(<$($life),+>)? ($($arg: $ty),*) $(-> $ret)? {
-                    $body($($crate::isa::$arithmetic::<true>,)? $($arg),*)
+                    $body($({ let $vector = $crate::isa::Avx2::here(); $vector },)? $($arg),*)
                 }
 
                 #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
                 #[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl")]
                 fn avx512 $(<$($life),+>)? ($($arg: $ty),*) $(-> $ret)? {
-                    $body($($crate::isa::$arithmetic::<true>,)? $($arg),*)
+                    $body($({ let $vector = $crate::isa::Avx512::here(); $vector },)? $($arg),*)
                 }
 
                 match isa.level() {
                     $crate::isa::IsaLevel::Baseline => {
-                        $body($($crate::isa::$arithmetic::<false>,)? $($arg),*)
+                        $body($({ let $vector = $crate::isa::Portable; $vector },)? $($arg),*)
                     }
                     // SAFETY: an `Isa` of level AVX2 exists only after exactly these features were
                     // detected on the running processor.
@@ -218,7 +267,7 @@ macro_rules! per_isa {
             #[cfg(not(target_arch = "x86_64"))]
             {
                 let _ = isa;
-                $body($($crate::isa::$arithmetic::<false>,)? $($arg),*)
+                $body($({ let $vector = $crate::isa::Portable; $vector },)? $($arg),*)
             }
         }
     )+};

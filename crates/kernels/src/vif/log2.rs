@@ -10,7 +10,7 @@
 //! bits. What is left is at most 88 in magnitude around its middle; a polynomial of degree 9 finds
 //! it to 1e-5 in f32, rounded once or twice per step. The test compares all 32768 entries.
 
-use crate::isa::MulAdd;
+use crate::isa::Vector;
 
 /// Steps per octave.
 pub(super) const OCTAVE: u32 = 2048;
@@ -43,14 +43,14 @@ pub(super) fn key(value: f64) -> u32 {
 
 /// The logarithm of the number that `key` came from, plus [`BIAS_STEPS`].
 #[inline(always)]
-pub(super) fn log2_steps(arithmetic: impl MulAdd, key: u32) -> u32 {
+pub(super) fn log2_steps(vector: impl Vector, key: u32) -> u32 {
     let u = f32::from_bits((key & 0x7FFF) << 8 | 0x3F80_0000) - 1.5;
     let mut rest = POLYNOMIAL[9];
     for degree in (0..9).rev() {
-        rest = arithmetic.mul_add(rest, u, POLYNOMIAL[degree]);
+        rest = vector.mul_add(rest, u, POLYNOMIAL[degree]);
     }
     let sixteenths = (key & 15) as i32 as f32;
-    let rounded = arithmetic.mul_add(sixteenths, 1.0 / 16.0, rest) + ROUNDER;
+    let rounded = vector.mul_add(sixteenths, 1.0 / 16.0, rest) + ROUNDER;
     let rounded = rounded.to_bits().wrapping_sub(ROUNDER.to_bits());
     (key >> 4).wrapping_add(rounded).wrapping_add(MIDDLE)
 }
@@ -61,18 +61,18 @@ pub(super) const BIAS_STEPS: u32 = 1023 * OCTAVE;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::isa::{Arithmetic, Isa, per_isa};
+    use crate::isa::{Isa, Portable, per_isa};
 
     #[inline(always)]
-    fn all_steps(arithmetic: impl MulAdd, first: u32, steps: &mut [u32]) {
+    fn all_steps(vector: impl Vector, first: u32, steps: &mut [u32]) {
         for (offset, steps) in steps.iter_mut().enumerate() {
             let number = f64::from(first + offset as u32);
-            *steps = log2_steps(arithmetic, key(number)).wrapping_sub(BIAS_STEPS);
+            *steps = log2_steps(vector, key(number)).wrapping_sub(BIAS_STEPS);
         }
     }
 
     per_isa! {
-        fn all_steps_on(first: u32, steps: &mut [u32]) = all_steps, with Arithmetic;
+        fn all_steps_on(first: u32, steps: &mut [u32]) = all_steps, with vector;
     }
 
     #[test]
@@ -86,13 +86,13 @@ mod tests {
             assert_eq!(steps, expected, "{isa}");
         }
         let mut separate = vec![0; expected.len()];
-        all_steps(Arithmetic::<false>, 32_768, &mut separate);
+        all_steps(Portable, 32_768, &mut separate);
         assert_eq!(separate, expected);
     }
 
     #[test]
     fn larger_numbers_are_cut_to_sixteen_leading_bits() {
-        let steps = |number: f64| log2_steps(Arithmetic::<false>, key(number)) - BIAS_STEPS;
+        let steps = |number: f64| log2_steps(Portable, key(number)) - BIAS_STEPS;
         assert_eq!(steps(131_072.0), 17 * OCTAVE);
         assert_eq!(steps(131_075.0), 17 * OCTAVE);
         assert_eq!(steps(4_294_967_295.0), steps(65_535.0) + 16 * OCTAVE);

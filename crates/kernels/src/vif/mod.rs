@@ -200,33 +200,33 @@ per_isa! {
         gain_limit: f64,
         buffers: &mut WalkBuffers,
         next: Option<[&mut [u16]; 2]>,
-    ) -> Residuals = walk::walk::<u8, Scale0, Scale1, _>, with Arithmetic;
+    ) -> Residuals = walk::walk::<u8, Scale0, Scale1, _>, with vector;
 
     fn scale0_words(
         input: &Input<'_, u16>,
         gain_limit: f64,
         buffers: &mut WalkBuffers,
         next: Option<[&mut [u16]; 2]>,
-    ) -> Residuals = walk::walk::<u16, Scale0, Scale1, _>, with Arithmetic;
+    ) -> Residuals = walk::walk::<u16, Scale0, Scale1, _>, with vector;
 
     fn scale1(
         input: &Input<'_, u16>,
         gain_limit: f64,
         buffers: &mut WalkBuffers,
         next: Option<[&mut [u16]; 2]>,
-    ) -> Residuals = walk::walk::<u16, Scale1, Scale2, _>, with Arithmetic;
+    ) -> Residuals = walk::walk::<u16, Scale1, Scale2, _>, with vector;
 
     fn scale2(
         input: &Input<'_, u16>,
         gain_limit: f64,
         buffers: &mut WalkBuffers,
         next: Option<[&mut [u16]; 2]>,
-    ) -> Residuals = walk::walk::<u16, Scale2, Scale3, _>, with Arithmetic;
+    ) -> Residuals = walk::walk::<u16, Scale2, Scale3, _>, with vector;
 
     fn scale3(
         input: &Input<'_, u16>,
         gain_limit: f64,
         buffers: &mut WalkBuffers,
         next: Option<[&mut [u16]; 2]>,
-    ) -> Residuals = walk::walk::<u16, Scale3, Scale3, _>, with Arithmetic;
+    ) -> Residuals = walk::walk::<u16, Scale3, Scale3, _>, with vector;
 }

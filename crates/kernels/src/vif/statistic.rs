@@ -8,9 +8,9 @@
 //! no covariance, which adds nothing to the numerator and one octave to the denominator; those
 //! octaves are taken off at the end.
 
-use super::fir::{CHUNK, LANES, Sums};
+use super::fir::{CHUNK, Sums, ZERO_SUMS};
 use super::log2::{BIAS_STEPS, OCTAVE, key, log2_steps};
-use crate::isa::MulAdd;
+use crate::isa::Vector;
 
 /// Variance of the assumed neural noise.
 const NOISE: i32 = 2 << 16;
@@ -33,7 +33,7 @@ pub(super) struct Moments {
 }
 
 impl Moments {
-    pub(super) const ZERO: Self = Self { means: [[0; CHUNK]; 2], products: [[0; CHUNK]; 3] };
+    pub(super) const ZERO: Self = Self { means: [ZERO_SUMS; 2], products: [ZERO_SUMS; 3] };
 
     /// Clears `range`; cleared places are quiet and flat.
     #[inline(always)]
@@ -66,50 +66,49 @@ impl Residuals {
 
 type Variances = [i32; CHUNK];
 
-/// Adds the first `count` places of a chunk; the rest of its last vector is cleared.
+/// Adds the first `count` places of a chunk; the rest is cleared.
 #[inline(always)]
 pub(super) fn accumulate(
-    arithmetic: impl MulAdd,
+    vector: impl Vector,
     moments: &mut Moments,
     count: usize,
     gain_limit: f64,
     residuals: &mut Residuals,
 ) {
-    let rounded = count.next_multiple_of(LANES).min(CHUNK);
-    moments.clear(count..rounded);
+    moments.clear(count.min(CHUNK)..CHUNK);
 
     let (mut reference_var, mut distorted_var, mut covariance) =
         ([0; CHUNK], [0; CHUNK], [0; CHUNK]);
     let [reference, distorted] = &moments.means;
     let [xx, yy, xy] = &moments.products;
-    central_moments(rounded, xx, reference, reference, &mut reference_var);
-    central_moments(rounded, yy, distorted, distorted, &mut distorted_var);
-    central_moments(rounded, xy, reference, distorted, &mut covariance);
-    for j in 0..rounded {
+    central_moments(xx, reference, reference, &mut reference_var);
+    central_moments(yy, distorted, distorted, &mut distorted_var);
+    central_moments(xy, reference, distorted, &mut covariance);
+    for j in 0..CHUNK {
         distorted_var[j] = distorted_var[j].max(0);
     }
 
-    let quiet = sum_quiet(rounded, &reference_var, &distorted_var);
-    let padding = (rounded - count) as i64;
+    let quiet = sum_quiet(&reference_var, &distorted_var);
+    let padding = CHUNK.saturating_sub(count) as i64;
     residuals.num_non_log += quiet.distorted_var;
     residuals.den_non_log += quiet.count - padding;
 
-    for j in 0..rounded {
+    for j in 0..CHUNK {
         let counts = reference_var[j] >= NOISE && distorted_var[j] > 0;
         covariance[j] = if counts { covariance[j].max(0) } else { 0 };
         reference_var[j] = reference_var[j].max(NOISE);
     }
-    let mut keys = Keys { floor: [0; CHUNK], whole: [0; CHUNK], reference: [0; CHUNK] };
-    find_keys(rounded, &reference_var, &distorted_var, &covariance, gain_limit, &mut keys);
-    let (num_log, den_log) = sum_logs(arithmetic, rounded, &keys);
+    let mut keys = Keys { floor: ZERO_SUMS, whole: ZERO_SUMS, reference: ZERO_SUMS };
+    find_keys(&reference_var, &distorted_var, &covariance, gain_limit, &mut keys);
+    let (num_log, den_log) = sum_logs(vector, &keys);
     residuals.num_log += num_log;
     residuals.den_log += den_log - i64::from(OCTAVE) * quiet.count;
 }
 
 /// `product - ((a * b + 2^31) >> 32)` modulo 2^32, whose value fits 32 signed bits.
 #[inline(always)]
-fn central_moments(count: usize, product: &Sums, a: &Sums, b: &Sums, central: &mut Variances) {
-    for j in 0..count.min(CHUNK) {
+fn central_moments(product: &Sums, a: &Sums, b: &Sums, central: &mut Variances) {
+    for j in 0..CHUNK {
         let means = (u64::from(a[j]) * u64::from(b[j]) + (1 << 31)) >> 32;
         central[j] = product[j].wrapping_sub(means as u32) as i32;
     }
@@ -122,9 +121,9 @@ struct Quiet {
 
 /// Counts places below the noise and sums their distorted variance, in halves that cannot overflow.
 #[inline(always)]
-fn sum_quiet(count: usize, reference_var: &Variances, distorted_var: &Variances) -> Quiet {
+fn sum_quiet(reference_var: &Variances, distorted_var: &Variances) -> Quiet {
     let (mut places, mut high, mut low) = (0_u32, 0_u32, 0_u32);
-    for j in 0..count.min(CHUNK) {
+    for j in 0..CHUNK {
         let quiet = reference_var[j] < NOISE;
         let value = if quiet { distorted_var[j] as u32 } else { 0 };
         places += u32::from(quiet);
@@ -146,7 +145,6 @@ struct Keys {
 
 #[inline(always)]
 fn find_keys(
-    count: usize,
     reference_var: &Variances,
     distorted_var: &Variances,
     covariance: &Variances,
@@ -154,7 +152,7 @@ fn find_keys(
     keys: &mut Keys,
 ) {
     let noise = f64::from(NOISE);
-    for j in 0..count.min(CHUNK) {
+    for j in 0..CHUNK {
         let reference = f64::from(reference_var[j]);
         let distorted = f64::from(distorted_var[j]);
         let covariance = f64::from(covariance[j]);
@@ -177,14 +175,14 @@ fn whole_part(value: f64) -> f64 {
     rounded - if rounded > value { 1.0 } else { 0.0 }
 }
 
-/// Sums of one chunk fit 32 bits: a term is below 2^16, and there are 2^7.
+/// Sums of one chunk fit 32 bits: a term is below 2^16, and there are 2^6.
 #[inline(always)]
-fn sum_logs(arithmetic: impl MulAdd, count: usize, keys: &Keys) -> (i64, i64) {
+fn sum_logs(vector: impl Vector, keys: &Keys) -> (i64, i64) {
     let (mut num, mut den) = (0_u32, 0_u32);
-    for j in 0..count.min(CHUNK) {
-        let whole = log2_steps(arithmetic, keys.whole[j]);
-        let floor = log2_steps(arithmetic, keys.floor[j]);
-        let reference = log2_steps(arithmetic, keys.reference[j]);
+    for j in 0..CHUNK {
+        let whole = log2_steps(vector, keys.whole[j]);
+        let floor = log2_steps(vector, keys.floor[j]);
+        let reference = log2_steps(vector, keys.reference[j]);
         num = num.wrapping_add(whole.wrapping_sub(floor));
         den = den.wrapping_add(reference.wrapping_sub(BIAS_STEPS + NOISE_STEPS));
     }

@@ -14,6 +14,8 @@ pub(super) trait Taps {
     const REACH: usize;
     /// Pairs that the windows of an even place and of the odd place after it cover.
     const PAIRS: usize = Self::REACH + 1;
+    /// Whether every tap is a signed 16-bit number, as multiply-add instructions want them.
+    const FIT_I16: bool;
     /// Taps of the even place.
     const EVEN: [[i32; 2]; PAIRS_MAX];
     /// Taps of the odd place.
@@ -37,6 +39,7 @@ macro_rules! taps {
 
         impl Taps for $name {
             const REACH: usize = $reach;
+            const FIT_I16: bool = $($tap <= i16::MAX as i32 &&)+ true;
             const EVEN: [[i32; 2]; PAIRS_MAX] = paired([$($tap),+], 0);
             const ODD: [[i32; 2]; PAIRS_MAX] = paired([$($tap),+], 1);
         }

@@ -10,17 +10,14 @@
 //! The next scale needs every second row and column of a shorter filter over the same pairs, so
 //! nothing else is computed for it.
 
-use super::fir::{CHUNK, LANES, Pair, Sums, UNBIAS, Windows, fir_both, fir_even, flip};
+use super::fir::{CHUNK, Fir, Pair, Sums, UNBIAS, Windows, ZERO_SUMS, flip};
 use super::source::Source;
 use super::statistic::{Moments, Residuals, accumulate};
 use super::taps::Taps;
 use crate::border::{extend_line, reflect};
-use crate::isa::MulAdd;
 
 /// Means of two pictures, then high and low halves of three products.
 const LINES: usize = 8;
-
-const ZERO_SUMS: Sums = [0; CHUNK];
 
 /// Samples of one picture at one scale.
 #[derive(Clone, Copy)]
@@ -76,20 +73,20 @@ impl WalkBuffers {
 }
 
 fn ring_stride(width: usize) -> usize {
-    width.next_multiple_of(LANES)
+    width.next_multiple_of(CHUNK)
 }
 
-/// In pairs: the samples, the borders, and what the last chunk reads and writes beyond them.
+/// In pairs: the samples in whole chunks, and what their windows reach beyond.
 fn line_stride(width: usize) -> usize {
-    width.next_multiple_of(LANES) / 2 + super::taps::PAIRS_MAX + LANES
+    width.div_ceil(2).next_multiple_of(CHUNK) + super::taps::PAIRS_MAX
 }
 
 /// Walks one scale, of filter `T`; with `next`, makes the pictures of the next, of filter `N`.
 ///
 /// `next` holds both pictures of `width / 2` by `height / 2` samples without gaps.
 #[inline(always)]
-pub(super) fn walk<S: Source, T: Taps, N: Taps, A: MulAdd>(
-    arithmetic: A,
+pub(super) fn walk<S: Source, T: Taps, N: Taps, V: Fir>(
+    vector: V,
     input: &Input<'_, S>,
     gain_limit: f64,
     buffers: &mut WalkBuffers,
@@ -108,15 +105,15 @@ pub(super) fn walk<S: Source, T: Taps, N: Taps, A: MulAdd>(
 
         let (even, odd) = lines.split_at_mut(row_len);
         filter_columns::<S, T>(
+            vector,
             input,
             ring,
             row_pair,
             even.as_flattened_mut(),
             odd.as_flattened_mut(),
         );
-        filter_row_and_measure::<T>(arithmetic, even, input.width, gain_limit, &mut residuals);
-        if 2 * row_pair + 1 < input.height {
-            filter_row_and_measure::<T>(arithmetic, odd, input.width, gain_limit, &mut residuals);
+        for row in lines.chunks_exact_mut(row_len).take((input.height - 2 * row_pair).min(2)) {
+            filter_row_and_measure::<T>(vector, row, input.width, gain_limit, &mut residuals);
         }
         if let Some(next) = &mut next
             && row_pair < input.height / 2
@@ -124,6 +121,7 @@ pub(super) fn walk<S: Source, T: Taps, N: Taps, A: MulAdd>(
             let next_width = input.width / 2;
             for (picture, plane) in next.iter_mut().enumerate() {
                 shrink_row::<S, T, N>(
+                    vector,
                     input,
                     ring,
                     row_pair,
@@ -178,18 +176,50 @@ fn ring_windows<'a, S: Source, T: Taps, W: Taps>(
     row_pair: usize,
     line: usize,
     start: usize,
-    count: usize,
 ) -> Windows<'a> {
     let stride = ring_stride(input.width);
-    Windows::new::<W>(count, |p| {
+    Windows::new::<W>(|p| {
         let slot = (row_pair + (T::REACH - W::REACH) / 2 + p) % T::PAIRS;
         &ring[(slot * S::LINES + line) * stride + start..]
     })
 }
 
+/// Sums down one ring line for the two rows of `row_pair`.
+#[inline(always)]
+fn ring_sums<S: Source, T: Taps>(
+    vector: impl Fir,
+    input: &Input<'_, S>,
+    ring: &[Pair],
+    row_pair: usize,
+    line: usize,
+    start: usize,
+) -> [Sums; 2] {
+    let windows = ring_windows::<S, T, T>(input, ring, row_pair, line, start);
+    let mut sums = [ZERO_SUMS; 2];
+    vector.fir_both::<T>(&windows, &mut sums);
+    sums
+}
+
+/// Sums along one line for its even and odd columns, from pair `start`.
+#[inline(always)]
+fn line_sums<T: Taps>(
+    vector: impl Fir,
+    lines: &[Pair],
+    stride: usize,
+    line: usize,
+    start: usize,
+) -> [Sums; 2] {
+    let line = &lines[line * stride..][..stride];
+    let windows = Windows::new::<T>(|p| &line[start + p..]);
+    let mut sums = [ZERO_SUMS; 2];
+    vector.fir_both::<T>(&windows, &mut sums);
+    sums
+}
+
 /// The vertical filter for rows `2 * row_pair` and the one below, all columns.
 #[inline(always)]
 fn filter_columns<S: Source, T: Taps>(
+    vector: impl Fir,
     input: &Input<'_, S>,
     ring: &[Pair],
     row_pair: usize,
@@ -200,20 +230,12 @@ fn filter_columns<S: Source, T: Taps>(
     let rounded_width = ring_stride(input.width);
     let half = 1_u32 << (input.sample_shift - 1);
     for start in (0..rounded_width).step_by(CHUNK) {
-        let count = CHUNK.min(rounded_width - start);
-        let sums = |line: usize| {
-            let windows = ring_windows::<S, T, T>(input, ring, row_pair, line, start, count);
-            let mut sums = [ZERO_SUMS; 2];
-            let [even, odd] = &mut sums;
-            fir_both::<T>(&windows, count, even, odd);
-            sums
-        };
         let place = |line: usize| line * line_len + T::REACH + start;
         for picture in 0..2 {
-            let sums = sums(picture);
+            let sums = ring_sums::<S, T>(vector, input, ring, row_pair, picture, start);
             for (sums, row) in sums.iter().zip([&mut *even, &mut *odd]) {
-                let line = &mut row[place(picture)..][..count];
-                for j in 0..count {
+                let line = &mut row[place(picture)..][..CHUNK];
+                for j in 0..CHUNK {
                     let sum = sums[j] ^ S::SAMPLE_UNBIAS;
                     line[j] = flip(sum.wrapping_add(half) >> input.sample_shift);
                 }
@@ -221,14 +243,19 @@ fn filter_columns<S: Source, T: Taps>(
         }
         for product in 0..3 {
             let parts = (S::LINES - 2) / 3;
-            let high = sums(2 + product * parts);
-            let low = if parts == 2 { sums(3 + product * parts) } else { [ZERO_SUMS; 2] };
+            let line = 2 + product * parts;
+            let high = ring_sums::<S, T>(vector, input, ring, row_pair, line, start);
+            let low = if parts == 2 {
+                ring_sums::<S, T>(vector, input, ring, row_pair, line + 1, start)
+            } else {
+                [ZERO_SUMS; 2]
+            };
             for (parity, row) in [&mut *even, &mut *odd].into_iter().enumerate() {
                 let (high, low) = (&high[parity], &low[parity]);
                 let (front, back) = row.split_at_mut(place(3 + 2 * product));
-                let high_line = &mut front[place(2 + 2 * product)..][..count];
-                let low_line = &mut back[..count];
-                for j in 0..count {
+                let high_line = &mut front[place(2 + 2 * product)..][..CHUNK];
+                let low_line = &mut back[..CHUNK];
+                for j in 0..CHUNK {
                     let value = S::product_sum(high[j], low[j], input.product_shift);
                     high_line[j] = flip(value >> 16);
                     low_line[j] = flip(value);
@@ -241,7 +268,7 @@ fn filter_columns<S: Source, T: Taps>(
 /// Extends one row's lines, filters along them and adds what it measures to `residuals`.
 #[inline(always)]
 fn filter_row_and_measure<T: Taps>(
-    arithmetic: impl MulAdd,
+    vector: impl Fir,
     lines: &mut [Pair],
     width: usize,
     gain_limit: f64,
@@ -253,48 +280,37 @@ fn filter_row_and_measure<T: Taps>(
     }
     let places = width.div_ceil(2);
     for start in (0..places).step_by(CHUNK) {
-        let count = CHUNK.min((places - start).next_multiple_of(LANES));
-        let sums = |line: usize| {
-            let line = &lines[line * stride..][..stride];
-            let windows = Windows::new::<T>(count, |p| &line[start + p..]);
-            let mut sums = [ZERO_SUMS; 2];
-            let [even, odd] = &mut sums;
-            fir_both::<T>(&windows, count, even, odd);
-            sums
-        };
         let mut moments = [Moments::ZERO; 2];
         for picture in 0..2 {
-            let sums = sums(picture);
+            let sums = line_sums::<T>(vector, lines, stride, picture, start);
             for (moments, sums) in moments.iter_mut().zip(&sums) {
-                for j in 0..count {
+                for j in 0..CHUNK {
                     moments.means[picture][j] = sums[j] ^ UNBIAS;
                 }
             }
         }
         for product in 0..3 {
-            let (high, low) = (sums(2 + 2 * product), sums(3 + 2 * product));
+            let high = line_sums::<T>(vector, lines, stride, 2 + 2 * product, start);
+            let low = line_sums::<T>(vector, lines, stride, 3 + 2 * product, start);
             for (moments, (high, low)) in moments.iter_mut().zip(high.iter().zip(&low)) {
-                for j in 0..count {
+                for j in 0..CHUNK {
                     let low = (low[j] ^ UNBIAS).wrapping_add(32_768) >> 16;
                     moments.products[product][j] = (high[j] ^ UNBIAS).wrapping_add(low);
                 }
             }
         }
-        let [even, odd] = &mut moments;
-        accumulate(arithmetic, even, CHUNK.min(places - start), gain_limit, residuals);
-        accumulate(
-            arithmetic,
-            odd,
-            CHUNK.min((width / 2).saturating_sub(start)),
-            gain_limit,
-            residuals,
-        );
+        for (parity, moments) in moments.iter_mut().enumerate() {
+            let places = (width + 1 - parity) / 2;
+            let count = CHUNK.min(places.saturating_sub(start));
+            accumulate(vector, moments, count, gain_limit, residuals);
+        }
     }
 }
 
 /// One row of the next scale: row `row_pair` of `picture`, every second column.
 #[inline(always)]
 fn shrink_row<S: Source, T: Taps, N: Taps>(
+    vector: impl Fir,
     input: &Input<'_, S>,
     ring: &[Pair],
     row_pair: usize,
@@ -305,12 +321,11 @@ fn shrink_row<S: Source, T: Taps, N: Taps>(
     let rounded_width = ring_stride(input.width);
     let half = 1_u32 << (input.sample_shift - 1);
     for start in (0..rounded_width).step_by(CHUNK) {
-        let count = CHUNK.min(rounded_width - start);
-        let windows = ring_windows::<S, T, N>(input, ring, row_pair, picture, start, count);
+        let windows = ring_windows::<S, T, N>(input, ring, row_pair, picture, start);
         let mut sums = ZERO_SUMS;
-        fir_even::<N>(&windows, count, &mut sums);
-        let line = &mut line.as_flattened_mut()[N::REACH + start..][..count];
-        for j in 0..count {
+        vector.fir_even::<N>(&windows, &mut sums);
+        let line = &mut line.as_flattened_mut()[N::REACH + start..][..CHUNK];
+        for j in 0..CHUNK {
             let sum = sums[j] ^ S::SAMPLE_UNBIAS;
             line[j] = flip(sum.wrapping_add(half) >> input.sample_shift);
         }
@@ -318,11 +333,10 @@ fn shrink_row<S: Source, T: Taps, N: Taps>(
     extend_line(line.as_flattened_mut(), N::REACH, input.width);
     for start in (0..output.len()).step_by(CHUNK) {
         let output = &mut output[start..];
-        let count = CHUNK.min(output.len().next_multiple_of(LANES));
-        let windows = Windows::new::<N>(count, |p| &line[start + p..]);
+        let windows = Windows::new::<N>(|p| &line[start + p..]);
         let mut sums = ZERO_SUMS;
-        fir_even::<N>(&windows, count, &mut sums);
-        for (value, sum) in output.iter_mut().zip(&sums[..count]) {
+        vector.fir_even::<N>(&windows, &mut sums);
+        for (value, sum) in output.iter_mut().zip(&sums) {
             *value = ((sum ^ UNBIAS).wrapping_add(32_768) >> 16) as u16;
         }
     }

@@ -1,0 +1,79 @@
+//! The filters in AVX-512: sixteen-bit pairs multiplied and added in one instruction.
+
+use std::arch::x86_64::{
+    _mm512_add_epi32, _mm512_loadu_si512, _mm512_madd_epi16, _mm512_set1_epi32,
+    _mm512_setzero_si512, _mm512_storeu_si512,
+};
+
+use super::{CHUNK, Fir, Pair, Sums, Windows, lanes, lanes_mut, packed, scalar};
+use crate::isa::Avx512;
+use crate::vif::taps::Taps;
+
+/// 32-bit lanes of a vector.
+const LANES: usize = 16;
+
+impl Fir for Avx512 {
+    #[inline(always)]
+    fn fir_both<T: Taps>(self, windows: &Windows<'_>, sums: &mut [Sums; 2]) {
+        if T::FIT_I16 {
+            // SAFETY: the value of type `Avx512` proves that these instructions may run.
+            unsafe { fir_both::<T>(windows, sums) }
+        } else {
+            scalar::fir_both::<T>(windows, sums);
+        }
+    }
+
+    #[inline(always)]
+    fn fir_even<T: Taps>(self, windows: &Windows<'_>, sums: &mut Sums) {
+        if T::FIT_I16 {
+            // SAFETY: the value of type `Avx512` proves that these instructions may run.
+            unsafe { fir_even::<T>(windows, sums) }
+        } else {
+            scalar::fir_even::<T>(windows, sums);
+        }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
+#[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl")]
+fn fir_both<T: Taps>(windows: &Windows<'_>, sums: &mut [Sums; 2]) {
+    let [even, odd] = sums;
+    for start in (0..CHUNK).step_by(LANES) {
+        let (mut even_sum, mut odd_sum) = (_mm512_setzero_si512(), _mm512_setzero_si512());
+        for p in 0..T::PAIRS {
+            let pairs: &[Pair; LANES] = lanes(&windows.0[p][start..]);
+            // SAFETY: `pairs` is as long as the vector.
+            let pairs = unsafe { _mm512_loadu_si512(pairs.as_ptr().cast()) };
+            let even_taps = _mm512_set1_epi32(packed(T::EVEN[p]));
+            let odd_taps = _mm512_set1_epi32(packed(T::ODD[p]));
+            even_sum = _mm512_add_epi32(even_sum, _mm512_madd_epi16(pairs, even_taps));
+            odd_sum = _mm512_add_epi32(odd_sum, _mm512_madd_epi16(pairs, odd_taps));
+        }
+        let even: &mut [u32; LANES] = lanes_mut(&mut even[start..]);
+        let odd: &mut [u32; LANES] = lanes_mut(&mut odd[start..]);
+        // SAFETY: `even` is as long as the vector.
+        unsafe { _mm512_storeu_si512(even.as_mut_ptr().cast(), even_sum) };
+        // SAFETY: `odd` is as long as the vector.
+        unsafe { _mm512_storeu_si512(odd.as_mut_ptr().cast(), odd_sum) };
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
+#[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl")]
+fn fir_even<T: Taps>(windows: &Windows<'_>, sums: &mut Sums) {
+    for start in (0..CHUNK).step_by(LANES) {
+        let mut sum = _mm512_setzero_si512();
+        for p in 0..T::PAIRS {
+            let pairs: &[Pair; LANES] = lanes(&windows.0[p][start..]);
+            // SAFETY: `pairs` is as long as the vector.
+            let pairs = unsafe { _mm512_loadu_si512(pairs.as_ptr().cast()) };
+            let taps = _mm512_set1_epi32(packed(T::EVEN[p]));
+            sum = _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, taps));
+        }
+        let sums: &mut [u32; LANES] = lanes_mut(&mut sums[start..]);
+        // SAFETY: `sums` is as long as the vector.
+        unsafe { _mm512_storeu_si512(sums.as_mut_ptr().cast(), sum) };
+    }
+}
