@@ -4,7 +4,7 @@
 //! kept and each is summed one row late. Only the low-pass bands are kept whole, for the next
 //! scale, and of those only the part it reads.
 
-use super::decouple::{Depth, WeightedRow, decouple_row};
+use super::decouple::{Depth, PartsRow, WeightedRow, decouple_row};
 use super::dwt::{Coefficient, DetailRow, Sample, Source, Stage};
 use super::geometry::Axis;
 use super::pooling::{MaskedSums, ReferenceSums, sum_rows, thresholds};
@@ -17,7 +17,7 @@ const KEPT_ROWS: usize = 3;
 pub(super) struct Rows {
     reference: DetailRow,
     distorted: DetailRow,
-    near: Vec<i32>,
+    parts: PartsRow,
     restored: [WeightedRow; KEPT_ROWS],
     impaired: [WeightedRow; KEPT_ROWS],
     column_sums: Vec<i32>,
@@ -30,7 +30,7 @@ impl Rows {
         self.reference.fit(columns);
         self.distorted.fit(columns);
         let need = columns.need.len();
-        self.near.resize(need, 0);
+        self.parts.fit(need);
         for row in self.restored.iter_mut().chain(&mut self.impaired) {
             row.fit(need);
         }
@@ -117,15 +117,28 @@ fn score_line<D: Depth>(
         sums.reference.add_row(work.scale, reference.map(|band| &band[score.clone()]));
     }
     let slot = line % KEPT_ROWS;
-    decouple_row(
-        depth,
-        work.gain_limit,
-        reference,
-        part(&rows.distorted, need),
-        &mut rows.near,
-        &mut rows.restored[slot],
-        &mut rows.impaired[slot],
-    );
+    let distorted = part(&rows.distorted, need);
+    if work.with_impairments {
+        decouple_row::<D, true>(
+            depth,
+            work.gain_limit,
+            reference,
+            distorted,
+            &mut rows.parts,
+            &mut rows.restored[slot],
+            &mut rows.impaired[slot],
+        );
+    } else {
+        decouple_row::<D, false>(
+            depth,
+            work.gain_limit,
+            reference,
+            distorted,
+            &mut rows.parts,
+            &mut rows.restored[slot],
+            &mut rows.impaired[slot],
+        );
+    }
     // The row above has now all its neighbours, and so has this one if it is the last.
     let above = line.checked_sub(1).filter(|above| lines.score.contains(above));
     let last = Some(line).filter(|_| line + 1 == lines.band && lines.score.contains(&line));
