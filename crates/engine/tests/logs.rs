@@ -17,16 +17,17 @@ fn case(name: &str) -> Case {
 }
 
 fn report(case: &Case) -> ScoreReport {
-    let models = ["vmaf", "vmaf_v0.6.1neg", "vmaf_4k_v0.6.1"].map(|name| {
-        let version = if name == "vmaf" { "vmaf_v0.6.1" } else { name };
-        Model::builtin(version).expect("it is built in").named(name)
-    });
+    let models = case
+        .ask
+        .models()
+        .iter()
+        .map(|(name, version)| Model::builtin(version).expect("it is built in").named(*name));
     let options = PlanOptions {
         outputs: OutputSet::Full,
         subsample_interval: case.subsample_interval.try_into().expect("never zero"),
         ..PlanOptions::default()
     };
-    let plan = Arc::new(Plan::new(models.to_vec(), &options).expect("it can be planned"));
+    let plan = Arc::new(Plan::new(models.collect(), &options).expect("it can be planned"));
     let scores = support::score(&plan, &case.clip.make(), Isa::detect(IsaLevel::Avx512));
     scores.into_report(Vec::new(), Provenance::default(), StageTimings::default())
 }
