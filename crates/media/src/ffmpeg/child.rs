@@ -97,9 +97,8 @@ impl Child {
     pub(crate) fn check_health(&self, frame_index: u64) -> Result<(), MediaError> {
         let report = self.report();
         if let Some(change) = &report.changed {
-            let detail = format!(
-                "at frame {frame_index} its size or format changes ({change}); split it there"
-            );
+            let detail =
+                format!("in mid-stream its size or format changes ({change}); split it there");
             return Err(MediaError::UnsupportedFormat { name: self.name.clone(), detail });
         }
         match report.complaint() {

@@ -1,0 +1,79 @@
+//! Exit codes: the one table, which `--help` prints and scripts may rely on.
+
+use std::process::ExitCode;
+
+use types::FailureKind;
+
+/// Everything went well.
+pub const OK: u8 = 0;
+
+/// The command line was wrong, or a defect of ours showed.
+pub const USAGE_OR_INTERNAL: u8 = 1;
+
+/// The exit code of each kind of failure. Codes are never given a second meaning.
+#[must_use]
+pub const fn code(kind: FailureKind) -> u8 {
+    match kind {
+        FailureKind::Internal => USAGE_OR_INTERNAL,
+        FailureKind::NotFound => 10,
+        FailureKind::PermissionDenied => 11,
+        FailureKind::SourceRefused => 12,
+        FailureKind::NotAVideo => 13,
+        FailureKind::Truncated => 14,
+        FailureKind::ZeroFrames => 15,
+        FailureKind::SizeMismatch => 16,
+        FailureKind::ChromaMismatch => 17,
+        FailureKind::DepthMismatch => 18,
+        FailureKind::UnsupportedFormat => 19,
+        FailureKind::UnknownModel => 20,
+        FailureKind::UnknownFeature => 21,
+        FailureKind::InvalidJob => 22,
+        FailureKind::DecoderMissing => 23,
+        FailureKind::DecoderFailed => 24,
+        FailureKind::Io => 25,
+        FailureKind::DiskFull => 26,
+        FailureKind::TimedOut => 27,
+        FailureKind::NodeLost => 28,
+        FailureKind::LeaseExpired => 29,
+        FailureKind::Cancelled => 30,
+    }
+}
+
+/// The same, as `main` returns it.
+#[must_use]
+pub fn exit_code(kind: FailureKind) -> ExitCode {
+    ExitCode::from(code(kind))
+}
+
+/// The table as `--help` shows it.
+#[must_use]
+pub fn help() -> String {
+    let mut text = format!(
+        "Exit codes:\n  {OK:>3}  done\n  {USAGE_OR_INTERNAL:>3}  wrong usage, or {}\n",
+        FailureKind::Internal
+    );
+    for kind in FailureKind::ALL.iter().filter(|kind| **kind != FailureKind::Internal) {
+        text.push_str(&format!("  {:>3}  {kind}\n", code(*kind)));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_has_a_code_of_its_own_that_shells_leave_alone() {
+        let codes: BTreeSet<u8> = FailureKind::ALL.iter().map(|kind| code(*kind)).collect();
+        assert_eq!(codes.len(), FailureKind::ALL.len());
+        assert!(codes.iter().all(|code| (1..126).contains(code)), "{codes:?}");
+    }
+
+    #[test]
+    fn help_names_every_kind() {
+        let help = help();
+        assert!(FailureKind::ALL.iter().all(|kind| help.contains(kind.as_str())), "{help}");
+    }
+}
