@@ -92,7 +92,7 @@ impl Client {
             .keep_alive_while_idle(true)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
         let channel: Channel = endpoint.connect_lazy();
-        let rpc = VmafxControllerClient::new(transport(channel, config))
+        let rpc = VmafxControllerClient::new(transport(channel, endpoint.uri(), config))
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
         let authorization = config.token.as_deref().map(authorization).transpose()?;
