@@ -165,6 +165,9 @@ pub(crate) trait Vector: Copy {
     ///
     /// A body may use it only where the result does not depend on that, and a test has to show it.
     fn mul_add(self, a: f32, b: f32, c: f32) -> f32;
+
+    /// The largest whole number not above `value`, which is 0 to 2^51.
+    fn whole_part(self, value: f64) -> f64;
 }
 
 /// No more than the compilation target guarantees.
@@ -175,6 +178,14 @@ impl Vector for Portable {
     #[inline(always)]
     fn mul_add(self, a: f32, b: f32, c: f32) -> f32 {
         a * b + c
+    }
+
+    /// Without a rounding instruction: adding 2^52 rounds to a whole number, perhaps the next one.
+    #[inline(always)]
+    fn whole_part(self, value: f64) -> f64 {
+        const WHOLE: f64 = 4_503_599_627_370_496.0;
+        let rounded = (value + WHOLE) - WHOLE;
+        rounded - if rounded > value { 1.0 } else { 0.0 }
     }
 }
 
@@ -199,6 +210,11 @@ impl Vector for Avx2 {
     fn mul_add(self, a: f32, b: f32, c: f32) -> f32 {
         a.mul_add(b, c)
     }
+
+    #[inline(always)]
+    fn whole_part(self, value: f64) -> f64 {
+        value.floor()
+    }
 }
 
 /// The instructions of [`IsaLevel::Avx512`] may run.
@@ -222,6 +238,11 @@ impl Vector for Avx512 {
     #[inline(always)]
     fn mul_add(self, a: f32, b: f32, c: f32) -> f32 {
         a.mul_add(b, c)
+    }
+
+    #[inline(always)]
+    fn whole_part(self, value: f64) -> f64 {
+        value.floor()
     }
 }
 

@@ -4,10 +4,12 @@ use super::fir::{UNBIAS, flip};
 
 /// Samples of a scale and the arithmetic that goes with their width.
 pub(super) trait Source: Copy {
+    /// Parts of a product that are filtered apart.
+    const PARTS: usize;
     /// Pair lines that hold one pair of rows: two of samples, and the products.
-    const LINES: usize;
-    /// What restores a sum over samples.
-    const SAMPLE_UNBIAS: u32;
+    const LINES: usize = 2 + 3 * Self::PARTS;
+    /// What a sum over samples starts from.
+    const SAMPLE_START: u32;
 
     /// The sample as the filters take it.
     fn sample(self) -> i16;
@@ -15,13 +17,14 @@ pub(super) trait Source: Copy {
     /// The parts of a product that the filters take: only the first, or the high and low half.
     fn product(self, other: Self) -> [i16; 2];
 
-    /// The 32-bit value that the second filter reads, from the sums over the product's parts.
+    /// The 32-bit value that the second filter reads, from the sums over the product's parts. The
+    /// low one started with half of `1 << shift`.
     fn product_sum(high: u32, low: u32, shift: u32) -> u32;
 }
 
 impl Source for u8 {
-    const LINES: usize = 5;
-    const SAMPLE_UNBIAS: u32 = 0;
+    const PARTS: usize = 1;
+    const SAMPLE_START: u32 = 0;
 
     #[inline(always)]
     fn sample(self) -> i16 {
@@ -35,13 +38,13 @@ impl Source for u8 {
 
     #[inline(always)]
     fn product_sum(high: u32, _low: u32, _shift: u32) -> u32 {
-        high ^ UNBIAS
+        high
     }
 }
 
 impl Source for u16 {
-    const LINES: usize = 8;
-    const SAMPLE_UNBIAS: u32 = UNBIAS;
+    const PARTS: usize = 2;
+    const SAMPLE_START: u32 = UNBIAS;
 
     #[inline(always)]
     fn sample(self) -> i16 {
@@ -55,11 +58,10 @@ impl Source for u16 {
     }
 
     /// `(sum + half) >> shift` of the whole product, exactly: the high part is a multiple of 2^16
-    /// and `shift` is 2 to 16. Adding half to the low sum cannot overflow: it is at most
+    /// and `shift` is 2 to 16. The low sum cannot overflow: without half it is at most
     /// 65535 * 65536.
     #[inline(always)]
     fn product_sum(high: u32, low: u32, shift: u32) -> u32 {
-        let low = (low ^ UNBIAS).wrapping_add(1 << (shift - 1)) >> shift;
-        ((high ^ UNBIAS) << (16 - shift)).wrapping_add(low)
+        (high << (16 - shift)).wrapping_add(low >> shift)
     }
 }

@@ -8,7 +8,7 @@
 //! no covariance, which adds nothing to the numerator and one octave to the denominator; those
 //! octaves are taken off at the end.
 
-use super::fir::{CHUNK, Sums, ZERO_SUMS};
+use super::fir::{BothSums, CHUNK};
 use super::log2::{BIAS_STEPS, OCTAVE, key, log2_steps};
 use crate::isa::Vector;
 
@@ -21,19 +21,19 @@ const GAIN_EPSILON: f64 = 65536.0 * 1.0e-10;
 /// The logarithm of the noise, in steps.
 const NOISE_STEPS: u32 = 17 * OCTAVE;
 
-/// Adding this to a number below 2^51 rounds it to a whole one.
-const WHOLE: f64 = 4_503_599_627_370_496.0;
+/// Places measured at a time.
+const PLACES: usize = 2 * CHUNK;
 
 /// Moments of one chunk.
 pub(super) struct Moments {
     /// Filtered samples of the reference and the distorted picture, 2^24 a step.
-    pub(super) means: [Sums; 2],
+    pub(super) means: [BothSums; 2],
     /// Filtered reference squares, distorted squares and cross products, 2^16 a squared step.
-    pub(super) products: [Sums; 3],
+    pub(super) products: [BothSums; 3],
 }
 
 impl Moments {
-    pub(super) const ZERO: Self = Self { means: [ZERO_SUMS; 2], products: [ZERO_SUMS; 3] };
+    pub(super) const ZERO: Self = Self { means: [[0; PLACES]; 2], products: [[0; PLACES]; 3] };
 
     /// Clears `range`; cleared places are quiet and flat.
     #[inline(always)]
@@ -64,51 +64,71 @@ impl Residuals {
     }
 }
 
-type Variances = [i32; CHUNK];
+type Variances = [i32; PLACES];
 
-/// Adds the first `count` places of a chunk; the rest is cleared.
+/// Values of one chunk on the way.
+pub(super) struct Work {
+    reference_var: Variances,
+    distorted_var: Variances,
+    covariance: Variances,
+    keys: Keys,
+}
+
+impl Work {
+    pub(super) const ZERO: Self = Self {
+        reference_var: [0; PLACES],
+        distorted_var: [0; PLACES],
+        covariance: [0; PLACES],
+        keys: Keys { floor: [0; PLACES], whole: [0; PLACES], reference: [0; PLACES] },
+    };
+}
+
+/// Adds the first `counts` of the even and of the odd places; the others are cleared.
 #[inline(always)]
 pub(super) fn accumulate(
     vector: impl Vector,
     moments: &mut Moments,
-    count: usize,
+    counts: [usize; 2],
     gain_limit: f64,
+    work: &mut Work,
     residuals: &mut Residuals,
 ) {
-    moments.clear(count.min(CHUNK)..CHUNK);
+    let counts = counts.map(|count| count.min(CHUNK));
+    if counts != [CHUNK; 2] {
+        moments.clear(counts[0]..CHUNK);
+        moments.clear(CHUNK + counts[1]..PLACES);
+    }
 
-    let (mut reference_var, mut distorted_var, mut covariance) =
-        ([0; CHUNK], [0; CHUNK], [0; CHUNK]);
+    let Work { reference_var, distorted_var, covariance, keys } = work;
     let [reference, distorted] = &moments.means;
     let [xx, yy, xy] = &moments.products;
-    central_moments(xx, reference, reference, &mut reference_var);
-    central_moments(yy, distorted, distorted, &mut distorted_var);
-    central_moments(xy, reference, distorted, &mut covariance);
-    for j in 0..CHUNK {
+    central_moments(xx, reference, reference, reference_var);
+    central_moments(yy, distorted, distorted, distorted_var);
+    central_moments(xy, reference, distorted, covariance);
+    for j in 0..PLACES {
         distorted_var[j] = distorted_var[j].max(0);
     }
 
-    let quiet = sum_quiet(&reference_var, &distorted_var);
-    let padding = CHUNK.saturating_sub(count) as i64;
+    let quiet = sum_quiet(reference_var, distorted_var);
+    let cleared = (PLACES - counts[0] - counts[1]) as i64;
     residuals.num_non_log += quiet.distorted_var;
-    residuals.den_non_log += quiet.count - padding;
+    residuals.den_non_log += quiet.count - cleared;
 
-    for j in 0..CHUNK {
+    for j in 0..PLACES {
         let counts = reference_var[j] >= NOISE && distorted_var[j] > 0;
         covariance[j] = if counts { covariance[j].max(0) } else { 0 };
         reference_var[j] = reference_var[j].max(NOISE);
     }
-    let mut keys = Keys { floor: ZERO_SUMS, whole: ZERO_SUMS, reference: ZERO_SUMS };
-    find_keys(&reference_var, &distorted_var, &covariance, gain_limit, &mut keys);
-    let (num_log, den_log) = sum_logs(vector, &keys);
+    find_keys(vector, reference_var, distorted_var, covariance, gain_limit, keys);
+    let (num_log, den_log) = sum_logs(vector, keys);
     residuals.num_log += num_log;
     residuals.den_log += den_log - i64::from(OCTAVE) * quiet.count;
 }
 
 /// `product - ((a * b + 2^31) >> 32)` modulo 2^32, whose value fits 32 signed bits.
 #[inline(always)]
-fn central_moments(product: &Sums, a: &Sums, b: &Sums, central: &mut Variances) {
-    for j in 0..CHUNK {
+fn central_moments(product: &BothSums, a: &BothSums, b: &BothSums, central: &mut Variances) {
+    for j in 0..PLACES {
         let means = (u64::from(a[j]) * u64::from(b[j]) + (1 << 31)) >> 32;
         central[j] = product[j].wrapping_sub(means as u32) as i32;
     }
@@ -123,7 +143,7 @@ struct Quiet {
 #[inline(always)]
 fn sum_quiet(reference_var: &Variances, distorted_var: &Variances) -> Quiet {
     let (mut places, mut high, mut low) = (0_u32, 0_u32, 0_u32);
-    for j in 0..CHUNK {
+    for j in 0..PLACES {
         let quiet = reference_var[j] < NOISE;
         let value = if quiet { distorted_var[j] as u32 } else { 0 };
         places += u32::from(quiet);
@@ -136,15 +156,16 @@ fn sum_quiet(reference_var: &Variances, distorted_var: &Variances) -> Quiet {
 /// What the logarithms are taken of.
 struct Keys {
     /// Noise and the distorted variance that the gain does not explain.
-    floor: Sums,
+    floor: BothSums,
     /// The same with what it does explain.
-    whole: Sums,
+    whole: BothSums,
     /// Noise and the reference's variance.
-    reference: Sums,
+    reference: BothSums,
 }
 
 #[inline(always)]
 fn find_keys(
+    vector: impl Vector,
     reference_var: &Variances,
     distorted_var: &Variances,
     covariance: &Variances,
@@ -152,34 +173,27 @@ fn find_keys(
     keys: &mut Keys,
 ) {
     let noise = f64::from(NOISE);
-    for j in 0..CHUNK {
+    for j in 0..PLACES {
         let reference = f64::from(reference_var[j]);
         let distorted = f64::from(distorted_var[j]);
         let covariance = f64::from(covariance[j]);
         let gain = covariance / (reference + GAIN_EPSILON);
         let unexplained = distorted - gain * covariance;
-        let unexplained = whole_part(if unexplained > 0.0 { unexplained } else { 0.0 });
+        let unexplained = vector.whole_part(if unexplained > 0.0 { unexplained } else { 0.0 });
         let gain = if gain < gain_limit { gain } else { gain_limit };
         let floor = unexplained + noise;
-        let whole = whole_part(gain * gain * reference) + floor;
+        let whole = vector.whole_part(gain * gain * reference) + floor;
         keys.floor[j] = key(floor);
         keys.whole[j] = key(whole);
         keys.reference[j] = key(noise + reference);
     }
 }
 
-/// The largest whole number not above `value`, which is 0 to 2^51.
-#[inline(always)]
-fn whole_part(value: f64) -> f64 {
-    let rounded = (value + WHOLE) - WHOLE;
-    rounded - if rounded > value { 1.0 } else { 0.0 }
-}
-
-/// Sums of one chunk fit 32 bits: a term is below 2^16, and there are 2^6.
+/// Sums of one chunk fit 32 bits: a term is below 2^16, and there are 2^7.
 #[inline(always)]
 fn sum_logs(vector: impl Vector, keys: &Keys) -> (i64, i64) {
     let (mut num, mut den) = (0_u32, 0_u32);
-    for j in 0..CHUNK {
+    for j in 0..PLACES {
         let whole = log2_steps(vector, keys.whole[j]);
         let floor = log2_steps(vector, keys.floor[j]);
         let reference = log2_steps(vector, keys.reference[j]);

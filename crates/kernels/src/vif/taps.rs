@@ -32,6 +32,18 @@ const fn paired<const N: usize>(taps: [i32; N], start: usize) -> [[i32; 2]; PAIR
     pairs
 }
 
+const fn largest<const N: usize>(taps: [i32; N]) -> i32 {
+    let mut largest = 0;
+    let mut tap = 0;
+    while tap < N {
+        if taps[tap] > largest {
+            largest = taps[tap];
+        }
+        tap += 1;
+    }
+    largest
+}
+
 macro_rules! taps {
     ($(#[$doc:meta] $name:ident: $reach:literal, [$($tap:literal),+];)+) => {$(
         #[$doc]
@@ -39,7 +51,7 @@ macro_rules! taps {
 
         impl Taps for $name {
             const REACH: usize = $reach;
-            const FIT_I16: bool = $($tap <= i16::MAX as i32 &&)+ true;
+            const FIT_I16: bool = largest([$($tap),+]) <= i16::MAX as i32;
             const EVEN: [[i32; 2]; PAIRS_MAX] = paired([$($tap),+], 0);
             const ODD: [[i32; 2]; PAIRS_MAX] = paired([$($tap),+], 1);
         }

@@ -10,9 +10,9 @@
 //! The next scale needs every second row and column of a shorter filter over the same pairs, so
 //! nothing else is computed for it.
 
-use super::fir::{CHUNK, Fir, Pair, Sums, UNBIAS, Windows, ZERO_SUMS, flip};
+use super::fir::{BothSums, CHUNK, Fir, Pair, Sums, UNBIAS, Windows, flip};
 use super::source::Source;
-use super::statistic::{Moments, Residuals, accumulate};
+use super::statistic::{self, Moments, Residuals, accumulate};
 use super::taps::Taps;
 use crate::border::{extend_line, reflect};
 
@@ -72,6 +72,20 @@ impl WalkBuffers {
     }
 }
 
+/// What a chunk needs on the way, kept from chunk to chunk only to save clearing it.
+struct Work {
+    sums: [BothSums; 2],
+    moments: Moments,
+    statistic: statistic::Work,
+}
+
+impl Work {
+    #[inline(always)]
+    fn new() -> Self {
+        Self { sums: [[0; 2 * CHUNK]; 2], moments: Moments::ZERO, statistic: statistic::Work::ZERO }
+    }
+}
+
 fn ring_stride(width: usize) -> usize {
     width.next_multiple_of(CHUNK)
 }
@@ -93,6 +107,7 @@ pub(super) fn walk<S: Source, T: Taps, N: Taps, V: Fir>(
     mut next: Option<[&mut [u16]; 2]>,
 ) -> Residuals {
     let mut residuals = Residuals::default();
+    let mut work = Work::new();
     let WalkBuffers { ring, lines, next_lines } = buffers;
     let slot_len = S::LINES * ring_stride(input.width);
     let row_len = LINES * line_stride(input.width);
@@ -103,17 +118,16 @@ pub(super) fn walk<S: Source, T: Taps, N: Taps, V: Fir>(
         let newest = row_pair + T::REACH;
         fill_slot::<S, T>(input, newest, &mut ring[newest % T::PAIRS * slot_len..][..slot_len]);
 
-        let (even, odd) = lines.split_at_mut(row_len);
-        filter_columns::<S, T>(
-            vector,
-            input,
-            ring,
-            row_pair,
-            even.as_flattened_mut(),
-            odd.as_flattened_mut(),
-        );
+        filter_columns::<S, T>(vector, input, ring, row_pair, lines, &mut work);
         for row in lines.chunks_exact_mut(row_len).take((input.height - 2 * row_pair).min(2)) {
-            filter_row_and_measure::<T>(vector, row, input.width, gain_limit, &mut residuals);
+            filter_row_and_measure::<T>(
+                vector,
+                row,
+                input.width,
+                gain_limit,
+                &mut work,
+                &mut residuals,
+            );
         }
         if let Some(next) = &mut next
             && row_pair < input.height / 2
@@ -144,7 +158,7 @@ fn fill_slot<S: Source, T: Taps>(input: &Input<'_, S>, pair_index: usize, slot: 
     for (picture, line) in slot[..2 * stride].chunks_exact_mut(stride).enumerate() {
         pair_samples(rows[picture], &mut line[..input.width]);
     }
-    let products = slot[2 * stride..].chunks_exact_mut(stride * (S::LINES - 2) / 3);
+    let products = slot[2 * stride..].chunks_exact_mut(stride * S::PARTS);
     for ((a, b), lines) in [(0, 0), (1, 1), (0, 1)].into_iter().zip(products) {
         for (part, line) in lines.chunks_exact_mut(stride).enumerate() {
             pair_products(rows[a], rows[b], part, &mut line[..input.width]);
@@ -184,38 +198,6 @@ fn ring_windows<'a, S: Source, T: Taps, W: Taps>(
     })
 }
 
-/// Sums down one ring line for the two rows of `row_pair`.
-#[inline(always)]
-fn ring_sums<S: Source, T: Taps>(
-    vector: impl Fir,
-    input: &Input<'_, S>,
-    ring: &[Pair],
-    row_pair: usize,
-    line: usize,
-    start: usize,
-) -> [Sums; 2] {
-    let windows = ring_windows::<S, T, T>(input, ring, row_pair, line, start);
-    let mut sums = [ZERO_SUMS; 2];
-    vector.fir_both::<T>(&windows, &mut sums);
-    sums
-}
-
-/// Sums along one line for its even and odd columns, from pair `start`.
-#[inline(always)]
-fn line_sums<T: Taps>(
-    vector: impl Fir,
-    lines: &[Pair],
-    stride: usize,
-    line: usize,
-    start: usize,
-) -> [Sums; 2] {
-    let line = &lines[line * stride..][..stride];
-    let windows = Windows::new::<T>(|p| &line[start + p..]);
-    let mut sums = [ZERO_SUMS; 2];
-    vector.fir_both::<T>(&windows, &mut sums);
-    sums
-}
-
 /// The vertical filter for rows `2 * row_pair` and the one below, all columns.
 #[inline(always)]
 fn filter_columns<S: Source, T: Taps>(
@@ -223,37 +205,40 @@ fn filter_columns<S: Source, T: Taps>(
     input: &Input<'_, S>,
     ring: &[Pair],
     row_pair: usize,
-    even: &mut [i16],
-    odd: &mut [i16],
+    lines: &mut [Pair],
+    work: &mut Work,
 ) {
+    let [high, low] = &mut work.sums;
     let line_len = 2 * line_stride(input.width);
-    let rounded_width = ring_stride(input.width);
-    let half = 1_u32 << (input.sample_shift - 1);
-    for start in (0..rounded_width).step_by(CHUNK) {
-        let place = |line: usize| line * line_len + T::REACH + start;
+    let lines = lines.as_flattened_mut();
+    let place = |line: usize, start: usize| line * line_len + T::REACH + start;
+    let half = |shift: u32| 1_u32.checked_shl(shift.wrapping_sub(1)).unwrap_or(0);
+    for start in (0..ring_stride(input.width)).step_by(CHUNK) {
         for picture in 0..2 {
-            let sums = ring_sums::<S, T>(vector, input, ring, row_pair, picture, start);
-            for (sums, row) in sums.iter().zip([&mut *even, &mut *odd]) {
-                let line = &mut row[place(picture)..][..CHUNK];
+            let windows = ring_windows::<S, T, T>(input, ring, row_pair, picture, start);
+            let first = S::SAMPLE_START.wrapping_add(half(input.sample_shift));
+            vector.fir_both::<T>(&windows, first, high);
+            for (parity, sums) in high.chunks_exact(CHUNK).enumerate() {
+                let line = &mut lines[place(parity * LINES + picture, start)..][..CHUNK];
                 for j in 0..CHUNK {
-                    let sum = sums[j] ^ S::SAMPLE_UNBIAS;
-                    line[j] = flip(sum.wrapping_add(half) >> input.sample_shift);
+                    line[j] = flip(sums[j] >> input.sample_shift);
                 }
             }
         }
         for product in 0..3 {
-            let parts = (S::LINES - 2) / 3;
-            let line = 2 + product * parts;
-            let high = ring_sums::<S, T>(vector, input, ring, row_pair, line, start);
-            let low = if parts == 2 {
-                ring_sums::<S, T>(vector, input, ring, row_pair, line + 1, start)
-            } else {
-                [ZERO_SUMS; 2]
-            };
-            for (parity, row) in [&mut *even, &mut *odd].into_iter().enumerate() {
-                let (high, low) = (&high[parity], &low[parity]);
-                let (front, back) = row.split_at_mut(place(3 + 2 * product));
-                let high_line = &mut front[place(2 + 2 * product)..][..CHUNK];
+            let part = 2 + product * S::PARTS;
+            let windows = ring_windows::<S, T, T>(input, ring, row_pair, part, start);
+            vector.fir_both::<T>(&windows, UNBIAS, high);
+            if S::PARTS == 2 {
+                let windows = ring_windows::<S, T, T>(input, ring, row_pair, part + 1, start);
+                let first = UNBIAS.wrapping_add(half(input.product_shift));
+                vector.fir_both::<T>(&windows, first, low);
+            }
+            let sums = high.chunks_exact(CHUNK).zip(low.chunks_exact(CHUNK));
+            for (parity, (high, low)) in sums.enumerate() {
+                let line = parity * LINES + 2 + 2 * product;
+                let (front, back) = lines.split_at_mut(place(line + 1, start));
+                let high_line = &mut front[place(line, start)..][..CHUNK];
                 let low_line = &mut back[..CHUNK];
                 for j in 0..CHUNK {
                     let value = S::product_sum(high[j], low[j], input.product_shift);
@@ -272,38 +257,34 @@ fn filter_row_and_measure<T: Taps>(
     lines: &mut [Pair],
     width: usize,
     gain_limit: f64,
+    work: &mut Work,
     residuals: &mut Residuals,
 ) {
     let stride = line_stride(width);
-    for line in lines[..LINES * stride].chunks_exact_mut(stride) {
+    for line in lines.chunks_exact_mut(stride) {
         extend_line(line.as_flattened_mut(), T::REACH, width);
     }
-    let places = width.div_ceil(2);
-    for start in (0..places).step_by(CHUNK) {
-        let mut moments = [Moments::ZERO; 2];
+    let windows = |line: usize, start: usize| {
+        let line = &lines[line * stride..][..stride];
+        Windows::new::<T>(|p| &line[start + p..])
+    };
+    let [low, _] = &mut work.sums;
+    let moments = &mut work.moments;
+    for start in (0..width.div_ceil(2)).step_by(CHUNK) {
         for picture in 0..2 {
-            let sums = line_sums::<T>(vector, lines, stride, picture, start);
-            for (moments, sums) in moments.iter_mut().zip(&sums) {
-                for j in 0..CHUNK {
-                    moments.means[picture][j] = sums[j] ^ UNBIAS;
-                }
-            }
+            let means = &mut moments.means[picture];
+            vector.fir_both::<T>(&windows(picture, start), UNBIAS, means);
         }
         for product in 0..3 {
-            let high = line_sums::<T>(vector, lines, stride, 2 + 2 * product, start);
-            let low = line_sums::<T>(vector, lines, stride, 3 + 2 * product, start);
-            for (moments, (high, low)) in moments.iter_mut().zip(high.iter().zip(&low)) {
-                for j in 0..CHUNK {
-                    let low = (low[j] ^ UNBIAS).wrapping_add(32_768) >> 16;
-                    moments.products[product][j] = (high[j] ^ UNBIAS).wrapping_add(low);
-                }
+            let sums = &mut moments.products[product];
+            vector.fir_both::<T>(&windows(2 + 2 * product, start), UNBIAS, sums);
+            vector.fir_both::<T>(&windows(3 + 2 * product, start), UNBIAS + 32_768, low);
+            for j in 0..2 * CHUNK {
+                sums[j] = sums[j].wrapping_add(low[j] >> 16);
             }
         }
-        for (parity, moments) in moments.iter_mut().enumerate() {
-            let places = (width + 1 - parity) / 2;
-            let count = CHUNK.min(places.saturating_sub(start));
-            accumulate(vector, moments, count, gain_limit, residuals);
-        }
+        let counts = [width.div_ceil(2), width / 2].map(|places| places.saturating_sub(start));
+        accumulate(vector, moments, counts, gain_limit, &mut work.statistic, residuals);
     }
 }
 
@@ -319,25 +300,23 @@ fn shrink_row<S: Source, T: Taps, N: Taps>(
     output: &mut [u16],
 ) {
     let rounded_width = ring_stride(input.width);
-    let half = 1_u32 << (input.sample_shift - 1);
+    let first = S::SAMPLE_START.wrapping_add(1 << (input.sample_shift - 1));
+    let mut sums: Sums = [0; CHUNK];
     for start in (0..rounded_width).step_by(CHUNK) {
         let windows = ring_windows::<S, T, N>(input, ring, row_pair, picture, start);
-        let mut sums = ZERO_SUMS;
-        vector.fir_even::<N>(&windows, &mut sums);
+        vector.fir_even::<N>(&windows, first, &mut sums);
         let line = &mut line.as_flattened_mut()[N::REACH + start..][..CHUNK];
         for j in 0..CHUNK {
-            let sum = sums[j] ^ S::SAMPLE_UNBIAS;
-            line[j] = flip(sum.wrapping_add(half) >> input.sample_shift);
+            line[j] = flip(sums[j] >> input.sample_shift);
         }
     }
     extend_line(line.as_flattened_mut(), N::REACH, input.width);
     for start in (0..output.len()).step_by(CHUNK) {
         let output = &mut output[start..];
         let windows = Windows::new::<N>(|p| &line[start + p..]);
-        let mut sums = ZERO_SUMS;
-        vector.fir_even::<N>(&windows, &mut sums);
+        vector.fir_even::<N>(&windows, UNBIAS + 32_768, &mut sums);
         for (value, sum) in output.iter_mut().zip(&sums) {
-            *value = ((sum ^ UNBIAS).wrapping_add(32_768) >> 16) as u16;
+            *value = (sum >> 16) as u16;
         }
     }
 }

@@ -21,14 +21,14 @@ pub(super) type Pair = [i16; 2];
 /// remainder to run one by one. Lines are long enough for the last chunk to be whole.
 pub(super) const CHUNK: usize = 64;
 
-/// What a sum over flipped samples lacks, modulo 2^32.
+/// What a sum over flipped samples lacks, modulo 2^32; sums start from it.
 pub(super) const UNBIAS: u32 = 1 << 31;
 
 /// Sums of one chunk.
 pub(super) type Sums = [u32; CHUNK];
 
-/// No sums yet.
-pub(super) const ZERO_SUMS: Sums = [0; CHUNK];
+/// Sums of one chunk's even places, then of its odd ones.
+pub(super) type BothSums = [u32; 2 * CHUNK];
 
 /// An unsigned 16-bit value as the signed value that the filters take.
 #[inline(always)]
@@ -43,31 +43,33 @@ impl<'a> Windows<'a> {
     /// Windows whose p-th pairs start at `run(p)`, which holds at least a chunk.
     #[inline(always)]
     pub(super) fn new<T: Taps>(run: impl Fn(usize) -> &'a [Pair]) -> Self {
-        Self(std::array::from_fn(|p| {
-            let run = run(p.min(T::PAIRS - 1));
-            run.first_chunk().expect("lines are whole chunks long")
-        }))
+        const EMPTY: [Pair; CHUNK] = [[0; 2]; CHUNK];
+        let mut runs = [&EMPTY; PAIRS_MAX];
+        for p in 0..T::PAIRS {
+            runs[p] = run(p).first_chunk().expect("lines are whole chunks long");
+        }
+        Self(runs)
     }
 }
 
-/// The filters, in whatever way suits the instruction set.
+/// The filters, in whatever way suits the instruction set. Sums count on from `start`.
 pub(super) trait Fir: Vector {
     /// Filters the even and the odd place of each window.
-    fn fir_both<T: Taps>(self, windows: &Windows<'_>, sums: &mut [Sums; 2]);
+    fn fir_both<T: Taps>(self, windows: &Windows<'_>, start: u32, sums: &mut BothSums);
 
     /// Filters the even place only.
-    fn fir_even<T: Taps>(self, windows: &Windows<'_>, sums: &mut Sums);
+    fn fir_even<T: Taps>(self, windows: &Windows<'_>, start: u32, sums: &mut Sums);
 }
 
 impl Fir for Portable {
     #[inline(always)]
-    fn fir_both<T: Taps>(self, windows: &Windows<'_>, sums: &mut [Sums; 2]) {
-        scalar::fir_both::<T>(windows, sums);
+    fn fir_both<T: Taps>(self, windows: &Windows<'_>, start: u32, sums: &mut BothSums) {
+        scalar::fir_both::<T>(windows, start, sums);
     }
 
     #[inline(always)]
-    fn fir_even<T: Taps>(self, windows: &Windows<'_>, sums: &mut Sums) {
-        scalar::fir_even::<T>(windows, sums);
+    fn fir_even<T: Taps>(self, windows: &Windows<'_>, start: u32, sums: &mut Sums) {
+        scalar::fir_even::<T>(windows, start, sums);
     }
 }
 

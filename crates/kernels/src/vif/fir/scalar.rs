@@ -1,13 +1,13 @@
 //! The filters in plain code.
 
-use super::{CHUNK, Pair, Sums, Windows};
+use super::{BothSums, CHUNK, Pair, Sums, Windows};
 use crate::vif::taps::Taps;
 
 #[inline(always)]
-pub(super) fn fir_both<T: Taps>(windows: &Windows<'_>, sums: &mut [Sums; 2]) {
-    let [even, odd] = sums;
+pub(super) fn fir_both<T: Taps>(windows: &Windows<'_>, start: u32, sums: &mut BothSums) {
+    let (even, odd) = sums.split_at_mut(CHUNK);
     for j in 0..CHUNK {
-        let (mut even_sum, mut odd_sum) = (0, 0);
+        let (mut even_sum, mut odd_sum) = (start as i32, start as i32);
         for p in 0..T::PAIRS {
             let pair = windows.0[p][j];
             even_sum = weigh(even_sum, pair, T::EVEN[p]);
@@ -19,9 +19,10 @@ pub(super) fn fir_both<T: Taps>(windows: &Windows<'_>, sums: &mut [Sums; 2]) {
 }
 
 #[inline(always)]
-pub(super) fn fir_even<T: Taps>(windows: &Windows<'_>, sums: &mut Sums) {
+pub(super) fn fir_even<T: Taps>(windows: &Windows<'_>, start: u32, sums: &mut Sums) {
     for j in 0..CHUNK {
-        let sum = (0..T::PAIRS).fold(0, |sum, p| weigh(sum, windows.0[p][j], T::EVEN[p]));
+        let sum =
+            (0..T::PAIRS).fold(start as i32, |sum, p| weigh(sum, windows.0[p][j], T::EVEN[p]));
         sums[j] = sum as u32;
     }
 }
