@@ -6,6 +6,7 @@
 //! libvmaf's order, so equal features give equal bits.
 
 mod builtin;
+mod exp;
 mod json;
 mod number;
 mod svm;

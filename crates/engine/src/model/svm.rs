@@ -2,6 +2,7 @@
 //!
 //! Bounds: [`VECTORS_MAX`] support vectors of [`INDEX_MAX`] components.
 
+use super::exp::exp;
 use super::number::c_double_prefix;
 
 /// More support vectors than this are refused. Published models have a few hundred.
@@ -75,7 +76,7 @@ impl Svm {
     pub(super) fn predict(&self, x: &[f64]) -> f64 {
         let mut sum = 0.0;
         for vector in &self.vectors {
-            sum += vector.coefficient * (-self.gamma * vector.distance_squared(x)).exp();
+            sum += vector.coefficient * exp(-self.gamma * vector.distance_squared(x));
         }
         sum - self.rho
     }
