@@ -198,6 +198,16 @@ fn ring_windows<'a, S: Source, T: Taps, W: Taps>(
     })
 }
 
+/// Writes one chunk, by way of an array that shares memory with nothing `value` reads.
+#[inline(always)]
+fn put(line: &mut [i16], value: impl Fn(usize) -> i16) {
+    let mut values = [0; CHUNK];
+    for j in 0..CHUNK {
+        values[j] = value(j);
+    }
+    line[..CHUNK].copy_from_slice(&values);
+}
+
 /// The vertical filter for rows `2 * row_pair` and the one below, all columns.
 #[inline(always)]
 fn filter_columns<S: Source, T: Taps>(
@@ -219,10 +229,8 @@ fn filter_columns<S: Source, T: Taps>(
             let first = S::SAMPLE_START.wrapping_add(half(input.sample_shift));
             vector.fir_both::<T>(&windows, first, high);
             for (parity, sums) in high.chunks_exact(CHUNK).enumerate() {
-                let line = &mut lines[place(parity * LINES + picture, start)..][..CHUNK];
-                for j in 0..CHUNK {
-                    line[j] = flip(sums[j] >> input.sample_shift);
-                }
+                let line = &mut lines[place(parity * LINES + picture, start)..];
+                put(line, |j| flip(sums[j] >> input.sample_shift));
             }
         }
         for product in 0..3 {
@@ -237,14 +245,9 @@ fn filter_columns<S: Source, T: Taps>(
             let sums = high.chunks_exact(CHUNK).zip(low.chunks_exact(CHUNK));
             for (parity, (high, low)) in sums.enumerate() {
                 let line = parity * LINES + 2 + 2 * product;
-                let (front, back) = lines.split_at_mut(place(line + 1, start));
-                let high_line = &mut front[place(line, start)..][..CHUNK];
-                let low_line = &mut back[..CHUNK];
-                for j in 0..CHUNK {
-                    let value = S::product_sum(high[j], low[j], input.product_shift);
-                    high_line[j] = flip(value >> 16);
-                    low_line[j] = flip(value);
-                }
+                let value = |j: usize| S::product_sum(high[j], low[j], input.product_shift);
+                put(&mut lines[place(line, start)..], |j| flip(value(j) >> 16));
+                put(&mut lines[place(line + 1, start)..], |j| flip(value(j)));
             }
         }
     }
@@ -305,10 +308,8 @@ fn shrink_row<S: Source, T: Taps, N: Taps>(
     for start in (0..rounded_width).step_by(CHUNK) {
         let windows = ring_windows::<S, T, N>(input, ring, row_pair, picture, start);
         vector.fir_even::<N>(&windows, first, &mut sums);
-        let line = &mut line.as_flattened_mut()[N::REACH + start..][..CHUNK];
-        for j in 0..CHUNK {
-            line[j] = flip(sums[j] >> input.sample_shift);
-        }
+        let line = &mut line.as_flattened_mut()[N::REACH + start..];
+        put(line, |j| flip(sums[j] >> input.sample_shift));
     }
     extend_line(line.as_flattened_mut(), N::REACH, input.width);
     for start in (0..output.len()).step_by(CHUNK) {
