@@ -53,9 +53,9 @@
 //! ```
 //!
 //! # Layers
-//! The gRPC server, gRPC client and HTTP server layers of [`layers`] make
+//! [`layers::GrpcServerLayer`], [`layers::GrpcClientLayer`] and [`layers::HttpServerLayer`] make
 //! the spans and durations of calls. Within a handler the server span's context is the current
-//! one.
+//! one, and [`layers::ServerSpan`] is among the request's extensions.
 
 pub mod config;
 mod export;

@@ -242,7 +242,7 @@ mod tests {
         assert_eq!(check(false, Some(&yes), &[]), (true, SamplingReason::Parent));
         assert_eq!(check(false, Some(&no), &linked), (false, SamplingReason::Parent));
         assert_eq!(check(false, None, &linked), (true, SamplingReason::Link));
-        assert_eq!(check(false, None, &[no.clone()]), (false, SamplingReason::Ratio));
+        assert_eq!(check(false, None, std::slice::from_ref(&no)), (false, SamplingReason::Ratio));
     }
 
     #[test]

@@ -342,7 +342,7 @@ impl ActiveSpan {
     /// and it will be exported. For a server that learns from the request itself that the trace is
     /// wanted. Without an exporter, or without a trace, nothing changes.
     pub fn promote(&mut self, kind: SpanKind, name: impl Into<Cow<'static, str>>) {
-        if self.recording.is_some() || !self.tracer.is_enabled() {
+        if self.ended || self.recording.is_some() || !self.tracer.is_enabled() {
             return;
         }
         let Some(mut trace) = self.trace() else { return };
@@ -374,6 +374,11 @@ impl ActiveSpan {
         self.finish(Some(end.into_system_time()));
     }
 
+    /// Ends it now, for an owner that cannot give it away.
+    pub(crate) fn finish_now(&mut self) {
+        self.finish(None);
+    }
+
     fn finish(&mut self, end: Option<SystemTime>) {
         if std::mem::replace(&mut self.ended, true) {
             return;
@@ -403,9 +408,13 @@ impl Drop for ActiveSpan {
     }
 }
 
-/// The context of a span that is known to this process alone.
-pub(crate) fn local_only(trace: &TraceContext) -> Context {
-    Context::new()
-        .with_value(LocalOnly)
-        .with_remote_span_context(span_context(trace, Origin::Local))
+/// `parent_cx` with a span that is known to this process alone.
+pub(crate) fn local_only(parent_cx: &Context, trace: &TraceContext) -> Context {
+    parent_cx.with_value(LocalOnly).with_remote_span_context(span_context(trace, Origin::Local))
+}
+
+/// The beginning of `text`, of at most `bytes_max` bytes, cut between characters.
+pub(crate) fn cut(text: &str, bytes_max: usize) -> &str {
+    let end = (0..=bytes_max.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or(0)]
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanKind, TraceContextExt};
-use types::{SpanId, TraceContext, TraceFlags};
+use types::{TraceContext, TraceFlags};
 
 use crate::export::SpanSink;
 use crate::ids::{new_span_id, new_trace_id};
@@ -137,7 +137,8 @@ impl Tracer {
         let parent_context = parent_span.span_context();
         let has_parent = parent_context.is_valid();
         if !self.is_enabled() {
-            let cx = if has_parent { parent_cx.clone() } else { self.unexported_root(builder) };
+            let cx =
+                if has_parent { parent_cx.clone() } else { unexported_root(parent_cx, builder) };
             let origin = Origin::Local;
             let started =
                 StartedSpan { cx, parent_span_id: None, parent_origin: origin, recorded: false };
@@ -170,14 +171,14 @@ impl Tracer {
         };
         (parent_span_id.is_none().then_some(decision), started)
     }
+}
 
-    fn unexported_root(&self, builder: &SpanBuilder<'_>) -> Context {
-        let span_id: SpanId = builder.span_id.unwrap_or_else(new_span_id);
-        local_only(&TraceContext {
-            trace_id: new_trace_id(),
-            span_id,
-            flags: TraceFlags(0),
-            tracestate: String::new(),
-        })
-    }
+fn unexported_root(parent_cx: &Context, builder: &SpanBuilder<'_>) -> Context {
+    let trace = TraceContext {
+        trace_id: new_trace_id(),
+        span_id: builder.span_id.unwrap_or_else(new_span_id),
+        flags: TraceFlags(0),
+        tracestate: String::new(),
+    };
+    local_only(parent_cx, &trace)
 }

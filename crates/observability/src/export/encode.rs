@@ -19,7 +19,7 @@ use crate::config::ResourceConfig;
 use crate::metrics::unix_nanos;
 use crate::propagation::Origin;
 use crate::schema::{SEMCONV_VERSION, attr};
-use crate::span::{SPAN_ITEMS_MAX, SpanEvent, SpanLink, SpanRecord};
+use crate::span::{self, SPAN_ITEMS_MAX, SpanEvent, SpanLink, SpanRecord};
 
 /// Longer strings are cut, so that an error text or a path cannot blow up a message.
 const STRING_BYTES_MAX: usize = 4_096;
@@ -49,7 +49,7 @@ pub(super) fn traces(resource: &Resource, spans: Vec<SpanRecord>) -> ExportTrace
             resource: Some(resource.clone()),
             scope_spans: vec![ScopeSpans {
                 scope: Some(scope()),
-                spans: spans.into_iter().map(span).collect(),
+                spans: spans.into_iter().map(encode_span).collect(),
                 schema_url: schema_url(),
             }],
             schema_url: String::new(),
@@ -83,7 +83,7 @@ fn schema_url() -> String {
     format!("https://opentelemetry.io/schemas/{SEMCONV_VERSION}")
 }
 
-fn span(record: SpanRecord) -> Span {
+fn encode_span(record: SpanRecord) -> Span {
     let kind = match record.kind {
         SpanKind::Client => OtlpSpanKind::Client,
         SpanKind::Server => OtlpSpanKind::Server,
@@ -187,7 +187,7 @@ fn array(values: impl Iterator<Item = Value>) -> any_value::Value {
 
 /// At most [`STRING_BYTES_MAX`] bytes, cut between characters.
 fn cut(text: &str) -> String {
-    text[..text.floor_char_boundary(STRING_BYTES_MAX)].to_owned()
+    span::cut(text, STRING_BYTES_MAX).to_owned()
 }
 
 #[cfg(test)]
@@ -209,7 +209,7 @@ mod tests {
                 .with("long", "ä".repeat(STRING_BYTES_MAX))
                 .with_link(SpanLink::new(context, "creation"))
                 .failed("timed_out", "took too long");
-        let span = span(record);
+        let span = encode_span(record);
         assert_eq!(span.span_id, [0x00, 0xf0, 0x67, 0xaa, 0x0b, 0xa9, 0x02, 0xb7]);
         assert_eq!((span.parent_span_id.as_slice(), span.flags), (&[1; 8][..], 0x301));
         assert_eq!(span.start_time_unix_nano, 1_700_000_000_000_000_123);
@@ -232,7 +232,7 @@ mod tests {
         let mut record =
             SpanRecord::new(context, SpanKind::Internal, "test", UNIX_EPOCH, UNIX_EPOCH);
         record.attributes = (0..130).map(|index| KeyValue::new("key", index)).collect();
-        let span = span(record);
+        let span = encode_span(record);
         assert_eq!((span.attributes.len(), span.dropped_attributes_count), (128, 2));
     }
 }

@@ -102,8 +102,8 @@ impl SendError {
 
 /// The way to one collector.
 pub(super) enum Transport {
-    Http(HttpTransport),
-    Grpc(GrpcTransport),
+    Http(Box<HttpTransport>),
+    Grpc(Box<GrpcTransport>),
 }
 
 pub(super) struct HttpTransport {
@@ -122,12 +122,12 @@ impl Transport {
     /// Opens nothing yet; the first message connects.
     pub(super) fn new(config: &OtlpConfig) -> Self {
         match config.protocol {
-            Protocol::HttpProtobuf => Self::Http(HttpTransport {
+            Protocol::HttpProtobuf => Self::Http(Box::new(HttpTransport {
                 client: Client::builder(TokioExecutor::new()).build_http(),
                 endpoint: config.endpoint.clone(),
                 headers: config.headers.clone(),
                 compression: config.compression,
-            }),
+            })),
             Protocol::Grpc => {
                 let channel = Endpoint::from(config.endpoint.clone()).connect_lazy();
                 let mut client =
@@ -136,7 +136,7 @@ impl Transport {
                     client = client.send_compressed(CompressionEncoding::Gzip);
                 }
                 let metadata = MetadataMap::from_headers(config.headers.clone());
-                Self::Grpc(GrpcTransport { client, metadata })
+                Self::Grpc(Box::new(GrpcTransport { client, metadata }))
             }
         }
     }

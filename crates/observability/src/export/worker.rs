@@ -65,7 +65,7 @@ impl Pipeline {
             let _silence = dispatcher::set_default(&Dispatch::none());
             let mut worker = {
                 let _within = runtime.enter();
-                Worker::new(config, metrics, logs, stopped)
+                Worker::new(config, &metrics, &logs, &stopped)
             };
             runtime.block_on(worker.run(trace_flushes, metric_flushes));
             // Connections that still hang are abandoned, not waited for.
@@ -98,7 +98,7 @@ impl Pipeline {
         match self.finished.recv_timeout(budget) {
             Ok(()) | Err(RecvTimeoutError::Disconnected) => {}
             Err(RecvTimeoutError::Timeout) => {
-                warn!("otel: the exporting thread did not end in time")
+                warn!("otel: the exporting thread did not end in time");
             }
         }
     }
@@ -137,9 +137,9 @@ impl Worker {
     /// Called within the runtime, which the connections belong to.
     fn new(
         config: PipelineConfig,
-        metrics: Metrics,
-        logs: Dispatch,
-        stop: watch::Receiver<Option<Instant>>,
+        metrics: &Metrics,
+        logs: &Dispatch,
+        stop: &watch::Receiver<Option<Instant>>,
     ) -> Self {
         let resource = encode::resource(&config.resource);
         let sender = |signal, otlp: &OtlpConfig, timeout: Duration| Sender {
@@ -196,6 +196,8 @@ impl SpanLoop {
                 Some(asked) = flushes.recv() => flush = Some(asked),
                 () = stopping(&mut stop) => {}
             }
+            // Asked before the work: what came before the word to end must still be sent.
+            let is_last = ends(&stop);
             loop {
                 let batch = self.sink.take();
                 if batch.is_empty() || self.sender.is_over() {
@@ -210,7 +212,7 @@ impl SpanLoop {
                 // Whoever asked may have stopped waiting.
                 let _ = flush.try_send(());
             }
-            if ends(&stop) {
+            if is_last {
                 self.sink.close();
                 return;
             }
@@ -228,6 +230,8 @@ impl MetricLoop {
                 Some(asked) = flushes.recv() => flush = Some(asked),
                 () = stopping(&mut stop) => {}
             }
+            // Asked before the work: the last push must tell what came before the word to end.
+            let is_last = ends(&stop);
             let metrics = &self.sender.metrics;
             let started_at = metrics.registry().started_at();
             let (encoded, points) = to_otlp(&metrics.snapshot(), started_at, SystemTime::now());
@@ -237,7 +241,7 @@ impl MetricLoop {
                 // Whoever asked may have stopped waiting.
                 let _ = flush.try_send(());
             }
-            if ends(&stop) {
+            if is_last {
                 return;
             }
         }

@@ -1,0 +1,357 @@
+//! gRPC calls, on both sides.
+//!
+//! The status comes from the trailers, or from the headers of a response that has nothing else. A
+//! response dropped before its trailers was cancelled. On the server only statuses that are the
+//! server's fault make an error; on the client every status but `OK` does.
+
+use std::sync::{Arc, OnceLock};
+use std::task::{Context as TaskContext, Poll};
+use std::time::Instant;
+
+use http::{HeaderMap, Request, Response, StatusCode, Uri};
+use http_body::Body;
+use opentelemetry::Context;
+use opentelemetry::trace::SpanKind;
+use tonic::Code;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::call::{Call, CallBody, CallFuture, ServerSpan};
+use super::methods::{GrpcMethods, Visibility};
+use crate::init::Telemetry;
+use crate::metrics::Histogram;
+use crate::schema::attr;
+use crate::span::{ActiveSpan, Parent};
+
+const CODES: usize = 17;
+const GRPC_STATUS: &str = "grpc-status";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Server,
+    Client,
+}
+
+#[derive(Debug)]
+struct Shared {
+    telemetry: Telemetry,
+    methods: GrpcMethods,
+    side: Side,
+    /// Host and port that a client calls.
+    target: Option<(String, u16)>,
+    /// Histograms by method, then by status code, each made when first needed.
+    durations: Vec<[OnceLock<Histogram>; CODES]>,
+}
+
+impl Shared {
+    fn new(telemetry: &Telemetry, methods: GrpcMethods, side: Side, target: Option<&Uri>) -> Self {
+        let durations = (0..methods.len()).map(|_| Default::default()).collect();
+        let target = target.and_then(|uri| {
+            let default_port = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+            Some((uri.host()?.to_owned(), uri.port_u16().unwrap_or(default_port)))
+        });
+        Self { telemetry: telemetry.clone(), methods, side, target, durations }
+    }
+
+    fn duration(&self, method: usize, code: Code) -> &Histogram {
+        self.durations[method][code as usize].get_or_init(|| {
+            let name = self.methods.name(method).to_string();
+            let mut labels = vec![
+                (attr::RPC_SYSTEM_NAME, "grpc".into()),
+                (attr::RPC_METHOD, name.into()),
+                (attr::RPC_STATUS_CODE, code_name(code).into()),
+            ];
+            if is_error(code, self.side) {
+                labels.push((attr::ERROR_TYPE, code_name(code).into()));
+            }
+            let durations = self.telemetry.metrics.durations();
+            match self.side {
+                Side::Server => durations.rpc_server.get(labels),
+                Side::Client => durations.rpc_client.get(labels),
+            }
+        })
+    }
+}
+
+/// Follows the calls that a gRPC server serves. For `tonic::transport::Server::layer`.
+#[derive(Debug, Clone)]
+pub struct GrpcServerLayer(Arc<Shared>);
+
+impl GrpcServerLayer {
+    /// A layer for a server of `methods`.
+    #[must_use]
+    pub fn new(telemetry: &Telemetry, methods: GrpcMethods) -> Self {
+        Self(Arc::new(Shared::new(telemetry, methods, Side::Server, None)))
+    }
+}
+
+impl<S> Layer<S> for GrpcServerLayer {
+    type Service = GrpcServer<S>;
+
+    fn layer(&self, inner: S) -> GrpcServer<S> {
+        GrpcServer { inner, shared: Arc::clone(&self.0) }
+    }
+}
+
+/// Follows the calls that a gRPC client makes. Wraps a `tonic::transport::Channel`.
+#[derive(Debug, Clone)]
+pub struct GrpcClientLayer(Arc<Shared>);
+
+impl GrpcClientLayer {
+    /// A layer for a client of `methods` at `target`.
+    #[must_use]
+    pub fn new(telemetry: &Telemetry, methods: GrpcMethods, target: &Uri) -> Self {
+        Self(Arc::new(Shared::new(telemetry, methods, Side::Client, Some(target))))
+    }
+}
+
+impl<S> Layer<S> for GrpcClientLayer {
+    type Service = GrpcClient<S>;
+
+    fn layer(&self, inner: S) -> GrpcClient<S> {
+        GrpcClient { inner, shared: Arc::clone(&self.0) }
+    }
+}
+
+/// A gRPC server whose calls are followed.
+#[derive(Debug, Clone)]
+pub struct GrpcServer<S> {
+    inner: S,
+    shared: Arc<Shared>,
+}
+
+impl<S, B, R> Service<Request<B>> for GrpcServer<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    R: Body,
+{
+    type Response = Response<CallBody<R, GrpcCall>>;
+    type Error = S::Error;
+    type Future = CallFuture<S::Future, GrpcCall>;
+
+    fn poll_ready(&mut self, task: &mut TaskContext<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(task)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let shared = &self.shared;
+        let (method, name, visibility) = shared.methods.find(request.uri().path());
+        if visibility == Visibility::Hidden {
+            return CallFuture::new(self.inner.call(request), None);
+        }
+        let tracer = &shared.telemetry.tracer;
+        let caller = tracer.extract(request.headers());
+        let span = match visibility {
+            Visibility::Span => {
+                let builder = tracer.span("").kind(SpanKind::Server);
+                let mut span = builder.parent(Parent::Context(caller)).start();
+                if span.is_recording() {
+                    span.rename(name.to_string());
+                }
+                let span = ServerSpan::new(span, Arc::clone(name));
+                request.extensions_mut().insert(span.clone());
+                CallSpan::Server(span)
+            }
+            _ => CallSpan::None(caller),
+        };
+        let call = GrpcCall::new(shared, method, span);
+        let attached = call.cx().attach();
+        let inner = self.inner.call(request);
+        drop(attached);
+        CallFuture::new(inner, Some(call))
+    }
+}
+
+/// A gRPC client whose calls are followed.
+#[derive(Debug, Clone)]
+pub struct GrpcClient<S> {
+    inner: S,
+    shared: Arc<Shared>,
+}
+
+impl<S, B, R> Service<Request<B>> for GrpcClient<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    R: Body,
+{
+    type Response = Response<CallBody<R, GrpcCall>>;
+    type Error = S::Error;
+    type Future = CallFuture<S::Future, GrpcCall>;
+
+    fn poll_ready(&mut self, task: &mut TaskContext<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(task)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let shared = &self.shared;
+        let tracer = &shared.telemetry.tracer;
+        let (method, name, visibility) = shared.methods.find(request.uri().path());
+        let span = match visibility {
+            Visibility::Span => {
+                let mut span = tracer.span("").kind(SpanKind::Client).start();
+                if span.is_recording() {
+                    span.rename(name.to_string());
+                }
+                CallSpan::Client(Box::new(span))
+            }
+            _ => CallSpan::None(Context::current()),
+        };
+        let call = GrpcCall::new(shared, method, span);
+        let cx = call.cx();
+        tracer.inject(&cx, request.headers_mut());
+        let attached = cx.attach();
+        let inner = self.inner.call(request);
+        drop(attached);
+        CallFuture::new(inner, (visibility != Visibility::Hidden).then_some(call))
+    }
+}
+
+#[derive(Debug)]
+enum CallSpan {
+    Server(ServerSpan),
+    Client(Box<ActiveSpan>),
+    None(Context),
+}
+
+/// A gRPC call that is being followed.
+#[derive(Debug)]
+pub struct GrpcCall {
+    shared: Arc<Shared>,
+    method: usize,
+    span: CallSpan,
+    started: Instant,
+    code: Option<Code>,
+}
+
+impl GrpcCall {
+    fn new(shared: &Arc<Shared>, method: usize, span: CallSpan) -> Self {
+        let shared = Arc::clone(shared);
+        Self { shared, method, span, started: Instant::now(), code: None }
+    }
+
+    fn describe(&self, span: &mut ActiveSpan, code: Code) {
+        if !span.is_recording() {
+            return;
+        }
+        span.set(attr::RPC_SYSTEM_NAME, "grpc");
+        span.set(attr::RPC_METHOD, self.shared.methods.name(self.method).to_string());
+        span.set(attr::RPC_STATUS_CODE, code_name(code));
+        if let Some((host, port)) = &self.shared.target {
+            span.set(attr::SERVER_ADDRESS, host.clone());
+            span.set(attr::SERVER_PORT, i64::from(*port));
+        }
+        if is_error(code, self.shared.side) {
+            // The status message may hold a path or an argument, so it stays out.
+            span.fail(code_name(code), "");
+        }
+    }
+}
+
+impl Call for GrpcCall {
+    fn cx(&self) -> Context {
+        match &self.span {
+            CallSpan::Server(span) => span.cx(),
+            CallSpan::Client(span) => span.cx().clone(),
+            CallSpan::None(cx) => cx.clone(),
+        }
+    }
+
+    fn responded(&mut self, status: StatusCode, headers: &HeaderMap) {
+        self.code = read_code(headers);
+        if self.code.is_none() && status != StatusCode::OK {
+            self.code = Some(code_of_http(status));
+        }
+    }
+
+    fn trailers(&mut self, trailers: &HeaderMap) {
+        self.code = Some(read_code(trailers).unwrap_or(Code::Unknown));
+    }
+
+    fn completed(&mut self) {
+        self.code.get_or_insert(Code::Unknown);
+    }
+
+    fn failed(&mut self) {
+        self.code.get_or_insert(match self.shared.side {
+            Side::Server => Code::Unknown,
+            Side::Client => Code::Unavailable,
+        });
+    }
+}
+
+impl Drop for GrpcCall {
+    fn drop(&mut self) {
+        let code = self.code.unwrap_or(Code::Cancelled);
+        let took = self.started.elapsed().as_secs_f64();
+        let cx = self.cx();
+        self.shared.duration(self.method, code).record_in(took, &cx);
+        match &self.span {
+            CallSpan::Server(span) => {
+                let mut span = span.lock();
+                self.describe(&mut span, code);
+                span.finish_now();
+            }
+            CallSpan::Client(_) => {
+                let none = CallSpan::None(Context::new());
+                if let CallSpan::Client(mut span) = std::mem::replace(&mut self.span, none) {
+                    self.describe(&mut span, code);
+                    span.finish_now();
+                }
+            }
+            CallSpan::None(_) => {}
+        }
+    }
+}
+
+fn read_code(headers: &HeaderMap) -> Option<Code> {
+    headers.get(GRPC_STATUS).map(|value| Code::from_bytes(value.as_bytes()))
+}
+
+/// The status that gRPC gives an answer that did not come from a gRPC server.
+fn code_of_http(status: StatusCode) -> Code {
+    match status.as_u16() {
+        400 => Code::Internal,
+        401 => Code::Unauthenticated,
+        403 => Code::PermissionDenied,
+        404 => Code::Unimplemented,
+        429 | 502..=504 => Code::Unavailable,
+        _ => Code::Unknown,
+    }
+}
+
+fn is_error(code: Code, side: Side) -> bool {
+    match side {
+        Side::Client => code != Code::Ok,
+        Side::Server => matches!(
+            code,
+            Code::Unknown
+                | Code::DeadlineExceeded
+                | Code::Unimplemented
+                | Code::Internal
+                | Code::Unavailable
+                | Code::DataLoss
+        ),
+    }
+}
+
+fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}

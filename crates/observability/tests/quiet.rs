@@ -1,0 +1,134 @@
+//! What the logs say about telemetry, and that telemetry does not feed itself.
+//!
+//! The log output is one a process, so each test sets one for its own thread and for the exporting
+//! thread that starts under it.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use observability::config::OtelConfig;
+use observability::testing::{Behaviour, OtlpReceiver};
+use observability::{DISABLED_MESSAGE, OtelGuard};
+
+const SOON: Duration = Duration::from_secs(20);
+
+#[derive(Clone, Default)]
+struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("not poisoned").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Everything logged at any level, by anybody, while `act` runs.
+fn logged(act: impl FnOnce()) -> Vec<String> {
+    let captured = Captured::default();
+    let writer = captured.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    tracing::subscriber::with_default(subscriber, act);
+    let bytes = captured.0.lock().expect("not poisoned").clone();
+    String::from_utf8(bytes).expect("text").lines().map(str::to_owned).collect()
+}
+
+fn config(variables: &[(&str, &str)]) -> OtelConfig {
+    OtelConfig::from_env("vmafx-test", |name| {
+        let found = variables.iter().find(|(have, _)| *have == name);
+        found.map(|(_, value)| (*value).to_owned())
+    })
+}
+
+#[test]
+fn without_an_endpoint_one_line_says_so_and_nothing_is_built() {
+    let lines = logged(|| {
+        let guard = OtelGuard::start(&config(&[]));
+        assert!(!guard.tracer().is_enabled());
+        guard.shutdown();
+    });
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("INFO") && lines[0].ends_with(DISABLED_MESSAGE), "{}", lines[0]);
+}
+
+#[test]
+fn a_disabled_sdk_sends_nothing_though_an_endpoint_is_set() {
+    let receiver = OtlpReceiver::start().expect("a port");
+    let endpoint = receiver.http_endpoint();
+    let lines = logged(|| {
+        let variables =
+            [("OTEL_SDK_DISABLED", "true"), ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str())];
+        let guard = OtelGuard::start(&config(&variables));
+        assert!(!guard.tracer().is_enabled());
+        guard.tracer().span("dropped").force().start().end();
+        guard.shutdown();
+    });
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(receiver.requests(), 0);
+}
+
+#[test]
+fn bad_variables_are_logged_once_each() {
+    let lines = logged(|| {
+        let variables = [("OTEL_TRACES_SAMPLER_ARG", "abc"), ("OTEL_PROPAGATORS", "b3")];
+        OtelGuard::start(&config(&variables)).shutdown();
+    });
+    let about = |name: &str| lines.iter().filter(|line| line.contains(name)).count();
+    assert_eq!(about("OTEL_TRACES_SAMPLER_ARG"), 1);
+    assert_eq!(about("OTEL_PROPAGATORS"), 1);
+}
+
+#[test]
+fn export_at_trace_level_makes_no_telemetry_of_its_own() {
+    for (grpc, protocol) in [(false, "http/protobuf"), (true, "grpc")] {
+        let receiver = OtlpReceiver::start().expect("a port");
+        let endpoint = if grpc { receiver.grpc_endpoint() } else { receiver.http_endpoint() };
+        let lines = logged(|| {
+            let guard = OtelGuard::start(&config(&[
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
+                ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+                ("OTEL_TRACES_SAMPLER_ARG", "1"),
+                ("OTEL_METRIC_EXPORT_INTERVAL", "20"),
+                ("OTEL_BSP_SCHEDULE_DELAY", "20"),
+            ]));
+            guard.tracer().span("the only one").start().end();
+            receiver.wait_for_requests(SOON, 20).expect("many exports");
+            guard.shutdown();
+        });
+        assert!(lines.is_empty(), "{protocol}: {lines:?}");
+        assert_eq!(receiver.spans().len(), 1, "{protocol}");
+    }
+}
+
+#[test]
+fn a_row_of_failures_and_the_recovery_are_one_line_each() {
+    let receiver = OtlpReceiver::start().expect("a port");
+    receiver.behave(Behaviour::Refuse(400));
+    let endpoint = receiver.http_endpoint();
+    let lines = logged(|| {
+        let guard = OtelGuard::start(&config(&[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
+            ("OTEL_METRICS_EXPORTER", "none"),
+            ("OTEL_TRACES_SAMPLER_ARG", "1"),
+        ]));
+        for _ in 0..5 {
+            guard.tracer().span("lost").start().end();
+            guard.flush(SOON);
+        }
+        receiver.behave(Behaviour::Accept);
+        guard.tracer().span("kept").start().end();
+        guard.shutdown();
+    });
+    assert_eq!(receiver.requests(), 6);
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0].contains("WARN") && lines[0].contains("HTTP status 400"), "{}", lines[0]);
+    assert!(lines[1].contains("INFO") && lines[1].contains("works again"), "{}", lines[1]);
+}
