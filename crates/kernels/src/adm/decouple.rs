@@ -6,13 +6,9 @@
 //! enhancement of contrast and `r` may grow up to the gain limit times `r`, but not past `t`.
 //!
 //! Arithmetic: `k` has 15 fractional bits and comes from the reciprocal `2^30 / |o|`, truncated, of
-//! an `|o|` first rounded to its 15 leading bits. All of that is done here in `f64` without a
-//! rounding error that could show:
-//! - the truncated `f64` quotient `2^30 / m` is the integer quotient, since for `m <= 2^15` a true
-//!   quotient that is no integer is further than 2^-15 from the next one, and the error is below
-//!   2^-22;
-//! - the product of reciprocal and `t` is exact below 2^53, and one above is clamped either way;
-//! - powers of two are exact.
+//! an `|o|` first rounded to its 15 leading bits. Scale 0 does all of that in 32-bit integers. The
+//! other scales use `f64` without a rounding error that could show: the product of reciprocal and
+//! `t` is exact below 2^53, one above is clamped either way, and powers of two are exact.
 
 use super::geometry::SCALES;
 use super::params::AdmParams;
@@ -169,9 +165,9 @@ fn normalise(magnitude: f64) -> (i32, f64) {
 #[inline(always)]
 fn truncate(value: f64) -> i32 {
     debug_assert!(value.abs() < 2_147_483_648.0);
-    // SAFETY: callers pass finite values whose integer part fits 32 bits: reciprocals of at least 1
-    // (at most 2^30), mantissas of 15 bits, `k` after clamping to 0..=2^15, and values between 0 and
-    // a 32-bit coefficient.
+    // SAFETY: callers pass finite values whose integer part fits 32 bits, whatever the picture:
+    // magnitudes of 32-bit coefficients, their 15 leading bits or 0..=1 of them; `k` after clamping
+    // to 0..=2^15; and gains after clamping to 0 and a 32-bit coefficient.
     unsafe { value.to_int_unchecked::<i32>() }
 }
 
@@ -194,7 +190,8 @@ fn reciprocal(divisor: i32) -> i32 {
 #[inline(always)]
 fn truncate_f32(value: f32) -> i32 {
     debug_assert!(value.abs() < 2_147_483_648.0);
-    // SAFETY: callers pass finite values of at most 2^30.
+    // SAFETY: the one caller passes quotients of 2^30 by 1 to 2^15, and by the same divisor of what
+    // such a quotient leaves over: all are between 0 and 2^30 (checked for every divisor by test).
     unsafe { value.to_int_unchecked::<i32>() }
 }
 
@@ -209,14 +206,15 @@ fn restored<D: Depth, const WHOLE_GAIN: bool>(o: i32, t: i32, near: bool, gain_l
     let target = (t ^ sign).wrapping_sub(sign);
     let share = D::share(magnitude, target, sign);
     // With `k > 0` the target is positive. With `k = 0` or `o = 0` the share is zero, and so must
-    // be what the gain makes of it.
+    // be what the gain makes of it: hence the floor.
     let limited = if WHOLE_GAIN {
-        share.wrapping_mul(gain_limit as i32).min(target)
+        share.wrapping_mul(gain_limit as i32).min(target).max(0)
     } else {
         let (boosted, bound) = (f64::from(share) * gain_limit, f64::from(target));
-        truncate(if boosted < bound { boosted } else { bound })
+        let limited = if boosted < bound { boosted } else { bound };
+        truncate(if limited > 0.0 { limited } else { 0.0 })
     };
-    let part = if near { limited.max(0) } else { share };
+    let part = if near { limited } else { share };
     (part ^ sign).wrapping_sub(sign)
 }
 

@@ -5,10 +5,11 @@
 //! position apart, so that the horizontal pass reads four plain runs.
 //!
 //! Rounding: every pass adds half a unit and shifts right, arithmetically; the shifts differ by
-//! scale (see the three [`Stage`]s). Range: the magnitudes of the taps add up to 54,822, so
-//! - scale 0: samples centred on zero give vertical results within 16 bits and subbands within
-//!   +-27,411 for any input, because the vertical result is cut to 16 bits;
-//! - scales 1 to 3: all results stay below 2^31 (at most 2.11e9, in the subbands of scale 1).
+//! scale (see the [`Stage`]s). Range: the magnitudes of the taps add up to 54,822, so
+//! - scale 0: the subbands stay within +-27,411 for any input, because the vertical result is cut to
+//!   16 bits (which changes nothing for samples within their bit depth);
+//! - scales 1 to 3: for samples within their bit depth all results stay below 2^31 (at most 2.11e9,
+//!   in the subbands of scale 1). For others they wrap, and the scores mean nothing.
 
 use super::geometry::{Axis, TAPS};
 

@@ -103,19 +103,34 @@ fn used_scratch_changes_nothing() {
 
 #[test]
 fn samples_beyond_the_bit_depth_are_survived_alike() {
-    let samples: Vec<u16> = (0..66 * 40_u32).map(|i| i.wrapping_mul(40_503) as u16).collect();
-    let turned: Vec<u16> = samples.iter().map(|sample| sample.rotate_left(3)).collect();
-    let params = params(100.0, false);
-    for bit_depth in [9, 10, 12] {
-        let plane = |samples| PlaneRef::new(samples, 66, 40, 66, bit_depth).expect("fits");
-        let (reference, distorted) = (plane(Samples::U16(&samples)), plane(Samples::U16(&turned)));
+    let [width, height] = [150, 90];
+    let mut random = Random::new(77);
+    let mut compared = 0;
+    for round in 0..24 {
+        let bit_depth = [9, 10, 12, 15][round % 4];
+        let gain_limit = [1.0, 1.2, 100.0][round % 3];
+        // Words of 16 random bits, or of extremes only.
+        let mut word = || match round % 2 {
+            0 => random.next() as u16,
+            _ => [0, u16::MAX, 0x7fff, 0x8000][random.below(4) as usize],
+        };
+        let mut picture = || (0..width * height).map(|_| word()).collect::<Vec<u16>>();
+        let pictures = [picture(), picture()];
+        let [reference, distorted] = pictures.each_ref().map(|samples| {
+            PlaneRef::new(Samples::U16(samples), width, height, width, bit_depth).expect("fits")
+        });
         let mut run = Isa::available().into_iter().map(|isa| {
             let scratch = &mut AdmScratch::default();
-            bits(&adm(isa, &reference, &distorted, &params, scratch).expect("one shape"))
+            bits(
+                &adm(isa, &reference, &distorted, &params(gain_limit, false), scratch)
+                    .expect("one shape"),
+            )
         });
         let expected = run.next().expect("the baseline is always there");
-        assert!(run.all(|scores| scores == expected), "{bit_depth} bits");
+        assert!(run.all(|scores| scores == expected), "round {round}, {bit_depth} bits");
+        compared += 1;
     }
+    assert_eq!(compared, 24);
 }
 
 #[test]
