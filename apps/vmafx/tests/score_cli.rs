@@ -1,0 +1,273 @@
+//! `vmafx score` as a user meets it: output, logs, messages and exit codes.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use testkit::{ClipPair, ClipSpec};
+
+/// What libvmaf says of the demo pair.
+const DEMO_SCORE: &str = "vmaf_v0.6.1: 36.876214\n";
+
+fn demo(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../demo").join(name);
+    path.display().to_string()
+}
+
+/// A folder with one synthetic pair in it, as y4m and headerless.
+struct Folder {
+    folder: tempfile::TempDir,
+    spec: ClipSpec,
+}
+
+impl Folder {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let spec = ClipSpec::texture(7, 72, 50, 6);
+        let this = Self { folder, spec };
+        let ClipPair { reference, distorted } = spec.make();
+        this.write("reference.y4m", &reference.y4m_bytes());
+        this.write("distorted.y4m", &distorted.y4m_bytes());
+        this.write("reference.yuv", &reference.raw_bytes());
+        this.write("distorted.yuv", &distorted.raw_bytes());
+        this.write("short.y4m", &distorted.truncated(4).y4m_bytes());
+        this
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        std::fs::write(self.folder.path().join(name), bytes).expect("written");
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Runs `vmafx score` in the folder.
+    fn score(&self, line: &str) -> Output {
+        let mut command = score_command();
+        command.current_dir(self.folder.path()).args(line.split_whitespace());
+        command.output().expect("started")
+    }
+
+    fn log(&self, line: &str) -> Value {
+        let output = self.score(&format!("{line} --json -o log.json"));
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        let text = std::fs::read_to_string(self.path("log.json")).expect("the log is there");
+        serde_json::from_str(&text).expect("JSON")
+    }
+}
+
+fn score_command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vmafx"));
+    command.arg("score");
+    command
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().expect("not ended by a signal")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+const PAIR: &str = "-r reference.y4m -d distorted.y4m";
+
+fn demo_args() -> [String; 4] {
+    ["-r".into(), demo("carphone_pristine.y4m"), "-d".into(), demo("carphone_distorted.y4m")]
+}
+
+#[test]
+fn the_score_alone_is_on_standard_output() {
+    let output = score_command().args(demo_args()).output().expect("started");
+    assert_eq!((code(&output), stdout(&output).as_str()), (0, DEMO_SCORE), "{}", stderr(&output));
+    assert_eq!(stderr(&output), "");
+}
+
+#[test]
+fn threads_and_instruction_sets_change_no_digit() {
+    for options in ["--threads 0", "--threads 1", "--threads 5", "--cpumask 63", "-c 16"] {
+        let mut command = score_command();
+        command.args(demo_args()).args(options.split(' '));
+        assert_eq!(stdout(&command.output().expect("started")), DEMO_SCORE, "{options}");
+    }
+}
+
+#[test]
+fn headerless_and_y4m_inputs_give_the_same_log() {
+    let folder = Folder::new();
+    let y4m = folder.log(PAIR);
+    let raw = folder.log("-r reference.yuv -d distorted.yuv -w 72 -h 50 -p 420 -b 8");
+    assert_eq!(y4m["frames"], raw["frames"]);
+    assert_eq!(y4m["frames"].as_array().map(Vec::len), Some(folder.spec.frame_count as usize));
+    let metrics = y4m["frames"][0]["metrics"].as_object().expect("an object");
+    for name in ["integer_adm2", "integer_aim", "integer_motion2", "integer_vif_scale3", "vmaf"] {
+        assert!(metrics.contains_key(name), "{name}");
+    }
+}
+
+#[test]
+fn without_prediction_there_are_features_and_no_score() {
+    let folder = Folder::new();
+    let log = folder.log(&format!("{PAIR} -n --feature motion"));
+    assert!(log["frames"][1]["metrics"]["integer_motion2"].is_number());
+    assert!(log["pooled_metrics"].get("vmaf").is_none());
+    let log = folder.log(&format!("{PAIR} -n -m version=vmaf_v0.6.1"));
+    assert!(log["frames"][0]["metrics"]["integer_vif_scale0"].is_number());
+    assert!(log["frames"][0]["metrics"].get("vmaf").is_none());
+    let output = folder.score(&format!("{PAIR} -n --feature vif"));
+    assert_eq!((code(&output), stdout(&output).as_str()), (0, ""));
+}
+
+#[test]
+fn every_log_format_is_written() {
+    let folder = Folder::new();
+    for (options, beginning) in [
+        ("", "<VMAF version="),
+        ("--xml", "<VMAF version="),
+        ("--json", "{\n  \"version\""),
+        ("--csv", "Frame,"),
+        ("--sub", "{0}{1}frame: 0|"),
+    ] {
+        let output = folder.score(&format!("{PAIR} {options} -q -o log"));
+        assert_eq!((code(&output), stdout(&output).as_str()), (0, ""), "{}", stderr(&output));
+        let log = std::fs::read_to_string(folder.path("log")).expect("the log is there");
+        assert!(log.starts_with(beginning), "{options}: {log:.80}");
+    }
+}
+
+#[test]
+fn full_precision_leads_back_to_the_very_same_number() {
+    let folder = Folder::new();
+    let short = stdout(&folder.score(PAIR));
+    let full = stdout(&folder.score(&format!("{PAIR} --precision max")));
+    let value: f64 = full.trim().rsplit(' ').next().expect("a word").parse().expect("a number");
+    assert_eq!(format!("vmaf_v0.6.1: {value:.6}\n"), short);
+    assert_eq!(format!("vmaf_v0.6.1: {value}\n"), full);
+    let mean = &folder.log(&format!("{PAIR} --precision max"))["pooled_metrics"]["vmaf"]["mean"];
+    assert_eq!(mean.as_f64(), Some(value));
+}
+
+#[test]
+fn frames_are_skipped_counted_and_sampled_as_asked() {
+    let folder = Folder::new();
+    let whole = folder.log(PAIR);
+    let vif =
+        |log: &Value, frame: usize| log["frames"][frame]["metrics"]["integer_vif_scale0"].clone();
+    let cut = folder.log(&format!("{PAIR} --frame_skip_ref 2 --frame_skip_dist 2 --frame_cnt 3"));
+    assert_eq!(cut["frames"].as_array().map(Vec::len), Some(3));
+    assert_eq!(
+        (0..3).map(|at| vif(&cut, at)).collect::<Vec<_>>(),
+        (2..5).map(|at| vif(&whole, at)).collect::<Vec<_>>()
+    );
+    let sampled = folder.log(&format!("{PAIR} --subsample 4"));
+    let indices: Vec<_> = sampled["frames"]
+        .as_array()
+        .expect("frames")
+        .iter()
+        .map(|f| f["frameNum"].as_u64())
+        .collect();
+    assert_eq!(indices, [Some(0), Some(4)]);
+    assert_eq!(
+        sampled["frames"][1]["metrics"]["integer_motion2"],
+        whole["frames"][4]["metrics"]["integer_motion2"]
+    );
+}
+
+#[test]
+fn the_shorter_video_counts_and_a_warning_names_it() {
+    let folder = Folder::new();
+    let output = folder.score("-r reference.y4m -d short.y4m");
+    assert_eq!(code(&output), 0);
+    assert!(stdout(&output).starts_with("vmaf_v0.6.1: "));
+    let warning = stderr(&output);
+    assert!(warning.contains("short.y4m ended before reference.y4m: 4 frames"), "{warning}");
+}
+
+#[test]
+fn each_failure_has_its_code_and_says_what_was_wrong_with_what() {
+    let folder = Folder::new();
+    let wide = ClipSpec::texture(7, 80, 50, 2).make().distorted;
+    folder.write("wide.y4m", &wide.y4m_bytes());
+    let deep = folder.spec.with_format(types::ChromaSubsampling::C420, 10).make().distorted;
+    folder.write("deep.y4m", &deep.y4m_bytes());
+    let full = folder.spec.with_format(types::ChromaSubsampling::C444, 8).make().distorted;
+    folder.write("full.y4m", &full.y4m_bytes());
+    let whole = std::fs::read(folder.path("distorted.y4m")).expect("there");
+    folder.write("cut.y4m", &whole[..whole.len() - 100]);
+    folder.write("none.y4m", b"YUV4MPEG2 W72 H50 F25:1\n");
+    folder.write("empty.mp4", b"");
+    folder.write("model.json", b"{}");
+    let distorted = |name: &str| format!("-r reference.y4m -d {name}");
+    for (line, expected, words) in [
+        (distorted("nowhere.y4m"), 10, vec!["nowhere.y4m"]),
+        (distorted("empty.mp4"), 13, vec!["empty.mp4", "empty"]),
+        (distorted("."), 13, vec!["directory"]),
+        (distorted("cut.y4m"), 14, vec!["cut.y4m", "frame 5"]),
+        (distorted("none.y4m"), 15, vec!["none.y4m"]),
+        (distorted("wide.y4m"), 16, vec!["72x50", "80x50"]),
+        (distorted("full.y4m"), 17, vec!["4:2:0", "4:4:4"]),
+        (distorted("deep.y4m"), 18, vec!["8-bit", "10-bit"]),
+        (format!("{PAIR} --frame_skip_ref 6"), 15, vec!["reference.y4m", "6"]),
+        ("-r reference.yuv -d distorted.yuv -w 70 -h 50 -p 420 -b 8".into(), 14, vec!["70x50"]),
+        ("-r reference.yuv -d distorted.yuv -w 99999 -h 50 -p 420 -b 8".into(), 19, vec!["99999"]),
+        (format!("{PAIR} -m version=vmaf_v9"), 20, vec!["vmaf_v9", "vmaf_v0.6.1"]),
+        (format!("{PAIR} -m path=no.json"), 20, vec!["no.json"]),
+        (format!("{PAIR} -m path=model.json"), 20, vec!["model.json"]),
+        (format!("{PAIR} --feature nonsense"), 21, vec!["nonsense", "vif"]),
+        (format!("{PAIR} -m version=vmaf_v0.6.1 -m version=vmaf_v0.6.1neg"), 22, vec!["name"]),
+        (format!("{PAIR} -o no/such/folder/log"), 10, vec!["no/such/folder/log"]),
+        (
+            distorted("reference.yuv") + " --ffmpeg /no/such/ffmpeg",
+            23,
+            vec!["/no/such/ffmpeg", "VMAFX_FFMPEG"],
+        ),
+        (format!("{PAIR} -w 72"), 1, vec!["-h"]),
+        (format!("{PAIR} --nonsense"), 1, vec!["--nonsense"]),
+        ("-r reference.y4m".into(), 1, vec!["--distorted"]),
+        (distorted("https://example.invalid/a.mp4"), 12, vec!["https"]),
+    ] {
+        let output = folder.score(&line);
+        let text = stderr(&output);
+        assert_eq!(code(&output), expected, "{line}: {text}");
+        assert!(text.starts_with("error: "), "{line}: {text}");
+        assert!(words.iter().all(|word| text.contains(word)), "{line}: {text}");
+        assert_eq!(stdout(&output), "", "{line}");
+    }
+}
+
+#[test]
+fn a_failed_run_leaves_the_old_log_and_nothing_beside_it() {
+    let folder = Folder::new();
+    folder.write("log.xml", b"old");
+    let before = std::fs::read_dir(folder.folder.path()).expect("readable").count();
+    assert_eq!(code(&folder.score("-r reference.y4m -d nowhere.y4m -o log.xml")), 10);
+    assert_eq!(std::fs::read(folder.path("log.xml")).expect("there"), b"old");
+    assert_eq!(std::fs::read_dir(folder.folder.path()).expect("readable").count(), before);
+}
+
+#[test]
+fn a_closed_pipe_is_no_panic() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut command = score_command();
+    let child = command.args(demo_args()).stdout(writer).stderr(Stdio::piped()).spawn();
+    let output = child.expect("started").wait_with_output().expect("ended");
+    assert_eq!((code(&output), stderr(&output).as_str()), (0, ""));
+}
+
+#[test]
+fn help_is_there_and_lists_the_exit_codes() {
+    let output = score_command().arg("--help").output().expect("started");
+    assert_eq!(code(&output), 0);
+    let help = stdout(&output);
+    for word in ["--frame_skip_dist", "--pixel_format", "Exit codes:", "16  size_mismatch"] {
+        assert!(help.contains(word), "{word}: {help}");
+    }
+    let version = score_command().arg("-v").output().expect("started");
+    assert!(stdout(&version).contains(env!("CARGO_PKG_VERSION")));
+}
