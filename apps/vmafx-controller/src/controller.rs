@@ -1,0 +1,278 @@
+//! The controller as a whole: opened, served, and ended in good order.
+//!
+//! It knows no signals and no process: `main` has those, and a program that embeds a controller
+//! has its own.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::serve::ListenerExt as _;
+use observability::Telemetry;
+use observability::layers::GrpcServerLayer;
+use proto::controller::vmafx_controller_server::VmafxControllerServer;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::server::TcpIncoming;
+use tonic_health::server::HealthReporter;
+
+use crate::app::App;
+use crate::auth::Tokens;
+use crate::config::Config;
+use crate::error::StartError;
+use crate::force::ForceBudget;
+use crate::grpc::{self, Face};
+use crate::queue::{Queue, QueueConfig, QueueThread};
+use crate::telemetry::{GAUGES_INTERVAL, QueueTelemetry, ReportsInFlight, set_gauges};
+
+type Served = VmafxControllerServer<Face>;
+
+/// Starts controllers.
+#[derive(Debug)]
+pub struct Controller;
+
+/// A controller that runs. Dropping it stops it without waiting; [`shutdown`](Self::shutdown) ends
+/// it in good order.
+#[derive(Debug)]
+pub struct ControllerHandle {
+    /// Where gRPC listens.
+    pub grpc_addr: SocketAddr,
+    /// Where HTTP listens.
+    pub http_addr: SocketAddr,
+    app: Arc<App>,
+    health: HealthReporter,
+    faces: Vec<(&'static str, JoinHandle<Result<(), String>>)>,
+    stop: CancellationToken,
+    queue: Option<QueueThread>,
+    shutdown_grace: Duration,
+}
+
+impl Controller {
+    /// Starts a controller: binds, opens the queue, serves. Answers once new work is welcome.
+    ///
+    /// # Errors
+    /// When a setting is not allowed, an address is taken, or the store cannot be opened.
+    pub async fn start(
+        config: Config,
+        telemetry: Telemetry,
+    ) -> Result<ControllerHandle, StartError> {
+        config.check()?;
+        let tokens = config.token_file.as_deref().map(Tokens::read).transpose()?;
+        let grpc = listen("gRPC", config.grpc_listen).await?;
+        let http = listen("HTTP", config.http_listen).await?;
+        make_directory(&config.db_path)?;
+        let reports = ReportsInFlight::default();
+        let observer = QueueTelemetry::new(telemetry.clone(), reports.clone());
+        let queue_config = queue_config(&config);
+        let opened = Instant::now();
+        let open = move || Queue::open(queue_config, Arc::new(observer));
+        let (queue, queue_thread) = tokio::task::spawn_blocking(open)
+            .await
+            .map_err(|error| StartError::Face(error.to_string()))?
+            .map_err(StartError::Queue)?;
+        let stats = queue.stats();
+        let forced = tokens.is_none().then(|| ForceBudget::new(Instant::now()));
+        let app = Arc::new(App {
+            queue,
+            telemetry,
+            tokens,
+            forced,
+            reports,
+            ready: AtomicBool::new(false),
+            closing: CancellationToken::new(),
+            stream_age_max: config.stream_age_max,
+        });
+        let mut handle = ControllerHandle::new(app, &config, addr(&grpc)?, addr(&http)?);
+        handle.queue = Some(queue_thread);
+        handle.serve_grpc(grpc)?;
+        handle.serve_http(http);
+        handle.keep_gauges();
+        handle.welcome().await;
+        tracing::info!(
+            grpc = %handle.grpc_addr,
+            http = %handle.http_addr,
+            db = %config.db_path.display(),
+            queued = stats.queued,
+            running = stats.running,
+            opened_ms = opened.elapsed().as_millis() as u64,
+            authenticated = handle.app.tokens.is_some(),
+            "controller ready"
+        );
+        Ok(handle)
+    }
+}
+
+fn addr(listener: &TcpListener) -> Result<SocketAddr, StartError> {
+    listener.local_addr().map_err(|error| StartError::Face(error.to_string()))
+}
+
+async fn listen(face: &'static str, addr: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(addr).await.map_err(|source| StartError::Listen { face, addr, source })
+}
+
+fn make_directory(db_path: &Path) -> Result<(), StartError> {
+    let Some(directory) = db_path.parent().filter(|dir| !dir.as_os_str().is_empty()) else {
+        return Ok(());
+    };
+    let path = db_path.to_owned();
+    std::fs::create_dir_all(directory).map_err(|source| StartError::Directory { path, source })
+}
+
+fn queue_config(config: &Config) -> QueueConfig {
+    let mut queue = QueueConfig::new(&config.db_path);
+    queue.lease = config.lease;
+    queue.liveness_interval = config.liveness_interval;
+    queue.stream_grace = config.stream_grace;
+    queue.retry.first = config.backoff_base;
+    queue.retry.cap = config.backoff_max;
+    queue
+}
+
+impl ControllerHandle {
+    fn new(app: Arc<App>, config: &Config, grpc_addr: SocketAddr, http_addr: SocketAddr) -> Self {
+        Self {
+            grpc_addr,
+            http_addr,
+            app,
+            health: HealthReporter::new(),
+            faces: Vec::new(),
+            stop: CancellationToken::new(),
+            queue: None,
+            shutdown_grace: config.shutdown_grace,
+        }
+    }
+
+    fn serve_grpc(&mut self, listener: TcpListener) -> Result<(), StartError> {
+        let face = |error: tonic_reflection::server::Error| StartError::Face(error.to_string());
+        let reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .build_v1()
+            .map_err(face)?;
+        let health = tonic_health::pb::health_server::HealthServer::new(
+            tonic_health::server::HealthService::from_health_reporter(self.health.clone()),
+        );
+        let router = tonic::transport::Server::builder()
+            .http2_keepalive_interval(Some(proto::limits::KEEPALIVE_INTERVAL))
+            .http2_keepalive_timeout(Some(proto::limits::KEEPALIVE_TIMEOUT))
+            .max_concurrent_streams(grpc::STREAMS_PER_CONNECTION_MAX)
+            .http2_max_header_list_size(grpc::HEADER_BYTES_MAX)
+            .initial_stream_window_size(grpc::STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(grpc::CONNECTION_WINDOW_BYTES)
+            .layer(GrpcServerLayer::new(&self.app.telemetry, grpc::methods()?))
+            .layer(grpc::DoorLayer(self.app.tokens.clone()))
+            .add_service(Face::service(Arc::clone(&self.app)))
+            .add_service(health)
+            .add_service(reflection);
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let stop = self.stop.clone().cancelled_owned();
+        let served = async move {
+            let served = router.serve_with_incoming_shutdown(incoming, stop).await;
+            served.map_err(|error| error.to_string())
+        };
+        self.faces.push(("gRPC", tokio::spawn(served)));
+        Ok(())
+    }
+
+    fn serve_http(&mut self, listener: TcpListener) {
+        let router = crate::http::router(Arc::clone(&self.app));
+        let listener = listener.tap_io(|stream| {
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "a connection keeps its delay");
+            }
+        });
+        let stop = self.stop.clone().cancelled_owned();
+        let served = async move {
+            let served = axum::serve(listener, router).with_graceful_shutdown(stop).await;
+            served.map_err(|error| error.to_string())
+        };
+        self.faces.push(("HTTP", tokio::spawn(served)));
+    }
+
+    /// Keeps the gauges fresh for metrics that are pushed; a scrape does so by itself.
+    fn keep_gauges(&self) {
+        let (app, closing) = (Arc::downgrade(&self.app), self.app.closing.clone());
+        tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(GAUGES_INTERVAL);
+            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+            loop {
+                tokio::select! {
+                    _ = ticks.tick() => {}
+                    () = closing.cancelled() => break,
+                }
+                let Some(app) = app.upgrade() else { break };
+                set_gauges(&app.telemetry.metrics, &app.queue.stats());
+            }
+        });
+    }
+
+    async fn welcome(&self) {
+        self.health.set_serving::<Served>().await;
+        self.app.ready.store(true, Ordering::Release);
+    }
+
+    /// The queue, for a program that embeds the controller.
+    #[must_use]
+    pub fn queue(&self) -> &Queue {
+        &self.app.queue
+    }
+
+    /// Waits until a face ends although nobody asked for it, and says which and why.
+    ///
+    /// Cancel safe.
+    pub async fn failed(&mut self) -> String {
+        std::future::poll_fn(|cx| {
+            for (name, face) in &mut self.faces {
+                if let std::task::Poll::Ready(ended) = std::pin::Pin::new(face).poll(cx) {
+                    let why = match ended {
+                        Ok(Ok(())) => "it ended".to_owned(),
+                        Ok(Err(error)) => error,
+                        Err(error) => error.to_string(),
+                    };
+                    return std::task::Poll::Ready(format!("{name} is not served: {why}"));
+                }
+            }
+            std::task::Poll::Pending
+        })
+        .await
+    }
+
+    /// Ends the controller in good order: readiness turns false first, nodes are asked to
+    /// reconnect, streams end, calls in flight get the configured grace, the queue commits what it
+    /// took and closes. What runs on nodes goes on; their leases outlive a restart.
+    pub async fn shutdown(mut self) {
+        let began = Instant::now();
+        self.app.ready.store(false, Ordering::Release);
+        self.health.set_not_serving::<Served>().await;
+        self.health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+        tracing::info!("controller shutting down: no new work is taken");
+        self.app.closing.cancel();
+        self.stop.cancel();
+        let deadline = tokio::time::Instant::now() + self.shutdown_grace;
+        for (name, mut face) in std::mem::take(&mut self.faces) {
+            if face.is_finished() {
+                continue;
+            }
+            if tokio::time::timeout_at(deadline, &mut face).await.is_err() {
+                tracing::warn!(face = name, "calls still in flight after the grace time are cut");
+                face.abort();
+            }
+        }
+        if let Some(queue) = self.queue.take() {
+            // Fails by a panic of that thread only, which has been logged.
+            let _ = tokio::task::spawn_blocking(move || queue.shutdown()).await;
+        }
+        tracing::info!(took_ms = began.elapsed().as_millis() as u64, "controller stopped");
+    }
+}
+
+impl Drop for ControllerHandle {
+    fn drop(&mut self) {
+        self.app.ready.store(false, Ordering::Release);
+        self.app.closing.cancel();
+        self.stop.cancel();
+    }
+}

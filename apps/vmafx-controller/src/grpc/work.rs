@@ -1,0 +1,202 @@
+//! The work stream and its unary twin.
+//!
+//! A work stream lives in the response's body: it takes in the node's signs of life and gives out
+//! leases while the connection takes them. When the node leaves, in good order or not, the body is
+//! dropped, and with it the queue's end of the stream, which detaches the node.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use observability::new_span_id;
+use proto::controller as pb;
+use proto::rpc::SignOfLife;
+use proto::{WireError, rpc};
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::CancellationToken;
+use tonic::metadata::MetadataMap;
+use tonic::{Status, Streaming};
+use types::ToNode;
+
+use super::{BoxStream, going_down, status};
+use crate::app::App;
+use crate::queue::{QueueError, WorkStream};
+
+/// How long a new stream may take to say whose it is.
+pub const FIRST_MESSAGE_WAIT: Duration = Duration::from_secs(10);
+/// How long a node that was asked to reconnect may keep the old stream.
+pub const RECONNECT_GRACE: Duration = Duration::from_secs(10);
+/// A poll answers this much before its caller's deadline.
+const POLL_MARGIN: Duration = Duration::from_millis(100);
+
+pub(super) async fn pull(
+    app: &Arc<App>,
+    mut signs: Streaming<pb::NodeMessage>,
+) -> Result<BoxStream<pb::ControllerMessage>, Status> {
+    let first = tokio::time::timeout(FIRST_MESSAGE_WAIT, signs.message()).await;
+    let first =
+        first.map_err(|_| Status::deadline_exceeded("the stream did not say whose it is"))?;
+    let first = first?.ok_or_else(|| WireError::missing("the first message"))?;
+    let SignOfLife { session, incarnation, status: node } = first.try_into()?;
+    let work = app.queue.attach(session, incarnation, node).await.map_err(status)?;
+    let mut stream = Stream {
+        signs,
+        work,
+        closing: app.closing.clone(),
+        old: Box::pin(tokio::time::sleep(jittered(app.stream_age_max))),
+        asked_to_reconnect: false,
+    };
+    Ok(Box::pin(async_stream::stream! {
+        loop {
+            match stream.next().await {
+                Next::Send(message) => yield Ok(message.into()),
+                Next::Last(message) => {
+                    yield Ok(message.into());
+                    break;
+                }
+                Next::Fail(status) => {
+                    yield Err(status);
+                    break;
+                }
+                Next::End => break,
+            }
+        }
+    }))
+}
+
+/// One work stream: what comes in is taken here, what goes out is handed to the body.
+struct Stream {
+    signs: Streaming<pb::NodeMessage>,
+    work: WorkStream,
+    closing: CancellationToken,
+    /// Ends when the stream is old, and again when its grace is over.
+    old: Pin<Box<Sleep>>,
+    asked_to_reconnect: bool,
+}
+
+/// What goes out next.
+enum Next {
+    Send(ToNode),
+    Last(ToNode),
+    Fail(Status),
+    End,
+}
+
+impl Stream {
+    async fn next(&mut self) -> Next {
+        loop {
+            tokio::select! {
+                message = self.work.next() => return match message {
+                    Some(message) => Next::Send(message),
+                    None if self.closing.is_cancelled() => Next::Last(ToNode::Reconnect),
+                    // Another stream of the session took this one's place, or the session ended.
+                    None => Next::End,
+                },
+                sign = self.signs.message() => match sign {
+                    Ok(Some(sign)) => if let Err(status) = self.take(sign) {
+                        return Next::Fail(status);
+                    },
+                    Ok(None) => return Next::End,
+                    Err(status) => return Next::Fail(status),
+                },
+                () = &mut self.old => return self.aged(),
+                () = self.closing.cancelled() => return Next::Last(ToNode::Reconnect),
+            }
+        }
+    }
+
+    fn take(&self, sign: pb::NodeMessage) -> Result<(), Status> {
+        let SignOfLife { status: node, .. } = sign.try_into()?;
+        match self.work.status(node) {
+            // A controller under load misses a sign of life; the next makes up for it.
+            Ok(()) | Err(QueueError::Overloaded) => Ok(()),
+            Err(error) => Err(status(error)),
+        }
+    }
+
+    fn aged(&mut self) -> Next {
+        if self.asked_to_reconnect {
+            return Next::End;
+        }
+        self.asked_to_reconnect = true;
+        self.old.as_mut().reset(Instant::now() + RECONNECT_GRACE);
+        Next::Send(ToNode::Reconnect)
+    }
+}
+
+/// A duration give or take a fifth, so that streams that began together do not end together.
+fn jittered(duration: Duration) -> Duration {
+    let random = u64::from_be_bytes(new_span_id().to_bytes()) >> 11;
+    let fraction = random as f64 / (1_u64 << 53) as f64;
+    duration.mul_f64(0.8 + 0.4 * fraction)
+}
+
+pub(super) async fn poll(
+    app: &App,
+    sign: SignOfLife,
+    wait: Duration,
+) -> Result<pb::PollWorkResponse, Status> {
+    let SignOfLife { session, incarnation, status: node } = sign;
+    tokio::select! {
+        messages = app.queue.poll(session, incarnation, node, wait) => {
+            let messages = rpc::to_wire(messages.map_err(status)?);
+            Ok(pb::PollWorkResponse { messages })
+        }
+        () = app.closing.cancelled() => Err(going_down()),
+    }
+}
+
+/// How long the caller waits, less what the answer needs to reach it; the longest wait where it
+/// does not say.
+pub(super) fn deadline(metadata: &MetadataMap) -> Duration {
+    let timeout = metadata.get("grpc-timeout").and_then(|value| value.to_str().ok());
+    timeout.and_then(parse_timeout).map_or(Duration::MAX, |t| t.saturating_sub(POLL_MARGIN))
+}
+
+/// Reads a `grpc-timeout`: up to eight digits and a unit.
+fn parse_timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let value: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(value * 3_600)),
+        "M" => Some(Duration::from_secs(value * 60)),
+        "S" => Some(Duration::from_secs(value)),
+        "m" => Some(Duration::from_millis(value)),
+        "u" => Some(Duration::from_micros(value)),
+        "n" => Some(Duration::from_nanos(value)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_poll_ends_before_its_caller_gives_up() {
+        let mut metadata = MetadataMap::new();
+        assert_eq!(deadline(&metadata), Duration::MAX);
+        for (text, expected) in [
+            ("5S", Duration::from_millis(4_900)),
+            ("50m", Duration::ZERO),
+            ("2000000u", Duration::from_millis(1_900)),
+            ("123456789S", Duration::MAX),
+            ("S", Duration::MAX),
+            ("5x", Duration::MAX),
+        ] {
+            metadata.insert("grpc-timeout", text.parse().expect("ascii"));
+            assert_eq!(deadline(&metadata), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn ages_differ_by_at_most_a_fifth() {
+        let ages: Vec<_> = (0..200).map(|_| jittered(Duration::from_secs(100))).collect();
+        let (min, max) = (ages.iter().min().expect("some"), ages.iter().max().expect("some"));
+        assert!(*min >= Duration::from_secs(80) && *max <= Duration::from_secs(120));
+        assert!(*max - *min > Duration::from_secs(10), "{min:?}..{max:?}");
+    }
+}
