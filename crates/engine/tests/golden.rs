@@ -12,7 +12,7 @@ use std::sync::Arc;
 use engine::{Isa, LIBVMAF_COMMIT, Model, OutputSet, Plan, PlanOptions, Scores};
 use testkit::ClipPair;
 use testkit::golden::{Case, Golden, POOLED, cases, differences};
-use types::{Column, PooledScore};
+use types::{Column, PooledScore, Provenance, StageTimings};
 
 /// Differences that are shown of one column.
 const SHOWN_MAX: usize = 3;
@@ -99,5 +99,21 @@ fn leaving_out_what_no_model_reads_changes_no_other_value() {
             let expected = full.frames.column(&column.name).expect("the full set has every column");
             assert_eq!(differences(expected, column, SHOWN_MAX), [""; 0], "{}", case.name);
         }
+    }
+}
+
+/// Changes only with the form of digests or with a value of the case, both of which everybody who
+/// compares digests must know of.
+const DIGEST: &str = "c8573706ad565f500ec5b94eb64714b46617b9d161c7bfa97661e85383db483e";
+
+#[test]
+fn the_digest_of_a_case_is_the_same_everywhere() {
+    let case = cases().into_iter().find(|case| case.name == "texture_97x65_10_models");
+    let case = case.expect("the case is captured");
+    let pair = case.clip.make();
+    for isa in Isa::available() {
+        let scores = support::score(&plan(&case, OutputSet::Full), &pair, isa);
+        let report = scores.into_report(Vec::new(), Provenance::default(), StageTimings::default());
+        assert_eq!(report.digest, DIGEST, "{isa}");
     }
 }

@@ -312,3 +312,78 @@ pub fn differences(expected: &Column, actual: &Column, limit: usize) -> Vec<Stri
     found.truncate(limit);
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOG: &str = r#"{
+  "version": "f85a8536",
+  "frames": [
+    { "frameNum": 0, "metrics": { "b": 0.12345678901234567, "a": null } },
+    { "frameNum": 3, "metrics": { "b": 1, "a": 0.25 } }
+  ],
+  "pooled_metrics": {
+    "b": { "min": 0.1, "max": 1, "mean": 0.5, "harmonic_mean": 0.4 },
+    "a": { "min": 0, "max": 0, "mean": 0, "harmonic_mean": 0 }
+  }
+}"#;
+
+    fn case() -> Case {
+        let clip = ClipSpec::texture(1, 8, 8, 2);
+        Case { name: "small".to_owned(), clip, ask: Ask::Debug, subsample_interval: 3 }
+    }
+
+    #[test]
+    fn a_log_becomes_a_golden_file_and_back_without_losing_order_or_bits() {
+        let golden = Golden::from_log(&case(), LOG).expect("a log");
+        let names: Vec<_> = golden.columns.iter().map(|column| column.name.as_str()).collect();
+        assert_eq!(names, ["b", "a"], "the log's order, not the alphabet's");
+        assert_eq!(golden.frame_indices, [0, 3]);
+        assert!(golden.columns[1].values[0].is_nan());
+        assert_eq!(golden.pooled[0], ("b".to_owned(), [0.1, 1.0, 0.5, 0.4]));
+        let again = Golden::from_json(&golden.to_json()).expect("a golden file");
+        for (first, second) in golden.columns.iter().zip(&again.columns) {
+            assert_eq!(differences(first, second, 9), [""; 0]);
+        }
+        assert_eq!(
+            (golden.pooled, golden.reference_sha256),
+            (again.pooled, again.reference_sha256)
+        );
+    }
+
+    #[test]
+    fn a_log_with_rounded_numbers_is_refused() {
+        let rounded = LOG.replace("0.12345678901234567", "0.123457");
+        assert!(Golden::from_log(&case(), &rounded).expect_err("rounded").contains("every digit"));
+        for text in ["", "{}", "{\"frames\": []}"] {
+            assert!(Golden::from_log(&case(), text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn differences_are_told_by_place_and_distance() {
+        let column = |values: &[f64]| Column { name: "x".to_owned(), values: values.to_vec() };
+        let expected = column(&[1.0, f64::NAN, 0.0]);
+        assert_eq!(differences(&expected, &expected, 9), [""; 0]);
+        let found = differences(&expected, &column(&[1.0_f64.next_up(), -f64::NAN, -0.0]), 9);
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(
+            found[0].starts_with("x[0]: ") && found[0].ends_with("(1 units apart)"),
+            "{found:?}"
+        );
+        assert!(found[1].starts_with("x[2]: -0.0, expected 0.0"), "zeros differ: {found:?}");
+        assert_eq!(differences(&expected, &column(&[1.0]), 9).len(), 1);
+        assert_eq!(differences(&expected, &column(&[2.0, 2.0, 2.0]), 2).len(), 2);
+    }
+
+    #[test]
+    fn every_case_has_a_name_of_its_own_and_a_size_that_libvmaf_defines() {
+        let cases = cases();
+        let mut names: Vec<_> = cases.iter().map(|case| &case.name).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), cases.len());
+        assert!(cases.iter().all(|case| case.clip.width.min(case.clip.height) > 32));
+    }
+}
