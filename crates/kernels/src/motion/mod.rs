@@ -14,7 +14,7 @@ mod scalar;
 use crate::isa::{Isa, per_isa};
 use crate::plane::{PlaneRef, Samples, ShapeMismatch};
 
-use self::scalar::Input;
+use self::scalar::{Buffers, Input};
 
 /// The largest score that [`MotionParams::default`] lets through.
 pub const SCORE_MAX_DEFAULT: f64 = 10_000.0;
@@ -37,7 +37,7 @@ impl Default for MotionParams {
 /// Buffers of motion; they grow to the widest picture seen and are then reused.
 #[derive(Debug, Default)]
 pub struct MotionScratch {
-    line: Vec<i32>,
+    buffers: Buffers,
 }
 
 impl MotionScratch {
@@ -60,22 +60,19 @@ pub fn motion_sad(
     scratch: &mut MotionScratch,
 ) -> Result<u64, ShapeMismatch> {
     previous.expect_shape_of(current)?;
-    let line_len = current.width() + 2 * scalar::REACH;
-    if scratch.line.len() < line_len {
-        scratch.line.resize(line_len, 0);
-    }
-    let line = &mut scratch.line[..line_len];
+    let buffers = &mut scratch.buffers;
+    buffers.reserve(current.width());
     let (width, height) = (current.width(), current.height());
     let strides = [previous.stride(), current.stride()];
     let bit_depth = current.bit_depth();
     match (previous.samples(), current.samples()) {
         (Samples::U8(previous), Samples::U8(current)) => {
             let pictures = [previous, current];
-            Ok(sad_bytes(isa, &Input { pictures, strides, width, height, bit_depth }, line))
+            Ok(sad_bytes(isa, &Input { pictures, strides, width, height, bit_depth }, buffers))
         }
         (Samples::U16(previous), Samples::U16(current)) => {
             let pictures = [previous, current];
-            Ok(sad_words(isa, &Input { pictures, strides, width, height, bit_depth }, line))
+            Ok(sad_words(isa, &Input { pictures, strides, width, height, bit_depth }, buffers))
         }
         _ => Err(ShapeMismatch),
     }
@@ -88,6 +85,6 @@ pub fn motion_score(sad: u64, width: usize, height: usize, params: &MotionParams
 }
 
 per_isa! {
-    fn sad_bytes(input: &Input<'_, u8>, line: &mut [i32]) -> u64 = scalar::sad::<u8>;
-    fn sad_words(input: &Input<'_, u16>, line: &mut [i32]) -> u64 = scalar::sad::<u16>;
+    fn sad_bytes(input: &Input<'_, u8>, buffers: &mut Buffers) -> u64 = scalar::sad::<u8>;
+    fn sad_words(input: &Input<'_, u16>, buffers: &mut Buffers) -> u64 = scalar::sad::<u16>;
 }

@@ -198,6 +198,13 @@ fn ring_windows<'a, S: Source, T: Taps, W: Taps>(
     })
 }
 
+/// Pairs of one line in the windows of its pairs from `start`.
+#[inline(always)]
+fn line_windows<T: Taps>(lines: &[Pair], stride: usize, line: usize, start: usize) -> Windows<'_> {
+    let line = &lines[line * stride..][..stride];
+    Windows::new::<T>(|p| &line[start + p..])
+}
+
 /// Writes one chunk, by way of an array that shares memory with nothing `value` reads.
 #[inline(always)]
 fn put(line: &mut [i16], value: impl Fn(usize) -> i16) {
@@ -267,21 +274,25 @@ fn filter_row_and_measure<T: Taps>(
     for line in lines.chunks_exact_mut(stride) {
         extend_line(line.as_flattened_mut(), T::REACH, width);
     }
-    let windows = |line: usize, start: usize| {
-        let line = &lines[line * stride..][..stride];
-        Windows::new::<T>(|p| &line[start + p..])
-    };
     let [low, _] = &mut work.sums;
     let moments = &mut work.moments;
     for start in (0..width.div_ceil(2)).step_by(CHUNK) {
         for picture in 0..2 {
             let means = &mut moments.means[picture];
-            vector.fir_both::<T>(&windows(picture, start), UNBIAS, means);
+            vector.fir_both::<T>(&line_windows::<T>(lines, stride, picture, start), UNBIAS, means);
         }
         for product in 0..3 {
             let sums = &mut moments.products[product];
-            vector.fir_both::<T>(&windows(2 + 2 * product, start), UNBIAS, sums);
-            vector.fir_both::<T>(&windows(3 + 2 * product, start), UNBIAS + 32_768, low);
+            vector.fir_both::<T>(
+                &line_windows::<T>(lines, stride, 2 + 2 * product, start),
+                UNBIAS,
+                sums,
+            );
+            vector.fir_both::<T>(
+                &line_windows::<T>(lines, stride, 3 + 2 * product, start),
+                UNBIAS + 32_768,
+                low,
+            );
             for j in 0..2 * CHUNK {
                 sums[j] = sums[j].wrapping_add(low[j] >> 16);
             }
