@@ -1,0 +1,430 @@
+//! The writer thread: takes commands, lets `control` decide, commits, lets effects leave.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use control::{
+    Command, Control, ExistingKey, Output, Random, Store, StoreError, StoreErrorKind, Transition,
+    Turn, Verdict,
+};
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use store::{SqliteConfig, SqliteStore};
+use tokio::sync::Semaphore;
+use types::{JobId, Timestamp};
+
+use super::config::QueueConfig;
+use super::error::QueueError;
+use super::event::{QueueEvent, QueueObserver};
+use super::follower::{self, Note};
+use super::handle::{Message, Queue, Readers, Reply, Sender, Shared};
+use super::live::{Clock, Live};
+use super::release::Release;
+use super::stats::Gauges;
+
+/// How often the numbers that cost a look at every node are brought up to date.
+const GAUGES_EVERY: Duration = Duration::from_millis(100);
+/// While nodes are alive somebody looks at least this often whether they still are.
+const LIVENESS_LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The queue's threads. Dropping it stops them like [`shutdown`](Self::shutdown).
+#[derive(Debug)]
+pub struct QueueThread {
+    commands: Sender,
+    notes: crossbeam_channel::Sender<Note>,
+    writer: Option<JoinHandle<()>>,
+    follower: Option<JoinHandle<()>>,
+}
+
+impl QueueThread {
+    /// Stops taking commands, finishes what was taken, ends all streams and watches, and waits for
+    /// the threads to end. Everything that was answered is durable already.
+    pub fn shutdown(mut self) {
+        self.stop();
+    }
+
+    fn stop(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            self.commands.shut_down();
+            if writer.join().is_err() {
+                tracing::error!("the queue's writer thread panicked");
+            }
+        }
+        if let Some(follower) = self.follower.take() {
+            let _ = self.notes.send(Note::Shutdown);
+            if follower.join().is_err() {
+                tracing::error!("the queue's follower thread panicked");
+            }
+        }
+    }
+}
+
+impl Drop for QueueThread {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// A seed that no other start has: the clock's nanoseconds, the process and an address, mixed.
+fn seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    let mut hasher = std::hash::RandomState::new().build_hasher();
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    hasher.write_u128(nanos);
+    hasher.write_u32(std::process::id());
+    hasher.finish()
+}
+
+pub(super) fn open(
+    config: QueueConfig,
+    observer: Arc<dyn QueueObserver>,
+) -> Result<(Queue, QueueThread), QueueError> {
+    let started = Instant::now();
+    let sqlite =
+        SqliteConfig { path: config.path.clone(), wal_prewarm_bytes: config.wal_prewarm_bytes };
+    let mut store = SqliteStore::open(sqlite)?;
+    let disk = store.disk_times();
+    let clock = Clock::new();
+    let readers = (0..config.readers.max(1))
+        .map(|_| store.open_reader(config.read_timeout))
+        .collect::<Result<Vec<_>, _>>()?;
+    let follower_reader = store.open_reader(config.read_timeout)?;
+    let mut control = Control::new(config.control());
+    let now = clock.now();
+    store.load(now, &mut |stored| control.load(stored, now))?;
+    let (channel, messages) = crossbeam_channel::unbounded();
+    let (follower, notes) = crossbeam_channel::bounded(QueueConfig::FOLLOWER_CHANGES_MAX);
+    let commands = Sender { channel, waiting: Arc::new(AtomicUsize::new(0)) };
+    let gauges = Gauges::default();
+    let micros = |d: Duration| u64::try_from(d.as_micros()).unwrap_or(u64::MAX);
+    gauges.fsync_p50_us.store(micros(disk.p50), Ordering::Relaxed);
+    gauges.fsync_p99_us.store(micros(disk.p99), Ordering::Relaxed);
+    let shared = Arc::new(Shared {
+        readers: Readers {
+            permits: Arc::new(Semaphore::new(readers.len())),
+            free: std::sync::Mutex::new(readers),
+        },
+        clock,
+        gauges,
+        live: Live::default(),
+        watchers: AtomicUsize::new(0),
+        follower: follower.clone(),
+        follower_lagged: std::sync::atomic::AtomicBool::new(false),
+    });
+    let mut writer = Writer {
+        store,
+        control,
+        random: Random::new(seed()),
+        messages,
+        waiting: Arc::clone(&commands.waiting),
+        release: Release::new(Arc::clone(&shared), Arc::clone(&observer)),
+        shared: Arc::clone(&shared),
+        observer: Arc::clone(&observer),
+        out: Output::default(),
+        again: Vec::new(),
+        trouble: None,
+        gauges_at: None,
+        nodes_changed: true,
+    };
+    let turn = &mut Turn { now: writer.now(), random: &mut writer.random, out: &mut writer.out };
+    writer.control.loaded(turn);
+    writer.update_gauges();
+    let counts = writer.control.counts(writer.now());
+    tracing::info!(
+        fsync_p50_us = micros(disk.p50),
+        fsync_p99_us = micros(disk.p99),
+        queued = counts.queued,
+        running = counts.running,
+        took_ms = micros(started.elapsed()) / 1_000,
+        "queue opened"
+    );
+    let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
+        std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(|error| {
+            QueueError::Store(StoreError::new(
+                StoreErrorKind::Io,
+                "start a thread",
+                error.to_string(),
+            ))
+        })
+    };
+    let follow = follower::Follower::new(follower_reader, notes, Arc::clone(&shared), observer);
+    let follower_thread = spawn("queue-follower", Box::new(move || follow.run()))?;
+    let writer_thread = spawn("queue-writer", Box::new(move || writer.run()))?;
+    let thread = QueueThread {
+        commands: commands.clone(),
+        notes: follower,
+        writer: Some(writer_thread),
+        follower: Some(follower_thread),
+    };
+    Ok((Queue { commands, shared }, thread))
+}
+
+struct Writer {
+    store: SqliteStore,
+    control: Control<Reply>,
+    random: Random,
+    messages: Receiver<Message>,
+    waiting: Arc<AtomicUsize>,
+    release: Release,
+    shared: Arc<Shared>,
+    observer: Arc<dyn QueueObserver>,
+    out: Output<Reply>,
+    /// What releasing effects found out, for the next batch.
+    again: Vec<Command<Reply>>,
+    /// The store's last failure, and until when nothing is written.
+    trouble: Option<(StoreError, Instant)>,
+    gauges_at: Option<Instant>,
+    nodes_changed: bool,
+}
+
+/// Whether the thread goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    On,
+    Stop,
+}
+
+impl Writer {
+    fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    fn run(mut self) {
+        loop {
+            let first = match self.wait() {
+                Ok(message) => Some(message),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            if self.recover() && self.batch(first) == Flow::Stop {
+                return;
+            }
+        }
+    }
+
+    /// The next message, or none when something is due.
+    fn wait(&self) -> Result<Message, RecvTimeoutError> {
+        if !self.again.is_empty() || !self.out.transitions.is_empty() {
+            return self.messages.recv_timeout(Duration::ZERO);
+        }
+        let due = self.control.next_deadline().map(|at| self.shared.clock.instant_of(at));
+        let trouble = self.trouble.as_ref().map(|(_, until)| *until);
+        let looked = self.gauges_at.map(|at| {
+            let alive = self.shared.gauges.nodes_alive.load(Ordering::Relaxed) > 0;
+            let pause = if self.gauges_stale() { GAUGES_EVERY } else { LIVENESS_LOOK_EVERY };
+            (alive || self.gauges_stale()).then_some(at + pause)
+        });
+        let due = if trouble.is_some() { trouble } else { due };
+        match [due, looked.flatten()].into_iter().flatten().min() {
+            Some(at) => self.messages.recv_deadline(at),
+            None => self.messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        }
+    }
+
+    fn gauges_stale(&self) -> bool {
+        let commits = self.shared.gauges.commits.load(Ordering::Relaxed);
+        commits != self.release.commits_at_gauges
+    }
+
+    /// After a failed commit memory is ahead of the store: once the pause is over, loads anew.
+    /// Whether batches may go on; in trouble they do too, and refuse what would write.
+    fn recover(&mut self) -> bool {
+        let Some((_, until)) = &self.trouble else { return true };
+        if Instant::now() < *until {
+            return true;
+        }
+        match self.reload() {
+            Ok(()) => {
+                tracing::info!("the store works again");
+                self.trouble = None;
+            }
+            Err(error) => self.enter_trouble(error),
+        }
+        true
+    }
+
+    fn reload(&mut self) -> Result<(), StoreError> {
+        let now = self.now();
+        self.control.unload();
+        let control = &mut self.control;
+        self.store.load(now, &mut |stored| control.load(stored, now))?;
+        let turn = &mut Turn { now, random: &mut self.random, out: &mut self.out };
+        self.control.loaded(turn);
+        Ok(())
+    }
+
+    fn enter_trouble(&mut self, error: StoreError) {
+        tracing::error!(%error, kind = ?error.kind, "the queue cannot write");
+        self.trouble = Some((error, Instant::now() + QueueConfig::STORE_TROUBLE_PAUSE));
+    }
+
+    /// Takes what waits, decides, commits, and lets go.
+    fn batch(&mut self, first: Option<Message>) -> Flow {
+        let mut flow = Flow::On;
+        for command in std::mem::take(&mut self.again) {
+            self.step(command);
+        }
+        let mut next = first;
+        for _ in 0..QueueConfig::BATCH_COMMANDS_MAX {
+            let Some(message) = next.take().or_else(|| self.messages.try_recv().ok()) else {
+                break;
+            };
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            if self.take(message) == Flow::Stop {
+                flow = Flow::Stop;
+                break;
+            }
+        }
+        if self.trouble.is_none() {
+            let now = self.now();
+            let turn = &mut Turn { now, random: &mut self.random, out: &mut self.out };
+            self.control.close(turn);
+        }
+        self.commit_and_release();
+        self.update_gauges();
+        flow
+    }
+
+    fn take(&mut self, message: Message) -> Flow {
+        match message {
+            Message::Shutdown => return Flow::Stop,
+            Message::Command(command) => self.step(command),
+            Message::Cancel { job, to } => self.cancel(job, to),
+            Message::Retry { jobs, to } => self.retry(&jobs, to),
+        }
+        Flow::On
+    }
+
+    fn cancel(&mut self, job: JobId, to: Reply) {
+        match self.store.reader().locate(job) {
+            Ok(Some(job)) => self.step(Command::Cancel { job, to }),
+            Ok(None) => drop(to.send(Err(QueueError::NotFound))),
+            Err(error) => drop(to.send(Err(error.into()))),
+        }
+    }
+
+    fn retry(&mut self, jobs: &[JobId], to: Reply) {
+        let reader = self.store.reader();
+        let parts: Result<Vec<_>, _> = jobs.iter().map(|job| reader.failed_parts(*job)).collect();
+        match parts {
+            Ok(parts) => {
+                let parts = parts.into_iter().flatten().collect();
+                self.step(Command::Retry { parts, to });
+            }
+            Err(error) => drop(to.send(Err(error.into()))),
+        }
+    }
+
+    fn step(&mut self, command: Command<Reply>) {
+        let command = match &self.trouble {
+            None => Some(command),
+            Some((error, _)) => without_writes(command, error),
+        };
+        let Some(mut command) = command else { return };
+        if let Command::Submit { drafts, .. } = &mut command
+            && let Err(error) = self.look_up_keys(drafts)
+        {
+            if let Command::Submit { to, .. } = command {
+                let _ = to.send(Err(error.into()));
+            }
+            return;
+        }
+        self.nodes_changed |= matches!(command, Command::Register { .. });
+        let now = self.now();
+        let turn = &mut Turn { now, random: &mut self.random, out: &mut self.out };
+        self.control.step(command, turn);
+    }
+
+    fn look_up_keys(&mut self, drafts: &mut [control::Draft]) -> Result<(), StoreError> {
+        let now = self.now();
+        for draft in drafts {
+            let Some(wanted) = &draft.idempotency else { continue };
+            let found = self.store.reader().idempotency(&draft.tenant, &wanted.key, now)?;
+            draft.existing = found.map(|record| ExistingKey {
+                job: record.job,
+                body_digest: record.body_digest,
+                trace: record.trace,
+            });
+        }
+        Ok(())
+    }
+
+    fn commit_and_release(&mut self) {
+        let transitions = std::mem::take(&mut self.out.transitions);
+        let effects = std::mem::take(&mut self.out.effects);
+        if !transitions.is_empty()
+            && let Err(error) = self.commit(&transitions)
+        {
+            self.release.refuse(effects, &error);
+            return self.enter_trouble(error);
+        }
+        let now = self.now();
+        self.release.let_go(effects, self.store.reader(), now, &mut self.again);
+    }
+
+    fn commit(&mut self, transitions: &[Transition]) -> Result<(), StoreError> {
+        let started = Instant::now();
+        let verdicts = self.store.commit(transitions)?;
+        let duration = started.elapsed();
+        self.shared.gauges.commits.fetch_add(1, Ordering::Relaxed);
+        self.observer.observe(&QueueEvent::Committed { writes: transitions.len(), duration });
+        let refused = verdicts.iter().position(|verdict| *verdict == Verdict::Refused);
+        match refused {
+            None => Ok(()),
+            Some(index) => Err(StoreError::new(
+                StoreErrorKind::Internal,
+                "commit to the queue",
+                format!("memory and store disagree over {:?}", transitions[index]),
+            )),
+        }
+    }
+
+    fn update_gauges(&mut self) {
+        let gauges = &self.shared.gauges;
+        let set = |gauge: &std::sync::atomic::AtomicU64, value: usize| {
+            gauge.store(value as u64, Ordering::Relaxed);
+        };
+        if self.nodes_changed {
+            self.nodes_changed = false;
+            let all = self.control.capabilities().cloned().map(Arc::new).collect();
+            self.shared.live.set_nodes(all);
+        }
+        if self.gauges_at.is_some_and(|at| at.elapsed() < GAUGES_EVERY) {
+            return;
+        }
+        self.gauges_at = Some(Instant::now());
+        self.release.commits_at_gauges = gauges.commits.load(Ordering::Relaxed);
+        let counts = self.control.counts(self.shared.clock.now());
+        set(&gauges.queued, counts.queued);
+        set(&gauges.delayed, counts.delayed);
+        set(&gauges.running, counts.running);
+        set(&gauges.slots_busy, counts.running);
+        set(&gauges.nodes, counts.nodes);
+        set(&gauges.nodes_alive, counts.nodes_alive);
+        gauges.slots.store(counts.slots, Ordering::Relaxed);
+        let oldest = counts.oldest_ready_at.map_or(i64::MAX, Timestamp::unix_micros);
+        gauges.oldest_ready_us.store(oldest, Ordering::Relaxed);
+    }
+}
+
+/// In trouble: refuses what may write, lets pass what touches memory only.
+fn without_writes(command: Command<Reply>, error: &StoreError) -> Option<Command<Reply>> {
+    match command {
+        Command::Submit { to, .. }
+        | Command::Cancel { to, .. }
+        | Command::Retry { to, .. }
+        | Command::Register { to, .. }
+        | Command::Attach { to, .. }
+        | Command::Heartbeat { to, .. }
+        | Command::Poll { to, .. }
+        | Command::Report { to, .. }
+        | Command::Drain { to, .. } => {
+            let _ = to.send(Err(QueueError::Store(error.clone())));
+            None
+        }
+        // A lease that was not handed over is found again by the reload.
+        Command::Status { .. } | Command::Undelivered { .. } => None,
+        Command::Detach { .. } | Command::Nodes { .. } => Some(command),
+    }
+}

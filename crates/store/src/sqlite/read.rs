@@ -1,0 +1,382 @@
+//! Questions, answered from committed data.
+
+mod page;
+mod view;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use control::{
+    AttemptRecord, FailedPart, IdempotencyRecord, JobHead, JobRef, PartSnapshot, Read, StoreError,
+    StoreErrorKind, derive_state,
+};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, params};
+use types::{
+    Fence, FrameTable, JobFilter, JobId, JobPage, JobSummary, JobView, PartId, ResultView, SpanId,
+    State, Timestamp, TraceContext,
+};
+
+use super::error::failed;
+use super::schema::{frames_id, outcome_of, state_of};
+use crate::codec;
+
+const WHAT: &str = "read the queue";
+/// Steps of SQLite's machine between two looks at the clock.
+const STEPS_BETWEEN_LOOKS: std::ffi::c_int = 10_000;
+
+/// A connection that answers questions.
+pub struct SqliteReader {
+    pub(super) connection: Connection,
+    limit: Option<Limit>,
+}
+
+impl std::fmt::Debug for SqliteReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteReader").finish_non_exhaustive()
+    }
+}
+
+/// The time after which the running question is broken off.
+struct Limit {
+    time: Duration,
+    started: Instant,
+    /// Microseconds since `started`.
+    deadline: Arc<AtomicU64>,
+}
+
+/// A job's row without its spec.
+pub(super) struct JobRow {
+    pub first: u64,
+    pub uid: JobId,
+    pub part_count: u16,
+    pub tenant: String,
+    pub priority: u8,
+    pub needs: String,
+    pub errors_max: u16,
+    pub submitted_at: Timestamp,
+    pub spec: Vec<u8>,
+    pub trace: TraceContext,
+    pub root_span_id: SpanId,
+}
+
+impl JobRow {
+    pub(super) fn parts(&self) -> impl Iterator<Item = u64> + use<> {
+        self.first..self.first + u64::from(self.part_count)
+    }
+
+    fn reference(&self) -> Result<JobRef, StoreError> {
+        Ok(JobRef {
+            job: self.uid,
+            first_part: PartId(self.first),
+            part_count: self.part_count,
+            tenant: self.tenant.as_str().into(),
+            priority: self.priority,
+            requirements: codec::decode_needs(&self.needs)?,
+        })
+    }
+}
+
+/// Where one part stands, with what its table says.
+pub(super) struct PartRow {
+    pub snapshot: PartSnapshot,
+    pub fence: Fence,
+    /// Attempts, a running one included.
+    pub attempt: u32,
+    pub available_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
+    pub score: Option<f64>,
+}
+
+impl SqliteReader {
+    pub(super) fn new(
+        mut connection: Connection,
+        time: Option<Duration>,
+    ) -> Result<Self, StoreError> {
+        let limit = time.map(|time| {
+            let deadline = Arc::new(AtomicU64::new(u64::MAX));
+            Limit { time, started: Instant::now(), deadline }
+        });
+        if let Some(Limit { started, deadline, .. }) = &limit {
+            let (started, deadline) = (*started, Arc::clone(deadline));
+            let late = move || {
+                let now = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+                now > deadline.load(Ordering::Relaxed)
+            };
+            connection
+                .progress_handler(STEPS_BETWEEN_LOOKS, Some(late))
+                .map_err(failed("limit a read's time"))?;
+        }
+        Ok(Self { connection, limit })
+    }
+
+    /// Starts the time of one question.
+    fn begin(&self) {
+        if let Some(limit) = &self.limit {
+            let until = limit.started.elapsed() + limit.time;
+            let until = u64::try_from(until.as_micros()).unwrap_or(u64::MAX);
+            limit.deadline.store(until, Ordering::Relaxed);
+        }
+    }
+
+    /// Answers a question of several statements from one moment's data.
+    fn at_once<V>(
+        &self,
+        question: impl FnOnce() -> Result<V, StoreError>,
+    ) -> Result<V, StoreError> {
+        self.begin();
+        let transaction = self.connection.unchecked_transaction().map_err(failed(WHAT))?;
+        let answer = question()?;
+        transaction.commit().map_err(failed(WHAT))?;
+        Ok(answer)
+    }
+
+    fn prepare(&self, sql: &str) -> Result<CachedStatement<'_>, StoreError> {
+        self.connection.prepare_cached(sql).map_err(failed(WHAT))
+    }
+
+    fn first<V>(
+        &self,
+        sql: &str,
+        values: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<V>,
+    ) -> Result<Option<V>, StoreError> {
+        self.prepare(sql)?.query_row(values, read).optional().map_err(failed(WHAT))
+    }
+
+    fn all<V>(
+        &self,
+        sql: &str,
+        values: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<V>,
+    ) -> Result<Vec<V>, StoreError> {
+        let mut statement = self.prepare(sql)?;
+        let rows = statement.query_map(values, read).map_err(failed(WHAT))?;
+        rows.collect::<Result<_, _>>().map_err(failed(WHAT))
+    }
+
+    fn job_row(&self, job: JobId) -> Result<Option<JobRow>, StoreError> {
+        const SQL: &str = "SELECT id, uid, part_count, tenant, priority, needs, errors_max,
+                                  submitted_us, spec, trace, tracestate, root_span
+                           FROM job WHERE uid = ?1";
+        let found = self.first(SQL, params![job.to_bytes()], raw_job)?;
+        found.map(finish_job).transpose()
+    }
+
+    fn job_row_at(&self, first: u64) -> Result<Option<JobRow>, StoreError> {
+        const SQL: &str = "SELECT id, uid, part_count, tenant, priority, needs, errors_max,
+                                  submitted_us, spec, trace, tracestate, root_span
+                           FROM job WHERE id = ?1";
+        let found = self.first(SQL, params![first], raw_job)?;
+        found.map(finish_job).transpose()
+    }
+
+    fn part_row(&self, part: u64) -> Result<PartRow, StoreError> {
+        let sql = "SELECT fence, attempt, ended_us, state, score, failure
+                   FROM done WHERE part_id = ?1";
+        let done = self.first(sql, params![part], |row| {
+            let state: i64 = row.get(3)?;
+            let failure: Option<String> = row.get(5)?;
+            let row = PartRow {
+                snapshot: PartSnapshot { state: State::Succeeded, failure: None },
+                fence: Fence(row.get(0)?),
+                attempt: row.get(1)?,
+                available_at: None,
+                ended_at: Some(Timestamp::from_unix_micros(row.get(2)?)),
+                score: row.get(4)?,
+            };
+            Ok((row, state, failure))
+        })?;
+        if let Some((mut row, state, failure)) = done {
+            row.snapshot.state = state_of(state).ok_or_else(|| damaged("a state"))?;
+            row.snapshot.failure = failure.as_deref().map(codec::from_json).transpose()?;
+            return Ok(row);
+        }
+        let live = |state: State| {
+            move |row: &Row<'_>| {
+                Ok(PartRow {
+                    snapshot: PartSnapshot { state, failure: None },
+                    fence: Fence(row.get(0)?),
+                    attempt: row.get(1)?,
+                    available_at: Some(Timestamp::from_unix_micros(row.get(2)?)),
+                    ended_at: None,
+                    score: None,
+                })
+            }
+        };
+        let sql = "SELECT fence, attempt, available_us FROM lease WHERE part_id = ?1";
+        if let Some(row) = self.first(sql, params![part], live(State::Running))? {
+            return Ok(row);
+        }
+        let sql = "SELECT fence, attempt, available_us FROM ready WHERE part_id = ?1";
+        let row = self.first(sql, params![part], live(State::Queued))?;
+        row.ok_or_else(|| damaged("a part that is nowhere"))
+    }
+
+    fn part_rows(&self, job: &JobRow) -> Result<Vec<PartRow>, StoreError> {
+        job.parts().map(|part| self.part_row(part)).collect()
+    }
+}
+
+pub(super) fn damaged(what: &str) -> StoreError {
+    StoreError::new(StoreErrorKind::Corrupt, WHAT, format!("the file holds {what}"))
+}
+
+type RawJob = (JobRow, Vec<u8>, String);
+
+fn raw_job(row: &Row<'_>) -> rusqlite::Result<RawJob> {
+    let nothing = SpanId::new([1; 8]).zip(types::TraceId::new([1; 16]));
+    let (span_id, trace_id) = nothing.ok_or(rusqlite::Error::InvalidQuery)?;
+    let flags = types::TraceFlags::default();
+    let placeholder = TraceContext { trace_id, span_id, flags, tracestate: String::new() };
+    let root_span_id =
+        SpanId::new(row.get(11)?).ok_or(rusqlite::Error::IntegralValueOutOfRange(11, 0))?;
+    let job = JobRow {
+        first: row.get(0)?,
+        uid: JobId::from_bytes(row.get(1)?),
+        part_count: row.get(2)?,
+        tenant: row.get(3)?,
+        priority: row.get(4)?,
+        needs: row.get(5)?,
+        errors_max: row.get(6)?,
+        submitted_at: Timestamp::from_unix_micros(row.get(7)?),
+        spec: row.get(8)?,
+        trace: placeholder,
+        root_span_id,
+    };
+    Ok((job, row.get(9)?, row.get(10)?))
+}
+
+fn finish_job((job, trace, tracestate): RawJob) -> Result<JobRow, StoreError> {
+    Ok(JobRow { trace: codec::decode_trace(&trace, tracestate)?, ..job })
+}
+
+impl Read for SqliteReader {
+    fn head(&mut self, part: PartId) -> Result<Option<JobHead>, StoreError> {
+        self.begin();
+        let sql = "SELECT j.uid, j.spec, j.trace, j.tracestate, j.root_span, j.submitted_us
+                   FROM part p JOIN job j ON j.id = p.job_id WHERE p.id = ?1";
+        let found = self.first(sql, params![part.0], |row| {
+            let uid = JobId::from_bytes(row.get(0)?);
+            let spec = codec::decode_spec(row.get_ref(1)?.as_blob()?);
+            let trace = codec::decode_trace(row.get_ref(2)?.as_blob()?, row.get(3)?);
+            Ok((uid, spec, trace, row.get::<_, [u8; 8]>(4)?, row.get(5)?))
+        })?;
+        let Some((job, spec, trace, root, submitted_us)) = found else { return Ok(None) };
+        Ok(Some(JobHead {
+            job,
+            spec: Arc::new(spec?),
+            trace: trace?,
+            root_span_id: SpanId::new(root).ok_or_else(|| damaged("a span id of zero"))?,
+            submitted_at: Timestamp::from_unix_micros(submitted_us),
+        }))
+    }
+
+    fn idempotency(
+        &mut self,
+        tenant: &str,
+        key: &str,
+        now: Timestamp,
+    ) -> Result<Option<IdempotencyRecord>, StoreError> {
+        self.begin();
+        let sql = "SELECT j.uid, i.body_digest, j.trace, j.tracestate
+                   FROM idem i JOIN job j ON j.id = i.job_id
+                   WHERE i.tenant = ?1 AND i.key = ?2 AND i.expires_us > ?3";
+        let found = self.first(sql, params![tenant, key, now.unix_micros()], |row| {
+            let trace = codec::decode_trace(row.get_ref(2)?.as_blob()?, row.get(3)?);
+            Ok((JobId::from_bytes(row.get(0)?), row.get(1)?, trace))
+        })?;
+        let Some((job, body_digest, trace)) = found else { return Ok(None) };
+        Ok(Some(IdempotencyRecord { job, body_digest, trace: trace? }))
+    }
+
+    fn attempt(&mut self, part: PartId, fence: Fence) -> Result<Option<AttemptRecord>, StoreError> {
+        self.begin();
+        let sql = "SELECT outcome, digest FROM attempt WHERE part_id = ?1 AND fence = ?2";
+        let found = self
+            .first(sql, params![part.0, fence.0], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))?;
+        let Some((outcome, digest)) = found else { return Ok(None) };
+        let outcome = outcome_of(outcome).ok_or_else(|| damaged("an unknown outcome"))?;
+        Ok(Some(AttemptRecord { outcome, digest }))
+    }
+
+    fn results(&mut self, part: PartId) -> Result<Option<Vec<ResultView>>, StoreError> {
+        self.begin();
+        self.results_of(part.0)
+    }
+
+    fn locate(&mut self, job: JobId) -> Result<Option<JobRef>, StoreError> {
+        self.begin();
+        self.job_row(job)?.map(|row| row.reference()).transpose()
+    }
+
+    fn state(&mut self, job: JobId) -> Result<Option<State>, StoreError> {
+        self.at_once(|| {
+            let Some(row) = self.job_row(job)? else { return Ok(None) };
+            let parts = self.part_rows(&row)?;
+            Ok(Some(derive_state(parts.iter().map(|part| &part.snapshot))))
+        })
+    }
+
+    fn failed_parts(&mut self, job: JobId) -> Result<Vec<FailedPart>, StoreError> {
+        self.at_once(|| {
+            let Some(row) = self.job_row(job)? else { return Ok(Vec::new()) };
+            let parts = self.part_rows(&row)?;
+            if derive_state(parts.iter().map(|part| &part.snapshot)) != State::Failed {
+                return Ok(Vec::new());
+            }
+            let reference = row.reference()?;
+            let failed = row.parts().zip(parts).filter(|(_, p)| p.snapshot.state == State::Failed);
+            let failed = failed.map(|(part, found)| FailedPart {
+                job: reference.clone(),
+                part: PartId(part),
+                fence: found.fence,
+                attempt: found.attempt,
+                errors_max: row.errors_max,
+            });
+            Ok(failed.collect())
+        })
+    }
+
+    fn job(&mut self, job: JobId) -> Result<Option<JobView>, StoreError> {
+        self.at_once(|| self.job_row(job)?.map(|row| self.view(row)).transpose())
+    }
+
+    fn summary(&mut self, job: JobId) -> Result<Option<JobSummary>, StoreError> {
+        self.at_once(|| self.job_row(job)?.map(|row| self.summarise(row)).transpose())
+    }
+
+    fn job_of(&mut self, part: PartId) -> Result<Option<JobId>, StoreError> {
+        self.begin();
+        let sql = "SELECT j.uid FROM part p JOIN job j ON j.id = p.job_id WHERE p.id = ?1";
+        self.first(sql, params![part.0], |row| Ok(JobId::from_bytes(row.get(0)?)))
+    }
+
+    fn page(
+        &mut self,
+        filter: &JobFilter,
+        after: Option<JobId>,
+        limit: usize,
+    ) -> Result<JobPage, StoreError> {
+        self.at_once(|| self.page_of(filter, after, limit))
+    }
+
+    fn frames(
+        &mut self,
+        job: JobId,
+        distorted_index: usize,
+    ) -> Result<Option<FrameTable>, StoreError> {
+        self.at_once(|| {
+            let Some(row) = self.job_row(job)? else { return Ok(None) };
+            let mut tables = Vec::with_capacity(usize::from(row.part_count));
+            for part in row.parts() {
+                let Some(id) = frames_id(part, distorted_index) else { return Ok(None) };
+                let sql = "SELECT body FROM frames WHERE id = ?1";
+                let read = |row: &Row<'_>| Ok(codec::decode_frames(row.get_ref(0)?.as_blob()?));
+                let Some(table) = self.first(sql, params![id], read)? else { return Ok(None) };
+                tables.push(table?);
+            }
+            codec::join_frames(tables).map(Some)
+        })
+    }
+}

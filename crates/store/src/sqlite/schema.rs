@@ -1,0 +1,171 @@
+//! The tables, and how an older file is brought up to date.
+
+use control::{StoreError, StoreErrorKind};
+use rusqlite::Connection;
+use types::{AttemptOutcome, State};
+
+use super::error::failed;
+
+/// The version of the tables below. A file of a newer version is refused.
+pub(super) const VERSION: i64 = 1;
+
+/// A job's row is found by its first part's id; its parts' ids follow without a gap.
+const TABLES: &str = "
+CREATE TABLE job(
+  id INTEGER PRIMARY KEY,
+  uid BLOB NOT NULL UNIQUE,
+  part_count INTEGER NOT NULL,
+  tenant TEXT NOT NULL,
+  priority INTEGER NOT NULL,
+  needs TEXT NOT NULL,
+  errors_max INTEGER NOT NULL,
+  submitted_us INTEGER NOT NULL,
+  spec BLOB NOT NULL,
+  trace BLOB NOT NULL,
+  tracestate TEXT NOT NULL,
+  root_span BLOB NOT NULL
+);
+CREATE TABLE part(
+  id INTEGER PRIMARY KEY,
+  job_id INTEGER NOT NULL,
+  part_index INTEGER NOT NULL,
+  first_frame_index INTEGER,
+  frame_count INTEGER
+);
+CREATE TABLE ready(
+  part_id INTEGER PRIMARY KEY,
+  part_index INTEGER NOT NULL,
+  part_count INTEGER NOT NULL,
+  tenant TEXT NOT NULL,
+  priority INTEGER NOT NULL,
+  needs TEXT NOT NULL,
+  available_us INTEGER NOT NULL,
+  fence INTEGER NOT NULL,
+  attempt INTEGER NOT NULL,
+  errors INTEGER NOT NULL,
+  crashes INTEGER NOT NULL,
+  errors_max INTEGER NOT NULL
+);
+CREATE TABLE lease(
+  part_id INTEGER PRIMARY KEY,
+  fence INTEGER NOT NULL,
+  session INTEGER NOT NULL,
+  attempt INTEGER NOT NULL,
+  span BLOB NOT NULL,
+  available_us INTEGER NOT NULL,
+  started_us INTEGER NOT NULL,
+  errors INTEGER NOT NULL,
+  crashes INTEGER NOT NULL
+);
+CREATE TABLE done(
+  part_id INTEGER PRIMARY KEY,
+  state INTEGER NOT NULL,
+  fence INTEGER NOT NULL,
+  attempt INTEGER NOT NULL,
+  ended_us INTEGER NOT NULL,
+  score REAL,
+  failure TEXT
+);
+CREATE INDEX done_without_result ON done(state, part_id) WHERE state <> 2;
+CREATE TABLE attempt(
+  part_id INTEGER NOT NULL,
+  fence INTEGER NOT NULL,
+  attempt INTEGER NOT NULL,
+  session INTEGER NOT NULL,
+  span BLOB NOT NULL,
+  available_us INTEGER NOT NULL,
+  started_us INTEGER NOT NULL,
+  ended_us INTEGER NOT NULL,
+  outcome INTEGER NOT NULL,
+  failure TEXT,
+  timings TEXT,
+  settle_us INTEGER,
+  digest BLOB,
+  PRIMARY KEY(part_id, fence)
+) WITHOUT ROWID;
+CREATE TABLE result(
+  part_id INTEGER PRIMARY KEY,
+  fence INTEGER NOT NULL,
+  digest BLOB NOT NULL,
+  body BLOB NOT NULL
+);
+CREATE TABLE frames(
+  id INTEGER PRIMARY KEY,
+  body BLOB NOT NULL
+);
+CREATE TABLE idem(
+  tenant TEXT NOT NULL,
+  key TEXT NOT NULL,
+  job_id INTEGER NOT NULL,
+  body_digest BLOB NOT NULL,
+  expires_us INTEGER NOT NULL,
+  PRIMARY KEY(tenant, key)
+) WITHOUT ROWID;
+CREATE TABLE session(
+  id INTEGER PRIMARY KEY,
+  node TEXT NOT NULL,
+  incarnation INTEGER NOT NULL,
+  capabilities TEXT NOT NULL,
+  registered_us INTEGER NOT NULL,
+  draining INTEGER NOT NULL
+);
+";
+
+/// Where one distorted video's frame table is kept.
+pub(super) fn frames_id(part: u64, distorted_index: usize) -> Option<i64> {
+    const _: () = assert!(types::JobSpec::DISTORTED_MAX <= 1 << DISTORTED_BITS);
+    const DISTORTED_BITS: u32 = 6;
+    let index = u64::try_from(distorted_index).ok().filter(|i| *i < 1 << DISTORTED_BITS)?;
+    i64::try_from(part.checked_mul(1 << DISTORTED_BITS)? | index).ok()
+}
+
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    const WHAT: &str = "set up the tables";
+    let version: i64 = connection
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .map_err(failed("read the version of the tables"))?;
+    match version {
+        VERSION => Ok(()),
+        0 => {
+            let transaction = connection.transaction().map_err(failed(WHAT))?;
+            transaction.execute_batch(TABLES).map_err(failed(WHAT))?;
+            transaction.pragma_update(None, "user_version", VERSION).map_err(failed(WHAT))?;
+            transaction.commit().map_err(failed(WHAT))
+        }
+        other => Err(StoreError::new(
+            StoreErrorKind::Version,
+            "read the version of the tables",
+            format!("the file has version {other}, this program knows up to {VERSION}; upgrade it"),
+        )),
+    }
+}
+
+/// States as numbers. Part of the file's format: never renumber.
+pub(super) const fn state_number(state: State) -> i64 {
+    match state {
+        State::Queued => 0,
+        State::Running => 1,
+        State::Succeeded => 2,
+        State::Failed => 3,
+        State::Cancelled => 4,
+    }
+}
+
+pub(super) fn state_of(number: i64) -> Option<State> {
+    State::ALL.into_iter().find(|state| state_number(*state) == number)
+}
+
+/// Outcomes as numbers. Part of the file's format: never renumber.
+pub(super) const fn outcome_number(outcome: AttemptOutcome) -> i64 {
+    match outcome {
+        AttemptOutcome::Succeeded => 0,
+        AttemptOutcome::Failed => 1,
+        AttemptOutcome::Lost => 2,
+        AttemptOutcome::Released => 3,
+        AttemptOutcome::Cancelled => 4,
+    }
+}
+
+pub(super) fn outcome_of(number: i64) -> Option<AttemptOutcome> {
+    AttemptOutcome::ALL.into_iter().find(|outcome| outcome_number(*outcome) == number)
+}

@@ -1,0 +1,323 @@
+//! Transitions as conditional statements.
+
+use control::{
+    AttemptEnd, LeaseGrant, NewJob, Next, SessionOpened, StoreError, StoredResult, Transition,
+    Verdict,
+};
+use rusqlite::{Connection, OptionalExtension, Params, Transaction, TransactionBehavior, params};
+use types::{Failure, Fence, PartId, State, Timestamp};
+
+use super::error::failed;
+use super::schema::{frames_id, outcome_number, state_number};
+use crate::codec;
+
+const WHAT: &str = "commit to the queue";
+
+pub(super) fn commit(
+    connection: &mut Connection,
+    transitions: &[Transition],
+) -> Result<Vec<Verdict>, StoreError> {
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(failed("begin a transaction"))?;
+    let write = Write { transaction: &transaction };
+    let verdicts = transitions.iter().map(|t| write.apply(t)).collect::<Result<_, _>>()?;
+    transaction.commit().map_err(failed(WHAT))?;
+    Ok(verdicts)
+}
+
+fn one(changed: usize) -> Verdict {
+    if changed == 1 { Verdict::Applied } else { Verdict::Refused }
+}
+
+struct Write<'a> {
+    transaction: &'a Transaction<'a>,
+}
+
+fn micros(at: Timestamp) -> i64 {
+    at.unix_micros()
+}
+
+impl Write<'_> {
+    fn apply(&self, transition: &Transition) -> Result<Verdict, StoreError> {
+        match transition {
+            Transition::Submit(job) => self.submit(job),
+            Transition::Lease(lease) => self.lease(lease),
+            Transition::End(end) => self.end(end),
+            Transition::Drop { part, fence, state, failure, at } => {
+                self.drop_queued(*part, *fence, *state, failure.as_ref(), *at)
+            }
+            Transition::Revive { part, fence, at } => self.revive(*part, *fence, *at),
+            Transition::OpenSession(opened) => self.open_session(opened),
+            Transition::Drain { session, draining } => {
+                let sql = "UPDATE session SET draining = ?2 WHERE id = ?1";
+                Ok(one(self.execute(sql, params![session.0, draining])?))
+            }
+        }
+    }
+
+    fn execute(&self, sql: &str, values: impl Params) -> Result<usize, StoreError> {
+        let mut statement = self.transaction.prepare_cached(sql).map_err(failed(WHAT))?;
+        statement.execute(values).map_err(failed(WHAT))
+    }
+
+    fn exists(&self, sql: &str, values: impl Params) -> Result<bool, StoreError> {
+        let mut statement = self.transaction.prepare_cached(sql).map_err(failed(WHAT))?;
+        statement.exists(values).map_err(failed(WHAT))
+    }
+
+    /// The verdict of a transition whose condition did not hold: done before, or refused.
+    fn or_already(&self, sql: &str, values: impl Params) -> Result<Verdict, StoreError> {
+        Ok(if self.exists(sql, values)? { Verdict::Already } else { Verdict::Refused })
+    }
+
+    fn submit(&self, job: &NewJob) -> Result<Verdict, StoreError> {
+        if let Some((key, _)) = &job.idempotency
+            && let Some(verdict) = self.key_taken(job, &key.key)?
+        {
+            return Ok(verdict);
+        }
+        let (id, spec) = (job.first_part.0, &job.spec);
+        let needs = codec::encode_needs(&spec.requirements)?;
+        let priority = spec.priority.get();
+        let errors_max = u16::try_from(spec.attempts_max.get()).unwrap_or(u16::MAX);
+        let at = micros(job.submitted_at);
+        let sql = "INSERT INTO job(id, uid, part_count, tenant, priority, needs, errors_max,
+                                   submitted_us, spec, trace, tracestate, root_span)
+                   VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+                   ON CONFLICT DO NOTHING";
+        let part_count = job.parts.len();
+        let inserted = self.execute(
+            sql,
+            params![
+                id,
+                job.id.to_bytes(),
+                part_count,
+                &*job.tenant,
+                priority,
+                needs,
+                errors_max,
+                at,
+                &*job.spec_encoded,
+                codec::encode_trace(&job.trace),
+                job.trace.tracestate,
+                job.root_span_id.to_bytes()
+            ],
+        )?;
+        if inserted == 0 {
+            let sql = "SELECT 1 FROM job WHERE id = ?1 AND uid = ?2";
+            return self.or_already(sql, params![id, job.id.to_bytes()]);
+        }
+        for ((index, part), frames) in job.part_ids().zip(&job.parts) {
+            let first = frames.map(|range| range.first_frame_index);
+            let count = frames.map(|range| range.frame_count);
+            let sql = "INSERT INTO part(id, job_id, part_index, first_frame_index, frame_count)
+                       VALUES(?1, ?2, ?3, ?4, ?5)";
+            self.execute(sql, params![part.0, id, index, first, count])?;
+            let sql = "INSERT INTO ready(part_id, part_index, part_count, tenant, priority, needs,
+                                         available_us, fence, attempt, errors, crashes, errors_max)
+                       VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, 0, 0, 0, ?8)";
+            let tenant = &*job.tenant;
+            self.execute(
+                sql,
+                params![part.0, index, part_count, tenant, priority, needs, at, errors_max],
+            )?;
+        }
+        if let Some((key, expires_at)) = &job.idempotency {
+            let sql = "INSERT INTO idem(tenant, key, job_id, body_digest, expires_us)
+                       VALUES(?1, ?2, ?3, ?4, ?5)";
+            let expires = micros(*expires_at);
+            self.execute(sql, params![&*job.tenant, key.key, id, key.body_digest, expires])?;
+        }
+        Ok(Verdict::Applied)
+    }
+
+    /// Whether another job, or this one, has the key; an expired key is freed.
+    fn key_taken(&self, job: &NewJob, key: &str) -> Result<Option<Verdict>, StoreError> {
+        let sql = "SELECT job_id, expires_us FROM idem WHERE tenant = ?1 AND key = ?2";
+        let mut statement = self.transaction.prepare_cached(sql).map_err(failed(WHAT))?;
+        let found: Option<(u64, i64)> = statement
+            .query_row(params![&*job.tenant, key], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()
+            .map_err(failed(WHAT))?;
+        match found {
+            None => Ok(None),
+            Some((id, _)) if id == job.first_part.0 => Ok(Some(Verdict::Already)),
+            Some((_, expires)) if expires > micros(job.submitted_at) => Ok(Some(Verdict::Refused)),
+            Some(_) => {
+                let sql = "DELETE FROM idem WHERE tenant = ?1 AND key = ?2";
+                self.execute(sql, params![&*job.tenant, key])?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn lease(&self, lease: &LeaseGrant) -> Result<Verdict, StoreError> {
+        let (part, fence) = (lease.part.0, lease.fence.0);
+        let sql = "DELETE FROM ready WHERE part_id = ?1 AND fence = ?2 - 1";
+        if self.execute(sql, params![part, fence])? == 0 {
+            let sql = "SELECT 1 FROM lease WHERE part_id = ?1 AND fence = ?2 AND session = ?3";
+            return self.or_already(sql, params![part, fence, lease.session.0]);
+        }
+        let sql = "INSERT INTO lease(part_id, fence, session, attempt, span, available_us,
+                                     started_us, errors, crashes)
+                   VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        let span = lease.span_id.to_bytes();
+        let (available, started) = (micros(lease.available_at), micros(lease.started_at));
+        let (errors, crashes) = (lease.tally.errors, lease.tally.crashes);
+        let values = params![
+            part,
+            fence,
+            lease.session.0,
+            lease.attempt,
+            span,
+            available,
+            started,
+            errors,
+            crashes
+        ];
+        self.execute(sql, values)?;
+        Ok(Verdict::Applied)
+    }
+
+    fn end(&self, end: &AttemptEnd) -> Result<Verdict, StoreError> {
+        let lease = &end.lease;
+        let (part, fence) = (lease.part.0, lease.fence.0);
+        let sql = "DELETE FROM lease WHERE part_id = ?1 AND fence = ?2";
+        if self.execute(sql, params![part, fence])? == 0 {
+            let sql = "SELECT 1 FROM attempt WHERE part_id = ?1 AND fence = ?2 AND outcome = ?3";
+            return self.or_already(sql, params![part, fence, outcome_number(end.outcome)]);
+        }
+        self.record_attempt(end)?;
+        match &end.next {
+            Next::Queued { available_at, tally } => {
+                let sql = "INSERT INTO ready(part_id, part_index, part_count, tenant, priority,
+                                             needs, available_us, fence, attempt, errors, crashes,
+                                             errors_max)
+                           SELECT ?1, p.part_index, j.part_count, j.tenant, j.priority, j.needs,
+                                  ?2, ?3, ?4, ?5, ?6, j.errors_max
+                           FROM part p JOIN job j ON j.id = p.job_id WHERE p.id = ?1";
+                let (at, attempt) = (micros(*available_at), lease.attempt);
+                let values = params![part, at, fence, attempt, tally.errors, tally.crashes];
+                Ok(one(self.execute(sql, values)?))
+            }
+            Next::Done { state, result } => {
+                self.done(end, *state, result.as_ref().and_then(|result| result.score))?;
+                if let Some(result) = result {
+                    self.result(lease, end.digest, result)?;
+                }
+                Ok(Verdict::Applied)
+            }
+        }
+    }
+
+    fn record_attempt(&self, end: &AttemptEnd) -> Result<(), StoreError> {
+        let lease = &end.lease;
+        let sql = "INSERT INTO attempt(part_id, fence, attempt, session, span, available_us,
+                                       started_us, ended_us, outcome, failure, timings, settle_us,
+                                       digest)
+                   VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+        let failure = end.failure.as_ref().map(codec::to_json).transpose()?;
+        let timings = end.timings.as_ref().map(codec::to_json).transpose()?;
+        let settle = end.settle.map(|it| i64::try_from(it.as_micros()).unwrap_or(i64::MAX));
+        let values = params![
+            lease.part.0,
+            lease.fence.0,
+            lease.attempt,
+            lease.session.0,
+            lease.span_id.to_bytes(),
+            micros(lease.available_at),
+            micros(lease.started_at),
+            micros(end.ended_at),
+            outcome_number(end.outcome),
+            failure,
+            timings,
+            settle,
+            end.digest
+        ];
+        self.execute(sql, values).map(drop)
+    }
+
+    fn done(&self, end: &AttemptEnd, state: State, score: Option<f64>) -> Result<(), StoreError> {
+        let sql = "INSERT INTO done(part_id, state, fence, attempt, ended_us, score, failure)
+                   VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let (lease, ended) = (&end.lease, micros(end.ended_at));
+        // A result's attempt may have no failure; a cancelled part's is its attempt's alone.
+        let failed = end.failure.as_ref().filter(|_| state == State::Failed);
+        let failure = failed.map(codec::to_json).transpose()?;
+        let (part, fence, state) = (lease.part.0, lease.fence.0, state_number(state));
+        let attempt = lease.attempt;
+        self.execute(sql, params![part, state, fence, attempt, ended, score, failure]).map(drop)
+    }
+
+    fn result(
+        &self,
+        lease: &LeaseGrant,
+        digest: Option<[u8; 32]>,
+        result: &StoredResult,
+    ) -> Result<(), StoreError> {
+        let sql = "INSERT INTO result(part_id, fence, digest, body) VALUES(?1, ?2, ?3, ?4)";
+        let digest = digest.unwrap_or_default();
+        self.execute(sql, params![lease.part.0, lease.fence.0, digest, result.encoded])?;
+        for (index, body) in result.frames.iter().enumerate() {
+            let id = frames_id(lease.part.0, index).ok_or_else(|| {
+                let kind = control::StoreErrorKind::Internal;
+                StoreError::new(kind, WHAT, "more results than a job has distorted videos")
+            })?;
+            self.execute("INSERT INTO frames(id, body) VALUES(?1, ?2)", params![id, body])?;
+        }
+        Ok(())
+    }
+
+    fn drop_queued(
+        &self,
+        part: PartId,
+        fence: Fence,
+        state: State,
+        failure: Option<&Failure>,
+        at: Timestamp,
+    ) -> Result<Verdict, StoreError> {
+        let (part, fence) = (part.0, fence.0);
+        let failure = failure.map(codec::to_json).transpose()?;
+        let sql = "INSERT INTO done(part_id, state, fence, attempt, ended_us, failure)
+                   SELECT part_id, ?3, fence, attempt, ?4, ?5 FROM ready
+                   WHERE part_id = ?1 AND fence = ?2";
+        let state = state_number(state);
+        if self.execute(sql, params![part, fence, state, micros(at), failure])? == 0 {
+            let sql = "SELECT 1 FROM done WHERE part_id = ?1 AND fence = ?2 AND state = ?3";
+            return self.or_already(sql, params![part, fence, state]);
+        }
+        Ok(one(self.execute("DELETE FROM ready WHERE part_id = ?1", params![part])?))
+    }
+
+    fn revive(&self, part: PartId, fence: Fence, at: Timestamp) -> Result<Verdict, StoreError> {
+        let (part, fence) = (part.0, fence.0);
+        let sql = "INSERT INTO ready(part_id, part_index, part_count, tenant, priority, needs,
+                                     available_us, fence, attempt, errors, crashes, errors_max)
+                   SELECT d.part_id, p.part_index, j.part_count, j.tenant, j.priority, j.needs,
+                          ?3, d.fence, d.attempt, 0, 0, j.errors_max
+                   FROM done d JOIN part p ON p.id = d.part_id JOIN job j ON j.id = p.job_id
+                   WHERE d.part_id = ?1 AND d.fence = ?2 AND d.state = ?4";
+        let failed = state_number(State::Failed);
+        if self.execute(sql, params![part, fence, micros(at), failed])? == 0 {
+            let sql = "SELECT 1 FROM ready WHERE part_id = ?1 AND fence = ?2 AND available_us = ?3";
+            return self.or_already(sql, params![part, fence, micros(at)]);
+        }
+        Ok(one(self.execute("DELETE FROM done WHERE part_id = ?1", params![part])?))
+    }
+
+    fn open_session(&self, opened: &SessionOpened) -> Result<Verdict, StoreError> {
+        let sql =
+            "INSERT INTO session(id, node, incarnation, capabilities, registered_us, draining)
+                   VALUES(?1, ?2, ?3, ?4, ?5, 0) ON CONFLICT DO NOTHING";
+        let (id, node) = (opened.session.0, opened.node.as_str());
+        let incarnation = opened.incarnation.0.cast_signed();
+        let capabilities = codec::to_json(&opened.capabilities)?;
+        let at = micros(opened.registered_at);
+        if self.execute(sql, params![id, node, incarnation, capabilities, at])? == 0 {
+            let sql = "SELECT 1 FROM session WHERE id = ?1 AND node = ?2 AND incarnation = ?3";
+            return self.or_already(sql, params![id, node, incarnation]);
+        }
+        Ok(Verdict::Applied)
+    }
+}
