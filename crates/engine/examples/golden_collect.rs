@@ -1,23 +1,23 @@
 //! Turns the logs of a libvmaf into golden files.
 //!
 //! ```text
-//! golden_collect DIR GOLDEN_DIR
+//! golden_collect DIR [GOLDEN_DIR]
 //! ```
 //!
 //! Reads `DIR/NAME.log.json` of every case that `golden_inputs` wrote there, and writes
-//! `GOLDEN_DIR/NAME.json`. Every case must have its log; a log whose numbers were rounded is
-//! refused. To be run by hand, when libvmaf's own results have changed.
+//! `GOLDEN_DIR/NAME.json`, by default this crate's `golden` folder. Every case must have its log; a
+//! log whose numbers were rounded is refused. To be run by hand, when libvmaf's own results have changed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use testkit::golden::{Golden, cases};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = env::args_os().skip(1).map(PathBuf::from);
-    let (Some(logs), Some(golden)) = (arguments.next(), arguments.next()) else {
-        return Err("usage: golden_collect DIR GOLDEN_DIR".into());
-    };
+    let logs = arguments.next().ok_or("usage: golden_collect DIR [GOLDEN_DIR]")?;
+    let golden =
+        arguments.next().unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("golden"));
     fs::create_dir_all(&golden)?;
     let cases = cases();
     for case in &cases {
