@@ -1,5 +1,6 @@
 //! From a name to an open [`Video`]: resolve, look at the first bytes, choose who decodes.
 
+use engine::PictureSpec;
 use types::{MediaRef, RawGeometry};
 
 use crate::error::MediaError;
@@ -71,6 +72,16 @@ pub fn open(media: &MediaRef, config: &MediaConfig, stop: &Stop) -> Result<Video
     open_decoded(name, &Target::File(file), config, stop)
 }
 
+/// Refuses sizes that the engine does not take, before anything is multiplied or allocated.
+fn check_size(name: &str, width: u32, height: u32) -> Result<(), MediaError> {
+    let side_max = PictureSpec::SIDE_MAX;
+    if [width, height].into_iter().all(|side| (1..=side_max).contains(&side)) {
+        return Ok(());
+    }
+    let detail = format!("its pictures are {width}x{height}; each side must be 1 to {side_max}");
+    Err(MediaError::UnsupportedFormat { name: name.to_owned(), detail })
+}
+
 fn open_raw(input: Input, geometry: RawGeometry) -> Result<Video, MediaError> {
     let name = input.name().to_owned();
     let RawGeometry { width, height, format } = geometry;
@@ -78,7 +89,8 @@ fn open_raw(input: Input, geometry: RawGeometry) -> Result<Video, MediaError> {
         let detail = format!("{} bits a sample were given; 8 to 16 are taken", format.bit_depth);
         return Err(MediaError::UnsupportedFormat { name, detail });
     }
-    let frame_bytes = format.frame_bytes(width, height).max(1);
+    check_size(&name, width, height)?;
+    let frame_bytes = format.frame_bytes(width, height);
     let file_bytes = input.file_bytes();
     let info = VideoInfo {
         name: name.clone(),
@@ -89,7 +101,7 @@ fn open_raw(input: Input, geometry: RawGeometry) -> Result<Video, MediaError> {
         frame_rate: None,
         decoder: "raw".to_owned(),
     };
-    let video = Video::new(info, input, Framing::Raw)?;
+    let video = Video::new(info, input, Framing::Raw);
     // Found at once: a wrong geometry would otherwise show at the end of a long run, or never.
     match file_bytes {
         Some(bytes) if bytes % frame_bytes != 0 => Err(MediaError::Truncated {
@@ -124,6 +136,7 @@ fn open_y4m(mut input: Input, decoder: &str) -> Result<Video, MediaError> {
             MediaError::UnsupportedFormat { name: name.clone(), detail }
         }
     })?;
+    check_size(&name, header.width, header.height)?;
     let frame_bytes = header.format.frame_bytes(header.width, header.height);
     let payload = input.file_bytes().map(|bytes| bytes.saturating_sub(header_bytes));
     let info = VideoInfo {
@@ -135,7 +148,7 @@ fn open_y4m(mut input: Input, decoder: &str) -> Result<Video, MediaError> {
         frame_rate: header.frame_rate,
         decoder: decoder.to_owned(),
     };
-    Video::new(info, input, Framing::Y4m)
+    Ok(Video::new(info, input, Framing::Y4m))
 }
 
 /// Starts `ffmpeg` and waits for its header, with another spelling where the first does not fit

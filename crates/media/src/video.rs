@@ -1,6 +1,6 @@
 //! One open video: its shape, and its frames one after the other.
 
-use engine::{PictureMut, PictureSpec};
+use engine::PictureMut;
 use types::PixelFormat;
 
 use crate::error::MediaError;
@@ -46,19 +46,9 @@ pub struct Video {
 }
 
 impl Video {
-    /// Checks the size and takes over the bytes, which stand at the first frame.
-    pub(crate) fn new(info: VideoInfo, input: Input, framing: Framing) -> Result<Self, MediaError> {
-        let side_fits = |side| (1..=PictureSpec::SIDE_MAX).contains(&side);
-        if !side_fits(info.width) || !side_fits(info.height) {
-            let detail = format!(
-                "its pictures are {}x{}; each side must be 1 to {}",
-                info.width,
-                info.height,
-                PictureSpec::SIDE_MAX
-            );
-            return Err(MediaError::UnsupportedFormat { name: info.name, detail });
-        }
-        Ok(Self { info, input, framing, frame_index: 0, ended: false })
+    /// Takes over the bytes, which stand at the first frame. The size has been checked.
+    pub(crate) const fn new(info: VideoInfo, input: Input, framing: Framing) -> Self {
+        Self { info, input, framing, frame_index: 0, ended: false }
     }
 
     /// What is known of it.
