@@ -1,0 +1,264 @@
+//! One attempt, from the arrival of its lease to the answer to its report.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use media::Stop;
+use observability::metrics::AttemptOutcome as Label;
+use observability::{Origin, context_of, with_context};
+use types::{
+    AttemptReport, Failure, FailureKind, Lease, Outcome, ReportAnswer, Stage, StageTimings,
+};
+
+use crate::deliver::{deliver, forget};
+use crate::digest::outcome_digest;
+use crate::hands::{Cause, InHand};
+use crate::shared::Shared;
+use crate::spans::AttemptSpans;
+use crate::worker::{Assignment, Done, Worked};
+
+/// When a lease came.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrival {
+    pub instant: Instant,
+    pub at: SystemTime,
+}
+
+impl Arrival {
+    pub fn now() -> Self {
+        Self { instant: Instant::now(), at: SystemTime::now() }
+    }
+}
+
+/// Runs an attempt on a task of its own, within its trace.
+pub(crate) fn spawn(shared: &Arc<Shared>, lease: Lease, in_hand: Arc<InHand>) {
+    let cx = context_of(&lease.trace, Origin::Local);
+    let task = run(Arc::clone(shared), Arc::new(lease), in_hand, Arrival::now());
+    shared.tasks.spawn(with_context(cx, task));
+}
+
+async fn run(shared: Arc<Shared>, lease: Arc<Lease>, in_hand: Arc<InHand>, arrival: Arrival) {
+    // Written at once: of a process that is killed, this line is what remains.
+    tracing::info!(
+        job = %lease.job,
+        part = %lease.part,
+        fence = %lease.fence,
+        attempt = lease.attempt,
+        "attempt started"
+    );
+    let spans = AttemptSpans::new(&shared, &lease, arrival);
+    let worked = work(&shared, &lease, &in_hand, arrival).await;
+    spans.stages(worked.as_ref());
+    let end = conclude(worked, &in_hand, arrival);
+    let answer = match end.outcome {
+        Some(outcome) => report(&shared, &lease, outcome, end.timings, end.ended).await,
+        None => Reported { failure: None, answer: None },
+    };
+    shared.hands.put_down(in_hand.key);
+    settle(&shared, &lease, &in_hand, &spans, &end.label, &answer, arrival);
+}
+
+/// Waits for a slot and does the work. `None` when the attempt was ended before it began.
+async fn work(
+    shared: &Arc<Shared>,
+    lease: &Arc<Lease>,
+    in_hand: &Arc<InHand>,
+    arrival: Arrival,
+) -> Option<Worked> {
+    let slots = Arc::clone(&shared.slots);
+    let permit = tokio::select! {
+        biased;
+        () = in_hand.stopped.cancelled() => return None,
+        permit = slots.acquire_owned() => permit.ok()?,
+    };
+    let busy = shared.telemetry.metrics.node().busy();
+    let limit = lease.spec.attempt_timeout.unwrap_or(shared.attempt_timeout);
+    let limit = limit.min(shared.attempt_timeout);
+    let stop = Stop { cancel: in_hand.cancel.clone(), deadline: Some(arrival.instant + limit) };
+    let (done, worked) = Done::channel();
+    let progress = in_hand.progress.clone();
+    shared.worker.start(Assignment { lease: Arc::clone(lease), stop, progress }, done);
+    let worked = worked.await.unwrap_or_else(|_| {
+        let failure =
+            Failure::new(FailureKind::Internal, "a defect: the work ended without a word");
+        let now = Instant::now();
+        Worked { began: now, ended: now, runs_began_at: Vec::new(), outcome: Err(failure) }
+    });
+    drop((busy, permit));
+    shared.telemetry.metrics.node().frames().add(in_hand.progress.frames_done());
+    Some(worked)
+}
+
+/// What is to be told of an attempt whose work is over.
+struct End {
+    /// `None` where nobody wants to hear of it any more.
+    outcome: Option<Outcome>,
+    label: EndLabel,
+    timings: StageTimings,
+    ended: Instant,
+}
+
+/// How an attempt ended, for metrics and its span.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum EndLabel {
+    Succeeded,
+    Failed(FailureKind),
+    Stopped(Cause),
+}
+
+fn conclude(worked: Option<Worked>, in_hand: &InHand, arrival: Arrival) -> End {
+    let now = Instant::now();
+    let cause = in_hand.cause();
+    let Some(worked) = worked else {
+        let mut timings = StageTimings::default();
+        timings.add(Stage::Start, now - arrival.instant);
+        // Only a cause ends an attempt before its work.
+        return ended(cause.unwrap_or(Cause::Released), timings, now);
+    };
+    let mut timings = stage_timings(&worked, in_hand);
+    timings.add(Stage::Start, worked.began.saturating_duration_since(arrival.instant));
+    let ended_at = worked.ended;
+    match (worked.outcome, cause) {
+        // Done all the same: the controller's answer says whether it still counts.
+        (Ok(reports), None | Some(Cause::Released | Cause::LeaseLost)) => End {
+            outcome: Some(Outcome::Succeeded(reports)),
+            label: EndLabel::Succeeded,
+            timings,
+            ended: ended_at,
+        },
+        (_, Some(cause)) => ended(cause, timings, ended_at),
+        (Err(failure), None) => End {
+            label: EndLabel::Failed(failure.kind),
+            outcome: Some(Outcome::Failed(failure)),
+            timings,
+            ended: ended_at,
+        },
+    }
+}
+
+fn ended(cause: Cause, timings: StageTimings, ended: Instant) -> End {
+    let outcome = match cause {
+        Cause::Released => Some(Outcome::Released),
+        Cause::Cancelled | Cause::LeaseLost => None,
+    };
+    End { outcome, label: EndLabel::Stopped(cause), timings, ended }
+}
+
+/// The stages of all runs together. Work that failed reports no stages: its time counts as fetching
+/// until the first frame was scored, and as scoring after.
+fn stage_timings(worked: &Worked, in_hand: &InHand) -> StageTimings {
+    let mut timings = StageTimings::default();
+    match &worked.outcome {
+        Ok(reports) => {
+            for report in reports {
+                for (stage, duration) in &report.timings.stages {
+                    timings.add(*stage, *duration);
+                }
+                for (feature, cpu) in &report.timings.features {
+                    add_feature(&mut timings, feature, *cpu);
+                }
+            }
+        }
+        Err(_) => {
+            let began_scoring = in_hand.progress.frames_done() > 0;
+            let stage = if began_scoring { Stage::Score } else { Stage::Fetch };
+            timings.add(stage, worked.ended.saturating_duration_since(worked.began));
+        }
+    }
+    timings
+}
+
+fn add_feature(timings: &mut StageTimings, feature: &str, cpu: Duration) {
+    match timings.features.iter_mut().find(|(known, _)| known == feature) {
+        Some((_, sum)) => *sum += cpu,
+        None => timings.features.push((feature.to_owned(), cpu)),
+    }
+}
+
+/// What became of a report.
+pub(crate) struct Reported {
+    /// The failure that was reported instead of the result, where it could not be kept.
+    pub failure: Option<FailureKind>,
+    /// `None` when there was none, or the node left before it came.
+    pub answer: Option<ReportAnswer>,
+}
+
+/// Keeps the outcome on disk, sends it until it is answered, and forgets it.
+async fn report(
+    shared: &Arc<Shared>,
+    lease: &Lease,
+    outcome: Outcome,
+    timings: StageTimings,
+    ended: Instant,
+) -> Reported {
+    let (part, fence) = (lease.part, lease.fence);
+    let digest = outcome_digest(&outcome);
+    let mut report = AttemptReport { part, fence, outcome, timings, digest };
+    let mut failure = None;
+    if let (Some(spool), Outcome::Succeeded(_) | Outcome::Failed(_)) =
+        (shared.spool.clone(), &report.outcome)
+    {
+        let kept = report.clone();
+        let put = tokio::task::spawn_blocking(move || spool.put(kept)).await;
+        if let Ok(Err(error)) = put {
+            tracing::error!(%error, "the result cannot be kept on disk");
+            // A failure says all it has to say from memory; a result that may be lost is none.
+            if matches!(report.outcome, Outcome::Succeeded(_)) {
+                let instead = error.to_failure();
+                failure = Some(instead.kind);
+                report.outcome = Outcome::Failed(instead);
+                report.digest = outcome_digest(&report.outcome);
+            }
+        }
+    }
+    report.timings.add(Stage::Spool, ended.elapsed());
+    report.timings.wall = report.timings.stages.iter().map(|(_, duration)| *duration).sum();
+    for (stage, took) in &report.timings.stages {
+        shared.telemetry.metrics.node().stage(*stage, *took);
+    }
+    let answer = deliver(shared, report).await;
+    if answer.is_some() {
+        forget(shared, (part, fence)).await;
+    }
+    Reported { failure, answer }
+}
+
+fn settle(
+    shared: &Shared,
+    lease: &Lease,
+    in_hand: &InHand,
+    spans: &AttemptSpans<'_>,
+    label: &EndLabel,
+    reported: &Reported,
+    arrival: Arrival,
+) {
+    let label = match reported.failure {
+        Some(kind) => EndLabel::Failed(kind),
+        None => label.clone(),
+    };
+    let took = arrival.instant.elapsed();
+    let metric = match &label {
+        EndLabel::Succeeded => Label::Succeeded,
+        EndLabel::Failed(_) => Label::Failed,
+        EndLabel::Stopped(Cause::Cancelled | Cause::LeaseLost) => Label::Cancelled,
+        EndLabel::Stopped(Cause::Released) => Label::Abandoned,
+    };
+    shared.telemetry.metrics.node().attempt(metric, took);
+    let lost = matches!(label, EndLabel::Stopped(Cause::LeaseLost))
+        || reported.answer == Some(ReportAnswer::Stale);
+    tracing::info!(
+        job = %lease.job,
+        part = %lease.part,
+        fence = %lease.fence,
+        attempt = lease.attempt,
+        end = ?label,
+        answer = reported.answer.map_or("none", ReportAnswer::as_str),
+        frames = in_hand.progress.frames_done(),
+        took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        "attempt ended"
+    );
+    // A lost attempt's span has been written by the controller, under the same id.
+    if !lost {
+        spans.process(&label, reported.answer);
+    }
+}

@@ -1,0 +1,282 @@
+//! The node as a whole: started, drained, ended in good order.
+//!
+//! It knows no signals and no process: `main` has those, and a program that embeds a node has its
+//! own. Everything here runs on the caller's runtime, which must not be blocked by CPU work;
+//! scoring has threads of its own, and those are niced.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use client::{Client, ClientConfig, ClientError};
+use engine::Isa;
+use observability::Telemetry;
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::process::Command;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use types::{AttemptReport, Capabilities, Incarnation};
+
+use crate::clock::Acknowledged;
+use crate::config::{Config, ConfigError};
+use crate::deliver::deliver_leftovers;
+use crate::hands::{Cause, Hands};
+use crate::shared::Shared;
+use crate::spool::{Spool, SpoolError};
+use crate::worker::{ScoringWorker, Worker};
+use crate::{http, session};
+
+/// How long a node that leaves waits for the answers to its last reports.
+pub const LAST_ANSWERS_WAIT: Duration = Duration::from_secs(5);
+
+/// How long `ffmpeg` may take to say that it is there.
+const FFMPEG_PROBE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the HTTP face may take to end.
+const HTTP_STOP_WAIT: Duration = Duration::from_secs(1);
+
+/// Why a node could not be started.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// A setting is not allowed.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The controller's address or the token cannot be used.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The spool cannot be used.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// The address is taken, or not ours.
+    #[error("{addr} cannot be listened on: {source}")]
+    Listen {
+        /// Which address.
+        addr: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The operating system gave no randomness.
+    #[error("the operating system gives no randomness: {0}")]
+    Randomness(String),
+    /// A part of the start was cut off.
+    #[error("the start was cut off: {0}")]
+    CutOff(String),
+}
+
+/// Starts nodes.
+#[derive(Debug)]
+pub struct Node;
+
+impl Node {
+    /// Starts a node that scores. Answers at once: the controller need not be there yet.
+    ///
+    /// # Errors
+    /// When a setting is not allowed, an address is taken, or the spool cannot be used.
+    pub async fn start(config: Config, telemetry: Telemetry) -> Result<NodeHandle, StartError> {
+        let worker = Arc::new(ScoringWorker::new(&config));
+        Self::start_with(config, telemetry, worker).await
+    }
+
+    /// Starts a node whose work is done by `worker`.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_with(
+        config: Config,
+        telemetry: Telemetry,
+        worker: Arc<dyn Worker>,
+    ) -> Result<NodeHandle, StartError> {
+        config.check()?;
+        let client = Client::new(&ClientConfig {
+            token: config.token.clone(),
+            telemetry: telemetry.clone(),
+            ..ClientConfig::new(config.controller.as_str())
+        })?;
+        let listener = match config.listen {
+            Some(addr) => Some(listen(addr).await?),
+            None => None,
+        };
+        let (spool, left) = open_spool(&config).await?;
+        let capabilities = capabilities(&config).await;
+        let incarnation = getrandom::u64()
+            .map(Incarnation)
+            .map_err(|error| StartError::Randomness(error.to_string()))?;
+        let slots = config.slots.get();
+        telemetry.metrics.node().add_slots(slots as usize);
+        let shared = Arc::new(Shared {
+            node_id: config.node_id,
+            incarnation,
+            capabilities,
+            client,
+            telemetry,
+            worker,
+            attempt_timeout: config.attempt_timeout,
+            hands: Hands::new(slots),
+            slots: Arc::new(Semaphore::new(slots as usize)),
+            spool: spool.map(Arc::new),
+            session: watch::Sender::new(None),
+            acknowledged: Acknowledged::default(),
+            connected: AtomicBool::new(false),
+            asked_to_leave: CancellationToken::new(),
+            leaving: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        let listen_addr = serve(&shared, listener)?;
+        shared.tasks.spawn(session::keep(Arc::clone(&shared)));
+        if !left.is_empty() {
+            tracing::info!(reports = left.len(), "reports of an earlier process are sent again");
+            shared.tasks.spawn(deliver_leftovers(Arc::clone(&shared), left));
+        }
+        tracing::info!(
+            node = %shared.node_id,
+            controller = shared.client.address(),
+            slots,
+            isa = shared.capabilities.isa,
+            codecs = ?shared.capabilities.codecs,
+            "node started"
+        );
+        if config.source_roots.is_empty() && config.source_hosts.is_empty() {
+            tracing::warn!(
+                "no source is allowed, every video will be refused; name a folder with --source-root"
+            );
+        }
+        Ok(NodeHandle { shared, listen_addr })
+    }
+}
+
+async fn listen(addr: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(addr).await.map_err(|source| StartError::Listen { addr, source })
+}
+
+async fn open_spool(config: &Config) -> Result<(Option<Spool>, Vec<AttemptReport>), StartError> {
+    let Some(spool) = config.spool.clone() else { return Ok((None, Vec::new())) };
+    let opened = tokio::task::spawn_blocking(move || Spool::open(&spool)).await;
+    let (spool, left) = opened.map_err(|error| StartError::CutOff(error.to_string()))??;
+    Ok((Some(spool), left))
+}
+
+async fn capabilities(config: &Config) -> Capabilities {
+    let mut codecs = vec!["raw".to_owned(), "y4m".to_owned()];
+    let program = config.ffmpeg.as_deref().unwrap_or(Path::new("ffmpeg"));
+    if has_ffmpeg(program).await {
+        codecs.push("ffmpeg".to_owned());
+    }
+    codecs.sort_unstable();
+    Capabilities {
+        backends: vec!["cpu".to_owned()],
+        codecs,
+        slots: config.slots.get(),
+        isa: Isa::detect(config.isa_limit).to_string(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// Whether the program starts and says that all is well.
+async fn has_ffmpeg(program: &Path) -> bool {
+    let mut command = Command::new(program);
+    command.arg("-version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.kill_on_drop(true);
+    let status = tokio::time::timeout(FFMPEG_PROBE_TIMEOUT, command.status()).await;
+    matches!(status, Ok(Ok(status)) if status.success())
+}
+
+fn serve(
+    shared: &Arc<Shared>,
+    listener: Option<TcpListener>,
+) -> Result<Option<SocketAddr>, StartError> {
+    let Some(listener) = listener else { return Ok(None) };
+    let addr = listener.local_addr().map_err(|error| StartError::CutOff(error.to_string()))?;
+    let router = http::router(Arc::clone(shared));
+    let leaving = shared.leaving.clone();
+    shared.tasks.spawn(async move {
+        let stop = leaving.clone().cancelled_owned();
+        let served = axum::serve(listener, router).with_graceful_shutdown(stop);
+        let ended = async {
+            leaving.cancelled().await;
+            tokio::time::sleep(HTTP_STOP_WAIT).await;
+        };
+        tokio::select! {
+            served = served => {
+                if let Err(error) = served {
+                    tracing::error!(%error, "the HTTP face has ended");
+                }
+            }
+            () = ended => {}
+        }
+    });
+    Ok(Some(addr))
+}
+
+/// A node that runs. Dropping it ends it without waiting: what it holds is lost to it, and the
+/// controller gives it to another.
+#[derive(Debug)]
+pub struct NodeHandle {
+    shared: Arc<Shared>,
+    listen_addr: Option<SocketAddr>,
+}
+
+impl NodeHandle {
+    /// Where `/metrics` is served.
+    #[must_use]
+    pub fn listen_addr(&self) -> Option<SocketAddr> {
+        self.listen_addr
+    }
+
+    /// Whether the work stream is open and work is taken.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.shared.is_ready()
+    }
+
+    /// Waits until the controller asks the node to leave. From then on it takes no new work;
+    /// whoever holds the handle drains it.
+    ///
+    /// Cancel safe.
+    pub async fn asked_to_leave(&self) {
+        self.shared.asked_to_leave.cancelled().await;
+    }
+
+    /// Takes no new work, gives what runs `grace` to be finished and reported, hands the rest back
+    /// uncounted, and ends the node.
+    ///
+    /// Cancel safe: called again with another grace, it goes on from where it was.
+    pub async fn drain(&self, grace: Duration) {
+        let shared = &self.shared;
+        shared.hands.drain();
+        tracing::info!(?grace, "draining");
+        if tokio::time::timeout(grace, shared.hands.empty()).await.is_err() {
+            shared.hands.stop_all(Cause::Released);
+            if tokio::time::timeout(LAST_ANSWERS_WAIT, shared.hands.empty()).await.is_err() {
+                tracing::warn!("some reports are not answered; they stay in the spool");
+            }
+        }
+        self.end().await;
+        tracing::info!("node stopped");
+    }
+
+    /// Hands everything back at once and ends the node.
+    pub async fn shutdown(self) {
+        self.drain(Duration::ZERO).await;
+    }
+
+    async fn end(&self) {
+        self.shared.leaving.cancel();
+        self.shared.tasks.close();
+        let all = self.shared.tasks.wait();
+        if tokio::time::timeout(LAST_ANSWERS_WAIT, all).await.is_err() {
+            tracing::warn!("some tasks did not end in time");
+        }
+    }
+}
+
+impl Drop for NodeHandle {
+    fn drop(&mut self) {
+        self.shared.leaving.cancel();
+        self.shared.hands.stop_all(Cause::Released);
+    }
+}

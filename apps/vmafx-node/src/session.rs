@@ -1,0 +1,303 @@
+//! Keeps the node's session: registers, holds the work stream open, shows that the node lives.
+//!
+//! One task, on the runtime, never on a thread that computes. Whatever breaks, it tries again with
+//! jittered waits, and re-attaches to the same session with everything the node has in hand, so
+//! that a lost connection costs no work.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use client::{Backoff, ClientError, WorkStream};
+use proto::ErrorKind;
+use proto::rpc::SignOfLife;
+use tokio::time::Instant;
+use types::{Lease, NodeStatus, Registered, StopReason, ToNode};
+
+use crate::attempt;
+use crate::clock::boot_time;
+use crate::hands::{Cause, Taken};
+use crate::shared::Shared;
+
+/// The ceiling of the first wait between tries: well within the grace that a lost stream has.
+const WAIT_FIRST: Duration = Duration::from_millis(100);
+
+/// The ceiling of every wait between tries.
+const WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// How often progress is shown while something runs.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
+
+/// An acknowledgement older than the lease divided by this is asked for.
+const ACKNOWLEDGE_DIVISOR: u32 = 3;
+
+/// Why a work stream ended.
+#[derive(Debug)]
+enum Ended {
+    /// The controller wants a new one; or it closed this one in good order.
+    Reconnect,
+    /// The session is no longer known.
+    SessionLost,
+    /// The connection broke.
+    Broken(ClientError),
+}
+
+/// Keeps the session until the node leaves.
+pub(crate) async fn keep(shared: Arc<Shared>) {
+    let leaving = shared.leaving.clone();
+    tokio::select! {
+        () = leaving.cancelled() => {}
+        () = keep_on(&shared) => {}
+    }
+    shared.connected.store(false, Ordering::Relaxed);
+}
+
+async fn keep_on(shared: &Arc<Shared>) {
+    let mut backoff = Backoff::new(WAIT_FIRST, WAIT_MAX);
+    let mut complained = false;
+    loop {
+        let error = match hold(shared, &mut backoff).await {
+            Ok(Ended::Reconnect) => continue,
+            Ok(Ended::SessionLost) => {
+                tracing::warn!(
+                    node = %shared.node_id,
+                    "the session has ended; registering again (should this repeat, another process uses the node's name)"
+                );
+                complained = false;
+                None
+            }
+            Ok(Ended::Broken(error)) => {
+                complained = false;
+                Some(error)
+            }
+            Err(error) => Some(error),
+        };
+        let wait = backoff.next_wait();
+        if let Some(error) = error {
+            if std::mem::replace(&mut complained, true) {
+                tracing::debug!(%error, ?wait, "the controller is still away");
+            } else {
+                tracing::warn!(%error, "the controller is away; trying again until it is back");
+            }
+        }
+        tokio::time::sleep(wait).await;
+    }
+}
+
+/// Gets a session where there is none, opens the work stream and serves it until it ends.
+async fn hold(shared: &Arc<Shared>, backoff: &mut Backoff) -> Result<Ended, ClientError> {
+    let known = shared.session.borrow().clone();
+    let session = match known {
+        Some(session) => session,
+        None => register(shared).await?,
+    };
+    // What the old stream held unread is gone; from here on the status is the whole truth.
+    let sent_at = boot_time();
+    let first = sign(shared, &session, shared.hands.status());
+    let stream = match shared.client.work(first.clone()).await {
+        Ok(stream) => stream,
+        Err(error) if error.kind() == ErrorKind::UnknownSession => {
+            shared.lose_session(&session);
+            return Ok(Ended::SessionLost);
+        }
+        Err(error) => return Err(error),
+    };
+    shared.acknowledged.at(sent_at);
+    shared.connected.store(true, Ordering::Relaxed);
+    tracing::info!(node = %shared.node_id, session = %session.session, "connected");
+    let opened = Instant::now();
+    let ended = Serving::new(shared, &session, first.status).run(stream).await;
+    shared.connected.store(false, Ordering::Relaxed);
+    if opened.elapsed() >= session.liveness_interval {
+        backoff.reset();
+    }
+    if matches!(ended, Ended::SessionLost) {
+        shared.lose_session(&session);
+    }
+    Ok(ended)
+}
+
+async fn register(shared: &Arc<Shared>) -> Result<Registered, ClientError> {
+    let sent_at = boot_time();
+    let registered = shared.client.register(shared.registration()).await?;
+    shared.acknowledged.at(sent_at);
+    shared.session.send_replace(Some(registered.clone()));
+    Ok(registered)
+}
+
+fn sign(shared: &Shared, session: &Registered, status: NodeStatus) -> SignOfLife {
+    SignOfLife { session: session.session, incarnation: shared.incarnation, status }
+}
+
+type Heartbeat = Pin<Box<dyn Future<Output = Result<Vec<ToNode>, ClientError>> + Send>>;
+
+/// A work stream that is being served.
+struct Serving<'a> {
+    shared: &'a Arc<Shared>,
+    session: &'a Registered,
+    last_status: NodeStatus,
+    last_sent: Instant,
+    last_look: Instant,
+    heartbeat: Option<Heartbeat>,
+}
+
+/// What is next.
+enum Event {
+    Message(Result<Option<ToNode>, ClientError>),
+    Acknowledged(Result<Vec<ToNode>, ClientError>),
+    Look,
+    Draining,
+    SessionLost,
+}
+
+impl<'a> Serving<'a> {
+    fn new(shared: &'a Arc<Shared>, session: &'a Registered, sent: NodeStatus) -> Self {
+        let now = Instant::now();
+        Self { shared, session, last_status: sent, last_sent: now, last_look: now, heartbeat: None }
+    }
+
+    async fn run(mut self, mut stream: WorkStream) -> Ended {
+        loop {
+            let event = self.next(&mut stream).await;
+            let ended = match event {
+                Event::Message(Ok(Some(message))) => self.take(message),
+                Event::Message(Ok(None)) => Some(Ended::Broken(closed(self.shared))),
+                Event::Message(Err(error)) => Some(broken(error)),
+                Event::Acknowledged(Ok(messages)) => {
+                    messages.into_iter().fold(None, |ended, message| self.take(message).or(ended))
+                }
+                Event::Acknowledged(Err(error)) => match error.kind() {
+                    ErrorKind::UnknownSession => Some(Ended::SessionLost),
+                    // The stream itself shows whether the connection is gone.
+                    _ => {
+                        tracing::debug!(%error, "a sign of life was not acknowledged");
+                        None
+                    }
+                },
+                Event::Look => {
+                    self.look(&stream);
+                    None
+                }
+                Event::Draining => {
+                    self.send(&stream, self.shared.hands.status());
+                    None
+                }
+                Event::SessionLost => Some(Ended::SessionLost),
+            };
+            if let Some(ended) = ended {
+                return ended;
+            }
+        }
+    }
+
+    async fn next(&mut self, stream: &mut WorkStream) -> Event {
+        let due = self.last_sent + self.session.liveness_interval;
+        let look = match self.shared.hands.is_empty() {
+            true => due,
+            false => due.min(self.last_look + PROGRESS_INTERVAL),
+        };
+        let heartbeat = async {
+            match &mut self.heartbeat {
+                Some(heartbeat) => heartbeat.await,
+                None => std::future::pending().await,
+            }
+        };
+        let drain_is_news = !self.last_status.draining;
+        let mut sessions = self.shared.session.subscribe();
+        let event = tokio::select! {
+            message = stream.next() => Event::Message(message),
+            answer = heartbeat => Event::Acknowledged(answer),
+            () = self.shared.hands.draining(), if drain_is_news => Event::Draining,
+            _ = sessions.wait_for(Option::is_none) => Event::SessionLost,
+            () = tokio::time::sleep_until(look) => Event::Look,
+        };
+        if matches!(event, Event::Acknowledged(_)) {
+            self.heartbeat = None;
+        }
+        event
+    }
+
+    /// Sends a sign of life if one is due or there is progress to show.
+    fn look(&mut self, stream: &WorkStream) {
+        let now = Instant::now();
+        self.last_look = now;
+        let status = self.shared.hands.status();
+        if now >= self.last_sent + self.session.liveness_interval || status != self.last_status {
+            self.send(stream, status);
+        }
+        let age = self.shared.acknowledged.age(boot_time());
+        if self.heartbeat.is_none() && age >= self.session.lease / ACKNOWLEDGE_DIVISOR {
+            self.heartbeat = Some(self.ask());
+        }
+    }
+
+    /// The stream carries signs of life one way only; this asks for one to be acknowledged.
+    fn ask(&self) -> Heartbeat {
+        let shared = Arc::clone(self.shared);
+        let sign = sign(&shared, self.session, self.last_status.clone());
+        Box::pin(async move {
+            let sent_at = boot_time();
+            let messages = shared.client.heartbeat(sign).await?;
+            shared.acknowledged.at(sent_at);
+            Ok(messages)
+        })
+    }
+
+    fn send(&mut self, stream: &WorkStream, status: NodeStatus) {
+        stream.send(sign(self.shared, self.session, status.clone()));
+        self.last_status = status;
+        self.last_sent = Instant::now();
+    }
+
+    /// Does what the controller says; tells when that ends the stream.
+    fn take(&self, message: ToNode) -> Option<Ended> {
+        match message {
+            ToNode::Lease(lease) => self.lease(*lease),
+            ToNode::Stop { part, fence, reason } => {
+                let cause = match reason {
+                    StopReason::Cancelled => Cause::Cancelled,
+                    StopReason::LeaseLost => Cause::LeaseLost,
+                };
+                tracing::info!(%part, %fence, ?cause, "attempt stopped by the controller");
+                self.shared.hands.stop((part, fence), cause);
+            }
+            ToNode::Reregister => return Some(Ended::SessionLost),
+            ToNode::Reconnect => return Some(Ended::Reconnect),
+            ToNode::Drain => {
+                tracing::info!("the controller asks for a drain");
+                self.shared.hands.drain();
+                self.shared.asked_to_leave.cancel();
+            }
+        }
+        None
+    }
+
+    fn lease(&self, lease: Lease) {
+        let Taken::New(in_hand) = self.shared.hands.take((lease.part, lease.fence)) else {
+            return;
+        };
+        if self.shared.is_fenced(self.session.lease) {
+            tracing::warn!(part = %lease.part, "a lease that may have run out is handed back");
+            in_hand.stop(Cause::Released);
+        }
+        attempt::spawn(self.shared, lease, in_hand);
+    }
+}
+
+fn broken(error: ClientError) -> Ended {
+    match error.kind() {
+        ErrorKind::UnknownSession => Ended::SessionLost,
+        _ => Ended::Broken(error),
+    }
+}
+
+/// The controller closed the stream without a word: perhaps another stream took its place.
+fn closed(shared: &Shared) -> ClientError {
+    ClientError::Refused {
+        call: "PullWork",
+        address: shared.client.address().into(),
+        answer: proto::ApiError::new(ErrorKind::Unavailable, "the work stream was closed"),
+    }
+}

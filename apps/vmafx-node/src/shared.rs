@@ -1,0 +1,104 @@
+//! What the node's tasks share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use client::Client;
+use observability::Telemetry;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use types::{Capabilities, Incarnation, NodeId, Registered, Registration};
+
+use crate::clock::{Acknowledged, boot_time};
+use crate::hands::Hands;
+use crate::spool::Spool;
+use crate::worker::Worker;
+
+/// How long before the end of a lease the node no longer trusts it.
+const FENCE_MARGIN: Duration = Duration::from_secs(2);
+
+/// The margin of a short lease, as a part of it.
+const FENCE_MARGIN_DIVISOR: u32 = 5;
+
+/// What the node's tasks share. Owned by all of them; holds no task.
+pub(crate) struct Shared {
+    pub node_id: NodeId,
+    pub incarnation: Incarnation,
+    pub capabilities: Capabilities,
+    pub client: Client,
+    pub telemetry: Telemetry,
+    pub worker: Arc<dyn Worker>,
+    pub attempt_timeout: Duration,
+    pub hands: Hands,
+    /// One permit a slot, held while an attempt computes.
+    pub slots: Arc<Semaphore>,
+    pub spool: Option<Arc<Spool>>,
+    /// The present session; `None` until the controller has given one.
+    pub session: watch::Sender<Option<Registered>>,
+    pub acknowledged: Acknowledged,
+    /// The work stream is open.
+    pub connected: AtomicBool,
+    /// The controller has asked the node to leave.
+    pub asked_to_leave: CancellationToken,
+    /// Ends every task: the node is leaving.
+    pub leaving: CancellationToken,
+    pub tasks: TaskTracker,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared")
+            .field("node_id", &self.node_id)
+            .field("incarnation", &self.incarnation)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    pub fn registration(&self) -> Registration {
+        Registration {
+            node: self.node_id.clone(),
+            incarnation: self.incarnation,
+            capabilities: self.capabilities.clone(),
+        }
+    }
+
+    /// The present session ended: whoever needs one waits for the next.
+    pub fn lose_session(&self, lost: &Registered) {
+        self.session.send_if_modified(|session| {
+            let is_this = session.as_ref().is_some_and(|now| now.session == lost.session);
+            if is_this {
+                *session = None;
+            }
+            is_this
+        });
+    }
+
+    /// Waits for a session.
+    ///
+    /// Cancel safe.
+    pub async fn some_session(&self) -> Registered {
+        let mut sessions = self.session.subscribe();
+        loop {
+            if let Some(session) = sessions.borrow_and_update().clone() {
+                return session;
+            }
+            // The sender lives as long as `self`.
+            let _ = sessions.changed().await;
+        }
+    }
+
+    /// Whether the lease time may have run out unnoticed: nothing the node has sent lately was
+    /// acknowledged, perhaps because the process was stopped or the machine slept.
+    pub fn is_fenced(&self, lease: Duration) -> bool {
+        let margin = FENCE_MARGIN.min(lease / FENCE_MARGIN_DIVISOR);
+        self.acknowledged.age(boot_time()) >= lease.saturating_sub(margin)
+    }
+
+    /// Whether the node can be given work.
+    pub fn is_ready(&self) -> bool {
+        self.connected.load(Ordering::Relaxed) && !self.hands.is_draining()
+    }
+}
