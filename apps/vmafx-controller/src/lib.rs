@@ -1,1 +1,22 @@
-//! `vmafx-controller`.
+//! The controller: queue, scheduler and node registry behind gRPC and HTTP.
+//!
+//! [`Controller::start`] opens the queue and serves both faces; [`ControllerHandle::shutdown`] ends
+//! them in good order. Decisions are made in `control`, kept in `store`, moved by [`queue`]; the
+//! faces only translate, and [`telemetry`](self) turns what the queue tells into spans and metrics.
+
+mod app;
+mod auth;
+mod config;
+mod controller;
+mod error;
+mod force;
+mod grpc;
+mod http;
+pub mod queue;
+mod telemetry;
+
+pub use auth::{TOKEN_BYTES_MIN, TokenError};
+pub use config::{Args, Config, ConfigError, EXIT_CODES, default_db_path};
+pub use controller::{Controller, ControllerHandle};
+pub use error::StartError;
+pub use force::{FORCED_BURST, FORCED_PER_MINUTE};
