@@ -157,22 +157,27 @@ where
         let metadata = event.metadata();
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let mut line = Map::new();
-        line.insert("timestamp".to_owned(), now().to_string().into());
-        line.insert("level".to_owned(), metadata.level().as_str().into());
-        line.insert("target".to_owned(), metadata.target().into());
+        let (level, target) = (metadata.level().as_str(), Value::from(metadata.target()));
+        let at = now();
+        write!(writer, r#"{{"timestamp":"{at}","level":"{level}","target":{target}"#)?;
+        if let Some(message) = fields.0.remove("message") {
+            write!(writer, r#","message":{message}"#)?;
+        }
+        for (name, value) in &fields.0 {
+            write!(writer, ",{}:{value}", Value::from(name.as_str()))?;
+        }
         Context::map_current(|cx| {
             let span = cx.span();
             let context = span.span_context();
-            if context.is_valid() {
-                line.insert("trace_id".to_owned(), context.trace_id().to_string().into());
-                line.insert("span_id".to_owned(), context.span_id().to_string().into());
-                let flags = format!("{:02x}", context.trace_flags().to_u8());
-                line.insert("trace_flags".to_owned(), flags.into());
+            if !context.is_valid() {
+                return Ok(());
             }
-        });
-        line.extend(fields.0);
-        writeln!(writer, "{}", Value::Object(line))
+            let (trace_id, span_id) = (context.trace_id(), context.span_id());
+            let flags = context.trace_flags().to_u8();
+            write!(writer, r#","trace_id":"{trace_id}","span_id":"{span_id}""#)?;
+            write!(writer, r#","trace_flags":"{flags:02x}""#)
+        })?;
+        writeln!(writer, "}}")
     }
 }
 

@@ -207,6 +207,10 @@ impl SpanLoop {
                 let items = batch.len() as u64;
                 let message = encode::traces(&self.sender.resource, batch);
                 self.sender.send(&message, items).await;
+                if is_last && self.sender.failing {
+                    // No collector now: the rest would only make the program's end slow.
+                    break;
+                }
             }
             if let Some(flush) = flush {
                 // Whoever asked may have stopped waiting.
