@@ -10,6 +10,15 @@ pub const OK: u8 = 0;
 /// The command line was wrong, or a defect of ours showed.
 pub const USAGE_OR_INTERNAL: u8 = 1;
 
+/// No controller answers at the address given, or not in time.
+pub const UNREACHABLE: u8 = 40;
+
+/// The controller refused: no such job, not allowed, a key used for another job.
+pub const REFUSED: u8 = 41;
+
+/// A second signal cut the end short.
+pub const INTERRUPTED: u8 = 130;
+
 /// The exit code of each kind of failure. Codes are never given a second meaning.
 #[must_use]
 pub const fn code(kind: FailureKind) -> u8 {
@@ -54,6 +63,13 @@ pub fn help() -> String {
     );
     for kind in FailureKind::ALL.iter().filter(|kind| **kind != FailureKind::Internal) {
         text.push_str(&format!("  {:>3}  {kind}\n", code(*kind)));
+    }
+    for (code, what) in [
+        (UNREACHABLE, "no controller answers"),
+        (REFUSED, "the controller refused"),
+        (INTERRUPTED, "a second signal cut the end short"),
+    ] {
+        text.push_str(&format!("  {code:>3}  {what}\n"));
     }
     text
 }
