@@ -75,14 +75,23 @@ pub(crate) fn run(
     let (width, height, format) = (info.width, info.height, info.format);
     let spec = PictureSpec { width, height, format, planes: PlanesWanted::Luma };
     let pools = Pools::new(spec, workers.threads)?;
-    let shared = Shared {
-        state: Mutex::new(State::new(Sequence::new(Arc::clone(plan), width, height))),
-        work: Condvar::new(),
-        space: Condvar::new(),
-        stop,
-        progress,
-        limit: range.frame_count_max.unwrap_or(u64::MAX),
-    };
+    run_in(plan, pair, range, workers, stop, progress, &pools)
+}
+
+/// As [`run`], with the pictures of these pools.
+fn run_in(
+    plan: &Arc<Plan>,
+    pair: Pair,
+    range: &PairRange,
+    workers: Workers,
+    stop: &Stop,
+    progress: &Progress,
+    pools: &Pools,
+) -> Result<Outcome, ScoreError> {
+    let spec = *pools.reference.spec();
+    let sequence = Sequence::new(Arc::clone(plan), spec.width, spec.height);
+    let limit = range.frame_count_max.unwrap_or(u64::MAX);
+    let shared = Shared::new(sequence, stop, progress, limit);
     std::thread::scope(|scope| {
         let Pair { reference, distorted } = pair;
         let readers = [
@@ -143,6 +152,15 @@ impl Pools {
     #[cfg(test)]
     fn alive(&self) -> usize {
         self.reference.alive() + self.distorted.alive()
+    }
+
+    /// How many pictures can be alive: takes all that there are.
+    #[cfg(test)]
+    fn capacity(&self) -> usize {
+        [&self.reference, &self.distorted]
+            .into_iter()
+            .map(|pool| std::iter::from_fn(|| pool.try_take()).collect::<Vec<_>>().len())
+            .sum()
     }
 }
 
@@ -250,7 +268,18 @@ struct Shared<'a> {
     limit: u64,
 }
 
-impl Shared<'_> {
+impl<'r> Shared<'r> {
+    fn new(sequence: Sequence, stop: &'r Stop, progress: &'r Progress, limit: u64) -> Self {
+        Self {
+            state: Mutex::new(State::new(sequence)),
+            work: Condvar::new(),
+            space: Condvar::new(),
+            stop,
+            progress,
+            limit,
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic under the lock is recorded as the run's failure; what is left is only read then.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -402,4 +431,81 @@ impl Shared<'_> {
 fn thread_cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::try_from(time).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use testkit::ClipSpec;
+    use types::{FailureKind, MediaRef};
+
+    /// Frames of the clip that the tests run through.
+    const FRAME_COUNT: u32 = 60;
+
+    fn run_pair(threads: usize, stop: &Stop) -> (Result<Outcome, ScoreError>, Pools) {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let pair = ClipSpec::texture(2, 64, 48, FRAME_COUNT).make();
+        let write = |name: &str, bytes: Vec<u8>| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, bytes).expect("written");
+            MediaRef::new(path.display().to_string())
+        };
+        let reference = write("reference", pair.reference.y4m_bytes());
+        let distorted = write("distorted", pair.distorted.y4m_bytes());
+        let request = crate::ScoreRequest::pair(reference, distorted);
+        let policy = media::SourcePolicy::unrestricted_local();
+        let plan = Arc::new(request.plan(&policy).expect("planned"));
+        let config = media::MediaConfig::new(policy);
+        let pair = Pair::open(&request.reference, &request.distorted, &config, &Stop::never())
+            .expect("opened");
+        let info = pair.reference.info();
+        let spec = PictureSpec {
+            width: info.width,
+            height: info.height,
+            format: info.format,
+            planes: PlanesWanted::Luma,
+        };
+        let workers =
+            Workers { threads: NonZeroUsize::new(threads).expect("some"), isa: Isa::BASELINE };
+        let pools = Pools::new(spec, workers.threads).expect("supported");
+        let outcome = run_in(&plan, pair, &request.range, workers, stop, &Progress::new(), &pools);
+        (outcome, pools)
+    }
+
+    #[test]
+    fn pictures_alive_are_bounded_by_threads_and_not_by_the_clip() {
+        for threads in [1, 2, 4] {
+            let (outcome, pools) = run_pair(threads, &Stop::never());
+            assert_eq!(outcome.expect("scored").sequence.len(), FRAME_COUNT as usize);
+            assert_eq!(pools.alive(), 0, "every picture was given back");
+            assert!(pools.capacity() <= 3 * threads + 5 && pools.capacity() < FRAME_COUNT as usize);
+        }
+    }
+
+    #[test]
+    fn a_stopped_run_gives_its_pictures_back() {
+        let stop = Stop::never();
+        stop.cancel.cancel();
+        let (outcome, pools) = run_pair(2, &stop);
+        assert_eq!(outcome.expect_err("cancelled").kind(), FailureKind::Cancelled);
+        assert_eq!(pools.alive(), 0);
+    }
+
+    #[test]
+    fn a_panic_in_a_thread_ends_everybody_with_an_error() {
+        let policy = media::SourcePolicy::unrestricted_local();
+        let request = crate::ScoreRequest::pair(MediaRef::new("/a"), MediaRef::new("/b"));
+        let plan = Arc::new(request.plan(&policy).expect("planned"));
+        let (stop, progress) = (Stop::never(), Progress::new());
+        let shared = Shared::new(Sequence::new(plan, 64, 48), &stop, &progress, u64::MAX);
+        std::thread::scope(|scope| {
+            let shared = &shared;
+            // Waits for a frame that nobody will bring.
+            spawn(scope, shared, "waits", move || shared.wait_for_frame().map(|_| ()));
+            spawn(scope, shared, "panics", || panic!("deliberate"));
+        });
+        let error = shared.into_outcome().expect_err("a thread panicked");
+        assert_eq!(error.kind(), FailureKind::Internal);
+        assert!(error.to_string().contains("deliberate"), "{error}");
+    }
 }
