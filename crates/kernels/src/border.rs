@@ -17,6 +17,14 @@ pub(crate) fn reflect(index: isize, len: usize) -> usize {
 /// Fills the `reach` places on both sides of the `len` values that start at `line[reach]`.
 #[inline(always)]
 pub(crate) fn extend_line<T: Copy>(line: &mut [T], reach: usize, len: usize) {
+    if len > reach {
+        let last = reach + len - 1;
+        for distance in 1..=reach {
+            line[reach - distance] = line[reach + distance];
+            line[last + distance] = line[last - distance];
+        }
+        return;
+    }
     for distance in 1..=reach {
         line[reach - distance] = line[reach + reflect(-(distance as isize), len)];
         line[reach + len - 1 + distance] =
@@ -42,5 +50,8 @@ mod tests {
         let mut line = [0, 0, 0, 7, 8, 0, 0, 0];
         extend_line(&mut line, 3, 2);
         assert_eq!(line, [8, 7, 8, 7, 8, 7, 8, 7]);
+        let mut line = [0, 0, 1, 2, 3, 0, 0];
+        extend_line(&mut line, 2, 3);
+        assert_eq!(line, [3, 2, 1, 2, 3, 2, 1]);
     }
 }

@@ -3,10 +3,15 @@
 //! Bit-exact with the portable integer VIF of libvmaf 3.2 wherever that is defined. Borders reflect
 //! (without repeating the border sample) in both directions; each scale has half the size of the
 //! one before, rounded down. Where a side is too short for that:
-//! - a window wider than the picture reflects again and again, and a single row or column stands
-//!   for all of its neighbours;
+//! - a window wider than the picture reflects again and again, as it does there;
+//! - a single row or column stands for all of its neighbours. That is a side of 8 to 15 samples at
+//!   scale 3, 4 to 7 at scale 2, 2 or 3 at scale 1, and 1; libvmaf reads what an earlier scale or
+//!   picture left in memory there, so that no reference exists;
 //! - a scale of no rows or no columns (a side below 2, 4 or 8 samples at scale 1, 2 or 3) has
 //!   numerator and denominator 0 and score 1: nothing was there to lose.
+//!
+//! How it is computed: `walk` takes one scale two rows at a time, `fir` is its filter loop, `source`
+//! what differs between bytes and words, `statistic` and `log2` what becomes of the moments.
 
 mod fir;
 mod log2;
