@@ -261,6 +261,26 @@ fn a_closed_pipe_is_no_panic() {
 }
 
 #[test]
+fn an_interrupt_ends_a_run_in_order() {
+    let folder = Folder::new();
+    let made = Command::new("mkfifo").arg(folder.path("fifo")).status().expect("mkfifo is there");
+    assert!(made.success());
+    let mut command = score_command();
+    command.current_dir(folder.folder.path()).args("-r reference.y4m -d fifo -o log.xml".split(' '));
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started");
+    // Opening succeeds when the run opens its end, which it does after it listens to signals.
+    let fifo = std::fs::File::options().write(true).open(folder.path("fifo")).expect("opened");
+    let told = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(told.expect("kill is there").success());
+    let output = child.wait_with_output().expect("ended");
+    drop(fifo);
+    assert_eq!((code(&output), stdout(&output).as_str()), (30, ""), "{}", stderr(&output));
+    let left = std::fs::read_dir(folder.folder.path()).expect("readable");
+    let left: Vec<_> = left.map(|entry| entry.expect("readable").file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().contains("log")), "{left:?}");
+}
+
+#[test]
 fn help_is_there_and_lists_the_exit_codes() {
     let output = score_command().arg("--help").output().expect("started");
     assert_eq!(code(&output), 0);

@@ -241,7 +241,12 @@ impl Source {
                 }
             };
             match result {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Another reader of the same pipe may have been faster.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock
+                    ) => {}
                 Err(error) => return Err(MediaError::from_read(name, error)),
                 Ok(count) => return Ok(count),
             }

@@ -118,7 +118,11 @@ impl SourcePolicy {
     fn open_path(&self, name: &str, path: &Path) -> Result<(File, bool), MediaError> {
         match &self.paths {
             PathRule::Anything => {
-                let file = File::open(path).map_err(|error| MediaError::from_open(name, error))?;
+                // Opening a pipe that nobody writes yet must not hang where no stop is looked at.
+                let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+                let file = rustix::fs::openat(CWD, path, flags, Mode::empty())
+                    .map(File::from)
+                    .map_err(|error| MediaError::from_open(name, error.into()))?;
                 let regular = classify(name, &file)?;
                 Ok((file, regular))
             }

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use engine::{Picture, PicturePool, PictureSpec, PlanesWanted};
 use media::{MediaConfig, MediaError, SourcePolicy, Stop, Video, open};
@@ -116,6 +117,25 @@ fn skipped_frames_are_frames_and_no_more_than_there_are() {
     assert_eq!(pictures[0].planes(), clip.picture(3, PlanesWanted::Luma).planes());
     assert_eq!(pictures.len(), 2);
     assert_eq!(open_it(&media).expect("opened").skip_frames(9).expect("skipped"), 5);
+}
+
+#[test]
+fn a_pipe_that_nobody_writes_yet_is_waited_for_until_told_to_stop() {
+    let folder = Folder::new();
+    let path = folder.0.path().join("fifo");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mkfifoat(rustix::fs::CWD, &path, mode).expect("a pipe");
+    let media = MediaRef::new(path.display().to_string());
+    let stop = Stop { deadline: Some(Instant::now() + Duration::from_millis(60)), ..Stop::never() };
+    let error = open(&media, &config(), &stop).expect_err("nobody wrote");
+    assert_eq!(error.kind(), FailureKind::TimedOut);
+
+    let clip = ClipSpec::texture(5, 40, 30, 3).make().reference;
+    let bytes = clip.y4m_bytes();
+    let writer = std::thread::spawn(move || std::fs::write(path, bytes));
+    let mut video = open_it(&media).expect("opened");
+    assert_eq!(read_all(&mut video, PlanesWanted::Luma).expect("read").len(), 3);
+    writer.join().expect("no panic").expect("written");
 }
 
 /// What becomes of these bytes when they are read to the end.

@@ -1,6 +1,7 @@
 //! `vmafx score`: one pair of videos, scored in this process.
 
 mod args;
+mod interrupt;
 mod output;
 
 use std::fmt::Write as _;
@@ -41,8 +42,10 @@ pub(crate) fn run(args: &ScoreArgs) -> ExitCode {
 }
 
 fn score(args: &ScoreArgs, request: &ScoreRequest) -> Result<(), Failure> {
+    let stop = Stop::never();
+    interrupt::cancel_when_told(&stop.cancel)?;
     let log = args.output.as_deref().map(LogFile::create).transpose()?;
-    let mut report = run_with_progress(request, &args.config(), args.quiet)?;
+    let mut report = run_with_progress(request, &args.config(), &stop, args.quiet)?;
     for warning in &report.warnings {
         say(&format!("warning: {}\n", warning.message));
     }
@@ -70,10 +73,10 @@ fn score(args: &ScoreArgs, request: &ScoreRequest) -> Result<(), Failure> {
 fn run_with_progress(
     request: &ScoreRequest,
     config: &RunConfig,
+    stop: &Stop,
     quiet: bool,
 ) -> Result<ScoreReport, Failure> {
     let progress = Progress::new();
-    let stop = Stop::never();
     let shown = !quiet && io::stderr().is_terminal();
     std::thread::scope(|scope| {
         let (done, ended) = mpsc::channel::<()>();
@@ -81,7 +84,7 @@ fn run_with_progress(
             let progress = progress.clone();
             scope.spawn(move || show_progress(&progress, &ended));
         }
-        let result = scoring::run(request, config, &stop, &progress);
+        let result = scoring::run(request, config, stop, &progress);
         // Ends the display before anything else is written.
         drop(done);
         result
