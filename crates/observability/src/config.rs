@@ -113,6 +113,9 @@ pub struct OtelConfig {
     pub propagators: Propagators,
     /// Where spans go; `None` is nowhere.
     pub traces: Option<OtlpConfig>,
+    /// Whether `OTEL_TRACES_EXPORTER=none` asked for no spans, so that nobody is told that an
+    /// endpoint is missing.
+    pub traces_off: bool,
     /// Where metrics go besides `/metrics`; `None` is nowhere.
     pub metrics: Option<OtlpConfig>,
     /// Portions of span export.
@@ -135,6 +138,7 @@ impl OtelConfig {
             sampler: SamplerConfig::default(),
             propagators: Propagators::default(),
             traces: None,
+            traces_off: false,
             metrics: None,
             batch: BatchConfig::default(),
             metric_interval: METRIC_INTERVAL_DEFAULT,
@@ -155,6 +159,7 @@ impl OtelConfig {
         config.sampler = sampler::read(&mut env);
         config.propagators = read_propagators(&mut env);
         config.traces = otlp::read(&mut env, &otlp::TRACES);
+        config.traces_off = otlp::is_off(&env, &otlp::TRACES);
         config.metrics = otlp::read(&mut env, &otlp::METRICS);
         config.batch = read_batch(&mut env);
         config.metric_interval =

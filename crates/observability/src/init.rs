@@ -74,6 +74,8 @@ impl OtelGuard {
         let pushed = config.metrics.as_ref().filter(|_| enabled);
         if !enabled {
             info!("otel: disabled by OTEL_SDK_DISABLED");
+        } else if config.traces_off {
+            info!("otel: tracing disabled by OTEL_TRACES_EXPORTER");
         } else if traces.is_none() {
             info!("{DISABLED_MESSAGE}");
         }

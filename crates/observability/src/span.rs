@@ -12,6 +12,7 @@ use opentelemetry::{Context, KeyValue, Value};
 use types::{SpanId, Timestamp, TraceContext, TraceFlags};
 
 use crate::propagation::{LocalOnly, Origin, span_context, trace_context};
+use crate::sampler::SamplingReason;
 use crate::schema;
 use crate::tracer::Tracer;
 
@@ -340,19 +341,24 @@ impl ActiveSpan {
 
     /// Records a span that sampling had dropped, from now on: the context it hands out is sampled,
     /// and it will be exported. For a server that learns from the request itself that the trace is
-    /// wanted. Without an exporter, or without a trace, nothing changes.
+    /// wanted. Its parent was dropped too and will never arrive, so it becomes the first span of
+    /// the trace, with a link in place of the parent. Without an exporter, or without a trace,
+    /// nothing changes.
     pub fn promote(&mut self, kind: SpanKind, name: impl Into<Cow<'static, str>>) {
         if self.ended || self.recording.is_some() || !self.tracer.is_enabled() {
             return;
         }
         let Some(mut trace) = self.trace() else { return };
+        let caller = self.parent_span_id.take().map(|parent| trace.with_span(parent));
+        self.parent_origin = Origin::Local;
         trace.flags = TraceFlags(trace.flags.0 | TraceFlags::SAMPLED.0);
         self.cx = self.cx.with_remote_span_context(span_context(&trace, Origin::Local));
+        let forced = SamplingReason::Forced.as_str();
         self.recording = Some(Box::new(Recording {
             kind,
             name: name.into(),
-            attributes: Vec::new(),
-            links: Vec::new(),
+            attributes: vec![KeyValue::new(schema::attr::SAMPLING_REASON, forced)],
+            links: caller.map(|caller| SpanLink::new(caller, "caller")).into_iter().collect(),
             events: Vec::new(),
             status: Status::Unset,
         }));

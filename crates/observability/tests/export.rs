@@ -131,7 +131,10 @@ fn a_promoted_span_is_exported_with_the_context_it_handed_out() {
     let mut config = config(&receiver.http_endpoint(), "http/protobuf", &[]);
     config.sampler = SamplerConfig { parent: ParentRule::Follow, root: RootRule::AlwaysOff };
     let guard = OtelGuard::start(&config);
-    let mut span = guard.tracer().span("quiet").parent(Parent::Root).start();
+    let mut caller = record("caller").context;
+    caller.flags = TraceFlags(0);
+    let parent = Parent::Remote(caller.clone());
+    let mut span = guard.tracer().span("quiet").parent(parent).start();
     assert!(!span.is_recording());
     span.promote(SpanKind::Server, "wanted");
     let handed_out = span.trace().expect("a trace");
@@ -141,6 +144,11 @@ fn a_promoted_span_is_exported_with_the_context_it_handed_out() {
     let spans = receiver.spans();
     assert_eq!(spans.len(), 1);
     assert_eq!((spans[0].name.as_str(), spans[0].span_id), ("wanted", handed_out.span_id));
+    assert_eq!(spans[0].trace_id, caller.trace_id);
+    // The caller is not recorded: as a parent it would leave the trace without a root.
+    assert_eq!(spans[0].parent_span_id, None);
+    assert_eq!(spans[0].links[0].span_id, caller.span_id);
+    assert_eq!(spans[0].text("vmafx.sampling.reason"), "forced");
 }
 
 #[test]

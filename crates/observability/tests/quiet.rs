@@ -109,6 +109,23 @@ fn export_at_trace_level_makes_no_telemetry_of_its_own() {
 }
 
 #[test]
+fn tracing_switched_off_by_name_is_not_told_that_an_endpoint_is_missing() {
+    let receiver = OtlpReceiver::start().expect("a port");
+    let endpoint = receiver.http_endpoint();
+    let lines = logged(|| {
+        let guard = OtelGuard::start(&config(&[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
+            ("OTEL_TRACES_EXPORTER", "none"),
+        ]));
+        assert!(!guard.tracer().is_enabled());
+        guard.shutdown();
+    });
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("OTEL_TRACES_EXPORTER"), "{}", lines[0]);
+    assert_eq!(receiver.requests(), 1, "metrics are pushed all the same");
+}
+
+#[test]
 fn a_row_of_failures_and_the_recovery_are_one_line_each() {
     let receiver = OtlpReceiver::start().expect("a port");
     receiver.behave(Behaviour::Refuse(400));

@@ -106,6 +106,12 @@ enum Exporter {
     None,
 }
 
+/// Whether the signal is switched off by name.
+pub(super) fn is_off(env: &Env<'_>, signal: &SignalNames) -> bool {
+    let name = format!("OTEL_{}_EXPORTER", signal.variable);
+    env.get(&name).is_some_and(|value| value.eq_ignore_ascii_case("none"))
+}
+
 pub(super) fn read(env: &mut Env<'_>, signal: &SignalNames) -> Option<OtlpConfig> {
     let exporter = read_exporter(env, signal);
     if exporter == Exporter::None {

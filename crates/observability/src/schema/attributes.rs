@@ -57,7 +57,7 @@ attributes! {
     REPORT_ANSWER = "vmafx.report.answer", "What the controller said to a report.";
     LEASE_CAUSE = "vmafx.lease.cause", "Why a lease ended before its report.";
     RETRY_CAUSE = "vmafx.retry.cause", "Why a part is tried again.";
-    LINK = "vmafx.link", "What a link means: `creation`, `previous_attempt`, `request`.";
+    LINK = "vmafx.link", "What a link means: `creation`, `previous_attempt`, `caller` (which is not recorded).";
     SAMPLING_REASON = "vmafx.sampling.reason", "Why the trace is recorded: `forced`, `parent`, `link`, `ratio`.";
     MODEL = "vmafx.model", "Name of the VMAF model.";
     FRAME_COUNT = "vmafx.frame_count", "Frames scored.";

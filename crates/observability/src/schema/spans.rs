@@ -15,6 +15,8 @@ pub struct SpanDef {
 
 /// The fixed names as constants.
 pub mod span_name {
+    /// The command that submitted the job.
+    pub const SUBMIT: &str = "vmafx submit";
     /// The whole job, from submission to its terminal state.
     pub const JOB: &str = "job vmafx.jobs";
     /// Putting the job into the store.
@@ -52,6 +54,12 @@ pub const SPANS: &[SpanDef] = &[
         kind: "SERVER",
         emitter: "HTTP server layer",
         description: "An HTTP request as its server saw it, until the last byte of the response.",
+    },
+    SpanDef {
+        name: span_name::SUBMIT,
+        kind: "INTERNAL",
+        emitter: "vmafx",
+        description: "The command that submitted the job, until the controller answered.",
     },
     SpanDef {
         name: span_name::JOB,
