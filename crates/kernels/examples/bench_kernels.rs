@@ -6,6 +6,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use kernels::adm::{AdmOptions, AdmParams, AdmScratch, adm};
 use kernels::motion::{MotionScratch, motion_sad};
 use kernels::vif::{VifParams, VifScratch, vif};
 use kernels::{Isa, PlaneRef, Samples};
@@ -85,6 +86,12 @@ fn main() {
                 let mut scratch = VifScratch::new();
                 time("vif", isa, &pictures, budget, || {
                     let scores = vif(isa, &reference, &distorted, &params, &mut scratch);
+                    black_box(scores.expect("one shape"));
+                });
+                let params = AdmParams::new(AdmOptions::default()).expect("defaults are in range");
+                let mut scratch = AdmScratch::new(size.0, size.1);
+                time("adm", isa, &pictures, budget, || {
+                    let scores = adm(isa, &reference, &distorted, &params, &mut scratch);
                     black_box(scores.expect("one shape"));
                 });
                 let mut scratch = MotionScratch::new();
