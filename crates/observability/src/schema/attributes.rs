@@ -66,7 +66,7 @@ attributes! {
     BIT_DEPTH = "vmafx.bit_depth", "Bits per sample.";
     SCORE_MEAN = "vmafx.score.mean", "Pooled score, arithmetic mean.";
     STAGE = "stage", "Stretch of an attempt: `start`, `fetch`, `decode`, `score`, `pool`, `spool`.";
-    FEATURE_SECONDS = "vmafx.feature_seconds", "Prefix of the per-feature times of a decode-and-score span: `vmafx.feature_seconds.<extractor>`.";
+    FEATURE_SECONDS = "vmafx.feature_seconds", "Prefix of the per-feature times of a decode+score span: `vmafx.feature_seconds.<extractor>`.";
     STAGE_SECONDS = "vmafx.stage_seconds", "Prefix of the stage times of a span: `vmafx.stage_seconds.<stage>`.";
     STATE = "state", "State of a part or job.";
     CAUSE = "cause", "Cause, from a closed list.";

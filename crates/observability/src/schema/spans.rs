@@ -18,17 +18,17 @@ pub mod span_name {
     /// The command that submitted the job.
     pub const SUBMIT: &str = "vmafx submit";
     /// The whole job, from submission to its terminal state.
-    pub const JOB: &str = "job vmafx.jobs";
+    pub const JOB: &str = "job";
     /// Putting the job into the store.
     pub const SEND: &str = "send vmafx.jobs";
     /// The wait of a part from the moment it could run to its lease.
-    pub const QUEUE_WAIT: &str = "wait vmafx.jobs";
+    pub const QUEUE_WAIT: &str = "wait";
     /// One attempt at a part.
     pub const PROCESS: &str = "process vmafx.jobs";
     /// Sources checked, probed and opened, models loaded.
     pub const FETCH: &str = "fetch";
     /// Frames decoded and scored.
-    pub const SCORE: &str = "decode and score";
+    pub const SCORE: &str = "decode+score";
     /// Temporal features, prediction, pooling.
     pub const POOL: &str = "pool";
     /// The end of an attempt, in the store.
