@@ -266,7 +266,9 @@ fn an_interrupt_ends_a_run_in_order() {
     let made = Command::new("mkfifo").arg(folder.path("fifo")).status().expect("mkfifo is there");
     assert!(made.success());
     let mut command = score_command();
-    command.current_dir(folder.folder.path()).args("-r reference.y4m -d fifo -o log.xml".split(' '));
+    command
+        .current_dir(folder.folder.path())
+        .args("-r reference.y4m -d fifo -o log.xml".split(' '));
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started");
     // Opening succeeds when the run opens its end, which it does after it listens to signals.
     let fifo = std::fs::File::options().write(true).open(folder.path("fifo")).expect("opened");
