@@ -34,6 +34,15 @@ pub async fn next<T>(receiver: &mut mpsc::Receiver<T>, what: &str) -> T {
     }
 }
 
+/// Waits until something holds, or fails the test with what was waited for.
+pub async fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < PATIENCE, "{what}: it never was so");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
 /// A work stream that a node has opened.
 pub struct Stream {
     pub session: SessionId,
@@ -45,6 +54,18 @@ pub struct Stream {
 impl Stream {
     pub async fn send(&self, message: ToNode) {
         self.messages.send(Ok(message.into())).await.expect("the node listens");
+    }
+
+    /// Waits for a status that names the part.
+    pub async fn in_hand(&mut self, part: u64) {
+        let names = |s: &NodeStatus| s.running.iter().any(|running| running.part.0 == part);
+        self.status("the part in hand", names).await;
+    }
+
+    /// Waits for a status that names nothing. Statuses from before a lease do, too: wait for the
+    /// part [in hand](Self::in_hand) first.
+    pub async fn put_down(&mut self) {
+        self.status("nothing in hand", |s| s.running.is_empty()).await;
     }
 
     /// Waits for a status that fits.
