@@ -1,0 +1,100 @@
+//! The suite that every store must pass, whatever database it stands on.
+//!
+//! Each transition is tried on a part in every place a part can be: it must be applied when its
+//! condition holds, be recognised when it was applied before, change nothing otherwise, and still
+//! hold after the store was closed and opened again. What is stored must read back bit for bit.
+//!
+//! Panics name the check that failed: the suite is made to be called from tests.
+
+mod jobs;
+mod keys;
+mod make;
+mod matrix;
+mod reads;
+mod sessions;
+
+use control::{Store, Stored, Transition, Verdict};
+use types::Timestamp;
+
+/// Where a store's data lives.
+pub trait Site {
+    /// Opens the store on this site's data. Whatever was opened before has been dropped.
+    fn open(&mut self) -> Box<dyn Store>;
+}
+
+type Check = fn(&mut Bench);
+
+/// Every check with its name.
+const CHECKS: &[(&str, Check)] = &[
+    ("each transition from each place", matrix::each_transition_from_each_place),
+    ("a batch is applied in order", matrix::a_batch_is_applied_in_order),
+    ("sessions are loaded before their leases", sessions::loaded_before_their_leases),
+    ("sessions are opened once", sessions::opened_once),
+    ("drains are kept", sessions::drains_are_kept),
+    ("one idempotency key is one job", keys::one_key_is_one_job),
+    ("an expired key is free", keys::an_expired_key_is_free),
+    ("keys belong to tenants", keys::keys_belong_to_tenants),
+    ("a job's whole story reads back", jobs::the_whole_story_reads_back),
+    ("a job of many parts is derived from them", jobs::many_parts_are_one_job),
+    ("failed parts are found and revived", jobs::failed_parts_are_revived),
+    ("what a lease needs reads back", jobs::heads_read_back),
+    ("results keep every bit", reads::results_keep_every_bit),
+    ("pages are complete and in order", reads::pages_are_complete_and_in_order),
+    ("unknown things are not found", reads::unknown_things_are_not_found),
+    ("marks never fall", reads::marks_never_fall),
+];
+
+/// Runs every check, each on a fresh site. Returns how many there were.
+pub fn run<S: Site + 'static>(mut fresh: impl FnMut() -> S) -> usize {
+    for (name, check) in CHECKS {
+        eprintln!("store conformance: {name}");
+        check(&mut Bench::new(Box::new(fresh())));
+    }
+    CHECKS.len()
+}
+
+/// A store under test.
+struct Bench {
+    site: Box<dyn Site>,
+    store: Option<Box<dyn Store>>,
+}
+
+impl Bench {
+    fn new(mut site: Box<dyn Site>) -> Self {
+        let store = site.open();
+        Self { site, store: Some(store) }
+    }
+
+    fn store(&mut self) -> &mut dyn Store {
+        self.store.as_mut().expect("open between reopens").as_mut()
+    }
+
+    fn reopen(&mut self) {
+        drop(self.store.take());
+        self.store = Some(self.site.open());
+    }
+
+    fn commit(&mut self, transitions: &[Transition]) -> Vec<Verdict> {
+        let verdicts = self.store().commit(transitions).expect("a store in good order");
+        assert_eq!(verdicts.len(), transitions.len(), "one verdict a transition");
+        verdicts
+    }
+
+    fn apply(&mut self, transition: Transition) -> Verdict {
+        self.commit(&[transition])[0]
+    }
+
+    /// Applies what must be applicable.
+    fn applied(&mut self, transition: Transition) {
+        let said = format!("{transition:?}");
+        assert_eq!(self.apply(transition), Verdict::Applied, "{said}");
+    }
+
+    /// Everything the store tells at start, as text.
+    fn dump(&mut self) -> Vec<String> {
+        let mut all = Vec::new();
+        let each = &mut |stored: Stored<'_>| all.push(format!("{stored:?}"));
+        self.store().load(Timestamp::EPOCH, each).expect("a store in good order");
+        all
+    }
+}

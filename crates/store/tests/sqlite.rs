@@ -1,0 +1,116 @@
+//! The embedded store: the common suite, and what is SQLite's own.
+
+use std::io::{Seek, SeekFrom, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use control::{NewJob, Read, Store, StoreErrorKind, Transition};
+use store::conformance::{Site, run};
+use store::{SqliteConfig, SqliteStore};
+use tempfile::TempDir;
+use types::{
+    JobFilter, JobId, JobSpec, MediaRef, PartId, SpanId, Timestamp, TraceContext, TraceFlags,
+    TraceId,
+};
+
+struct Directory(TempDir);
+
+impl Directory {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a temporary directory"))
+    }
+
+    fn config(&self) -> SqliteConfig {
+        let path = self.0.path().join("queue.db");
+        SqliteConfig { wal_prewarm_bytes: 64 << 10, ..SqliteConfig::new(path) }
+    }
+}
+
+impl Site for Directory {
+    fn open(&mut self) -> Box<dyn Store> {
+        Box::new(SqliteStore::open(self.config()).expect("a file of our own"))
+    }
+}
+
+#[test]
+fn sqlite_conforms() {
+    assert!(run(Directory::new) > 10, "the suite ran");
+}
+
+#[test]
+fn a_second_store_on_the_same_file_is_refused_until_the_first_is_gone() {
+    let directory = Directory::new();
+    let first = SqliteStore::open(directory.config()).expect("a fresh file");
+    let second = SqliteStore::open(directory.config()).map(drop).expect_err("held");
+    assert_eq!(second.kind, StoreErrorKind::Locked);
+    drop(first);
+    assert!(SqliteStore::open(directory.config()).is_ok());
+}
+
+#[test]
+fn a_file_that_is_no_database_is_called_so() {
+    let directory = Directory::new();
+    std::fs::write(&directory.config().path, vec![b'x'; 8_192]).expect("a file");
+    let error = SqliteStore::open(directory.config()).map(drop).expect_err("no database");
+    assert_eq!(error.kind, StoreErrorKind::Corrupt, "{error}");
+    assert!(error.to_string().contains("restore the file"), "{error}");
+}
+
+#[test]
+fn a_file_of_a_newer_version_is_refused() {
+    let directory = Directory::new();
+    drop(SqliteStore::open(directory.config()).expect("a fresh file"));
+    let mut file =
+        std::fs::OpenOptions::new().write(true).open(&directory.config().path).expect("the file");
+    // The user version is the 32-bit number at byte 60 of the header.
+    file.seek(SeekFrom::Start(60)).expect("a header");
+    file.write_all(&99_u32.to_be_bytes()).expect("written");
+    drop(file);
+    let error = SqliteStore::open(directory.config()).map(drop).expect_err("newer");
+    assert_eq!(error.kind, StoreErrorKind::Version, "{error}");
+}
+
+#[test]
+fn a_read_that_takes_too_long_is_broken_off_and_the_next_one_works() {
+    let directory = Directory::new();
+    let mut store = SqliteStore::open(directory.config()).expect("a fresh file");
+    let submits: Vec<_> = (1..=2_000).map(submit).collect();
+    store.commit(&submits).expect("room for some jobs");
+    let nobody = JobFilter { tenant: Some("nobody".into()), ..JobFilter::default() };
+    let mut hasty = store.open_reader(Duration::ZERO).expect("a reader");
+    let error = hasty.page(&nobody, None, 10).expect_err("there is much to look at");
+    assert_eq!(error.kind, StoreErrorKind::TimedOut, "{error}");
+    assert_eq!(hasty.job_of(PartId(2_000)).map(|found| found.is_some()), Ok(true));
+    let mut patient = store.open_reader(Duration::from_secs(60)).expect("a reader");
+    assert!(patient.page(&nobody, None, 10).expect("time enough").jobs.is_empty());
+}
+
+#[test]
+fn the_disk_is_timed_when_the_store_is_opened() {
+    let directory = Directory::new();
+    let store = SqliteStore::open(directory.config()).expect("a fresh file");
+    assert!(store.disk_times().p50 > Duration::ZERO);
+    assert!(store.disk_times().p50 <= store.disk_times().p99);
+}
+
+fn submit(number: u64) -> Transition {
+    let spec = JobSpec::pair(MediaRef::new("/r"), MediaRef::new("/d"));
+    let span = SpanId::new([1; 8]).expect("not zero");
+    Transition::Submit(Arc::new(NewJob {
+        id: JobId::new(Timestamp::EPOCH, u128::from(number)),
+        first_part: PartId(number),
+        parts: vec![None],
+        submitted_at: Timestamp::EPOCH,
+        tenant: "".into(),
+        spec_encoded: store::codec::encode_spec(&spec).expect("plain data").into(),
+        spec: Arc::new(spec),
+        idempotency: None,
+        trace: TraceContext {
+            trace_id: TraceId::new([1; 16]).expect("not zero"),
+            span_id: span,
+            flags: TraceFlags::default(),
+            tracestate: String::new(),
+        },
+        root_span_id: span,
+    }))
+}
