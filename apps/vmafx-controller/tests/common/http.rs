@@ -45,13 +45,13 @@ impl Http {
     }
 
     /// Sends a request and hands out its answer while the body is still to come.
-    pub async fn stream(
+    pub async fn stream<B: Into<Bytes>>(
         &self,
         method: Method,
         path: &str,
         headers: &[(&str, &str)],
-        body: impl Into<Bytes>,
-    ) -> Response<impl http_body::Body<Data = Bytes, Error: std::fmt::Debug> + Unpin> {
+        body: B,
+    ) -> Response<impl http_body::Body<Data = Bytes, Error: std::fmt::Debug> + Unpin + use<B>> {
         let uri = format!("http://{}{path}", self.addr);
         let mut request = Request::builder().method(method).uri(uri);
         for (name, value) in headers {

@@ -51,7 +51,16 @@ where
     <T::ResponseBody as http_body::Body>::Error: Into<StdError> + Send,
 {
     /// Registers, opens a work stream and offers all slots.
-    pub async fn join(mut client: VmafxControllerClient<T>, name: &str) -> Self {
+    pub async fn join(client: VmafxControllerClient<T>, name: &str) -> Self {
+        Self::join_running(client, name, Vec::new()).await
+    }
+
+    /// The same, by a node that has something in hand.
+    pub async fn join_running(
+        mut client: VmafxControllerClient<T>,
+        name: &str,
+        running: Vec<RunningPart>,
+    ) -> Self {
         let incarnation = Incarnation(u64::from(std::process::id()) << 32 | name.len() as u64);
         let registration = registration(name, incarnation.0);
         let registered =
@@ -59,7 +68,7 @@ where
         let registered = registered.await.expect("registers").into_inner();
         let session = SessionId(registered.session_id);
         let (signs, received) = mpsc::channel(16);
-        let status = NodeStatus { slots_offered: SLOTS, running: Vec::new(), draining: false };
+        let status = NodeStatus { slots_offered: SLOTS, running, draining: false };
         let sign = SignOfLife { session, incarnation, status };
         signs.send(sign.into()).await.expect("room");
         let pulled = soon("a work stream", client.pull_work(ReceiverStream::new(received)));
