@@ -12,7 +12,7 @@ const EXIT_FAILED: u8 = 1;
 /// A setting is not allowed; clap uses the same for flags.
 const EXIT_USAGE: u8 = 2;
 /// A second signal cut the shutdown short.
-const EXIT_INTERRUPTED: u8 = 130;
+const EXIT_INTERRUPTED: i32 = 130;
 
 fn main() -> ExitCode {
     let config = Config::from(Args::parse());
@@ -67,7 +67,8 @@ async fn serve(mut handle: ControllerHandle, mut signals: Signals) -> u8 {
         () = handle.shutdown() => code,
         name = signals.next() => {
             tracing::warn!(signal = name, "stopped at once; what was acknowledged is durable");
-            EXIT_INTERRUPTED
+            // Nothing is waited for, not even telemetry.
+            std::process::exit(EXIT_INTERRUPTED);
         }
     }
 }

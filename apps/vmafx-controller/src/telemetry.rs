@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use observability::metrics::{LeaseLostCause, Metrics, NodeLiveness, RetryCause};
 use observability::schema::{attr, span_name};
@@ -21,7 +21,7 @@ use observability::{Origin, SpanLink, SpanRecord, Telemetry, new_span_id};
 use opentelemetry::trace::SpanKind;
 use types::{
     AttemptOutcome, AttemptView, FailureKind, Fence, JobId, JobView, PartId, ReportAnswer, SpanId,
-    State, TraceContext,
+    State, Timestamp, TraceContext,
 };
 
 use crate::queue::{FinishedJob, QueueEvent, QueueObserver, QueueStats};
@@ -32,6 +32,9 @@ pub const REPORTS_IN_FLIGHT_MAX: usize = 16_384;
 pub const WAIT_SPANS_MAX: usize = 256;
 /// Failed jobs that are remembered, so that a retry by hand does not repeat their spans.
 pub const FAILED_REMEMBERED_MAX: usize = 4_096;
+
+/// A commit that seems to have taken longer is a clock that was set.
+const COMMIT_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// The system of the queue's spans and metrics.
 const SYSTEM: &str = "vmafx";
@@ -186,8 +189,7 @@ impl QueueTelemetry {
             }
             None => (attempt.span_id, Origin::Remote),
         };
-        let start = attempt.ended_at.unwrap_or(attempt.started_at);
-        let end = start.after(attempt.settle.unwrap_or_default());
+        let (start, end) = settling(attempt);
         let context = trace.with_span(new_span_id());
         let record = SpanRecord::new(context, SpanKind::Client, span_name::SETTLE, start, end)
             .child_of(parent, origin);
@@ -302,6 +304,18 @@ impl QueueObserver for QueueTelemetry {
             self.is_recorded(job.trace)
         })
     }
+}
+
+/// From the report's arrival, or the loss, to its commit, which has just been made. Should the
+/// system's clock have been set meanwhile, the commit is left out.
+fn settling(attempt: &AttemptView) -> (Timestamp, Timestamp) {
+    let ended_at = attempt.ended_at.unwrap_or(attempt.started_at);
+    let settle = i64::try_from(attempt.settle.unwrap_or_default().as_micros()).unwrap_or(0);
+    let start = Timestamp::from_unix_micros(ended_at.unix_micros().saturating_sub(settle));
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let committed_at = Timestamp::EPOCH.after(since_epoch);
+    let is_sane = committed_at >= ended_at && committed_at.since(ended_at) <= COMMIT_TIME_MAX;
+    (start, if is_sane { committed_at } else { ended_at })
 }
 
 /// Adds which attempt at which part of which job a span is about.

@@ -109,7 +109,8 @@ async fn every_error_is_a_problem_document() {
     let long_key = "k".repeat(256);
     let job = format!("/v1/jobs/{NOBODY}");
     let frames = format!("{job}/frames?format=gif");
-    let cases: Vec<(Method, &str, Vec<(&str, &str)>, &str, u16, &str)> = vec![
+    type Headers<'a> = Vec<(&'a str, &'a str)>;
+    let cases: Vec<(Method, &str, Headers<'_>, &str, u16, &str)> = vec![
         (Method::GET, "/nothing", vec![], "", 404, "ROUTE_NOT_FOUND"),
         (Method::GET, &job, vec![], "", 404, "JOB_NOT_FOUND"),
         (Method::GET, "/v1/jobs/seven", vec![], "", 404, "JOB_NOT_FOUND"),

@@ -65,6 +65,7 @@ fn server_span<T>(request: &Request<T>) -> Option<ServerSpan> {
 }
 
 /// The queue's error as a status.
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn status(error: crate::queue::QueueError) -> Status {
     api_error(&error).into()
 }

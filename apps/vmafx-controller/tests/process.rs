@@ -1,0 +1,146 @@
+//! The program as a service manager sees it: what it logs, how it stops, how it exits.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+const SOON: Duration = Duration::from_secs(20);
+
+struct Process {
+    child: Child,
+    log: BufReader<ChildStderr>,
+    dir: tempfile::TempDir,
+}
+
+impl Process {
+    fn spawn(args: &[&str]) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vmafx-controller"));
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("VMAFX_") || text.starts_with("OTEL_") || text == "RUST_LOG" {
+                command.env_remove(&name);
+            }
+        }
+        let mut child = command
+            .args(["--db".as_ref(), dir.path().join("new/controller.db").as_os_str()])
+            .args(args)
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("starts");
+        let log = BufReader::new(child.stderr.take().expect("piped"));
+        Self { child, log, dir }
+    }
+
+    fn start() -> (Self, SocketAddr) {
+        let mut process = Self::spawn(&["--grpc-listen", ":0", "--http-listen", ":0"]);
+        let ready = process.line("controller ready");
+        let field = |name: &str| {
+            let found = ready.get(name).or_else(|| ready["fields"].get(name));
+            found.and_then(Value::as_str).unwrap_or_else(|| panic!("{name} in {ready}")).to_owned()
+        };
+        let http = field("http").parse().expect("an address");
+        (process, http)
+    }
+
+    /// Reads the log, one JSON object a line, up to the line that says `message`.
+    fn line(&mut self, message: &str) -> Value {
+        let mut line = String::new();
+        loop {
+            line.clear();
+            let read = self.log.read_line(&mut line).expect("readable");
+            assert!(read > 0, "the log ended before {message:?}");
+            let value: Value =
+                serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            if value.to_string().contains(message) {
+                return value;
+            }
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it runs");
+    }
+
+    fn exited(&mut self) -> ExitStatus {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("ours") {
+                return status;
+            }
+            assert!(began.elapsed() < SOON, "it does not end");
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = &self.dir;
+    }
+}
+
+fn get(addr: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(addr).expect("served");
+    stream.set_read_timeout(Some(SOON)).expect("a socket");
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer
+}
+
+#[test]
+fn a_service_manager_sees_it_ready_and_stopping_in_good_order() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let (mut process, http) = Process::start();
+        assert!(get(http, "/readyz").starts_with("HTTP/1.1 200"));
+        process.signal(signal);
+        process.line("asked to stop");
+        process.line("controller stopped");
+        assert_eq!(process.exited().code(), Some(0));
+    }
+}
+
+#[test]
+fn a_second_signal_stops_at_once() {
+    let (mut process, http) = Process::start();
+    // A request that never comes to its end is in flight.
+    let mut unfinished = TcpStream::connect(http).expect("served");
+    let head = "POST /v1/jobs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+                content-length: 100\r\n\r\n{";
+    unfinished.write_all(head.as_bytes()).expect("sent");
+    assert!(get(http, "/healthz").contains("200 OK"));
+    process.signal(Signal::TERM);
+    process.line("no new work is taken");
+    let asked = Instant::now();
+    process.signal(Signal::TERM);
+    process.line("stopped at once");
+    assert_eq!(process.exited().code(), Some(130));
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+}
+
+#[test]
+fn exit_codes_say_what_was_wrong() {
+    let (_other, taken) = Process::start();
+    let taken = taken.to_string();
+    for (args, code, message) in [
+        (vec!["--http-listen", "0.0.0.0:0"], 2, "--insecure"),
+        (vec!["--lease", "1ms"], 2, "lease"),
+        (vec!["--grpc-listen", ":0", "--http-listen", &taken], 1, "HTTP cannot listen"),
+    ] {
+        let mut process = Process::spawn(&args);
+        assert_eq!(process.exited().code(), Some(code), "{args:?}");
+        let mut log = String::new();
+        process.log.read_to_string(&mut log).expect("text");
+        assert!(log.contains(message), "{args:?}: {log}");
+    }
+    let mut process = Process::spawn(&["--lease", "soon"]);
+    assert_eq!(process.exited().code(), Some(2));
+}
