@@ -183,8 +183,9 @@ impl QueueTelemetry {
         }
         let (parent, origin) = match self.reports.call_of(attempt, trace) {
             Some(call) => (call, Origin::Local),
-            // A cancel ends the attempt before its node has heard of it, and perhaps never will.
-            None if attempt.outcome == Some(AttemptOutcome::Cancelled) => {
+            // Ended by the controller without a report, by a cancel or because the lease never
+            // arrived: its node may never write the attempt's span.
+            None if attempt.settle.is_none() && lost_cause.is_none() => {
                 (root_span_id, Origin::Local)
             }
             None => (attempt.span_id, Origin::Remote),

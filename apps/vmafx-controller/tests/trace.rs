@@ -270,6 +270,24 @@ async fn a_report_without_a_trace_is_settled_below_its_attempt() {
 }
 
 #[tokio::test]
+async fn a_job_cancelled_while_it_runs_leaves_a_whole_tree_even_if_its_node_says_nothing() {
+    let receiver = OtlpReceiver::start().expect("a port");
+    let controller = service(&receiver, "controller", "0");
+    let running = Running::with(|_| {}, controller.telemetry().clone()).await;
+    running.grpc().await.submit_job(forced()).await.expect("accepted");
+    let mut node = Node::join(running.grpc().await, "silent").await;
+    let lease = node.lease().await;
+    running.http().delete(&format!("/v1/jobs/{}", lease.job)).await;
+    running.reached(lease.job, State::Cancelled).await;
+    running.handle.shutdown().await;
+    controller.shutdown_async().await;
+    let spans = trace_of(&receiver, lease.trace.trace_id);
+    assert_tree(&spans);
+    assert_eq!(one(&spans, JOB).text("vmafx.job.state"), "cancelled");
+    assert_eq!(one(&spans, SETTLE).parent_span_id, Some(one(&spans, JOB).span_id));
+}
+
+#[tokio::test]
 async fn unsampled_jobs_have_a_trace_id_and_no_spans() {
     let receiver = OtlpReceiver::start().expect("a port");
     let controller = service(&receiver, "controller", "0");
