@@ -25,6 +25,9 @@ const DESTINATION: &str = "vmafx.jobs";
 /// What the link to the job says of itself.
 const CREATION: &str = "creation";
 
+/// What the link to the attempt before says of itself.
+const PREVIOUS_ATTEMPT: &str = "previous_attempt";
+
 /// Writes the spans of one attempt.
 #[derive(Debug)]
 pub(crate) struct AttemptSpans<'a> {
@@ -116,6 +119,12 @@ impl<'a> AttemptSpans<'a> {
         .with(attr::NODE_ID, self.node_id.to_string())
         .with(attr::QUEUE_WAIT_SECONDS, lease.queue_wait.as_secs_f64())
         .with(attr::OUTCOME, outcome(end));
+        let record = match lease.previous_attempt {
+            Some(previous) => {
+                record.with_link(SpanLink::new(lease.trace.with_span(previous), PREVIOUS_ATTEMPT))
+            }
+            None => record,
+        };
         let record = match answer {
             Some(answer) => record.with(attr::REPORT_ANSWER, answer.as_str()),
             None => record,

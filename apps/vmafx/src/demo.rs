@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use client::{Client, ClientConfig};
+use observability::schema::span_name;
 use observability::{OtelGuard, SpanKind, with_context};
 use proto::rpc::Submit;
 use serde_json::json;
@@ -89,7 +90,7 @@ async fn score(
     let media = |path: &Path| MediaRef::new(path.to_string_lossy());
     let mut spec = JobSpec::pair(media(reference), media(distorted));
     spec.force_trace = true;
-    let span = telemetry.tracer().span("vmafx demo").kind(SpanKind::Internal).start();
+    let span = telemetry.tracer().span(span_name::SUBMIT).kind(SpanKind::Internal).force().start();
     let submitted =
         with_context(span.cx().clone(), client.submit(Submit { spec, idempotency_key: None }))
             .await;

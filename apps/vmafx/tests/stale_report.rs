@@ -2,54 +2,101 @@
 
 mod support;
 
-use support::{DEADLINE, Fleet, long_pair, wait_for};
+use std::path::Path;
+
+use support::{DEADLINE, Fleet, Process, long_pair, wait_for};
+
+/// A frozen node, and what the controller says of it.
+struct Scene {
+    fleet: Fleet,
+    roots: String,
+    job: String,
+}
+
+impl Scene {
+    fn new() -> (Self, Process, Process) {
+        let fleet = Fleet::new()
+            .with_setting("VMAFX_STORE_LEASE_TTL", "1500ms")
+            .with_setting("VMAFX_LIVENESS_INTERVAL", "300ms");
+        let controller = fleet.start_controller();
+        let (reference, distorted) = long_pair(fleet.folder(), 60);
+        let roots = fleet.folder().to_str().expect("a UTF-8 path").to_owned();
+        let mut scene = Self { fleet, roots, job: String::new() };
+        let frozen = scene.start("frozen");
+        let submitted = scene.fleet.vmafx(&["submit", &reference, &distorted, "--json"]).json();
+        submitted["job_id"].as_str().expect("a job id").clone_into(&mut scene.job);
+        wait_for("the node scores", DEADLINE, || {
+            (scene.look()["progress"]["frames_done"].as_u64() > Some(0)).then_some(())
+        });
+        (scene, controller, frozen)
+    }
+
+    fn start(&self, name: &str) -> Process {
+        self.fleet.start_node_with(name, &[("VMAFX_SCORING_ROOTS", &self.roots)])
+    }
+
+    fn look(&self) -> serde_json::Value {
+        self.fleet.vmafx(&["job", &self.job, "--json"]).json()
+    }
+
+    /// The frozen node's session and liveness.
+    fn session(&self) -> Option<(serde_json::Value, String)> {
+        let nodes = self.fleet.vmafx(&["nodes", "--json"]).json();
+        let nodes = nodes["nodes"].as_array().expect("nodes").clone();
+        let frozen = nodes.into_iter().find(|node| node["node"] == "frozen")?;
+        Some((frozen["session"].clone(), frozen["liveness"].as_str()?.to_owned()))
+    }
+
+    /// Waits until the frozen node's lease has expired, lets a second node finish the job, lets the
+    /// first go on, and checks that it keeps its session and changes nothing. `said` is what its log
+    /// must then hold.
+    fn retry_elsewhere_then_thaw(&self, frozen: &Process, said: &str) {
+        let before = self.session().expect("it is registered").0;
+        wait_for("its lease expires", DEADLINE, || {
+            (self.look()["attempts"][0]["outcome"] == "lost").then_some(())
+        });
+        let _second = self.start("second");
+        let done = wait_for("the retry succeeds", DEADLINE, || {
+            let job = self.look();
+            (job["state"] == "succeeded").then_some(job)
+        });
+        assert_eq!(done["attempts"][1]["node"], "second", "{done:#}");
+        frozen.signal("CONT");
+        wait_for("the frozen node is told", DEADLINE, || {
+            frozen.output().contains(said).then_some(())
+        });
+        wait_for("it is alive in the session it had", DEADLINE, || {
+            (self.session() == Some((before.clone(), "alive".to_owned()))).then_some(())
+        });
+        assert_eq!(self.look(), done, "nothing that came late changed the job");
+    }
+}
 
 #[test]
-fn a_node_stopped_beyond_its_lease_reports_stale_and_keeps_its_session() {
-    let fleet = Fleet::new()
-        .with_setting("VMAFX_STORE_LEASE_TTL", "1500ms")
-        .with_setting("VMAFX_LIVENESS_INTERVAL", "300ms");
-    let _controller = fleet.start_controller();
-    let (reference, distorted) = long_pair(fleet.folder(), 60);
-    let roots = fleet.folder().to_str().expect("a UTF-8 path").to_owned();
-    let start = |name: &str| fleet.start_node_with(name, &[("VMAFX_SCORING_ROOTS", &roots)]);
-    let look = |job: &str| fleet.vmafx(&["job", job, "--json"]).json();
-    let session = |name: &str| {
-        let nodes = fleet.vmafx(&["nodes", "--json"]).json();
-        let found = nodes["nodes"]
-            .as_array()
-            .expect("nodes")
-            .iter()
-            .find(|node| node["node"] == name)
-            .cloned();
-        found.map(|node| (node["session"].clone(), node["liveness"].clone()))
-    };
-
-    let frozen = start("frozen");
-    let submitted = fleet.vmafx(&["submit", &reference, &distorted, "--json"]).json();
-    let job = submitted["job_id"].as_str().expect("a job id");
-    wait_for("the node scores", DEADLINE, || {
-        (look(job)["progress"]["frames_done"].as_u64() > Some(0)).then_some(())
-    });
-    let before = session("frozen").expect("it is registered").0;
+fn a_node_stopped_while_it_scores_drops_the_attempt_it_lost() {
+    let (scene, _controller, frozen) = Scene::new();
     frozen.signal("STOP");
-    wait_for("its lease expires", DEADLINE, || {
-        (look(job)["attempts"][0]["outcome"] == "lost").then_some(())
-    });
+    scene.retry_elsewhere_then_thaw(&frozen, "LeaseLost");
+}
 
-    let _second = start("second");
-    let done = wait_for("the retry succeeds", DEADLINE, || {
-        let job = look(job);
-        (job["state"] == "succeeded").then_some(job)
-    });
-    assert_eq!(done["attempts"][1]["node"], "second", "{done:#}");
+#[test]
+fn a_node_stopped_with_a_finished_result_is_answered_stale() {
+    let (scene, controller, frozen) = Scene::new();
+    // Without a controller the node finishes and keeps its result on disk.
+    controller.kill_9();
+    let spool = scene.fleet.folder().join("spool-frozen");
+    wait_for("the result lies in the spool", DEADLINE, || holds_a_file(&spool).then_some(()));
+    frozen.signal("STOP");
+    let _controller = scene.fleet.start_controller();
+    scene.retry_elsewhere_then_thaw(&frozen, "stale");
+    wait_for("the node forgets the result", DEADLINE, || (!holds_a_file(&spool)).then_some(()));
+}
 
-    frozen.signal("CONT");
-    wait_for("the late report is answered stale", DEADLINE, || {
-        frozen.output().contains("stale").then_some(())
-    });
-    wait_for("the node is alive in the session it had", DEADLINE, || {
-        (session("frozen") == Some((before.clone(), "alive".into()))).then_some(())
-    });
-    assert_eq!(look(job), done, "the late report changed nothing");
+/// Whether a report lies somewhere below the folder; lock files and half-written ones do not count.
+fn holds_a_file(folder: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(folder) else { return false };
+    entries.flatten().any(|entry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.path().is_dir() { holds_a_file(&entry.path()) } else { name.ends_with(".report") }
+    })
 }

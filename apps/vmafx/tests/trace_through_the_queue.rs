@@ -3,19 +3,20 @@
 
 mod support;
 
+use observability::schema::span_name;
 use support::collector::{Collector, Tree};
 use support::{DEADLINE, Fleet, Ran, demo_pair, long_pair, wait_for};
 
 const NAMES: [&str; 9] = [
     "vmafx.controller.v1.VmafxController/SubmitJob",
-    "send vmafx.jobs",
-    "job",
-    "process vmafx.jobs",
-    "fetch",
-    "decode+score",
-    "pool",
+    span_name::SEND,
+    span_name::JOB,
+    span_name::PROCESS,
+    span_name::FETCH,
+    span_name::SCORE,
+    span_name::POOL,
     "vmafx.controller.v1.VmafxController/ReportResult",
-    "settle vmafx.jobs",
+    span_name::SETTLE,
 ];
 
 fn trace_id(submitted: &Ran) -> String {
@@ -59,9 +60,9 @@ fn over_http_protobuf_one_job_is_one_tree() {
             .find(|other| other.span_id == span.parent_id)
             .map(|parent| parent.name.as_str())
     };
-    assert_eq!(parent_of("job"), Some("send vmafx.jobs"), "{}", tree.draw());
-    assert_eq!(parent_of("process vmafx.jobs"), Some("job"), "{}", tree.draw());
-    assert_eq!(parent_of("decode+score"), Some("process vmafx.jobs"), "{}", tree.draw());
+    assert_eq!(parent_of(span_name::JOB), Some(span_name::SEND), "{}", tree.draw());
+    assert_eq!(parent_of(span_name::PROCESS), Some(span_name::JOB), "{}", tree.draw());
+    assert_eq!(parent_of(span_name::SCORE), Some(span_name::PROCESS), "{}", tree.draw());
     let services: std::collections::BTreeSet<_> =
         tree.spans.iter().map(|span| span.service.as_str()).collect();
     assert!(
@@ -110,7 +111,7 @@ fn a_node_killed_with_9_and_a_second_that_finishes_are_one_tree() {
     wait_until_succeeded(&fleet, &job);
 
     let tree = collector.wait_for_tree(&trace_id(&submitted), &NAMES);
-    let attempts = tree.named("process vmafx.jobs");
+    let attempts = tree.named(span_name::PROCESS);
     assert_eq!(attempts.len(), 2, "{}", tree.draw());
     assert_eq!(
         attempts[0].attributes.get("error.type").map(String::as_str),

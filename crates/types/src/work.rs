@@ -9,7 +9,7 @@ use crate::id::{Fence, Incarnation, JobId, NodeId, PartId, SessionId};
 use crate::job::JobSpec;
 use crate::score::ScoreReport;
 use crate::timing::StageTimings;
-use crate::trace::TraceContext;
+use crate::trace::{SpanId, TraceContext};
 
 /// What a node can do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +100,8 @@ pub struct Lease {
     pub trace: TraceContext,
     /// The span that is the parent of the attempt's: the job's root span.
     pub parent: TraceContext,
+    /// The span of the attempt before this one, for a retry to link to.
+    pub previous_attempt: Option<SpanId>,
     /// How long the part waited in the queue before this lease.
     pub queue_wait: Duration,
 }

@@ -9,7 +9,10 @@ use control::{
     Read, StoreError, judge_late,
 };
 use tokio::sync::mpsc;
-use types::{AttemptView, Lease, PartId, ReportAnswer, SessionId, State, Timestamp, ToNode};
+use types::{
+    AttemptView, Fence, JobId, Lease, PartId, ReportAnswer, SessionId, SpanId, State, Timestamp,
+    ToNode,
+};
 
 use super::config::QueueConfig;
 use super::error::QueueError;
@@ -270,6 +273,7 @@ impl Release {
             spec: (*head.spec).clone(),
             trace: head.trace.with_span(grant.span_id),
             parent: head.trace.with_span(head.root_span_id),
+            previous_attempt: previous_attempt(&grant, head.job, reader),
             queue_wait: grant.started_at.since(grant.available_at),
         });
         self.recent.remove(&grant.part);
@@ -346,4 +350,16 @@ fn give_back(messages: Vec<ToNode>, again: &mut Again) {
     if !leases.is_empty() {
         again.push(Command::Undelivered { leases });
     }
+}
+
+/// The span of the attempt before this one. Only a retry costs a look into the store; where that
+/// fails the retry goes without its link.
+fn previous_attempt(grant: &Grant, job: JobId, reader: &mut dyn Read) -> Option<SpanId> {
+    if grant.fence <= Fence(1) {
+        return None;
+    }
+    let attempts = reader.job(job).ok().flatten()?.attempts;
+    let before =
+        attempts.iter().filter(|other| other.part == grant.part && other.fence < grant.fence);
+    before.max_by_key(|other| other.fence).map(|other| other.span_id)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use client::{Backoff, Client};
 use indicatif::{ProgressBar, ProgressStyle};
+use observability::schema::span_name;
 use observability::{SpanKind, with_context};
 use proto::rpc::{JobEvent, Submit, Submitted, WatchJobs};
 use serde_json::json;
@@ -110,7 +111,8 @@ fn absolute(uri: &str) -> Result<String, RemoteError> {
 pub(crate) fn submit(args: &SubmitArgs) -> ExitCode {
     run(&args.remote, |client, telemetry| async move {
         let spec = args.spec()?;
-        let span = telemetry.tracer.span("vmafx submit").kind(SpanKind::Internal).start();
+        let span = telemetry.tracer.span(span_name::SUBMIT).kind(SpanKind::Internal);
+        let span = if args.trace { span.force() } else { span }.start();
         let request = Submit { spec, idempotency_key: args.idempotency_key.clone() };
         let submitted = with_context(span.cx().clone(), client.submit(request)).await;
         span.end();

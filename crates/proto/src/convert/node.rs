@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use types::{
     AttemptReport, Capabilities, Failure, Fence, Incarnation, Lease, NodeId, NodeStatus, Outcome,
-    PartId, Registered, Registration, ReportAnswer, RunningPart, ScoreReport, SessionId,
+    PartId, Registered, Registration, ReportAnswer, RunningPart, ScoreReport, SessionId, SpanId,
     StageTimings, StopReason, ToNode,
 };
 
@@ -154,6 +154,7 @@ impl From<Lease> for pb::Lease {
             trace: Some(lease.trace.into()),
             parent: Some(lease.parent.into()),
             queue_wait_us: micros(lease.queue_wait),
+            previous_span_id: lease.previous_attempt.map(String::from).unwrap_or_default(),
         }
     }
 }
@@ -174,9 +175,18 @@ impl TryFrom<pb::Lease> for Lease {
             spec: required(lease.spec, "spec")?,
             trace: required(lease.trace, "trace")?,
             parent: required(lease.parent, "parent")?,
+            previous_attempt: previous_span(&lease.previous_span_id)?,
             queue_wait: Duration::from_micros(lease.queue_wait_us),
         })
     }
+}
+
+fn previous_span(text: &str) -> Result<Option<SpanId>, WireError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let span_id = SpanId::parse(text);
+    span_id.map(Some).ok_or_else(|| WireError::new("previous_span_id", "is not a span id"))
 }
 
 impl From<ToNode> for pb::ControllerMessage {
