@@ -199,10 +199,10 @@ async fn the_spans_of_all_processes_form_one_tree() {
     assert_eq!(process.service(), "vmafx-node");
     assert_eq!(process.parent_span_id, Some(view.root_span_id));
     assert_eq!(process.links.len(), 1);
-    for name in ["fetch", "decode and score", "pool"] {
+    for name in ["fetch", "decode+score", "pool"] {
         assert_eq!(find(name, SpanKind::Internal).parent_span_id, Some(attempt.span_id), "{name}");
     }
-    let score = find("decode and score", SpanKind::Internal);
+    let score = find("decode+score", SpanKind::Internal);
     for feature in ["vif", "adm", "motion"] {
         let key = format!("vmafx.feature_seconds.{feature}");
         assert!(score.attributes.contains_key(&key), "{key}: {:?}", score.attributes);
