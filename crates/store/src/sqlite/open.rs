@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use control::{StoreError, StoreErrorKind};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::{failed, io};
@@ -63,10 +64,21 @@ fn take_lock(path: &Path) -> Result<File, StoreError> {
     }
 }
 
+/// What every connection needs.
+fn prepare(connection: &Connection, operation: &'static str) -> Result<(), StoreError> {
+    connection.busy_timeout(LOCK_WAIT_MAX).map_err(failed(operation))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    // Plans that hold whatever is bound: without this each statement is compiled anew whenever a
+    // bound value might have made another plan better.
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map(drop)
+        .map_err(failed(operation))
+}
+
 fn set_up(connection: &Connection) -> Result<(), StoreError> {
     const WHAT: &str = "set up the queue's file";
-    connection.busy_timeout(LOCK_WAIT_MAX).map_err(failed(WHAT))?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    prepare(connection, WHAT)?;
     let set = |name: &str, value: &dyn rusqlite::ToSql| {
         connection.pragma_update(None, name, value).map_err(failed(WHAT))
     };
@@ -94,8 +106,7 @@ pub(super) fn open_reader(path: &Path, time_limit: Duration) -> Result<SqliteRea
     const WHAT: &str = "open the queue for reading";
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(failed(WHAT))?;
-    connection.busy_timeout(LOCK_WAIT_MAX).map_err(failed(WHAT))?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    prepare(&connection, WHAT)?;
     let set = |name: &str, value: &dyn rusqlite::ToSql| {
         connection.pragma_update(None, name, value).map_err(failed(WHAT))
     };
