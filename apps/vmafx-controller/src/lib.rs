@@ -12,6 +12,7 @@ mod error;
 mod force;
 mod grpc;
 mod http;
+pub mod json;
 pub mod queue;
 mod telemetry;
 

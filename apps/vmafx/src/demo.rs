@@ -15,7 +15,7 @@ use types::{JobSpec, JobView, MediaRef};
 
 use crate::fleet::{Fleet, FleetConfig};
 use crate::remote::{self, RemoteError, finish, follow, now, print, print_json};
-use crate::{clip, json as shape, show};
+use crate::{clip, show};
 
 /// How long the end may wait for what still runs.
 const STOP_GRACE: Duration = Duration::from_secs(5);
@@ -117,7 +117,7 @@ fn object(job: &JobView) -> serde_json::Value {
         "harmonic_mean": pooled.map(|pooled| pooled.harmonic_mean),
         "job_id": job.id,
         "trace_id": job.trace.trace_id,
-        "job": shape::job(job),
+        "job": vmafx_controller::json::job(job.clone()),
         "waterfall": explain(job, now()),
     })
 }

@@ -6,7 +6,6 @@ mod clip;
 mod demo;
 mod doctor;
 mod fleet;
-mod json;
 mod models;
 mod remote;
 mod score;

@@ -43,8 +43,8 @@ impl Scene {
     fn session(&self) -> Option<(serde_json::Value, String)> {
         let nodes = self.fleet.vmafx(&["nodes", "--json"]).json();
         let nodes = nodes["nodes"].as_array().expect("nodes").clone();
-        let frozen = nodes.into_iter().find(|node| node["node"] == "frozen")?;
-        Some((frozen["session"].clone(), frozen["liveness"].as_str()?.to_owned()))
+        let frozen = nodes.into_iter().find(|node| node["id"] == "frozen")?;
+        Some((frozen["session_id"].clone(), frozen["liveness"].as_str()?.to_owned()))
     }
 
     /// Waits until the frozen node's lease has expired, lets a second node finish the job, lets the
@@ -60,7 +60,7 @@ impl Scene {
             let job = self.look();
             (job["state"] == "succeeded").then_some(job)
         });
-        assert_eq!(done["attempts"][1]["node"], "second", "{done:#}");
+        assert_eq!(done["attempts"][1]["node_id"], "second", "{done:#}");
         frozen.signal("CONT");
         wait_for("the frozen node is told", DEADLINE, || {
             frozen.output().contains(said).then_some(())

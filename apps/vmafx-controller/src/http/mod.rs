@@ -12,7 +12,7 @@ mod nodes;
 mod ops;
 mod problem;
 mod query;
-mod view;
+pub(crate) mod view;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

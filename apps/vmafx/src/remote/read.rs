@@ -5,10 +5,11 @@ use std::process::ExitCode;
 use proto::rpc::{ListJobs, RetryJobs};
 use serde_json::json;
 use types::explain::explain as waterfall;
-use types::{JobFilter, JobId, NodeId, State};
+use types::{JobFilter, JobId, JobPage, NodeId, State};
+use vmafx_controller::json as shape;
 
 use super::{RemoteArgs, RemoteError, now, parse_job_id, parse_label, print, print_json, run};
-use crate::{json as shape, show};
+use crate::show;
 
 /// Which jobs a list or a watch shows.
 #[derive(Debug, Clone, clap::Args)]
@@ -58,8 +59,7 @@ pub(crate) fn jobs(args: &JobsArgs) -> ExitCode {
             }
         }
         if args.remote.json {
-            let jobs: Vec<_> = jobs.iter().map(shape::summary).collect();
-            return print_json(&json!({ "jobs": jobs, "next": list.after }));
+            return print_json(&shape::page(JobPage { jobs, next: list.after }));
         }
         print(&show::jobs(&jobs, now()))
     })
@@ -79,7 +79,7 @@ pub(crate) struct JobArgs {
 pub(crate) fn job(args: &JobArgs) -> ExitCode {
     run(&args.remote, |client, _| async move {
         let job = client.job(args.job).await?;
-        if args.remote.json { print_json(&shape::job(&job)) } else { print(&show::job(&job)) }
+        if args.remote.json { print_json(&shape::job(job)) } else { print(&show::job(&job)) }
     })
 }
 
@@ -181,8 +181,7 @@ pub(crate) fn nodes(args: &NodesArgs) -> ExitCode {
     run(&args.remote, |client, _| async move {
         let nodes = client.nodes().await?;
         if args.remote.json {
-            let nodes: Vec<_> = nodes.iter().map(shape::node).collect();
-            return print_json(&json!({ "nodes": nodes }));
+            return print_json(&shape::nodes(nodes));
         }
         print(&show::nodes(&nodes, now()))
     })

@@ -13,7 +13,7 @@ use serde_json::json;
 use types::{Failure, FailureKind, JobId, JobSpec, JobView, MediaRef, ModelRef, Priority, State};
 
 use super::{RemoteArgs, RemoteError, parse_label, print, print_json, run};
-use crate::{json as shape, show};
+use crate::show;
 
 /// What `vmafx submit` takes.
 #[derive(Debug, clap::Args)]
@@ -139,7 +139,7 @@ fn answer(submitted: &Submitted) -> serde_json::Value {
 fn finished(args: &SubmitArgs, submitted: &Submitted, job: &JobView) -> Result<(), RemoteError> {
     if args.remote.json {
         let mut value = answer(submitted);
-        value["job"] = shape::job(job);
+        value["job"] = vmafx_controller::json::job(job.clone());
         print_json(&value)?;
     } else {
         let results: String = job.results.iter().map(show::score).collect();

@@ -8,7 +8,7 @@ use types::{JobId, JobSummary};
 use super::read::FilterArgs;
 use super::submit::ended_well;
 use super::{RemoteArgs, now, parse_job_id, print, run};
-use crate::{json as shape, show};
+use crate::show;
 
 /// What `vmafx watch` takes.
 #[derive(Debug, clap::Args)]
@@ -32,7 +32,7 @@ pub(crate) fn watch(args: &WatchArgs) -> ExitCode {
             match event {
                 JobEvent::SnapshotEnd => {}
                 JobEvent::Job(job) if args.remote.json => {
-                    print(&format!("{}\n", shape::summary(&job)))?
+                    print(&format!("{}\n", vmafx_controller::json::summary(*job)))?
                 }
                 JobEvent::Job(job) => print(&line(&job))?,
             }
