@@ -8,6 +8,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use client::Token;
 use engine::IsaLevel;
 use thiserror::Error;
 use types::{Capabilities, NodeId};
@@ -53,7 +54,7 @@ pub struct Config {
     /// The controller: `http://host:port`.
     pub controller: String,
     /// Presented to the controller, where it asks for one.
-    pub token: Option<String>,
+    pub token: Option<Token>,
     /// The node's name, stable over restarts and unique in the fleet.
     pub node_id: NodeId,
     /// Attempts at once.
@@ -182,7 +183,7 @@ pub struct Args {
     pub controller: String,
     /// The bearer token that the controller asks for
     #[arg(long, env = "VMAFX_TOKEN", hide_env_values = true)]
-    pub token: Option<String>,
+    pub token: Option<Token>,
     /// The node's name, unique in the fleet [default: the host's name]
     #[arg(long, env = "VMAFX_NODE_ID", value_parser = parse_node_id)]
     pub node_id: Option<NodeId>,

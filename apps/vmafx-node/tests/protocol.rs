@@ -6,7 +6,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use observability::Telemetry;
+use observability::testing::OtlpReceiver;
+use observability::{OtelConfig, OtelGuard, Telemetry};
 use support::{
     Begun, Controller, PATIENCE, ScriptedWorker, Stream, Times, answer, controller, eventually,
     lease, next,
@@ -363,6 +364,40 @@ async fn a_result_that_cannot_be_kept_is_a_full_disk_and_the_node_lives() {
         assert_eq!(failure.kind, FailureKind::DiskFull);
         answer(reported, ReportAnswer::Accepted);
     }
+}
+
+#[tokio::test]
+async fn a_lost_attempts_span_is_left_to_the_controller() {
+    let receiver = OtlpReceiver::start().expect("a collector");
+    let endpoint = receiver.http_endpoint();
+    let guard = OtelGuard::start(&OtelConfig::from_env("vmafx-node", |name| match name {
+        "OTEL_EXPORTER_OTLP_ENDPOINT" => Some(endpoint.clone()),
+        "OTEL_METRICS_EXPORTER" => Some("none".to_owned()),
+        _ => None,
+    }));
+    let mut controller = controller(Times::default()).await;
+    let (worker, mut begun) = ScriptedWorker::new();
+    let telemetry = guard.telemetry().clone();
+    let node = Node::start_with(config(&controller, 1), telemetry, worker).await.expect("started");
+    let mut stream = controller.stream().await;
+    for (part, said) in [(1, ReportAnswer::Stale), (2, ReportAnswer::Accepted)] {
+        stream.send(lease(part)).await;
+        let begun = next(&mut begun, "the work").await;
+        stream.in_hand(part).await;
+        begun.succeed();
+        answer(controller.report().await, said);
+        stream.put_down().await;
+    }
+    node.shutdown().await;
+    guard.shutdown_async().await;
+    let spans = receiver.spans();
+    let ids = |name: &str| -> Vec<String> {
+        let named = spans.iter().filter(|span| span.name.ends_with(name));
+        named.map(|span| span.span_id.to_string()).collect()
+    };
+    assert_eq!(ids("process vmafx.jobs"), [format!("{:016x}", 0x1002)], "the accepted one only");
+    assert_eq!(ids("fetch").len(), 2, "what was done was done");
+    assert_eq!(ids("ReportResult").len(), 2);
 }
 
 #[tokio::test]

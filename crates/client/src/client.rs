@@ -20,7 +20,7 @@ use types::{
 };
 
 use crate::backoff::Backoff;
-use crate::config::ClientConfig;
+use crate::config::{ClientConfig, Token};
 use crate::error::ClientError;
 use crate::stream::{FrameChunks, JobEvents, WorkStream};
 use crate::transport::{Transport, transport};
@@ -80,7 +80,7 @@ impl Client {
     /// Prepares to call a controller; nothing is sent yet. Must be called within a Tokio runtime.
     ///
     /// # Errors
-    /// When the address or the token cannot be used.
+    /// When the address cannot be used.
     pub fn new(config: &ClientConfig) -> Result<Self, ClientError> {
         let url = url(&config.address)?;
         let endpoint = Endpoint::from_shared(url.clone())
@@ -95,7 +95,7 @@ impl Client {
         let rpc = VmafxControllerClient::new(transport(channel, endpoint.uri(), config))
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
-        let authorization = config.token.as_deref().map(authorization).transpose()?;
+        let authorization = config.token.as_ref().map(Token::authorization);
         let call_timeout = config.call_timeout;
         Ok(Self { rpc, address: url.into(), authorization, call_timeout })
     }
@@ -428,16 +428,6 @@ fn retry_after(error: &ClientError) -> Option<Duration> {
     }
 }
 
-fn authorization(token: &str) -> Result<AsciiMetadataValue, ClientError> {
-    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(ClientError::BadToken);
-    }
-    let mut value: AsciiMetadataValue =
-        format!("Bearer {token}").parse().map_err(|_| ClientError::BadToken)?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
 /// Completes an address to a URL.
 fn url(address: &str) -> Result<String, ClientError> {
     let url = match address.split_once("://") {
@@ -478,14 +468,6 @@ mod tests {
         }
         for bad in ["", "https://a:1", "host", "http://:1", "http://a:1/path", "a b:1"] {
             assert!(matches!(url(bad), Err(ClientError::BadAddress { .. })), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_token_that_would_break_the_header_is_refused() {
-        assert!(authorization("abc-123").is_ok_and(|value| value.is_sensitive()));
-        for bad in ["", "a b", "a\nb", "ü"] {
-            assert_eq!(authorization(bad), Err(ClientError::BadToken), "{bad:?}");
         }
     }
 }

@@ -28,6 +28,6 @@ mod transport;
 
 pub use backoff::Backoff;
 pub use client::Client;
-pub use config::{ADDRESS_DEFAULT, ClientConfig};
+pub use config::{ADDRESS_DEFAULT, ClientConfig, Token};
 pub use error::ClientError;
 pub use stream::{Answers, FrameChunks, Item, JobEvents, WorkStream};

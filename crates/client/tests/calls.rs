@@ -305,7 +305,7 @@ async fn a_stream_that_breaks_says_so_and_is_over() {
 async fn the_token_goes_with_every_call() {
     let face = Face::default();
     let config = ClientConfig {
-        token: Some("secret-0123456789".to_owned()),
+        token: "secret-0123456789".parse().ok(),
         ..ClientConfig::new(serve(&face).await)
     };
     let client = Client::new(&config).expect("a good address");
