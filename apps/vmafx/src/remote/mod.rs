@@ -152,7 +152,7 @@ fn connect(args: &RemoteArgs, telemetry: &OtelGuard) -> Result<Client, RemoteErr
             let read = std::fs::read_to_string(path);
             let token =
                 read.map_err(|source| RemoteError::TokenFile { path: path.clone(), source })?;
-            Some(token.trim().to_owned())
+            Some(token.trim().parse()?)
         }
     };
     let config = ClientConfig {
