@@ -11,6 +11,7 @@ use crate::clock::boot_time;
 use crate::digest::outcome_digest;
 use crate::hands::Key;
 use crate::shared::Shared;
+use crate::spool::Spool;
 
 /// The ceiling of the first wait between tries.
 const WAIT_FIRST: Duration = Duration::from_millis(100);
@@ -86,22 +87,17 @@ fn unsendable(error: &ClientError, report: &AttemptReport) -> Option<AttemptRepo
     Some(AttemptReport { part: report.part, fence: report.fence, outcome, timings, digest })
 }
 
-/// Reports what an earlier process of this node has left: whatever the answer, it is then done.
-pub(crate) async fn deliver_leftovers(shared: Arc<Shared>, left: Vec<AttemptReport>) {
-    for report in left {
-        let key = (report.part, report.fence);
-        match deliver(&shared, report).await {
-            Some(answer) => {
-                tracing::info!(
-                    part = %key.0,
-                    fence = %key.1,
-                    answer = answer.as_str(),
-                    "the report of an earlier process is answered"
-                );
-                forget(&shared, key).await;
-            }
-            None => return,
-        }
+/// Reports what an earlier process of this node has left, one after the other: whatever the
+/// answer, it is then done.
+pub(crate) async fn deliver_leftovers(shared: Arc<Shared>, spool: Arc<Spool>, left: Vec<Key>) {
+    for key in left {
+        let reading = Arc::clone(&spool);
+        let read = tokio::task::spawn_blocking(move || reading.read(key)).await;
+        let Ok(Some(report)) = read else { continue };
+        let Some(answer) = deliver(&shared, report).await else { return };
+        let answer = answer.as_str();
+        tracing::info!(part = %key.0, fence = %key.1, answer, "the report of an earlier process is answered");
+        forget(&shared, key).await;
     }
 }
 

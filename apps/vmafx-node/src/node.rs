@@ -20,12 +20,12 @@ use tokio::process::Command;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use types::{AttemptReport, Capabilities, Incarnation};
+use types::{Capabilities, Incarnation};
 
 use crate::clock::Acknowledged;
 use crate::config::{Config, ConfigError};
 use crate::deliver::deliver_leftovers;
-use crate::hands::{Cause, Hands};
+use crate::hands::{Cause, Hands, Key};
 use crate::shared::Shared;
 use crate::spool::{Spool, SpoolError};
 use crate::worker::{ScoringWorker, Worker};
@@ -118,7 +118,7 @@ impl Node {
             attempt_timeout: config.attempt_timeout,
             hands: Hands::new(slots),
             slots: Arc::new(Semaphore::new(slots as usize)),
-            spool: spool.map(Arc::new),
+            spool: spool.clone(),
             session: watch::Sender::new(None),
             acknowledged: Acknowledged::default(),
             connected: AtomicBool::new(false),
@@ -128,9 +128,9 @@ impl Node {
         });
         let listen_addr = serve(&shared, listener)?;
         shared.tasks.spawn(session::keep(Arc::clone(&shared)));
-        if !left.is_empty() {
+        if let Some(spool) = spool.filter(|_| !left.is_empty()) {
             tracing::info!(reports = left.len(), "reports of an earlier process are sent again");
-            shared.tasks.spawn(deliver_leftovers(Arc::clone(&shared), left));
+            shared.tasks.spawn(deliver_leftovers(Arc::clone(&shared), spool, left));
         }
         tracing::info!(
             node = %shared.node_id,
@@ -153,11 +153,11 @@ async fn listen(addr: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(addr).await.map_err(|source| StartError::Listen { addr, source })
 }
 
-async fn open_spool(config: &Config) -> Result<(Option<Spool>, Vec<AttemptReport>), StartError> {
+async fn open_spool(config: &Config) -> Result<(Option<Arc<Spool>>, Vec<Key>), StartError> {
     let Some(spool) = config.spool.clone() else { return Ok((None, Vec::new())) };
     let opened = tokio::task::spawn_blocking(move || Spool::open(&spool)).await;
     let (spool, left) = opened.map_err(|error| StartError::CutOff(error.to_string()))??;
-    Ok((Some(spool), left))
+    Ok((Some(Arc::new(spool)), left))
 }
 
 async fn capabilities(config: &Config) -> Capabilities {

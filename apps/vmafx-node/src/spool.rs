@@ -15,13 +15,13 @@ use prost::Message as _;
 use proto::controller::ReportResultRequest;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
-use types::{AttemptReport, Failure, FailureKind, Incarnation, SessionId};
+use types::{AttemptReport, Failure, FailureKind, Fence, Incarnation, PartId, SessionId};
 
 use crate::config::SpoolConfig;
 use crate::hands::Key;
 
-/// Reports that one spool takes.
-pub(crate) const REPORTS_MAX: usize = 4_096;
+/// Files that are looked at when a spool is opened; a node holds far fewer reports at once.
+const FILES_MAX: usize = 16_384;
 
 /// What a report's file begins with.
 const MAGIC: &[u8; 8] = b"vmafxrp1";
@@ -81,8 +81,8 @@ pub(crate) struct Spool {
 }
 
 impl Spool {
-    /// Opens the folder, for this process alone, and gives the reports that an earlier one left.
-    pub fn open(config: &SpoolConfig) -> Result<(Self, Vec<AttemptReport>), SpoolError> {
+    /// Opens the folder, for this process alone, and names the reports that an earlier one left.
+    pub fn open(config: &SpoolConfig) -> Result<(Self, Vec<Key>), SpoolError> {
         let dir = config.dir.clone();
         std::fs::create_dir_all(&dir).map_err(|source| io_error(&dir, source))?;
         let lock_path = dir.join("lock");
@@ -95,33 +95,43 @@ impl Spool {
         }
         let bytes_max = config.bytes_max;
         let spool = Self { dir, bytes_max, bytes: AtomicU64::new(0), _lock: lock };
-        let left = spool.read_all()?;
+        let left = spool.list()?;
         Ok((spool, left))
     }
 
-    fn read_all(&self) -> Result<Vec<AttemptReport>, SpoolError> {
+    fn list(&self) -> Result<Vec<Key>, SpoolError> {
         let mut left = Vec::new();
         let entries = std::fs::read_dir(&self.dir).map_err(|source| io_error(&self.dir, source))?;
-        for entry in entries.take(2 * REPORTS_MAX) {
-            let path = entry.map_err(|source| io_error(&self.dir, source))?.path();
-            let name = path.to_string_lossy();
-            if name.ends_with(REPORT_SUFFIX) {
-                match read_report(&path) {
-                    Ok((report, bytes)) => {
-                        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-                        left.push(report);
-                    }
-                    Err(problem) => {
-                        tracing::warn!(path = %path.display(), problem, "damaged report thrown away");
-                        remove(&path);
-                    }
-                }
-            } else if name.ends_with(UNFINISHED_SUFFIX) {
-                remove(&path);
+        for entry in entries.take(FILES_MAX) {
+            let entry = entry.map_err(|source| io_error(&self.dir, source))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.ends_with(UNFINISHED_SUFFIX) {
+                remove(&entry.path());
+            } else if let Some(key) = key_of(&name) {
+                let bytes = entry.metadata().map_or(0, |metadata| metadata.len());
+                self.bytes.fetch_add(bytes, Ordering::Relaxed);
+                left.push(key);
             }
         }
-        left.sort_by_key(|report| (report.part, report.fence));
+        left.sort_unstable();
         Ok(left)
+    }
+
+    /// Reads a report back. A damaged one is thrown away.
+    pub fn read(&self, key: Key) -> Option<AttemptReport> {
+        let path = self.path(key);
+        match read_report(&path) {
+            Ok(report) if (report.part, report.fence) == key => Some(report),
+            Ok(_) => self.throw_away(key, "it is another part's"),
+            Err(problem) => self.throw_away(key, &problem),
+        }
+    }
+
+    fn throw_away(&self, key: Key, problem: &str) -> Option<AttemptReport> {
+        let path = self.path(key);
+        tracing::warn!(path = %path.display(), problem, "a damaged report is thrown away");
+        self.remove(key);
+        None
     }
 
     /// Keeps a report. It survives the process and the machine from here on.
@@ -188,8 +198,15 @@ fn remove(path: &Path) {
     }
 }
 
+/// The attempt that a file's name stands for.
+fn key_of(name: &str) -> Option<Key> {
+    let (part, fence) = name.strip_suffix(REPORT_SUFFIX)?.split_once('-')?;
+    let number = |digits| u64::from_str_radix(digits, 16).ok();
+    Some((PartId(number(part)?), Fence(number(fence)?)))
+}
+
 /// Reads a report's file; the error says what is wrong with it.
-fn read_report(path: &Path) -> Result<(AttemptReport, u64), String> {
+fn read_report(path: &Path) -> Result<AttemptReport, String> {
     let max = HEADER_BYTES + proto::MESSAGE_BYTES_MAX;
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(|error| error.to_string())?;
@@ -203,13 +220,12 @@ fn read_report(path: &Path) -> Result<(AttemptReport, u64), String> {
         return Err("its checksum does not fit".to_owned());
     }
     let request = ReportResultRequest::decode(body).map_err(|error| error.to_string())?;
-    let report = AttemptReport::try_from(request).map_err(|error| error.to_string())?;
-    Ok((report, bytes.len() as u64))
+    AttemptReport::try_from(request).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
 mod tests {
-    use types::{Fence, Outcome, PartId, StageTimings};
+    use types::{Outcome, StageTimings};
 
     use super::*;
 
@@ -220,7 +236,9 @@ mod tests {
     }
 
     fn open(dir: &Path) -> (Spool, Vec<AttemptReport>) {
-        Spool::open(&SpoolConfig::new(dir)).expect("a spool")
+        let (spool, keys) = Spool::open(&SpoolConfig::new(dir)).expect("a spool");
+        let left = keys.into_iter().filter_map(|key| spool.read(key)).collect();
+        (spool, left)
     }
 
     #[test]
