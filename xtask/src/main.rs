@@ -1,6 +1,7 @@
 //! Workspace chores: `cargo xtask test` sets up what the tests need and runs every check there is.
 
 mod assets;
+mod bench;
 mod command;
 mod tests_run;
 mod tidy;
@@ -14,6 +15,9 @@ Commands:
   test [STEP ...]   set up what the tests need, then run: fmt, clippy, tidy, build, test
                     (all of them, or only the steps named); ends with the totals
   setup             only set up: download and check what the tests need
+  bench [queue|engine] [FLAG ...]
+                    build in release and run the benchmarks (see bench/README.md); --quick for
+                    a first look
   tidy              only the rules that no compiler checks: arrows, purity, licences, links
   golden DIR        rewrite the golden values from the logs in DIR (see crates/engine/golden/README.md)
 ";
@@ -25,6 +29,7 @@ fn main() -> ExitCode {
         ["test", steps @ ..] => tests_run::run(steps),
         ["setup"] => assets::set_up().map(|_| ()),
         ["tidy"] => tidy::run(),
+        ["bench", arguments @ ..] => bench::run(arguments),
         ["golden", directory] => command::cargo(&[
             "run",
             "--release",

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::command;
 
 /// The arrows: each crate and the workspace crates it may depend on (tests aside).
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("types", &[]),
     ("kernels", &[]),
     ("engine", &["kernels", "types"]),
@@ -40,6 +40,20 @@ const ARROWS: [(&str, &[&str]); 16] = [
             "scoring",
             "types",
             "vmafx-controller",
+            "vmafx-node",
+        ],
+    ),
+    (
+        "bench",
+        &[
+            "client",
+            "engine",
+            "media",
+            "observability",
+            "proto",
+            "scoring",
+            "testkit",
+            "types",
             "vmafx-node",
         ],
     ),

@@ -1,0 +1,136 @@
+//! Parts that do nothing, end to end: from the first byte of the first submission until the last
+//! result is durable, over the work stream and `ReportResult`, submissions included.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use client::Client;
+use proto::rpc::ListJobs;
+use types::{JobFilter, State};
+use vmafx_node::NodeHandle;
+
+use super::{Args, Place, submit_batches, table};
+use crate::Error;
+use crate::fleet::{self, Noop};
+use crate::process;
+use crate::statistics::median;
+use crate::table::{Goal, number};
+
+/// How long one round may take.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// How often it is looked whether it has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+
+/// Batches in flight while jobs are submitted, and jobs in each.
+const BATCHES: (usize, u64) = (4, 200);
+
+struct Fleet {
+    nodes: u32,
+    credit: u32,
+    jobs: u64,
+    goal: Goal,
+}
+
+pub(super) async fn run(args: &Args) -> Result<(), Error> {
+    let fleet = |nodes, credit, jobs, goal| Fleet { nodes, credit, jobs, goal };
+    for fleet in [
+        fleet(16, 1, 60_000, Goal::AtLeast(15_000.0)),
+        fleet(16, 16, 150_000, Goal::AtLeast(45_000.0)),
+        fleet(1_000, 1, 80_000, Goal::AtLeast(20_000.0)),
+        fleet(1_000, 4, 80_000, Goal::AtLeast(20_000.0)),
+    ] {
+        of_fleet(args, &fleet).await?;
+    }
+    Ok(())
+}
+
+async fn of_fleet(args: &Args, fleet: &Fleet) -> Result<(), Error> {
+    let place = Place::new(args, &[]).await?;
+    let noop = Arc::new(Noop::default());
+    let size = (fleet.nodes, fleet.credit);
+    let nodes = fleet::start(&place.controller.address, "noop", size, noop.clone()).await?;
+    fleet::ready(&nodes).await?;
+    let jobs = args.scaled(fleet.jobs);
+    let (mut rates, mut controller_us, mut bench_us) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 1..=args.rounds() as u64 {
+        let before = (place.controller.cpu()?, process::cpu("self")?);
+        let took = one_round(&place.client, &noop, (round - 1) * jobs, jobs).await?;
+        let each = |cpu: Duration| cpu.as_secs_f64() * 1e6 / jobs as f64;
+        controller_us.push(each(place.controller.cpu()? - before.0));
+        bench_us.push(each(process::cpu("self")? - before.1));
+        rates.push(jobs as f64 / took.as_secs_f64());
+    }
+    check(&place.client, &nodes, &noop, jobs * args.rounds() as u64).await?;
+    fleet::stop(nodes).await;
+    let title = format!("No-op parts end to end: {} nodes, credit {}", fleet.nodes, fleet.credit);
+    let mut table = table(&title, &place.baseline);
+    table.row("parts", (median(&rates), "/s"), fleet.goal, place.baseline.short());
+    let beside = format!("of {jobs} jobs a round, every one succeeded in one attempt");
+    table.row("CPU a part: controller", (median(&controller_us), "µs"), Goal::Open, &beside);
+    table.row(
+        "CPU a part: clients and nodes",
+        (median(&bench_us), "µs"),
+        Goal::Open,
+        format!(
+            "rounds: {}",
+            rates.iter().map(|rate| number(*rate)).collect::<Vec<_>>().join(", ")
+        ),
+    );
+    table.print();
+    Ok(())
+}
+
+/// Submits the jobs and waits until all are done.
+async fn one_round(
+    client: &Client,
+    noop: &Noop,
+    started_before: u64,
+    jobs: u64,
+) -> Result<Duration, Error> {
+    let began = Instant::now();
+    submit_batches(client, jobs, BATCHES).await?;
+    while noop.started() < started_before + jobs || is_unfinished(client).await? {
+        if began.elapsed() > PATIENCE {
+            let started = noop.started() - started_before;
+            return Err(format!("only {started} of {jobs} parts in {PATIENCE:?}").into());
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Ok(began.elapsed())
+}
+
+async fn is_unfinished(client: &Client) -> Result<bool, Error> {
+    let states = vec![State::Queued, State::Running];
+    let filter = JobFilter { states, ..JobFilter::default() };
+    let page = client.jobs(ListJobs { filter, page_size: Some(1), after: None }).await?;
+    Ok(!page.jobs.is_empty())
+}
+
+/// Every job has succeeded, each in its first attempt, and no attempt more was started.
+async fn check(client: &Client, nodes: &[NodeHandle], noop: &Noop, jobs: u64) -> Result<(), Error> {
+    let page_size = Some(proto::limits::PAGE_SIZE_MAX);
+    let (mut right, mut all, mut after) = (0, 0, None);
+    loop {
+        let list = ListJobs { filter: JobFilter::default(), page_size, after };
+        let page = client.jobs(list).await?;
+        all += page.jobs.len() as u64;
+        let is_right =
+            |job: &&types::JobSummary| job.state == State::Succeeded && job.attempts == 1;
+        right += page.jobs.iter().filter(is_right).count() as u64;
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    let started = noop.started();
+    if (right, all, started) != (jobs, jobs, jobs) {
+        return Err(format!(
+            "{jobs} jobs were submitted to {} nodes; {all} are listed, {right} succeeded in one \
+             attempt, {started} attempts were started",
+            nodes.len()
+        )
+        .into());
+    }
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! From `kill -9` of a node process until its part has reached another node.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::{Args, Place, job, table};
+use crate::Error;
+use crate::fleet::{self, Teller};
+use crate::statistics::Times;
+use crate::table::Goal;
+
+/// How long any step of a round may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(super) async fn run(args: &Args) -> Result<(), Error> {
+    let rounds = if args.quick { 3 } else { 15 };
+    let place = Place::new(args, &[]).await?;
+    let mut table = table("kill -9 of a node to its part's next start", &place.baseline);
+    let times = measure(&place, rounds).await?;
+    let beside = format!("{rounds} rounds, stream grace 1 s (the default)");
+    table.row("default grace: p50", (times.p50_ms(), "ms"), Goal::Open, &beside);
+    table.row("default grace: max", (times.max_ms(), "ms"), Goal::AtMost(1_500.0), &beside);
+    drop(place);
+
+    let place = Place::new(args, &["--stream-grace", "0s"]).await?;
+    let times = measure(&place, rounds).await?;
+    let beside = format!("{rounds} rounds, stream grace 0");
+    table.row("no grace: p50", (times.p50_ms(), "ms"), Goal::Open, &beside);
+    table.row("no grace: max", (times.max_ms(), "ms"), Goal::AtMost(200.0), &beside);
+    table.print();
+    Ok(())
+}
+
+async fn measure(place: &Place, rounds: usize) -> Result<Times, Error> {
+    let mut times = Vec::new();
+    for round in 0..rounds {
+        times.push(one_round(place, round).await?);
+    }
+    Ok(Times::new(times).ok_or("no round ran")?)
+}
+
+async fn one_round(place: &Place, round: usize) -> Result<Duration, Error> {
+    let address = &place.controller.address;
+    let mut holding = Holding::start(address, &format!("holding-{round}"))?;
+    let submitted = place.client.submit(job()).await?;
+    let held = tokio::task::spawn_blocking(move || holding.held().map(|held| (held, holding)));
+    let (held, holding) = tokio::time::timeout(PATIENCE, held).await???;
+    if held != submitted.job.to_string() {
+        return Err(format!("the node holds {held}, not {}", submitted.job).into());
+    }
+    let (teller, mut starts) = Teller::new();
+    let next = fleet::start(address, &format!("next-{round}"), (1, 1), teller).await?;
+    fleet::ready(&next).await?;
+    let killed = Instant::now();
+    drop(holding);
+    let started =
+        tokio::time::timeout(PATIENCE, starts.recv()).await?.ok_or("the node has ended")?;
+    if started.job() != submitted.job {
+        return Err("another job than the one that was lost has started".into());
+    }
+    let took = started.at - killed;
+    started.finish();
+    // Waits for the answer to the report, so that nothing is left for the next round.
+    for node in &next {
+        node.drain(PATIENCE).await;
+    }
+    Ok(took)
+}
+
+/// A node process that holds what it gets. Killed with -9 when dropped.
+struct Holding {
+    child: Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl Holding {
+    fn start(address: &str, name: &str) -> Result<Self, Error> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["holding-node", "--controller", address, "--name", name]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn()?;
+        let output = child.stdout.take().ok_or("a node has no standard output")?;
+        Ok(Self { child, output: BufReader::new(output) })
+    }
+
+    /// The next job that it got.
+    fn held(&mut self) -> Result<String, Error> {
+        let mut line = String::new();
+        self.output.read_line(&mut line)?;
+        Ok(line.trim().to_owned())
+    }
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
