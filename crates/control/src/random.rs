@@ -26,7 +26,7 @@ impl Random {
 
     /// A number from 0 up to but without `bound`; 0 when `bound` is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
-        u64::try_from(u128::from(self.next_u64()) * u128::from(bound) >> 64).unwrap_or(0)
+        u64::try_from((u128::from(self.next_u64()) * u128::from(bound)) >> 64).unwrap_or(0)
     }
 
     /// A span id, never all zero.

@@ -123,7 +123,7 @@ impl SimNode {
             }
             Arrival::Answer(Answer::UnknownSession) => self.register_again(),
             Arrival::Answer(Answer::Messages(messages)) => {
-                messages.into_iter().flat_map(|m| self.told(m, now, random)).collect()
+                messages.iter().flat_map(|m| self.told(m, now, random)).collect()
             }
             Arrival::Answer(_) => Vec::new(),
             Arrival::Reported { part, fence, answer } => match answer {
@@ -137,7 +137,7 @@ impl SimNode {
                 if self.connection.is_some_and(|current| current != connection) {
                     return Vec::new();
                 }
-                self.told(message, now, random)
+                self.told(&message, now, random)
             }
             Arrival::StreamLost { connection } => {
                 if connection.is_none() || self.connection == connection {
@@ -160,8 +160,8 @@ impl SimNode {
         vec![Request::Register]
     }
 
-    fn told(&mut self, message: NodeMessage, now: Timestamp, random: &mut Random) -> Vec<Request> {
-        match message {
+    fn told(&mut self, message: &NodeMessage, now: Timestamp, random: &mut Random) -> Vec<Request> {
+        match *message {
             NodeMessage::Lease(Grant { part, fence, .. }) => {
                 let until = now.after(between(random, 10, 15_000));
                 self.running.push(Execution { part, fence, until });

@@ -618,7 +618,7 @@ impl World {
             return;
         }
         let now = self.now;
-        let poison = |part: PartId| part.0 % POISON_EVERY == 0;
+        let poison = |part: PartId| part.0.is_multiple_of(POISON_EVERY);
         if self.nodes[node].running.iter().any(|e| e.until <= now && poison(e.part)) {
             return self.crash_node(node);
         }

@@ -154,11 +154,12 @@ impl Queue {
     /// # Errors
     /// [`QueueError::Store`] when the file cannot be opened, is held by another controller, is
     /// damaged, or durability is not to be had.
+    #[expect(clippy::needless_pass_by_value, reason = "the queue takes its configuration over")]
     pub fn open(
         config: QueueConfig,
         observer: Arc<dyn QueueObserver>,
     ) -> Result<(Self, QueueThread), QueueError> {
-        thread::open(config, observer)
+        thread::open(&config, observer)
     }
 
     /// Accepts jobs: all or none, durable before it answers.
@@ -451,15 +452,15 @@ fn messages(response: Response) -> Result<Vec<ToNode>, QueueError> {
     match response {
         Response::ToNode(messages) => Ok(messages),
         Response::Answer(Answer::Messages(messages)) => {
-            Ok(messages.into_iter().filter_map(without_lease).collect())
+            Ok(messages.iter().filter_map(without_lease).collect())
         }
         other => Err(unexpected(&other)),
     }
 }
 
 /// The message as the node gets it, where it needs nothing from the store.
-pub(super) fn without_lease(message: NodeMessage) -> Option<ToNode> {
-    match message {
+pub(super) fn without_lease(message: &NodeMessage) -> Option<ToNode> {
+    match *message {
         NodeMessage::Lease(_) => None,
         NodeMessage::Stop { part, fence, reason } => Some(ToNode::Stop { part, fence, reason }),
         NodeMessage::Reregister => Some(ToNode::Reregister),

@@ -153,7 +153,7 @@ impl Release {
     fn ready(&mut self, message: NodeMessage) -> Option<ToNode> {
         match message {
             NodeMessage::Lease(grant) => self.leases.remove(&grant.part).map(ToNode::Lease),
-            other => without_lease(other),
+            other => without_lease(&other),
         }
     }
 
@@ -273,7 +273,7 @@ impl Release {
             spec: (*head.spec).clone(),
             trace: head.trace.with_span(grant.span_id),
             parent: head.trace.with_span(head.root_span_id),
-            previous_attempt: previous_attempt(&grant, head.job, reader),
+            previous_attempt: previous_attempt(grant, head.job, reader),
             queue_wait: grant.started_at.since(grant.available_at),
         });
         self.recent.remove(&grant.part);

@@ -77,7 +77,7 @@ fn seed() -> u64 {
 }
 
 pub(super) fn open(
-    config: QueueConfig,
+    config: &QueueConfig,
     observer: Arc<dyn QueueObserver>,
 ) -> Result<(Queue, QueueThread), QueueError> {
     let started = Instant::now();

@@ -7,6 +7,7 @@ use types::JobSummary;
 
 /// What a watch tells.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every event is a job; a box would cost each")]
 pub enum WatchEvent {
     /// A job: part of the snapshot, or changed since.
     Job(JobSummary),

@@ -9,7 +9,9 @@ use super::make::{
 use Verdict::{Already, Applied, Refused};
 
 /// How a part gets to a place. Its fence there is in the name.
-const PLACES: [(&str, &[fn() -> Transition]); 9] = [
+type Place = (&'static str, &'static [fn() -> Transition]);
+
+const PLACES: [Place; 9] = [
     ("nowhere", &[]),
     ("queued 0", &[|| submit(1)]),
     ("leased 1", &[|| submit(1), || lease(1, 1)]),
