@@ -42,6 +42,8 @@ pub struct Config {
     pub backoff_base: Duration,
     /// The longest wait before an attempt.
     pub backoff_max: Duration,
+    /// How many nodes may vanish over one part before its job is failed.
+    pub crashes_max: u16,
     /// How old a work stream grows before its node is asked to reconnect, give or take a fifth.
     pub stream_age_max: Duration,
     /// How long a shutdown waits for calls in flight.
@@ -65,6 +67,7 @@ impl Default for Config {
             stream_grace: Duration::from_secs(1),
             backoff_base: Duration::from_secs(1),
             backoff_max: Duration::from_secs(300),
+            crashes_max: 3,
             stream_age_max: Duration::from_secs(1_800),
             shutdown_grace: Duration::from_secs(10),
             token_file: None,
@@ -160,6 +163,9 @@ pub struct Args {
     /// The longest wait before an attempt
     #[arg(long, env = "VMAFX_STORE_BACKOFF_MAX", default_value = "5m", value_parser = parse_duration)]
     pub backoff_max: Duration,
+    /// How many nodes may vanish over one part before its job is failed
+    #[arg(long, env = "VMAFX_CRASHES_MAX", default_value = "3", value_parser = clap::value_parser!(u16).range(1..))]
+    pub crashes_max: u16,
     /// How old a work stream grows before its node is asked to reconnect, give or take a fifth
     #[arg(long, env = "VMAFX_STREAM_AGE_MAX", default_value = "30m", value_parser = parse_duration)]
     pub stream_age_max: Duration,
@@ -192,6 +198,7 @@ impl From<Args> for Config {
             stream_grace: args.stream_grace,
             backoff_base: args.backoff_base,
             backoff_max: args.backoff_max,
+            crashes_max: args.crashes_max,
             stream_age_max: args.stream_age_max,
             shutdown_grace: args.shutdown_grace,
             token_file: args.token_file,

@@ -128,6 +128,7 @@ fn queue_config(config: &Config) -> QueueConfig {
     queue.stream_grace = config.stream_grace;
     queue.retry.first = config.backoff_base;
     queue.retry.cap = config.backoff_max;
+    queue.retry.crashes_max = config.crashes_max;
     queue
 }
 

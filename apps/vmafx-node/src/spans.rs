@@ -105,7 +105,7 @@ impl<'a> AttemptSpans<'a> {
             self.arrival.at + self.arrival.instant.elapsed(),
         )
         .child_of(lease.parent.span_id, Origin::Remote)
-        .with_link(SpanLink::new(lease.parent.clone(), CREATION))
+        .with_link(SpanLink::new(lease.trace.with_span(lease.creation), CREATION))
         .with(attr::MESSAGING_SYSTEM_NAME, SYSTEM)
         .with(attr::MESSAGING_OPERATION_NAME, "process")
         .with(attr::MESSAGING_OPERATION_TYPE, "process")

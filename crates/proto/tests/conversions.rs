@@ -226,6 +226,7 @@ fn lease() -> Lease {
         spec: spec(),
         trace: trace(3),
         parent: trace(4),
+        creation: SpanId::new([8; 8]).expect("not zero"),
         previous_attempt: SpanId::new([7; 8]),
         queue_wait: Duration::from_micros(1_500),
     }

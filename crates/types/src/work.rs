@@ -100,6 +100,8 @@ pub struct Lease {
     pub trace: TraceContext,
     /// The span that is the parent of the attempt's: the job's root span.
     pub parent: TraceContext,
+    /// The span that created the job's message in the queue, in the same trace: for links.
+    pub creation: SpanId,
     /// The span of the attempt before this one, for a retry to link to.
     pub previous_attempt: Option<SpanId>,
     /// How long the part waited in the queue before this lease.

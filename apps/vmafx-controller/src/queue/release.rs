@@ -273,6 +273,7 @@ impl Release {
             spec: (*head.spec).clone(),
             trace: head.trace.with_span(grant.span_id),
             parent: head.trace.with_span(head.root_span_id),
+            creation: head.trace.span_id,
             previous_attempt: previous_attempt(grant, head.job, reader),
             queue_wait: grant.started_at.since(grant.available_at),
         });

@@ -347,6 +347,7 @@ pub fn lease_of(part: u64, spec: JobSpec) -> ToNode {
         spec,
         trace: trace(0x1000 + part),
         parent: trace(0x2000),
+        creation: observability::new_span_id(),
         previous_attempt: None,
         queue_wait: Duration::from_millis(5),
     }))

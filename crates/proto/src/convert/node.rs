@@ -154,6 +154,7 @@ impl From<Lease> for pb::Lease {
             trace: Some(lease.trace.into()),
             parent: Some(lease.parent.into()),
             queue_wait_us: micros(lease.queue_wait),
+            creation_span_id: lease.creation.to_string(),
             previous_span_id: lease.previous_attempt.map(String::from).unwrap_or_default(),
         }
     }
@@ -175,18 +176,18 @@ impl TryFrom<pb::Lease> for Lease {
             spec: required(lease.spec, "spec")?,
             trace: required(lease.trace, "trace")?,
             parent: required(lease.parent, "parent")?,
-            previous_attempt: previous_span(&lease.previous_span_id)?,
+            creation: span(&lease.creation_span_id, "creation_span_id")?,
+            previous_attempt: match lease.previous_span_id.as_str() {
+                "" => None,
+                id => Some(span(id, "previous_span_id")?),
+            },
             queue_wait: Duration::from_micros(lease.queue_wait_us),
         })
     }
 }
 
-fn previous_span(text: &str) -> Result<Option<SpanId>, WireError> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let span_id = SpanId::parse(text);
-    span_id.map(Some).ok_or_else(|| WireError::new("previous_span_id", "is not a span id"))
+fn span(text: &str, field: &str) -> Result<SpanId, WireError> {
+    SpanId::parse(text).ok_or_else(|| WireError::new(field, "is not a span id"))
 }
 
 impl From<ToNode> for pb::ControllerMessage {
