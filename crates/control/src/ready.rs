@@ -7,11 +7,12 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use types::{PartId, Priority, Requirements, Timestamp};
+use types::{Fence, PartId, Priority, Requirements, Timestamp};
 
 use crate::command::Waiting;
 use crate::config::Config;
 use crate::intern::Interner;
+use crate::retry::Tally;
 
 const LEVELS: usize = Priority::MAX.get() as usize + 1;
 
@@ -23,9 +24,48 @@ pub(crate) struct Key {
     pub priority: u8,
 }
 
+/// A waiting part in little room: a million of them may wait, nearly all never tried.
+#[derive(Debug)]
+struct Packed {
+    available_at: Timestamp,
+    tries: Option<Box<Tries>>,
+    errors_max: u16,
+    part_index: u16,
+    part_count: u16,
+}
+
+/// What a part that was leased before has behind it.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Tries {
+    fence: Fence,
+    attempt: u32,
+    errors: u16,
+    crashes: u16,
+}
+
+impl Packed {
+    fn new(waiting: Waiting) -> Self {
+        let Waiting { available_at, fence, attempt, tally, part_index, part_count } = waiting;
+        let Tally { errors, crashes, errors_max } = tally;
+        let tries = Tries { fence, attempt, errors, crashes };
+        let tries = (tries != Tries::default()).then(|| Box::new(tries));
+        Self { available_at, tries, errors_max, part_index, part_count }
+    }
+
+    fn unpack(self) -> Waiting {
+        let Self { available_at, tries, errors_max, part_index, part_count } = self;
+        let Tries { fence, attempt, errors, crashes } = tries.map_or_else(Tries::default, |it| *it);
+        let tally = Tally { errors, crashes, errors_max };
+        Waiting { available_at, fence, attempt, tally, part_index, part_count }
+    }
+}
+
+/// The parts of one tenant and class, the oldest first.
+type Line = BTreeMap<PartId, Packed>;
+
 #[derive(Debug, Default)]
 struct Level {
-    tenants: HashMap<u32, BTreeMap<u32, BTreeMap<PartId, Waiting>>>,
+    tenants: HashMap<u32, BTreeMap<u32, Line>>,
     /// Exactly the tenants in `tenants`, whose turn is next first.
     rotation: VecDeque<u32>,
     /// How many parts of each class.
@@ -39,14 +79,14 @@ impl Level {
             rotation.push_back(key.tenant);
             BTreeMap::new()
         });
-        tenant.entry(key.class).or_default().insert(part, waiting);
+        tenant.entry(key.class).or_default().insert(part, Packed::new(waiting));
         *self.classes.entry(key.class).or_default() += 1;
     }
 
     fn remove(&mut self, key: Key, part: PartId) -> Option<Waiting> {
         let tenant = self.tenants.get_mut(&key.tenant)?;
         let queue = tenant.get_mut(&key.class)?;
-        let waiting = queue.remove(&part)?;
+        let waiting = queue.remove(&part)?.unpack();
         if queue.is_empty() {
             tenant.remove(&key.class);
         }
@@ -69,7 +109,7 @@ impl Level {
 
     /// The next part by the tenants' turns; moves its tenant to the end.
     fn next(&mut self, can_run: &impl Fn(u32) -> bool) -> Option<(u32, u32, PartId)> {
-        let oldest = |classes: &BTreeMap<u32, BTreeMap<PartId, Waiting>>| {
+        let oldest = |classes: &BTreeMap<u32, Line>| {
             let heads = classes.iter().filter(|(class, _)| can_run(**class));
             heads.filter_map(|(class, queue)| Some((*queue.first_key_value()?.0, *class))).min()
         };
@@ -277,10 +317,7 @@ impl Ready {
 
 #[cfg(test)]
 mod tests {
-    use types::Fence;
-
     use super::*;
-    use crate::retry::Tally;
 
     const NOW: Timestamp = Timestamp::from_unix_micros(1_000);
 
@@ -300,6 +337,17 @@ mod tests {
 
     fn order(ready: &mut Ready) -> Vec<u64> {
         std::iter::from_fn(|| ready.pick(|_| true)).map(|(_, part, _)| part.0).collect()
+    }
+
+    #[test]
+    fn a_waiting_part_takes_little_room_and_loses_nothing() {
+        assert!(size_of::<(PartId, Packed)>() <= 32);
+        let tally = Tally { errors: 2, crashes: 1, errors_max: 3 };
+        let fence = Fence(u64::from(u32::MAX) + 1);
+        let tried = Waiting { fence, attempt: 7, tally, part_index: 5, ..waiting(NOW) };
+        for waiting in [waiting(NOW), tried] {
+            assert_eq!(Packed::new(waiting).unpack(), waiting);
+        }
     }
 
     #[test]

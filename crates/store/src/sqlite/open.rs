@@ -17,7 +17,7 @@ const SQLITE_VERSION_MIN: i32 = 3_051_003;
 /// Pages of log after which it is written back: 32 MB.
 const LOG_PAGES: i64 = 8_000;
 /// The writer's page cache. Negative counts KiB.
-const WRITER_CACHE_KIB: i64 = -32 * 1_024;
+const WRITER_CACHE_KIB: i64 = -16 * 1_024;
 const READER_CACHE_KIB: i64 = -4 * 1_024;
 /// Distinct statements of one connection.
 const STATEMENTS_MAX: usize = 64;
