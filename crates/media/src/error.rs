@@ -178,7 +178,11 @@ impl MediaError {
     pub fn from_open(name: &str, source: io::Error) -> Self {
         let name = name.to_owned();
         match source.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::NotFound { name },
+            // No file can have a name with a NUL in it, or a longer one than the system knows.
+            io::ErrorKind::NotFound
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::InvalidInput
+            | io::ErrorKind::InvalidFilename => Self::NotFound { name },
             io::ErrorKind::PermissionDenied => Self::PermissionDenied { name },
             io::ErrorKind::IsADirectory => {
                 Self::NotAVideo { name, detail: "it is a directory; name a file in it".to_owned() }
@@ -211,6 +215,8 @@ mod tests {
         let kind = |kind: io::ErrorKind| MediaError::from_open("/a", kind.into()).kind();
         assert_eq!(kind(io::ErrorKind::NotFound), FailureKind::NotFound);
         assert_eq!(kind(io::ErrorKind::NotADirectory), FailureKind::NotFound);
+        assert_eq!(kind(io::ErrorKind::InvalidInput), FailureKind::NotFound);
+        assert_eq!(kind(io::ErrorKind::InvalidFilename), FailureKind::NotFound);
         assert_eq!(kind(io::ErrorKind::PermissionDenied), FailureKind::PermissionDenied);
         assert_eq!(kind(io::ErrorKind::IsADirectory), FailureKind::NotAVideo);
         assert_eq!(kind(io::ErrorKind::StaleNetworkFileHandle), FailureKind::Io);

@@ -269,6 +269,8 @@ mod tests {
         }
         assert_eq!(kind(&policy, &at(root.path(), "not-there")), FailureKind::NotFound);
         assert_eq!(kind(&policy, &at(root.path(), "inside/below")), FailureKind::NotFound);
+        assert_eq!(kind(&policy, &at(root.path(), "nul\0inside")), FailureKind::NotFound);
+        assert_eq!(kind(&policy, &at(root.path(), &"long".repeat(100))), FailureKind::NotFound);
         assert_eq!(kind(&policy, &root.path().display().to_string()), FailureKind::NotAVideo);
     }
 

@@ -346,6 +346,44 @@ fn an_old_ffmpeg_is_asked_by_path_instead_of_descriptor() {
 }
 
 #[test]
+fn a_playlist_opens_no_other_file_even_where_the_decoder_may_open_paths() {
+    let script = format!(
+        "case \"$*\" in *fd:*) echo '[error] fd:: Protocol not found' >&2; exit 1;; esac; exec '{}' \"$@\"",
+        ffmpeg().display()
+    );
+    let mut fake = Fake::new(&script);
+    let clip = ClipSpec::texture(9, 64, 36, 3).make().reference;
+    let secret = fake.folder.path().join("secret.mp4");
+    encode(&clip.y4m_bytes(), &secret, "-c:v mpeg4");
+    let video = PathBuf::from(&fake.media.uri);
+    std::fs::write(
+        &video,
+        format!(
+            r#"<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"
+            profiles="urn:mpeg:dash:profile:isoff-on-demand:2011" type="static"
+            mediaPresentationDuration="PT1S"><Period><AdaptationSet mimeType="video/mp4">
+            <Representation id="1" bandwidth="1000" codecs="mp4v"><BaseURL>file://{}</BaseURL>
+            </Representation></AdaptationSet></Period></MPD>"#,
+            secret.display()
+        ),
+    )
+    .expect("written");
+    let error = fake.open(&Stop::never()).map(|_| ()).expect_err("nothing of it is opened");
+    assert_eq!(error.kind(), FailureKind::NotAVideo);
+    fake.media = media(&secret);
+    let mut video = fake.open(&Stop::never()).expect("by itself it is a video");
+    assert_eq!(read_all(&mut video, PlanesWanted::Luma).expect("read").len(), 3);
+}
+
+#[test]
+fn what_a_decoder_leaves_behind_is_ended_with_it() {
+    let fake = Fake::new(&format!("sleep 600 >/dev/null & {HEADER}; {FRAME}"));
+    let mut video = fake.open(&Stop::never()).expect("opened");
+    assert_eq!(read_all(&mut video, PlanesWanted::Luma).expect("read").len(), 1);
+    fake.expect_gone();
+}
+
+#[test]
 fn a_silent_decoder_is_ended_with_its_whole_group() {
     let mut fake = Fake::new(&format!("{HEADER}; sleep 600 & sleep 600"));
     fake.config.ffmpeg.stall_limit = Duration::from_millis(100);

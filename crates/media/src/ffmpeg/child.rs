@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use super::FfmpegConfig;
 use super::report::{LINE_BYTES_MAX, Report};
@@ -128,8 +128,10 @@ impl Child {
         let until = Instant::now() + EXIT_WAIT_MAX;
         let mut nap = Duration::from_micros(200);
         let status = loop {
-            if let Some(status) = self.process.try_wait().map_err(|e| failed(&self.name, e))? {
-                break status;
+            if self.has_ended().map_err(|e| failed(&self.name, e))? {
+                // What it left behind in its group would keep its messages open.
+                self.kill();
+                break self.process.wait().map_err(|e| failed(&self.name, e))?;
             }
             stop.check()?;
             if Instant::now() >= until {
@@ -170,11 +172,26 @@ impl Child {
         }
     }
 
+    /// The process's number, which is its group's too.
+    fn pid(&self) -> Option<Pid> {
+        i32::try_from(self.process.id()).ok().and_then(Pid::from_raw)
+    }
+
+    /// Whether the process has ended. Does not reap it, so that its number stays its own.
+    fn has_ended(&self) -> io::Result<bool> {
+        let pid = self.pid().ok_or(io::ErrorKind::NotFound)?;
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        match waitid(WaitId::Pid(pid), options) {
+            Ok(status) => Ok(status.is_some()),
+            Err(rustix::io::Errno::INTR) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     fn kill(&mut self) {
         if self.status.is_none() {
             // Not yet reaped, so the number is still its own.
-            let group = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw);
-            if let Some(group) = group {
+            if let Some(group) = self.pid() {
                 let _ = kill_process_group(group, Signal::KILL);
             }
             let _ = self.process.kill();

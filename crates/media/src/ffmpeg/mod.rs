@@ -2,9 +2,10 @@
 //!
 //! Invariants: frames come out exactly as they are coded (no rate conversion, no repeat or drop, no
 //! scaling, no rotation, no change of chroma or depth; the only filter ever used rearranges samples
-//! without changing one); a local file is handed over as an open descriptor, so ffmpeg opens no
-//! path and a playlist in disguise opens nothing; the process runs in a group of its own, with
-//! limits on time and memory, and is killed and reaped when its [`Child`] is dropped.
+//! without changing one); a local file is handed over as an open descriptor, and a playlist in
+//! disguise opens nothing: ffmpeg may open no path, or, where its version must, reads only formats
+//! that name none; the process runs in a group of its own, with limits on time and memory, and is
+//! killed and reaped when its [`Child`] is dropped.
 
 mod child;
 mod report;
@@ -76,9 +77,10 @@ pub(crate) struct Spelling {
     pub planar: Option<&'static str>,
 }
 
-/// Demuxers that a URL may use: containers and streams that name no further source.
-const URL_FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,ivf,nut,h264,hevc,\
-                           obu,av1,ogg,mxf,asf,m4v,vc1,yuv4mpegpipe,gxf";
+/// Demuxers that may be used where a protocol is open that could reach more than the video:
+/// containers and streams that name no further source.
+const SELF_CONTAINED_FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,ivf,nut,\
+                                      h264,hevc,vvc,obu,av1,ogg,mxf,asf,m4v,vc1,yuv4mpegpipe,gxf,dv,mjpeg,dirac,h263";
 
 /// Starts `ffmpeg` on `target`. A file is read from its first byte, wherever its position is.
 pub(crate) fn start(
@@ -106,7 +108,10 @@ pub(crate) fn start(
             file.rewind().map_err(io_error)?;
             command.stdin(file);
             if spelling.descriptor_by_path {
-                command.args(["-protocol_whitelist", "file", "-i", "file:/dev/fd/0"]);
+                // This protocol opens any path, so nothing that names paths may be read.
+                command.args(["-protocol_whitelist", "file"]);
+                command.args(["-format_whitelist", SELF_CONTAINED_FORMATS]);
+                command.args(["-i", "file:/dev/fd/0"]);
             } else {
                 command.args(["-protocol_whitelist", "fd", "-i", "fd:"]);
             }
@@ -114,7 +119,12 @@ pub(crate) fn start(
         Target::Url { url, scheme } => {
             command.stdin(Stdio::null());
             let protocols = if scheme == "https" { "https,tls,tcp" } else { "http,tcp" };
-            command.args(["-protocol_whitelist", protocols, "-format_whitelist", URL_FORMATS]);
+            command.args([
+                "-protocol_whitelist",
+                protocols,
+                "-format_whitelist",
+                SELF_CONTAINED_FORMATS,
+            ]);
             command.args(["-max_redirects", "0", "-i", url]);
         }
     }
