@@ -86,13 +86,14 @@ impl PixelFormat {
         if self.bit_depth > 8 { 2 } else { 1 }
     }
 
-    /// Bytes of one uncompressed frame with all its planes, without padding.
+    /// Bytes of one uncompressed frame with all its planes, without padding; `u64::MAX` where there
+    /// would be more.
     #[must_use]
     pub const fn frame_bytes(self, width: u32, height: u32) -> u64 {
         let (chroma_width, chroma_height) = self.chroma.chroma_size(width, height);
         let luma = width as u64 * height as u64;
         let chroma = chroma_width as u64 * chroma_height as u64;
-        (luma + 2 * chroma) * self.bytes_per_sample() as u64
+        luma.saturating_add(chroma.saturating_mul(2)).saturating_mul(self.bytes_per_sample() as u64)
     }
 }
 
@@ -134,5 +135,22 @@ impl MediaRef {
     #[must_use]
     pub fn new(uri: impl Into<String>) -> Self {
         Self { uri: uri.into(), raw: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_of_any_size_has_a_number_of_bytes() {
+        let bytes = |chroma, bit_depth, width, height| {
+            PixelFormat { chroma, bit_depth }.frame_bytes(width, height)
+        };
+        assert_eq!(bytes(ChromaSubsampling::C420, 8, 5, 3), 5 * 3 + 2 * 3 * 2);
+        assert_eq!(bytes(ChromaSubsampling::C411, 10, 5, 3), 2 * (5 * 3 + 2 * 2 * 3));
+        assert_eq!(bytes(ChromaSubsampling::C400, 16, 5, 3), 2 * 5 * 3);
+        assert_eq!(bytes(ChromaSubsampling::C444, 16, u32::MAX, u32::MAX), u64::MAX);
+        assert_eq!(bytes(ChromaSubsampling::C420, 8, u32::MAX, u32::MAX), u64::MAX);
     }
 }
