@@ -149,7 +149,9 @@ fn has_avx2() -> bool {
 
 #[cfg(target_arch = "x86_64")]
 fn has_avx512() -> bool {
-    is_x86_feature_detected!("avx512f")
+    // The compiler takes F16C for granted wherever AVX-512 F is enabled.
+    is_x86_feature_detected!("f16c")
+        && is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512cd")
         && is_x86_feature_detected!("avx512dq")
@@ -277,11 +279,11 @@ macro_rules! per_isa {
                     $crate::isa::IsaLevel::Baseline => {
                         $body($({ let $vector = $crate::isa::Portable; $vector },)? $($arg),*)
                     }
-                    // SAFETY: an `Isa` of level AVX2 exists only after exactly these features were
+                    // SAFETY: an `Isa` of level AVX2 exists only after each of these features was
                     // detected on the running processor.
                     $crate::isa::IsaLevel::Avx2 => unsafe { avx2($($arg),*) },
-                    // SAFETY: an `Isa` of level AVX-512 exists only after exactly these features
-                    // were detected on the running processor.
+                    // SAFETY: an `Isa` of level AVX-512 exists only after each of these features
+                    // was detected on the running processor.
                     $crate::isa::IsaLevel::Avx512 => unsafe { avx512($($arg),*) },
                 }
             }
