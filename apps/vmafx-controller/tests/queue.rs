@@ -494,3 +494,67 @@ async fn lists_are_paged_newest_first_and_filtered() {
     let page = site.queue.jobs(odd, None, 10).await.expect("a page");
     assert_eq!(page.jobs.iter().map(|job| job.id).collect::<Vec<_>>(), [jobs[1], jobs[3], jobs[5]]);
 }
+
+#[tokio::test]
+async fn a_full_disk_refuses_clearly_loses_nothing_and_is_over_when_there_is_room() {
+    let mut site = Site::with(|config| config.bytes_max = Some(2 << 20));
+    let node = site.node("a", 1).await;
+    let mut stream = node.attach(&site.queue, idle()).await;
+    let mut accepted = Vec::new();
+    let refused = loop {
+        match site.queue.submit(vec![submission(); 100]).await {
+            Ok(jobs) => accepted.extend(jobs.into_iter().map(|job| job.job)),
+            Err(error) => break error,
+        }
+        assert!(accepted.len() < 100_000, "the disk is never full");
+    };
+    let QueueError::Store(error) = &refused else { panic!("{refused:?}") };
+    assert_eq!(error.kind, control::StoreErrorKind::DiskFull);
+    assert!(refused.is_retryable() && error.to_string().contains("free space"), "{error}");
+    // Reading goes on, and what was accepted is there.
+    assert_eq!(site.state(accepted[accepted.len() - 1]).await, State::Queued);
+    let again = site.queue.submit(vec![submission()]).await;
+    assert!(matches!(again, Err(QueueError::Store(_))), "{again:?}");
+    let held = lease(&mut stream).await;
+    drop(stream);
+    site.config.bytes_max = None;
+    site.restart();
+    for job in &accepted {
+        site.queue.job(*job).await.expect("accepted is accepted");
+    }
+    let mut stream = node.attach(&site.queue, busy(&held)).await;
+    assert_eq!(node.report(&site.queue, &held, success(1.0)).await, ReportAnswer::Accepted);
+    lease(&mut stream).await;
+}
+
+#[tokio::test]
+async fn work_goes_on_by_itself_once_the_store_can_be_written_again() {
+    let site = Site::with(|config| config.bytes_max = Some(2 << 20));
+    let node = site.node("a", 1).await;
+    let mut stream = node.attach(&site.queue, idle()).await;
+    let first = site.submit(submission()).await;
+    let held = lease(&mut stream).await;
+    while site.queue.submit(vec![submission(); 100]).await.is_ok() {}
+    // The pause after the failed commit refuses writes; then the store is loaded anew, the stream
+    // still stands, and what fits is written.
+    let report = |outcome: Outcome| AttemptReport {
+        part: held.part,
+        fence: held.fence,
+        digest: digest(&outcome),
+        outcome,
+        timings: StageTimings::default(),
+    };
+    let released = async {
+        loop {
+            let report = report(Outcome::Released);
+            match site.queue.report(node.session, node.incarnation, report).await {
+                Ok(answer) => return answer,
+                Err(QueueError::Store(_)) => tokio::time::sleep(Duration::from_millis(10)).await,
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+    };
+    let answer = timeout(PATIENCE, released).await.expect("the pause ends");
+    assert_eq!(answer, ReportAnswer::Accepted);
+    assert_eq!(lease(&mut stream).await.job, first);
+}

@@ -20,6 +20,8 @@ pub struct QueueConfig {
     pub retry: RetryPolicy,
     /// How much write-ahead log is laid out at start, so that commits overwrite instead of append.
     pub wal_prewarm_bytes: u64,
+    /// How large the file may grow; `None` leaves it to the disk.
+    pub bytes_max: Option<u64>,
     /// Read-only connections, which bound how many reads run at once.
     pub readers: usize,
     /// How long one read may take.
@@ -65,6 +67,7 @@ impl QueueConfig {
             stream_grace: control.stream_grace,
             retry: control.retry,
             wal_prewarm_bytes: 32 << 20,
+            bytes_max: None,
             readers: 2,
             read_timeout: Duration::from_secs(10),
         }

@@ -5,11 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use control::{
-    Answer, Cancelled, Command, Draft, Idempotency, NodeMessage, Read, Report, ReportedOutcome,
-    StoreError, StoreErrorKind, StoredResult, Submitted, waiting_for,
+    Answer, Cancelled, Command, Idempotency, NodeMessage, Read, StoreError, StoreErrorKind,
+    Submitted, waiting_for,
 };
 use store::SqliteReader;
-use store::codec;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use types::{
     AttemptReport, FrameTable, Incarnation, JobFilter, JobId, JobPage, JobSpec, JobView, NodeId,
@@ -20,6 +19,7 @@ use types::{
 use super::config::QueueConfig;
 use super::error::QueueError;
 use super::event::QueueObserver;
+use super::intake::{check_capabilities, draft, encode_report};
 use super::live::{Clock, Live};
 use super::stats::{Gauges, QueueStats};
 use super::stream::WorkStream;
@@ -466,84 +466,6 @@ pub(super) fn without_lease(message: &NodeMessage) -> Option<ToNode> {
         NodeMessage::Reregister => Some(ToNode::Reregister),
         NodeMessage::Drain => Some(ToNode::Drain),
     }
-}
-
-fn draft(submission: Submission) -> Result<Draft, QueueError> {
-    let Submission { mut spec, tenant, idempotency, trace, root_span_id } = submission;
-    spec.check().map_err(QueueError::InvalidSpec)?;
-    let bounded = |text: &str, max: usize| text.len() <= max;
-    let needs = &mut spec.requirements;
-    needs.codecs.sort_unstable();
-    needs.codecs.dedup();
-    let names = needs.backend.iter().chain(&needs.codecs);
-    if needs.codecs.len() > types::Capabilities::NAMES_MAX
-        || !names.clone().all(|name| bounded(name, NAME_BYTES_MAX))
-    {
-        let text = "the requirements name too many codecs, or one with too long a name";
-        return Err(QueueError::InvalidArgument(text.to_owned()));
-    }
-    if !bounded(&tenant, TENANT_BYTES_MAX) {
-        let text = format!("the tenant's name is over {TENANT_BYTES_MAX} bytes");
-        return Err(QueueError::InvalidArgument(text));
-    }
-    let key_max = control::Config::IDEMPOTENCY_KEY_BYTES_MAX;
-    if idempotency.as_ref().is_some_and(|it| it.key.is_empty() || !bounded(&it.key, key_max)) {
-        let text = format!("an idempotency key has 1 to {key_max} bytes");
-        return Err(QueueError::InvalidArgument(text));
-    }
-    let spec_encoded = codec::encode_spec(&spec)?.into();
-    Ok(Draft {
-        spec: Arc::new(spec),
-        spec_encoded,
-        tenant: tenant.into(),
-        parts: vec![None],
-        idempotency,
-        existing: None,
-        trace,
-        root_span_id,
-    })
-}
-
-/// Bytes of a tenant's name.
-const TENANT_BYTES_MAX: usize = 256;
-/// Bytes of a backend's or a codec's name.
-const NAME_BYTES_MAX: usize = 64;
-
-fn check_capabilities(registration: &Registration) -> Result<(), QueueError> {
-    let it = &registration.capabilities;
-    let names = it.backends.iter().chain(&it.codecs);
-    let max = types::Capabilities::NAMES_MAX;
-    let fits = it.backends.len() <= max
-        && it.codecs.len() <= max
-        && names.clone().all(|name| name.len() <= NAME_BYTES_MAX)
-        && it.isa.len() <= NAME_BYTES_MAX
-        && it.version.len() <= NAME_BYTES_MAX
-        && it.slots <= types::Capabilities::SLOTS_MAX;
-    if fits {
-        return Ok(());
-    }
-    let text = format!(
-        "a node names at most {max} backends and codecs of {NAME_BYTES_MAX} bytes, and offers at \
-         most {} slots",
-        types::Capabilities::SLOTS_MAX
-    );
-    Err(QueueError::InvalidArgument(text))
-}
-
-fn encode_report(
-    report: AttemptReport,
-    received_at: types::Timestamp,
-) -> Result<Report, StoreError> {
-    let AttemptReport { part, fence, outcome, timings, digest } = report;
-    let outcome = match outcome {
-        Outcome::Succeeded(reports) => {
-            let result: StoredResult = codec::encode_results(reports)?;
-            ReportedOutcome::Succeeded(Arc::new(result))
-        }
-        Outcome::Failed(failure) => ReportedOutcome::Failed(failure),
-        Outcome::Released => ReportedOutcome::Released,
-    };
-    Ok(Report { part, fence, outcome, timings, digest, received_at })
 }
 
 /// What only memory knows of a queued job.

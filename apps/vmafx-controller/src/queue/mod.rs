@@ -13,6 +13,7 @@ mod error;
 mod event;
 mod follower;
 mod handle;
+mod intake;
 mod live;
 mod release;
 mod stats;

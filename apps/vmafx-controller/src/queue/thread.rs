@@ -81,8 +81,11 @@ pub(super) fn open(
     observer: Arc<dyn QueueObserver>,
 ) -> Result<(Queue, QueueThread), QueueError> {
     let started = Instant::now();
-    let sqlite =
-        SqliteConfig { path: config.path.clone(), wal_prewarm_bytes: config.wal_prewarm_bytes };
+    let sqlite = SqliteConfig {
+        path: config.path.clone(),
+        wal_prewarm_bytes: config.wal_prewarm_bytes,
+        bytes_max: config.bytes_max,
+    };
     let mut store = SqliteStore::open(sqlite)?;
     let disk = store.disk_times();
     let clock = Clock::new();

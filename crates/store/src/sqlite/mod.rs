@@ -29,13 +29,16 @@ pub struct SqliteConfig {
     pub path: PathBuf,
     /// How much write-ahead log is laid out at start, so that commits overwrite instead of append.
     pub wal_prewarm_bytes: u64,
+    /// How large the file may grow; `None` leaves it to the disk. What does not fit is refused like
+    /// on a full disk.
+    pub bytes_max: Option<u64>,
 }
 
 impl SqliteConfig {
     /// The defaults, on the given file.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), wal_prewarm_bytes: 32 << 20 }
+        Self { path: path.into(), wal_prewarm_bytes: 32 << 20, bytes_max: None }
     }
 }
 
@@ -75,11 +78,8 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
-    fn load(
-        &mut self,
-        _now: Timestamp,
-        each: &mut dyn FnMut(Stored<'_>),
-    ) -> Result<(), StoreError> {
+    fn load(&mut self, now: Timestamp, each: &mut dyn FnMut(Stored<'_>)) -> Result<(), StoreError> {
+        write::forget_expired_keys(&self.writer.connection, now)?;
         load::load(&self.writer.connection, each)
     }
 

@@ -39,6 +39,9 @@ pub(super) fn open(config: SqliteConfig) -> Result<SqliteStore, StoreError> {
         Connection::open_with_flags(&config.path, flags).map_err(failed("open the queue"))?;
     set_up(&connection)?;
     schema::migrate(&mut connection)?;
+    if let Some(bytes) = config.bytes_max {
+        bound_size(&connection, bytes)?;
+    }
     disk::lay_out_log(&config.path, config.wal_prewarm_bytes)?;
     let writer = SqliteReader::new(connection, None)?;
     Ok(SqliteStore { writer, config, disk, _lock: lock })
@@ -100,6 +103,14 @@ fn set_up(connection: &Connection) -> Result<(), StoreError> {
         return Err(StoreError::new(StoreErrorKind::Io, WHAT, text));
     }
     Ok(())
+}
+
+fn bound_size(connection: &Connection, bytes: u64) -> Result<(), StoreError> {
+    const WHAT: &str = "bound the queue's size";
+    let page_bytes: u64 =
+        connection.query_row("PRAGMA page_size", [], |row| row.get(0)).map_err(failed(WHAT))?;
+    let pages = (bytes / page_bytes.max(1)).clamp(1, u64::from(u32::MAX) - 2);
+    connection.pragma_update(None, "max_page_count", pages).map_err(failed(WHAT))
 }
 
 pub(super) fn open_reader(path: &Path, time_limit: Duration) -> Result<SqliteReader, StoreError> {

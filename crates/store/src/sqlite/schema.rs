@@ -101,6 +101,7 @@ CREATE TABLE idem(
   expires_us INTEGER NOT NULL,
   PRIMARY KEY(tenant, key)
 ) WITHOUT ROWID;
+CREATE INDEX idem_expiry ON idem(expires_us);
 CREATE TABLE session(
   id INTEGER PRIMARY KEY,
   node TEXT NOT NULL,

@@ -30,6 +30,15 @@ fn one(changed: usize) -> Verdict {
     if changed == 1 { Verdict::Applied } else { Verdict::Refused }
 }
 
+/// Takes out idempotency keys that no longer hold, so that they do not pile up.
+pub(super) fn forget_expired_keys(
+    connection: &Connection,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let sql = "DELETE FROM idem WHERE expires_us <= ?1";
+    connection.execute(sql, [micros(now)]).map(drop).map_err(failed("forget expired keys"))
+}
+
 struct Write<'a> {
     transaction: &'a Transaction<'a>,
 }

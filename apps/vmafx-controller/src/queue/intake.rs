@@ -1,0 +1,88 @@
+//! What comes in is checked and made ready for the store, on the caller's own thread.
+
+use std::sync::Arc;
+
+use control::{Draft, Report, ReportedOutcome, StoreError, StoredResult};
+use store::codec;
+use types::{AttemptReport, Outcome, Registration};
+
+use super::error::QueueError;
+use super::handle::Submission;
+
+pub(super) fn draft(submission: Submission) -> Result<Draft, QueueError> {
+    let Submission { mut spec, tenant, idempotency, trace, root_span_id } = submission;
+    spec.check().map_err(QueueError::InvalidSpec)?;
+    let bounded = |text: &str, max: usize| text.len() <= max;
+    let needs = &mut spec.requirements;
+    needs.codecs.sort_unstable();
+    needs.codecs.dedup();
+    let names = needs.backend.iter().chain(&needs.codecs);
+    if needs.codecs.len() > types::Capabilities::NAMES_MAX
+        || !names.clone().all(|name| bounded(name, NAME_BYTES_MAX))
+    {
+        let text = "the requirements name too many codecs, or one with too long a name";
+        return Err(QueueError::InvalidArgument(text.to_owned()));
+    }
+    if !bounded(&tenant, TENANT_BYTES_MAX) {
+        let text = format!("the tenant's name is over {TENANT_BYTES_MAX} bytes");
+        return Err(QueueError::InvalidArgument(text));
+    }
+    let key_max = control::Config::IDEMPOTENCY_KEY_BYTES_MAX;
+    if idempotency.as_ref().is_some_and(|it| it.key.is_empty() || !bounded(&it.key, key_max)) {
+        let text = format!("an idempotency key has 1 to {key_max} bytes");
+        return Err(QueueError::InvalidArgument(text));
+    }
+    let spec_encoded = codec::encode_spec(&spec)?.into();
+    Ok(Draft {
+        spec: Arc::new(spec),
+        spec_encoded,
+        tenant: tenant.into(),
+        parts: vec![None],
+        idempotency,
+        existing: None,
+        trace,
+        root_span_id,
+    })
+}
+
+/// Bytes of a tenant's name.
+const TENANT_BYTES_MAX: usize = 256;
+/// Bytes of a backend's or a codec's name.
+const NAME_BYTES_MAX: usize = 64;
+
+pub(super) fn check_capabilities(registration: &Registration) -> Result<(), QueueError> {
+    let it = &registration.capabilities;
+    let names = it.backends.iter().chain(&it.codecs);
+    let max = types::Capabilities::NAMES_MAX;
+    let fits = it.backends.len() <= max
+        && it.codecs.len() <= max
+        && names.clone().all(|name| name.len() <= NAME_BYTES_MAX)
+        && it.isa.len() <= NAME_BYTES_MAX
+        && it.version.len() <= NAME_BYTES_MAX
+        && it.slots <= types::Capabilities::SLOTS_MAX;
+    if fits {
+        return Ok(());
+    }
+    let text = format!(
+        "a node names at most {max} backends and codecs of {NAME_BYTES_MAX} bytes, and offers at \
+         most {} slots",
+        types::Capabilities::SLOTS_MAX
+    );
+    Err(QueueError::InvalidArgument(text))
+}
+
+pub(super) fn encode_report(
+    report: AttemptReport,
+    received_at: types::Timestamp,
+) -> Result<Report, StoreError> {
+    let AttemptReport { part, fence, outcome, timings, digest } = report;
+    let outcome = match outcome {
+        Outcome::Succeeded(reports) => {
+            let result: StoredResult = codec::encode_results(reports)?;
+            ReportedOutcome::Succeeded(Arc::new(result))
+        }
+        Outcome::Failed(failure) => ReportedOutcome::Failed(failure),
+        Outcome::Released => ReportedOutcome::Released,
+    };
+    Ok(Report { part, fence, outcome, timings, digest, received_at })
+}
