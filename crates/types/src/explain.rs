@@ -223,9 +223,10 @@ impl Timeline {
         if scale < 1.0 {
             let _ = write!(shrunk, "; the node says {}, shown to scale", human(node));
         }
+        let first_row = self.rows.len();
         self.push(RowKind::Dispatch, "dispatch", for_node.saturating_sub(node), "");
         for stage in Stage::ALL {
-            self.stage(timings, stage, scale, if stage == Stage::Score { &shrunk } else { "" });
+            self.stage(timings, stage, scale);
         }
         let settle_from = Timestamp::from_unix_micros(
             ended_at.min(self.end).unix_micros() - i64::try_from(settle.as_micros()).unwrap_or(0),
@@ -237,9 +238,13 @@ impl Timeline {
             self.push_until(inside, "within the node", settle_from, note);
         }
         self.push_until(RowKind::Settle, "report and settle", ended_at, "");
+        // Who ran it stands beside the attempt's first row, whichever that is.
+        if let Some(row) = self.rows.get_mut(first_row) {
+            row.note = printable(&shrunk);
+        }
     }
 
-    fn stage(&mut self, timings: &StageTimings, stage: Stage, scale: f64, note: &str) {
+    fn stage(&mut self, timings: &StageTimings, stage: Stage, scale: f64) {
         let kind = match stage {
             Stage::Start => RowKind::Start,
             Stage::Fetch => RowKind::Fetch,
@@ -252,16 +257,15 @@ impl Timeline {
         let by_feature =
             if stage == Stage::Score { timings.score_by_feature() } else { Vec::new() };
         if by_feature.is_empty() {
-            self.push(kind, stage.as_str(), total, note);
+            self.push(kind, stage.as_str(), total, "");
             return;
         }
         let until = self.cursor.after(total);
         for (index, (feature, duration)) in by_feature.iter().enumerate() {
             let label = format!("score: {feature}");
-            let note = if index == 0 { note } else { "" };
             let next = self.cursor.after(duration.mul_f64(scale)).min(until);
             let next = if index + 1 == by_feature.len() { until } else { next };
-            self.push_until(kind, &label, next, note);
+            self.push_until(kind, &label, next, "");
         }
     }
 
@@ -576,7 +580,7 @@ mod tests {
         only.timings = Some(timings(&[(Stage::Fetch, 100_000), (Stage::Score, 300_000)]));
         let waterfall = explain(&job(State::Succeeded, vec![only], Some(100_000)), at(0));
         assert_eq!(rows(&waterfall), [("fetch", 25_000), ("score", 75_000)]);
-        assert!(waterfall.rows[1].note.contains("400.0 ms"), "{:?}", waterfall.rows[1]);
+        assert!(waterfall.rows[0].note.contains("400.0 ms"), "{:?}", waterfall.rows[0]);
     }
 
     #[test]
