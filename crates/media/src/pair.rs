@@ -28,7 +28,8 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Opens both, at the same time, and compares their shapes.
+    /// Opens both, at the same time, and compares their shapes. A reference that cannot be opened
+    /// ends the wait for the distorted video.
     ///
     /// # Errors
     /// When one cannot be opened (the reference's error, if both cannot), or when they differ.
@@ -38,9 +39,13 @@ impl Pair {
         config: &MediaConfig,
         stop: &Stop,
     ) -> Result<Self, MediaError> {
+        let distorted_stop = stop.child();
         let (reference, distorted) = std::thread::scope(|scope| {
-            let distorted = scope.spawn(|| open(distorted, config, stop));
+            let distorted = scope.spawn(|| open(distorted, config, &distorted_stop));
             let reference = open(reference, config, stop);
+            if reference.is_err() {
+                distorted_stop.cancel.cancel();
+            }
             (reference, distorted.join())
         });
         let distorted = distorted.unwrap_or_else(|panic| std::panic::resume_unwind(panic));

@@ -9,7 +9,13 @@ pub const STOP_CHECK_INTERVAL: Duration = Duration::from_millis(25);
 
 /// Says once, to everyone who holds a clone, that the work is no longer wanted.
 #[derive(Debug, Clone, Default)]
-pub struct CancelToken(Arc<AtomicBool>);
+pub struct CancelToken(Arc<Flag>);
+
+#[derive(Debug, Default)]
+struct Flag {
+    raised: AtomicBool,
+    parent: Option<CancelToken>,
+}
 
 impl CancelToken {
     /// A token that nobody has cancelled.
@@ -18,15 +24,22 @@ impl CancelToken {
         Self::default()
     }
 
+    /// A token that is cancelled with this one, and can be cancelled alone.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        Self(Arc::new(Flag { raised: AtomicBool::new(false), parent: Some(self.clone()) }))
+    }
+
     /// Cancels; doing so twice is harmless.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.raised.store(true, Ordering::Release);
     }
 
     /// Whether somebody cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.raised.load(Ordering::Acquire)
+            || self.0.parent.as_ref().is_some_and(Self::is_cancelled)
     }
 }
 
@@ -44,6 +57,12 @@ impl Stop {
     #[must_use]
     pub fn never() -> Self {
         Self::default()
+    }
+
+    /// For a part of the work: ends with the whole, and can be cancelled alone.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        Self { cancel: self.cancel.child(), deadline: self.deadline }
     }
 
     /// Whether the work may go on.
@@ -81,6 +100,17 @@ mod tests {
         assert_eq!(clone.check(), Ok(()));
         stop.cancel.cancel();
         assert_eq!(clone.check(), Err(Stopped::Cancelled));
+    }
+
+    #[test]
+    fn a_part_ends_with_the_whole_and_not_the_whole_with_a_part() {
+        let whole = Stop::never();
+        let (part, other) = (whole.child(), whole.child().child());
+        part.cancel.cancel();
+        assert_eq!(part.check(), Err(Stopped::Cancelled));
+        assert_eq!((whole.check(), other.check()), (Ok(()), Ok(())));
+        whole.cancel.cancel();
+        assert_eq!(other.check(), Err(Stopped::Cancelled));
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! Invariants: a reader never holds more pictures than its pool makes, and waits while all are in
 //! use: that is the back-pressure. Workers take frames in order and may finish in any. Whoever
-//! fails first decides the run's error; everybody else sees it and leaves. Every wait ends at the
+//! fails first decides the run's error; everybody else sees it and leaves, also a reader that waits
+//! for bytes, which a cancel of the run's own [`Stop`] reaches. Every wait ends at the
 //! latest after [`STOP_CHECK_INTERVAL`] to look at the stop signal, and no wait relies on that to
 //! make progress: pictures are given back before the lock is taken and the readers are told.
 
@@ -62,7 +63,8 @@ pub(crate) struct Outcome {
     pub feature_times: Vec<(String, Duration)>,
 }
 
-/// Reads and scores all frames of the range.
+/// Reads and scores all frames of the range. `stop` is the run's own, with which the pair was
+/// opened: it is cancelled when the run fails.
 pub(crate) fn run(
     plan: &Arc<Plan>,
     pair: Pair,
@@ -290,9 +292,11 @@ impl<'r> Shared<'r> {
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Records the first error and sends everybody home.
+    /// Records the first error and sends everybody home, in this order: the cancel that others see
+    /// then is not what went wrong.
     fn fail(&self, error: ScoreError) {
         self.lock().failure.get_or_insert(error);
+        self.stop.cancel.cancel();
         self.work.notify_all();
         self.space.notify_all();
     }

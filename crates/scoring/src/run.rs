@@ -82,6 +82,7 @@ fn run_here(
 ) -> Result<ScoreReport, ScoreError> {
     let mut clock = StageClock::start();
     stop.check()?;
+    let stop = &stop.child();
     let plan = Arc::new(request.plan(&config.media.policy)?);
     let pair = Pair::open(&request.reference, &request.distorted, &config.media, stop)?;
     progress.set_total(pair.frame_count_estimate(&request.range));

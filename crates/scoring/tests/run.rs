@@ -305,6 +305,38 @@ fn check_stopped(
     });
 }
 
+/// The pipe is kept open and silent until the run has ended.
+fn check_ends_while_the_other_is_silent(
+    reference: &str,
+    silent_from: usize,
+    expected: FailureKind,
+) {
+    let folder = Folder::new();
+    let pair = spec().make();
+    let mut request = folder.write(&pair);
+    // Within the first frames: later ones wait for the other video.
+    let bytes = pair.reference.truncated(2).y4m_bytes();
+    std::fs::write(folder.path("cut.y4m"), &bytes[..bytes.len() - 1]).expect("written");
+    request.reference = folder.media(reference);
+    request.distorted = folder.media("fifo");
+    let path = folder.path("fifo");
+    rustix::fs::mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).expect("a pipe");
+    // Opened for reading too, so that it does not wait for a run that ends before it reads.
+    let mut pipe = File::options().read(true).write(true).open(&path).expect("opened");
+    pipe.write_all(&pair.distorted.y4m_bytes()[..silent_from]).expect("it fits the pipe");
+    let stop = Stop { deadline: Some(Instant::now() + Duration::from_secs(30)), ..Stop::never() };
+    let error = run(&request, &config(2), &stop, &Progress::new()).expect_err("it is bad");
+    assert_eq!(error.kind(), expected, "{error}");
+    assert_eq!(stop.check(), Ok(()), "it waited for the silent video until its deadline");
+    drop(pipe);
+}
+
+#[test]
+fn a_bad_reference_ends_a_run_whose_other_video_is_silent() {
+    check_ends_while_the_other_is_silent("nowhere.y4m", 0, FailureKind::NotFound);
+    check_ends_while_the_other_is_silent("cut.y4m", 300, FailureKind::Truncated);
+}
+
 #[test]
 fn a_cancel_ends_a_run_within_200_ms() {
     let stop = Stop { cancel: CancelToken::new(), deadline: None };
