@@ -2,8 +2,9 @@
 //!
 //! The engine is synchronous and pure. It opens no file, starts no thread, reads no clock and no
 //! environment; whoever calls it brings pictures, threads and time. It computes libvmaf's integer
-//! features and models bit for bit (release [`LIBVMAF_VERSION`]), on whatever instruction set the
-//! kernels run.
+//! features and models bit for bit (release [`LIBVMAF_VERSION`], its portable scalar path, wherever
+//! it defines a result: [`PictureSpec::DEFINED_SIDE_MIN`]), on whatever instruction set the kernels
+//! run.
 //!
 //! # From pictures to a report
 //!

@@ -41,6 +41,10 @@ impl PictureSpec {
     /// The largest width and height, in samples.
     pub const SIDE_MAX: u32 = kernels::plane::SIDE_MAX as u32;
 
+    /// From this side length on, in samples, libvmaf defines a result. Below it reads memory that
+    /// nothing has written; what is computed then is the kernels' own definition.
+    pub const DEFINED_SIDE_MIN: u32 = kernels::adm::DEFINED_SIDE_MIN as u32;
+
     /// Width and height of each stored plane in samples: luma, then Cb and Cr where they are.
     pub fn plane_sizes(&self) -> impl Iterator<Item = (u32, u32)> + use<> {
         let chroma = match self.planes {

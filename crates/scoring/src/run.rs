@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use engine::{Isa, IsaLevel, Sequence};
+use engine::{Isa, IsaLevel, PictureSpec, Sequence};
 use media::{MediaConfig, Pair, Stop, length_warning};
 use types::{Provenance, ScoreReport, Stage, StageTimings, Warning};
 
@@ -15,10 +15,6 @@ use crate::request::ScoreRequest;
 
 /// How much a niced run steps back: below everything interactive, above nothing.
 const NICENESS: i32 = 10;
-
-/// Sides up to this many samples have no defined result in libvmaf, which reads memory there that
-/// nothing has written.
-const UNDEFINED_SIDE_SAMPLES: u32 = 32;
 
 /// With what a run is done. None of it changes a score.
 #[derive(Debug, Clone)]
@@ -123,11 +119,12 @@ fn finish(
 }
 
 fn small_picture_warning(width: u32, height: u32) -> Option<Warning> {
-    (width.min(height) <= UNDEFINED_SIDE_SAMPLES).then(|| Warning {
+    let side_min = PictureSpec::DEFINED_SIDE_MIN;
+    (width.min(height) < side_min).then(|| Warning {
         code: "small_picture".to_owned(),
         message: format!(
-            "pictures of {width}x{height} have a side of {UNDEFINED_SIDE_SAMPLES} or less: libvmaf has no defined \
-             result for them, so there is nothing to compare this score with"
+            "pictures of {width}x{height} have a side below {side_min} samples: libvmaf has no defined result \
+             for them, so there is nothing to compare this score with"
         ),
     })
 }
