@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use control::{Draft, Report, ReportedOutcome, StoreError, StoredResult};
 use store::codec;
-use types::{AttemptReport, Outcome, Registration};
+use types::{AttemptReport, JobSpec, MediaRef, Outcome, Registration};
 
 use super::error::QueueError;
 use super::handle::Submission;
@@ -13,6 +13,9 @@ pub(super) fn draft(submission: Submission) -> Result<Draft, QueueError> {
     let Submission { mut spec, tenant, idempotency, trace, root_span_id } = submission;
     spec.check().map_err(QueueError::InvalidSpec)?;
     let bounded = |text: &str, max: usize| text.len() <= max;
+    if spec.requirements.codecs.is_empty() && needs_ffmpeg(&spec) {
+        spec.requirements.codecs.push("ffmpeg".to_owned());
+    }
     let needs = &mut spec.requirements;
     needs.codecs.sort_unstable();
     needs.codecs.dedup();
@@ -43,6 +46,23 @@ pub(super) fn draft(submission: Submission) -> Result<Draft, QueueError> {
         trace,
         root_span_id,
     })
+}
+
+/// Endings of files that only ffmpeg reads. A name with another ending says nothing: its node looks
+/// into the file.
+const FFMPEG_ENDINGS: [&str; 24] = [
+    "264", "265", "3gp", "av1", "avi", "flv", "h264", "h265", "hevc", "ivf", "m2ts", "m2v", "m4v",
+    "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "obu", "ts", "webm", "wmv",
+];
+
+/// Whether a node without ffmpeg is known to fail at this job: it is then not offered to such nodes.
+fn needs_ffmpeg(spec: &JobSpec) -> bool {
+    let by_name = |media: &MediaRef| {
+        let ending = media.uri.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
+        let is_known = ending.is_some_and(|ending| FFMPEG_ENDINGS.contains(&ending.as_str()));
+        media.raw.is_none() && (is_known || media.uri.contains("://"))
+    };
+    std::iter::once(&spec.reference).chain(&spec.distorted).any(by_name)
 }
 
 /// Bytes of a tenant's name.
@@ -85,4 +105,18 @@ pub(super) fn encode_report(
         Outcome::Released => ReportedOutcome::Released,
     };
     Ok(Report { part, fence, outcome, timings, digest, received_at })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_tell_are_kept_from_nodes_without_ffmpeg() {
+        let needs = |distorted: &str| {
+            needs_ffmpeg(&JobSpec::pair(MediaRef::new("/clips/a.y4m"), MediaRef::new(distorted)))
+        };
+        assert!(needs("/clips/b.MP4") && needs("https://host/b"));
+        assert!(!needs("/clips/b.y4m") && !needs("/clips/b") && !needs("/clips.mp4/b.bin"));
+    }
 }
