@@ -1,5 +1,7 @@
 //! From a name to an open [`Video`]: resolve, look at the first bytes, choose who decodes.
 
+use std::time::{Duration, Instant};
+
 use engine::PictureSpec;
 use types::{MediaRef, RawGeometry};
 
@@ -13,6 +15,10 @@ use crate::y4m::{self, HEADER_BYTES_MAX, HeaderError};
 
 /// Bytes of a frame's line without parameters, for estimates.
 const PLAIN_FRAME_LINE_BYTES: u64 = 6;
+
+/// How long the version's line may lag behind the header; without it the name alone is recorded.
+const VERSION_WAIT_MAX: Duration = Duration::from_secs(1);
+const VERSION_LOOK_INTERVAL: Duration = Duration::from_micros(200);
 
 /// Restarts of `ffmpeg` with another spelling: one for its version, one for the pixel format.
 const RESTARTS_MAX: usize = 2;
@@ -175,8 +181,17 @@ fn open_decoded(
 }
 
 impl Input {
+    /// ffmpeg names its version before it writes a header, but its messages have a thread of their
+    /// own, which may not have had its turn yet.
     fn decoder_version(&self) -> String {
-        let version = self.decoder().and_then(|child| child.report().version.clone());
+        let version = || self.decoder().and_then(|child| child.report().version.clone());
+        let until = Instant::now() + VERSION_WAIT_MAX;
+        let version = loop {
+            match version() {
+                None if Instant::now() < until => std::thread::sleep(VERSION_LOOK_INTERVAL),
+                found => break found,
+            }
+        };
         version.map_or_else(|| "ffmpeg".to_owned(), |version| format!("ffmpeg {version}"))
     }
 

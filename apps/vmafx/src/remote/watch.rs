@@ -32,7 +32,7 @@ pub(crate) fn watch(args: &WatchArgs) -> ExitCode {
             match event {
                 JobEvent::SnapshotEnd => {}
                 JobEvent::Job(job) if args.remote.json => {
-                    print(&format!("{}\n", vmafx_controller::json::summary(*job)))?
+                    print(&format!("{}\n", vmafx_controller::json::summary(*job)))?;
                 }
                 JobEvent::Job(job) => print(&line(&job))?,
             }
