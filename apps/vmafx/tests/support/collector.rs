@@ -216,8 +216,8 @@ fn parse(log: &str) -> Vec<Span> {
             match key.trim() {
                 "Trace ID" => span.trace_id = value,
                 "Parent ID" => {
-                    span.parent_id =
-                        value.trim_matches('0').is_empty().then(String::new).unwrap_or(value)
+                    let is_root = value.trim_matches('0').is_empty();
+                    span.parent_id = if is_root { String::new() } else { value };
                 }
                 "ID" => span.span_id = value,
                 "Name" => span.name = value,
