@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::path::Path;
 use std::process::Command;
 
 use support::{
@@ -44,28 +45,33 @@ fn demo_json_is_one_object_whose_waterfall_explains_the_wall_time() {
     assert!(explained >= 0.99, "{explained} of the wall time is explained: {demo:#}");
 }
 
-#[test]
-fn up_takes_a_job_and_ends_in_good_order_when_told_to() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
+/// `vmafx up` on ports and in a folder of its own, ready to take jobs below the demo's folder, and
+/// the address of its controller.
+fn start_up(folder: &Path) -> (Process, String) {
     let (grpc, http) = (free_port(), free_port());
     let mut command = vmafx(&["up", "--nodes", "1", "--slots", "2"]);
     command
-        .args([
-            "--grpc-listen",
-            &format!("127.0.0.1:{grpc}"),
-            "--http-listen",
-            &format!("127.0.0.1:{http}"),
-        ])
+        .args(["--grpc-listen", &format!("127.0.0.1:{grpc}")])
+        .args(["--http-listen", &format!("127.0.0.1:{http}")])
         .arg("--data")
-        .arg(folder.path().join("data"))
+        .arg(folder.join("data"))
         .arg("--source-root")
         .arg(demo_folder());
-    let up = Process::start(command, "up", folder.path());
+    let up = Process::start(command, "up", folder);
     wait_for("vmafx up listens", DEADLINE, || is_listening(grpc).then_some(()));
-    let controller = format!("http://127.0.0.1:{grpc}");
+    (up, format!("http://127.0.0.1:{grpc}"))
+}
+
+fn submit_and_wait(controller: &str, reference: &str, distorted: &str) -> Ran {
+    Ran::of(&mut vmafx(&["submit", reference, distorted, "--wait", "--controller", controller]))
+}
+
+#[test]
+fn up_takes_a_job_and_ends_in_good_order_when_told_to() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (up, controller) = start_up(folder.path());
     let (reference, distorted) = demo_pair();
-    let submit = ["submit", &reference, &distorted, "--wait", "--controller", &controller];
-    let ran = Ran::of(&mut vmafx(&submit));
+    let ran = submit_and_wait(&controller, &reference, &distorted);
     assert_eq!(ran.code, Some(0), "{ran:#?}");
     assert!(ran.stdout.contains("36.876214"), "{ran:#?}");
     assert_eq!(up.terminate(), Some(0));
@@ -74,39 +80,14 @@ fn up_takes_a_job_and_ends_in_good_order_when_told_to() {
 #[test]
 fn a_failed_job_ends_submit_with_its_kinds_exit_code_and_names_the_file() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (grpc, http) = (free_port(), free_port());
-    let mut command = vmafx(&["up"]);
-    command
-        .args([
-            "--grpc-listen",
-            &format!("127.0.0.1:{grpc}"),
-            "--http-listen",
-            &format!("127.0.0.1:{http}"),
-        ])
-        .arg("--data")
-        .arg(folder.path().join("data"))
-        .arg("--source-root")
-        .arg(demo_folder());
-    let _up = Process::start(command, "up", folder.path());
-    wait_for("vmafx up listens", DEADLINE, || is_listening(grpc).then_some(()));
-    let controller = format!("http://127.0.0.1:{grpc}");
+    let (_up, controller) = start_up(folder.path());
     let (reference, distorted) = demo_pair();
-    let submit = |reference: &str, distorted: &str| {
-        Ran::of(&mut vmafx(&[
-            "submit",
-            reference,
-            distorted,
-            "--wait",
-            "--controller",
-            &controller,
-        ]))
-    };
     let missing = demo_folder().join("missing.y4m");
-    let ran = submit(missing.to_str().expect("UTF-8"), &distorted);
+    let ran = submit_and_wait(&controller, missing.to_str().expect("UTF-8"), &distorted);
     assert_eq!(ran.code, Some(10), "{ran:#?}");
     assert!(ran.stderr.contains("missing.y4m"), "{ran:#?}");
     // Beyond the allowed folder: refused whether it exists or not.
-    let ran = submit(&reference, "/etc/passwd");
+    let ran = submit_and_wait(&controller, &reference, "/etc/passwd");
     assert_eq!(ran.code, Some(12), "{ran:#?}");
 }
 
