@@ -55,7 +55,7 @@ pub(crate) struct Session<T> {
     pub registered_at: Timestamp,
     /// The last sign of life; `None` since the controller started.
     pub last_seen: Option<Timestamp>,
-    /// From when a lease's time counts when there was no sign yet: the controller's start.
+    /// From when a lease's time counts when there was no sign since: the last load of the store.
     pub lease_from: Timestamp,
     pub link: Link<T>,
     /// When its stream was lost, until it shows up again.
@@ -77,7 +77,8 @@ pub(crate) struct Session<T> {
 impl<T> Session<T> {
     /// Until when its leases hold; they end after that moment.
     pub(crate) fn leases_until(&self, config: &Config) -> Timestamp {
-        let silent = self.last_seen.unwrap_or(self.lease_from).after(config.lease);
+        let counts_from = self.last_seen.map_or(self.lease_from, |at| at.max(self.lease_from));
+        let silent = counts_from.after(config.lease);
         match self.detached_at {
             Some(at) => at.after(config.stream_grace).min(silent),
             None => silent,

@@ -27,7 +27,7 @@ pub(super) struct End {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Counted {
     Yes,
-    /// The lease never reached its node: no fault of the part.
+    /// The lease never reached its node, or the node handed it back: no fault of the part.
     No,
 }
 

@@ -1,6 +1,8 @@
 //! What a node reports, and what a late report is worth.
 
-use types::{AttemptOutcome, Incarnation, ReportAnswer, ResultView, SessionId, State};
+use types::{
+    AttemptOutcome, Failure, FailureKind, Incarnation, ReportAnswer, ResultView, SessionId, State,
+};
 
 use super::ends::{Counted, End};
 use super::{Control, Turn};
@@ -44,8 +46,12 @@ impl<T> Control<T> {
                 (AttemptOutcome::Failed, Some(failure), next)
             }
             ReportedOutcome::Released => {
-                let (available_at, tally) = (turn.now, running.lease.tally);
-                (AttemptOutcome::Released, None, Next::Queued { available_at, tally })
+                let next = self.after_failure(running, FailureKind::Internal, Counted::No, turn);
+                let failure = matches!(next, Next::Done { .. }).then(|| {
+                    let text = format!("handed back, and leased {} times", running.lease.fence);
+                    Failure::new(FailureKind::Internal, text)
+                });
+                (AttemptOutcome::Released, failure, next)
             }
         };
         let end = End {

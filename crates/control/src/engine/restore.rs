@@ -124,6 +124,8 @@ impl<T> Control<T> {
             }
             if let Some(session) = self.fleet.sessions.get_mut(&id) {
                 session.lease_from = turn.now;
+                // A stream that was lost while nothing could be written could not be opened again.
+                session.detached_at = None;
                 if !matches!(session.link, Link::None) {
                     session.last_seen = Some(turn.now);
                 }
