@@ -1,6 +1,7 @@
 //! Processes of the platform: started, watched through `/proc`, killed.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::mpsc;
@@ -12,6 +13,12 @@ use crate::Error;
 
 /// How long a controller may take until it is ready.
 const READY_PATIENCE: Duration = Duration::from_secs(120);
+
+/// How long `/metrics` may take.
+const METRICS_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Bytes of `/metrics` that are read.
+const METRICS_BYTES_MAX: u64 = 4 << 20;
 
 /// Lines of a controller's log that are kept for the case that it does not start.
 const LOG_LINES_MAX: usize = 64;
@@ -32,6 +39,7 @@ pub(crate) struct Controller {
     child: Child,
     /// Where its gRPC is.
     pub(crate) address: String,
+    http: String,
     /// When it was started.
     pub(crate) started: Instant,
     /// How long it took to be ready.
@@ -57,7 +65,10 @@ impl Controller {
         let (sender, ready) = mpsc::sync_channel(1);
         std::thread::spawn(move || read_log(log, &sender));
         match ready.recv_timeout(READY_PATIENCE) {
-            Ok(Ok(address)) => Ok(Self { child, address, started, ready_after: started.elapsed() }),
+            Ok(Ok([address, http])) => {
+                let ready_after = started.elapsed();
+                Ok(Self { child, address, http, started, ready_after })
+            }
             outcome => {
                 let _ = child.kill();
                 let _ = child.wait();
@@ -80,6 +91,17 @@ impl Controller {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
         Ok(kib.ok_or("no VmRSS")?.trim().parse::<u64>()? * 1_024)
+    }
+
+    /// The value of one line of its `/metrics`.
+    pub(crate) fn metric(&self, line: &str) -> Result<f64, Error> {
+        let mut stream = TcpStream::connect(&self.http)?;
+        stream.set_read_timeout(Some(METRICS_PATIENCE))?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n")?;
+        let mut text = String::new();
+        stream.take(METRICS_BYTES_MAX).read_to_string(&mut text)?;
+        let value = text.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(' '));
+        Ok(value.ok_or_else(|| format!("/metrics has no {line}"))?.trim().parse()?)
     }
 
     /// Ends it with -9.
@@ -108,9 +130,12 @@ pub(crate) fn cpu(pid: &str) -> Result<Duration, Error> {
     Ok(Duration::from_secs_f64(ticks.iter().sum::<u64>() as f64 / per_second))
 }
 
-/// Reads the log to its end, so that the controller never waits for its reader; tells the gRPC
-/// address once it is ready, or the log's last lines when it ends before.
-fn read_log(log: ChildStderr, ready: &mpsc::SyncSender<Result<String, String>>) {
+/// Where gRPC and HTTP are, or the log of a controller that did not get that far.
+type Ready = Result<[String; 2], String>;
+
+/// Reads the log to its end, so that the controller never waits for its reader; tells the
+/// addresses once it is ready, or the log's last lines when it ends before.
+fn read_log(log: ChildStderr, ready: &mpsc::SyncSender<Ready>) {
     let mut told = false;
     let mut lines = Vec::new();
     for line in BufReader::new(log).lines().map_while(Result::ok) {
@@ -120,7 +145,8 @@ fn read_log(log: ChildStderr, ready: &mpsc::SyncSender<Result<String, String>>) 
         let record: Value = serde_json::from_str(&line).unwrap_or_default();
         if record["message"] == "controller ready" {
             told = true;
-            let _ = ready.send(Ok(record["grpc"].as_str().unwrap_or_default().to_owned()));
+            let address = |face| record[face].as_str().unwrap_or_default().to_owned();
+            let _ = ready.send(Ok(["grpc", "http"].map(address)));
         } else if lines.len() < LOG_LINES_MAX {
             lines.push(line);
         }
