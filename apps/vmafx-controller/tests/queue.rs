@@ -558,3 +558,43 @@ async fn work_goes_on_by_itself_once_the_store_can_be_written_again() {
     assert_eq!(answer, ReportAnswer::Accepted);
     assert_eq!(lease(&mut stream).await.job, first);
 }
+
+#[tokio::test]
+async fn retries_and_a_cancel_of_one_job_that_arrive_together_are_each_answered() {
+    let site = Site::new();
+    let node = site.node("a", 1).await;
+    for _ in 0..5 {
+        let mut stream = node.attach(&site.queue, idle()).await;
+        let job = site.submit(submission()).await;
+        let held = lease(&mut stream).await;
+        let outcome = Outcome::Failed(Failure::new(FailureKind::NotAVideo, "a picture"));
+        assert_eq!(node.report(&site.queue, &held, outcome).await, ReportAnswer::Accepted);
+        // No slot is offered any more, and the writer has enough to do for the rest to wait
+        // together.
+        let none = NodeStatus { slots_offered: 0, ..idle() };
+        let stream = node.attach(&site.queue, none).await;
+        let others = vec![submission(); QueueConfig::SUBMISSION_JOBS_MAX];
+        let again = || site.queue.retry(RetrySelection::Ids(vec![job]));
+        let (others, first, cancel, second) =
+            tokio::join!(site.queue.submit(others), again(), site.queue.cancel(job), again());
+        assert_eq!((first, second), (Ok(1), Ok(0)));
+        assert_eq!(cancel.map(|it| (it.state, it.changed)), Ok((State::Cancelled, true)));
+        for other in others.expect("accepted") {
+            site.queue.cancel(other.job).await.expect("cancelled");
+        }
+        drop(stream);
+    }
+}
+
+#[tokio::test]
+async fn watchers_that_left_make_room_for_others_although_nothing_happens() {
+    let site = Site::new();
+    let watch = || site.queue.watch(JobFilter::default(), None);
+    let mut watches = Vec::new();
+    for _ in 0..QueueConfig::WATCHERS_MAX {
+        watches.push(watch().await.expect("there is room"));
+    }
+    assert!(matches!(watch().await, Err(QueueError::Overloaded)));
+    watches.clear();
+    watch().await.expect("there is room again");
+}

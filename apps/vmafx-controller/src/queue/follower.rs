@@ -19,7 +19,7 @@ use super::config::QueueConfig;
 use super::error::QueueError;
 use super::event::{QueueEvent, QueueObserver};
 use super::handle::Shared;
-use super::watch::{Watch, WatchEvent};
+use super::watch::{Seat, Watch, WatchEvent};
 
 /// Changes that are told together at most.
 const CHANGES_AT_ONCE: usize = 256;
@@ -54,16 +54,11 @@ pub(super) async fn subscribe(
     only: Option<JobId>,
 ) -> Result<Watch, QueueError> {
     let (events, receiver) = mpsc::channel(BUNDLES_MAX);
-    if shared.watchers.fetch_add(1, Ordering::Relaxed) >= QueueConfig::WATCHERS_MAX {
-        shared.watchers.fetch_sub(1, Ordering::Relaxed);
-        return Err(QueueError::Overloaded);
-    }
+    let seat = Seat::take(shared).ok_or(QueueError::Overloaded)?;
     let subscriber = Subscriber { filter, only, events, lagging: true, over: false };
-    if shared.follower.try_send(Note::Subscribe(subscriber)).is_err() {
-        shared.watchers.fetch_sub(1, Ordering::Relaxed);
-        return Err(QueueError::Overloaded);
-    }
-    let mut watch = Watch { events: receiver, waiting: VecDeque::new() };
+    let subscribed = shared.follower.try_send(Note::Subscribe(subscriber));
+    subscribed.map_err(|_| QueueError::Overloaded)?;
+    let mut watch = Watch { events: receiver, waiting: VecDeque::new(), _seat: seat };
     // The snapshot of one job is empty only when there is no such job.
     match watch.next().await {
         Some(WatchEvent::SnapshotEnd) if only.is_some() => Err(QueueError::NotFound),
@@ -167,10 +162,7 @@ impl Follower {
     }
 
     fn forget_gone(&mut self) {
-        let before = self.subscribers.len();
         self.subscribers.retain(|subscriber| !subscriber.over && !subscriber.events.is_closed());
-        let gone = before - self.subscribers.len();
-        self.shared.watchers.fetch_sub(gone, Ordering::Relaxed);
     }
 }
 

@@ -262,6 +262,7 @@ impl Queue {
         }
         match self.commands.ask(|to| Message::Retry { jobs, to }).await? {
             Response::Answer(Answer::Retried(count)) => Ok(count),
+            Response::Answer(Answer::TooManyClasses) => Err(QueueError::Overloaded),
             other => Err(unexpected(&other)),
         }
     }

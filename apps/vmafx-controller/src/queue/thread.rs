@@ -308,6 +308,11 @@ impl Writer {
     }
 
     fn retry(&mut self, jobs: &[JobId], to: Reply) {
+        // The store says what failed. It must know what this batch has decided: a job may have been
+        // retried and cancelled in it already.
+        if !self.out.transitions.is_empty() {
+            self.commit_and_release();
+        }
         let reader = self.store.reader();
         let parts: Result<Vec<_>, _> = jobs.iter().map(|job| reader.failed_parts(*job)).collect();
         match parts {
