@@ -70,6 +70,10 @@ async fn work(
         biased;
         () = in_hand.stopped.cancelled() => return None,
         permit = slots.acquire_owned() => permit.ok()?,
+        () = shared.hands.draining() => {
+            in_hand.stop(Cause::Released);
+            return None;
+        }
     };
     let busy = shared.telemetry.metrics.node().busy();
     let limit = lease.spec.attempt_timeout.unwrap_or(shared.attempt_timeout);

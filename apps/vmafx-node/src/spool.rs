@@ -136,6 +136,15 @@ impl Spool {
 
     /// Keeps a report. It survives the process and the machine from here on.
     pub fn put(&self, report: AttemptReport) -> Result<(), SpoolError> {
+        self.put_with(report, |dir| File::open(dir)?.sync_all())
+    }
+
+    /// Keeps a report in a folder that is made durable like this.
+    fn put_with(
+        &self,
+        report: AttemptReport,
+        sync_dir: impl FnOnce(&Path) -> io::Result<()>,
+    ) -> Result<(), SpoolError> {
         let path = self.path((report.part, report.fence));
         // The session is no part of it: whoever sends it does so in a session of its own.
         let request = proto::report_request(SessionId(0), Incarnation(0), report);
@@ -146,11 +155,14 @@ impl Spool {
         let written = if bytes > self.bytes_max {
             Err(SpoolError::Full { bytes, bytes_max: self.bytes_max })
         } else {
-            self.write(&path, &body).map_err(|source| io_error(&path, source))
+            let written = self.write(&path, &body).and_then(|()| sync_dir(&self.dir));
+            written.map_err(|source| io_error(&path, source))
         };
         if written.is_err() {
-            self.bytes.fetch_sub(size, Ordering::Relaxed);
+            // Under its final name too: what is not known to be durable is not kept.
             remove(&unfinished(&path));
+            remove(&path);
+            self.bytes.fetch_sub(size, Ordering::Relaxed);
         }
         written
     }
@@ -163,8 +175,7 @@ impl Spool {
         file.write_all(body)?;
         file.sync_all()?;
         drop(file);
-        std::fs::rename(&unfinished, path)?;
-        File::open(&self.dir)?.sync_all()
+        std::fs::rename(&unfinished, path)
     }
 
     /// The report is answered: it need not be kept. Not synced: should it come back after a crash,
@@ -293,6 +304,19 @@ mod tests {
         assert_eq!(error.to_failure().kind, FailureKind::DiskFull);
         spool.remove((PartId(1), Fence(7)));
         spool.put(report(2)).expect("room again");
+    }
+
+    #[test]
+    fn a_report_that_was_not_kept_leaves_nothing_behind_and_the_count_is_right() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (spool, _) = open(dir.path());
+        let key = (PartId(1), Fence(7));
+        let fails = |_: &Path| Err(io::Error::from(io::ErrorKind::StorageFull));
+        spool.put_with(report(1), fails).expect_err("the folder cannot be synced");
+        assert!(!spool.path(key).exists() && !unfinished(&spool.path(key)).exists());
+        spool.remove(key);
+        assert_eq!(spool.bytes.load(Ordering::Relaxed), 0);
+        spool.put(report(1)).expect("kept");
     }
 
     #[test]

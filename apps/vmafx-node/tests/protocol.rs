@@ -276,6 +276,25 @@ async fn a_drain_finishes_what_fits_and_hands_the_rest_back() {
 }
 
 #[tokio::test]
+async fn what_waits_for_a_slot_is_handed_back_as_soon_as_the_node_drains() {
+    let mut f = fixture(1).await;
+    f.stream.send(lease(1)).await;
+    let running = next(&mut f.begun, "the first").await;
+    f.stream.send(lease(2)).await;
+    f.stream.status("both in hand", |s| s.running.len() == 2).await;
+    let node = f.node;
+    let drained = tokio::spawn(async move { node.drain(PATIENCE).await });
+    let reported = f.controller.report().await;
+    assert_eq!((reported.report.part, &reported.report.outcome), (PartId(2), &Outcome::Released));
+    answer(reported, ReportAnswer::Accepted);
+    running.succeed();
+    let reported = f.controller.report().await;
+    assert!(matches!(reported.report.outcome, Outcome::Succeeded(_)));
+    answer(reported, ReportAnswer::Accepted);
+    tokio::time::timeout(PATIENCE, drained).await.expect("it ends").expect("without a panic");
+}
+
+#[tokio::test]
 async fn a_drain_that_the_controller_asks_for_is_passed_on() {
     let mut f = fixture(1).await;
     f.stream.send(ToNode::Drain).await;
