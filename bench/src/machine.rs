@@ -13,7 +13,7 @@ pub(crate) fn describe() -> String {
     let load: Vec<&str> = load.split_whitespace().take(3).collect();
     format!(
         "CPU: {cpu}, {cores} CPUs, engine ISA {}; memory: {memory}\n\
-         commit: {}; date: {} UTC; load before: {}",
+         checkout: {}; date: {} UTC; load before: {}",
         Isa::detect(IsaLevel::Avx512),
         said("git", &["describe", "--always", "--dirty", "--abbrev=10"]),
         said("date", &["-u", "+%Y-%m-%d %H:%M"]),
