@@ -49,7 +49,6 @@ fn no_seed_loses_doubles_or_mixes_up_anything() {
             total.duplicates,
             total.stale,
             total.cancelled,
-            total.unknown_sessions,
             total.lost,
             total.controller_restarts,
             total.node_crashes,
@@ -58,6 +57,8 @@ fn no_seed_loses_doubles_or_mixes_up_anything() {
         ] {
             assert!(count >= SEEDS / 10, "{total:?}");
         }
+        // The rarest: a report has to meet a session that ended while it was on its way.
+        assert!(total.unknown_sessions >= SEEDS / 50, "{total:?}");
     }
 }
 

@@ -12,6 +12,7 @@ use super::ends::Counted;
 use super::{Control, Running, Turn};
 use crate::command::Waiting;
 use crate::fleet::Link;
+use crate::random::Random;
 use crate::ready::{Key, Ready, TooManyClasses};
 use crate::store::{Stored, StoredLease, StoredPart};
 use crate::transition::LeaseGrant;
@@ -115,6 +116,9 @@ impl<T> Control<T> {
     /// Ends a load: every lease holds for one lease time from now, sessions that the store does
     /// not know are forgotten.
     pub fn loaded(&mut self, turn: &mut Turn<'_, T>) {
+        if self.last_part == PartId(0) {
+            self.last_part = part_base(turn.random);
+        }
         let Loading { sessions, orphans } = std::mem::take(&mut self.loading);
         let known: BTreeSet<SessionId> = self.fleet.sessions.keys().copied().collect();
         for id in known {
@@ -137,4 +141,15 @@ impl<T> Control<T> {
             self.lose(part, FailureKind::NodeLost, Counted::No, turn);
         }
     }
+}
+
+/// Where the parts of a store that never had one begin.
+///
+/// A node may still hold a report about a store that was lost or replaced. Were its parts to count
+/// from 1 like everybody's, that report could count for another job of the new store. The base
+/// leaves room below 2^53, the largest number that every JSON reader takes exactly.
+fn part_base(random: &mut Random) -> PartId {
+    const STORES: u64 = 1 << 36;
+    const PARTS_BETWEEN: u64 = 1 << 16;
+    PartId((1 + random.below(STORES - 1)) * PARTS_BETWEEN)
 }

@@ -728,3 +728,17 @@ fn reload(site: &mut Site, node: Node, grant: &Grant) {
     let turn = &mut Turn { now: site.now, random: &mut site.random, out: &mut out };
     control.loaded(turn);
 }
+
+#[test]
+fn parts_of_two_new_stores_have_different_numbers() {
+    let first_part = |seed| {
+        let mut control: Control<()> = Control::new(Config::default());
+        let mut random = Random::new(seed);
+        let mut out = Output::default();
+        let turn = &mut Turn { now: Timestamp::EPOCH, random: &mut random, out: &mut out };
+        control.loaded(turn);
+        control.last_part
+    };
+    assert_ne!(first_part(1), first_part(2));
+    assert!((1..100).all(|seed| first_part(seed).0 < 1 << 53 && first_part(seed).0 > 0));
+}
