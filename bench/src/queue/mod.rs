@@ -111,11 +111,12 @@ fn client(controller: &Controller) -> Result<Client, Error> {
     Ok(Client::new(&ClientConfig::new(controller.address.as_str()))?)
 }
 
-/// A job whose files nobody will ever open.
+/// A job whose files nobody will ever open. By their names any node can read them: one that needs
+/// `ffmpeg` is not offered to nodes without it.
 fn job() -> Submit {
     let spec = JobSpec::pair(
         MediaRef::new("/videos/catalogue/reference-00000001.y4m"),
-        MediaRef::new("/videos/catalogue/distorted-00000001-1080p-5000k.mp4"),
+        MediaRef::new("/videos/catalogue/distorted-00000001-1080p-5000k.y4m"),
     );
     Submit { spec, idempotency_key: None }
 }

@@ -42,10 +42,11 @@ async fn measure(place: &Place, rounds: usize) -> Result<Times, Error> {
 
 async fn one_round(place: &Place, round: usize) -> Result<Duration, Error> {
     let address = &place.controller.address;
-    let mut holding = Holding::start(address, &format!("holding-{round}"))?;
+    let (holding, output) = Holding::start(address, &format!("holding-{round}"))?;
     let submitted = place.client.submit(job()).await?;
-    let held = tokio::task::spawn_blocking(move || holding.held().map(|held| (held, holding)));
-    let (held, holding) = tokio::time::timeout(PATIENCE, held).await???;
+    // Ends with the node at the latest, which is killed with `holding` when this takes too long.
+    let held = tokio::task::spawn_blocking(move || first_line(output));
+    let held = tokio::time::timeout(PATIENCE, held).await???;
     if held != submitted.job.to_string() {
         return Err(format!("the node holds {held}, not {}", submitted.job).into());
     }
@@ -69,32 +70,29 @@ async fn one_round(place: &Place, round: usize) -> Result<Duration, Error> {
 }
 
 /// A node process that holds what it gets. Killed with -9 when dropped.
-struct Holding {
-    child: Child,
-    output: BufReader<ChildStdout>,
-}
+struct Holding(Child);
 
 impl Holding {
-    fn start(address: &str, name: &str) -> Result<Self, Error> {
+    /// Starts it; it says on its output which jobs it got.
+    fn start(address: &str, name: &str) -> Result<(Self, ChildStdout), Error> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["holding-node", "--controller", address, "--name", name]);
         command.stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut child = command.spawn()?;
-        let output = child.stdout.take().ok_or("a node has no standard output")?;
-        Ok(Self { child, output: BufReader::new(output) })
+        let mut holding = Self(command.spawn()?);
+        let output = holding.0.stdout.take().ok_or("a node has no standard output")?;
+        Ok((holding, output))
     }
+}
 
-    /// The next job that it got.
-    fn held(&mut self) -> Result<String, Error> {
-        let mut line = String::new();
-        self.output.read_line(&mut line)?;
-        Ok(line.trim().to_owned())
-    }
+fn first_line(output: ChildStdout) -> Result<String, Error> {
+    let mut line = String::new();
+    BufReader::new(output).read_line(&mut line)?;
+    Ok(line.trim().to_owned())
 }
 
 impl Drop for Holding {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
