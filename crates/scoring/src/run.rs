@@ -13,8 +13,8 @@ use crate::pipeline::{self, Outcome, Workers};
 use crate::progress::Progress;
 use crate::request::ScoreRequest;
 
-/// How much a niced run steps back: below everything interactive, above nothing.
-const NICENESS: i32 = 10;
+/// How much a niced run steps back: as far as there is, so that heartbeats and commits go first.
+const NICENESS: i32 = 19;
 
 /// With what a run is done. None of it changes a score.
 #[derive(Debug, Clone)]
