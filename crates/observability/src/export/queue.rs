@@ -46,7 +46,7 @@ impl SpanSink {
             return;
         }
         state.spans.push_back(span);
-        inner.metrics.set_queue(waiting + 1);
+        inner.metrics.set_queue(Signal::Traces, waiting + 1);
         drop(state);
         if waiting + 1 == inner.limits.export_spans_max {
             inner.wake.notify_one();
@@ -58,7 +58,7 @@ impl SpanSink {
         let mut state = self.lock();
         let count = state.spans.len().min(self.0.limits.export_spans_max);
         let batch = state.spans.drain(..count).collect();
-        self.0.metrics.set_queue(state.spans.len());
+        self.0.metrics.set_queue(Signal::Traces, state.spans.len());
         batch
     }
 
@@ -73,7 +73,7 @@ impl SpanSink {
         state.closed = true;
         let left = std::mem::take(&mut state.spans).len() as u64;
         drop(state);
-        self.0.metrics.set_queue(0);
+        self.0.metrics.set_queue(Signal::Traces, 0);
         self.0.metrics.dropped(Signal::Traces, DropReason::Shutdown, left);
     }
 

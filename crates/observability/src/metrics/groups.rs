@@ -184,15 +184,17 @@ impl Drop for BusySlot {
 pub struct TelemetryMetrics {
     exported: Family<Signal, Counter>,
     /// By signal, then by reason.
-    dropped: [Vec<Counter>; 2],
-    queue: Gauge,
+    dropped: Vec<Vec<Counter>>,
+    queue: Family<Signal, Gauge>,
     last_success: Family<Signal, Gauge>,
 }
 
 impl TelemetryMetrics {
     pub(super) fn register(registry: &Registry) -> Self {
-        let dropped: [Vec<Counter>; 2] =
-            [(); 2].map(|()| DropReason::ALL.iter().map(|_| Counter::default()).collect());
+        let dropped: Vec<Vec<Counter>> = Signal::ALL
+            .iter()
+            .map(|_| DropReason::ALL.iter().map(|_| Counter::default()).collect())
+            .collect();
         let read = dropped.clone();
         registry.observe(instrument::TELEMETRY_DROPPED, move |points| {
             for (signal, counters) in Signal::ALL.iter().zip(&read) {
@@ -210,7 +212,7 @@ impl TelemetryMetrics {
         Self {
             exported: registry.family(instrument::TELEMETRY_EXPORTED),
             dropped,
-            queue: registry.single(instrument::TELEMETRY_QUEUE),
+            queue: registry.family(instrument::TELEMETRY_QUEUE),
             last_success: registry.family(instrument::TELEMETRY_LAST_SUCCESS),
         }
     }
@@ -225,8 +227,8 @@ impl TelemetryMetrics {
         self.dropped[signal.index()][reason.index()].add(items);
     }
 
-    pub(crate) fn set_queue(&self, spans: usize) {
-        self.queue.set(spans as f64);
+    pub(crate) fn set_queue(&self, signal: Signal, items: usize) {
+        self.queue.get(signal).set(items as f64);
     }
 
     /// Items of `signal` that a collector acknowledged.

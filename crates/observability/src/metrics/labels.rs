@@ -109,11 +109,13 @@ labels! {
         Traces = "traces",
         /// Metric points.
         Metrics = "metrics",
+        /// Log records.
+        Logs = "logs",
     }
 
     /// Why telemetry was given up.
     DropReason {
-        /// The queue of ended spans was full.
+        /// The queue was full.
         QueueFull = "queue_full",
         /// No collector took it, retries included.
         ExportFailed = "export_failed",

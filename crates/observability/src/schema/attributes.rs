@@ -73,7 +73,7 @@ attributes! {
     ANSWER = "answer", "Answer to a report, from a closed list.";
     OUTCOME = "outcome", "How an attempt ended: `succeeded`, `failed`, `cancelled`, `abandoned`.";
 
-    SIGNAL = "signal", "`traces` or `metrics`.";
+    SIGNAL = "signal", "`traces`, `metrics` or `logs`.";
     DROP_REASON = "reason", "`queue_full`, `export_failed`, `rejected` or `shutdown`.";
     CPU_MODE = "cpu.mode", "`user` or `system`.";
 

@@ -145,11 +145,11 @@ instruments! {
         "Seconds since telemetry was set up.";
 
     TELEMETRY_EXPORTED = Counter, "vmafx.telemetry.exported", "{item}", [attr::SIGNAL], &[],
-        "Spans and metric points that a collector acknowledged.";
+        "Spans, metric points and log records that a collector acknowledged.";
     TELEMETRY_DROPPED = Counter, "vmafx.telemetry.dropped", "{item}", [attr::SIGNAL, attr::DROP_REASON], &[],
-        "Spans and metric points given up, by reason. Anything but 0: traces have holes.";
-    TELEMETRY_QUEUE = Gauge, "vmafx.telemetry.queue", "{span}", [], &[],
-        "Ended spans that wait for export.";
+        "Spans, metric points and log records given up, by reason. Anything but 0: traces have holes.";
+    TELEMETRY_QUEUE = Gauge, "vmafx.telemetry.queue", "{item}", [attr::SIGNAL], &[],
+        "Ended spans and log records that wait for export.";
     TELEMETRY_LAST_SUCCESS = Gauge, "vmafx.telemetry.last_success", "s", [attr::SIGNAL], &[],
         "Unix time of the last export a collector acknowledged; 0 before the first.";
 }
