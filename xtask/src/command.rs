@@ -1,6 +1,6 @@
 //! Runs other programs and says plainly which one failed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// The workspace's root folder.
@@ -10,11 +10,16 @@ pub(crate) fn workspace_root() -> PathBuf {
 }
 
 /// Runs a program in the workspace's root, its output going where ours goes.
-pub(crate) fn run(mut command: Command) -> Result<(), String> {
+pub(crate) fn run(command: Command) -> Result<(), String> {
+    run_in(&workspace_root(), command)
+}
+
+/// Runs a program in a folder, its output going where ours goes.
+pub(crate) fn run_in(folder: &Path, mut command: Command) -> Result<(), String> {
     let shown = shown(&command);
     eprintln!("$ {shown}");
     let status = command
-        .current_dir(workspace_root())
+        .current_dir(folder)
         .stdin(Stdio::null())
         .status()
         .map_err(|error| format!("cannot start `{shown}`: {error}"))?;

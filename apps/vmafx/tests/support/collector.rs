@@ -2,10 +2,10 @@
 //! those spans make.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use super::{DEADLINE, Process, free_port, is_listening, wait_for};
+use super::{DEADLINE, Process, asset, free_port, is_listening, wait_for};
 
 /// A span as the collector received it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct Span {
     pub end_ns: u64,
     pub attributes: BTreeMap<String, String>,
     pub linked_spans: Vec<String>,
+    /// Whether its status is an error; what rotel prints does not say.
+    pub is_error: bool,
 }
 
 /// A collector that listens for OTLP over gRPC and over HTTP.
@@ -32,18 +34,7 @@ pub struct Collector {
 impl Collector {
     /// Starts the collector that `cargo xtask setup` has put in place.
     pub fn start(folder: &Path) -> Self {
-        let program: PathBuf = std::env::var_os("VMAFX_TEST_COLLECTOR").map_or_else(
-            || {
-                Path::new(env!("CARGO_MANIFEST_DIR"))
-                    .join("../../target/test-assets/rotel/rotel/rotel-agent")
-            },
-            PathBuf::from,
-        );
-        assert!(
-            program.exists(),
-            "no collector at {}; run `cargo xtask setup`, or name one by VMAFX_TEST_COLLECTOR",
-            program.display()
-        );
+        let program = asset("VMAFX_TEST_COLLECTOR", "rotel/rotel/rotel-agent");
         let (grpc_port, http_port) = (free_port(), free_port());
         let mut command = Command::new(program);
         command
@@ -87,21 +78,7 @@ impl Collector {
 
     /// Waits until the spans of a trace make one tree that holds all the names given.
     pub fn wait_for_tree(&self, trace_id: &str, names: &[&str]) -> Tree {
-        let mut last = String::new();
-        let look = || {
-            let tree = Tree::of(self.spans(), trace_id);
-            match tree.check(names) {
-                Ok(()) => Some(tree),
-                Err(why) => {
-                    last = format!("{why}\n{}", tree.draw());
-                    None
-                }
-            }
-        };
-        let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            wait_for("the trace is one whole tree", DEADLINE, look)
-        }));
-        found.unwrap_or_else(|_| panic!("the trace {trace_id} never became one whole tree: {last}"))
+        Tree::wait_for(trace_id, names, || self.spans())
     }
 }
 
@@ -120,6 +97,25 @@ impl Tree {
         spans.sort_by(|a, b| (a.start_ns, &a.span_id).cmp(&(b.start_ns, &b.span_id)));
         spans.dedup();
         Self { spans }
+    }
+
+    /// Waits until the spans of a trace make one tree that holds all the names given.
+    pub fn wait_for(trace_id: &str, names: &[&str], spans: impl Fn() -> Vec<Span>) -> Self {
+        let mut last = String::new();
+        let look = || {
+            let tree = Self::of(spans(), trace_id);
+            match tree.check(names) {
+                Ok(()) => Some(tree),
+                Err(why) => {
+                    last = format!("{why}\n{}", tree.draw());
+                    None
+                }
+            }
+        };
+        let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            wait_for("the trace is one whole tree", DEADLINE, look)
+        }));
+        found.unwrap_or_else(|_| panic!("the trace {trace_id} never became one whole tree: {last}"))
     }
 
     /// Whether there is exactly one root, no orphan, no id twice, and every name is there.

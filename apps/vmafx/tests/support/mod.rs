@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 pub mod collector;
+pub mod otelcol;
 
 /// Anything slower than this on loopback is a failure.
 pub const DEADLINE: Duration = Duration::from_secs(60);
@@ -28,6 +29,19 @@ pub fn binary(name: &str) -> PathBuf {
     assert!(
         path.exists(),
         "{} is missing; run `cargo build --workspace --bins` first",
+        path.display()
+    );
+    path
+}
+
+/// Something that `cargo xtask setup` has put in place: where the variable says, else where the
+/// set-up leaves it.
+pub fn asset(variable: &str, place: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-assets");
+    let path = std::env::var_os(variable).map_or_else(|| folder.join(place), PathBuf::from);
+    assert!(
+        path.exists(),
+        "{} is missing; run `cargo xtask setup`, or name another by {variable}",
         path.display()
     );
     path

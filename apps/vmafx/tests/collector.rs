@@ -1,0 +1,206 @@
+//! The shipped Collector configurations, run by the Collector itself between real processes.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use observability::schema::span_name;
+use support::collector::{Span, Tree};
+use support::otelcol::{Config, Otelcol, http_get, shipped_folder, test_config};
+use support::{DEADLINE, Fleet, demo_pair, wait_for};
+
+/// The configurations that stand alone; `vendor.yaml` comes on top of one of them.
+const BASES: [&str; 4] =
+    ["daemonset.yaml", "sidecar.yaml", "standalone.yaml", "gateway-tail-sampling.yaml"];
+
+fn shipped(name: &str) -> PathBuf {
+    shipped_folder().join(name)
+}
+
+#[test]
+fn every_shipped_configuration_passes_the_collectors_own_check() {
+    for base in BASES {
+        for files in [vec![shipped(base)], vec![shipped(base), shipped("vendor.yaml")]] {
+            let config =
+                Config::of(&files).with("K8S_NODE_NAME", &"a").with("VENDOR_API_KEY", &"k");
+            let ran = config.validate();
+            assert_eq!(ran.code, Some(0), "{files:?}: {ran:#?}");
+        }
+    }
+    let yaml = std::fs::read_dir(shipped_folder()).expect("it is there").flatten();
+    let names: BTreeSet<String> = yaml
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| name.ends_with(".yaml"))
+        .collect();
+    let others = ["builder.yaml", "kustomization.yaml", "vendor.yaml"];
+    let known: BTreeSet<String> = BASES.iter().chain(&others).map(ToString::to_string).collect();
+    assert_eq!(names, known, "a configuration that no test checks");
+}
+
+#[test]
+fn the_collectors_own_check_refuses_what_is_wrong() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let good = std::fs::read_to_string(shipped("standalone.yaml")).expect("it is there");
+    for (from, to, complaint) in [
+        ("memory_limiter:\n", "memory_limiter:\n    limitmib: 1\n", "limitmib"),
+        ("receivers: [otlp]", "receivers: [zipkin]", "zipkin"),
+    ] {
+        let path = folder.path().join("wrong.yaml");
+        std::fs::write(&path, good.replace(from, to)).expect("written");
+        let ran = Config::of(&[path]).validate();
+        assert!(ran.code != Some(0) && ran.stderr.contains(complaint), "{ran:#?}");
+    }
+}
+
+#[test]
+fn the_builders_manifest_and_its_lock_name_the_same_versions() {
+    let manifest = std::fs::read_to_string(shipped("builder.yaml")).expect("it is there");
+    let lock = std::fs::read_to_string(shipped("lock/go.mod")).expect("it is there");
+    let locked: BTreeSet<&str> = lock.lines().map(str::trim).collect();
+    let modules: Vec<&str> =
+        manifest.lines().filter_map(|line| line.trim().strip_prefix("- gomod: ")).collect();
+    assert!(modules.len() > 10, "{modules:?}");
+    for module in modules {
+        assert!(locked.contains(module), "{module} is not what lock/go.mod holds");
+    }
+}
+
+/// How long a trace must be for the gateway of the test to call it slow.
+const SLOW: Duration = Duration::from_secs(10);
+
+/// A job with its trace id.
+fn submit(fleet: &Fleet, arguments: &[&str]) -> (String, String) {
+    let submitted = fleet.vmafx(&[&["submit", "--json"], arguments].concat()).json();
+    let text = |key: &str| submitted[key].as_str().expect(key).to_owned();
+    (text("job_id"), text("trace_id"))
+}
+
+fn wait_for_state(fleet: &Fleet, job: &str, state: &str) {
+    wait_for(&format!("the job becomes {state}"), DEADLINE, || {
+        (fleet.vmafx(&["job", job, "--json"]).json()["state"] == state).then_some(())
+    });
+}
+
+/// From the first start to the last end, as the gateway counts it.
+fn duration(spans: &[&Span]) -> Duration {
+    let start = spans.iter().map(|span| span.start_ns).min().unwrap_or(0);
+    let end = spans.iter().map(|span| span.end_ns).max().unwrap_or(0);
+    Duration::from_nanos(end - start)
+}
+
+#[test]
+fn the_gateway_keeps_the_failed_and_the_slow_job_and_drops_the_rest() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (config, kept) =
+        Config::of(&[test_config("receiver.yaml")]).writing_to(folder.path(), "kept");
+    let backend = Otelcol::start("backend", folder.path(), config);
+    let files = [shipped("gateway-tail-sampling.yaml"), test_config("also-all-traces.yaml")];
+    let (config, all) = Config::of(&files)
+        .with("TRACES_ENDPOINT", &format!("127.0.0.1:{}", backend.config.grpc_port))
+        // It decides when it ends, and by then it has every span.
+        .with("TAIL_DECISION_WAIT", &"1h")
+        .with("TAIL_SLOW_MS", &SLOW.as_millis())
+        .with("TAIL_REST_PERCENT", &"0")
+        .writing_to(folder.path(), "all");
+    let gateway = Otelcol::start("gateway", folder.path(), config);
+
+    let mut telemetry = gateway.over_grpc();
+    telemetry.push(("OTEL_TRACES_SAMPLER_ARG", "1".to_owned()));
+    let fleet = Fleet::new().with_telemetry(&telemetry);
+    let controller = fleet.start_controller();
+    let (reference, distorted) = demo_pair();
+    // Slow, because there is no node yet.
+    let submitted_at = Instant::now();
+    let (slow_job, slow) = submit(&fleet, &[&reference, &distorted]);
+    wait_for("the job is slow", DEADLINE, || (submitted_at.elapsed() > SLOW).then_some(()));
+    let node = fleet.start_node("a");
+    wait_for_state(&fleet, &slow_job, "succeeded");
+    let (failed_job, failed) = submit(&fleet, &[&reference, "/nonexistent.y4m"]);
+    wait_for_state(&fleet, &failed_job, "failed");
+    let good: Vec<String> = (0..4)
+        .map(|_| {
+            let (job, trace) = submit(&fleet, &[&reference, &distorted]);
+            wait_for_state(&fleet, &job, "succeeded");
+            trace
+        })
+        .collect();
+    assert_eq!(node.terminate(), Some(0));
+    assert_eq!(controller.terminate(), Some(0));
+    gateway.terminate();
+    backend.terminate();
+
+    let (all, kept) = (all.spans(), kept.spans());
+    let mut traces: BTreeMap<&str, Vec<&Span>> = BTreeMap::new();
+    for span in &all {
+        traces.entry(&span.trace_id).or_default().push(span);
+    }
+    for trace in good.iter().chain([&slow, &failed]) {
+        Tree::of(all.clone(), trace).check(&[span_name::JOB]).expect("a whole tree came");
+    }
+    // On a machine that is busy enough, a good job may have been slow as well.
+    let expected: BTreeSet<&str> = traces
+        .iter()
+        .filter(|(_, spans)| spans.iter().any(|span| span.is_error) || duration(spans) >= SLOW)
+        .map(|(trace, _)| *trace)
+        .collect();
+    let found: BTreeSet<&str> = kept.iter().map(|span| span.trace_id.as_str()).collect();
+    assert_eq!(found, expected, "of {:?}", traces.keys());
+    assert!(found.contains(slow.as_str()) && found.contains(failed.as_str()), "{found:?}");
+    let dropped = good.iter().filter(|trace| !found.contains(trace.as_str())).count();
+    assert!(dropped > 0, "nothing was dropped of {good:?}");
+    for trace in &found {
+        let (before, after) = (Tree::of(all.clone(), trace), Tree::of(kept.clone(), trace));
+        assert_eq!(before.spans, after.spans, "{trace} is not whole:\n{}", after.draw());
+    }
+}
+
+#[test]
+fn the_standalone_collector_fans_out_to_traces_backend_prometheus_and_vendor() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let receiver = || Config::of(&[test_config("receiver.yaml")]);
+    let (config, at_backend) = receiver().writing_to(folder.path(), "backend-received");
+    let backend = Otelcol::start("backend", folder.path(), config);
+    let (config, at_vendor) = receiver().writing_to(folder.path(), "vendor-received");
+    let vendor = Otelcol::start("vendor", folder.path(), config);
+    let config = Config::of(&[shipped("standalone.yaml"), shipped("vendor.yaml")])
+        .with("TRACES_ENDPOINT", &format!("127.0.0.1:{}", backend.config.grpc_port))
+        .with("VENDOR_ENDPOINT", &format!("http://127.0.0.1:{}", vendor.config.http_port))
+        .with("VENDOR_API_KEY", &"the-key");
+    let collector = Otelcol::start("standalone", folder.path(), config);
+
+    let mut telemetry = collector.over_http();
+    telemetry.push(("OTEL_METRIC_EXPORT_INTERVAL", "500".to_owned()));
+    let fleet = Fleet::new().with_telemetry(&telemetry);
+    let _controller = fleet.start_controller();
+    let _node = fleet.start_node("a");
+    let (reference, distorted) = demo_pair();
+    let (job, trace) = submit(&fleet, &[&reference, &distorted, "--trace"]);
+    wait_for_state(&fleet, &job, "succeeded");
+
+    let names = [span_name::JOB, span_name::PROCESS, span_name::SETTLE];
+    at_backend.wait_for_tree(&trace, &names);
+    let tree = at_vendor.wait_for_tree(&trace, &names);
+    for span in &tree.spans {
+        assert_eq!(span.attributes.get("test.header.team").map(String::as_str), Some("the-key"));
+    }
+    for resource in at_vendor.span_resources() {
+        let environment = resource.get("deployment.environment.name").map(String::as_str);
+        assert_eq!(environment, Some("development"), "{resource:?}");
+    }
+    wait_for("the vendor has metrics", DEADLINE, || {
+        (!at_vendor.metrics().is_empty()).then_some(())
+    });
+    let open_metrics = "application/openmetrics-text";
+    wait_for("Prometheus' page shows the job with its trace", DEADLINE, || {
+        let page = http_get(collector.config.prometheus_port, "/metrics", open_metrics)?;
+        let finished = page.lines().any(|line| {
+            line.starts_with("vmafx_jobs_finished_total{")
+                && line.contains(r#"job="vmafx-controller""#)
+                && line.contains(r#"state="succeeded""#)
+        });
+        let exemplar = page.contains(&format!(r#"trace_id="{trace}""#));
+        (finished && exemplar).then_some(())
+    });
+}
