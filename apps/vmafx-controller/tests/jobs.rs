@@ -4,13 +4,15 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::node::{Node, failed, succeeded};
+use common::node::{Node, SLOTS, failed, succeeded};
 use common::{Running, http::Http, soon};
 use http::{Method, StatusCode};
 use proto::controller as pb;
 use proto::rpc::{GetFrames, Submit};
 use proto::{ApiError, ErrorKind, FrameTableBuilder};
-use types::{FailureKind, JobId, JobSpec, MediaRef, ReportAnswer, State, StopReason, ToNode};
+use types::{
+    FailureKind, JobId, JobSpec, Lease, MediaRef, ReportAnswer, State, StopReason, ToNode,
+};
 
 const PAIR: &str = r#"{"reference":"/ref.y4m","distorted":"/dis.y4m"}"#;
 
@@ -78,6 +80,49 @@ async fn jobs_of_one_call_are_accepted_together_or_not_at_all() {
     assert_eq!(answer.into_inner().jobs.len(), 3);
     let listed = grpc.list_jobs(pb::ListJobsRequest::default()).await.expect("a page");
     assert_eq!(listed.into_inner().jobs.len(), 3);
+    running.handle.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_report_over_the_work_stream_is_answered_there_before_the_next_lease() {
+    let running = Running::start().await;
+    let http = running.http();
+    let mut node = Node::join(running.grpc().await, "streaming").await;
+    let mut leases = Vec::new();
+    for _ in 0..SLOTS {
+        submit(&http, PAIR).await;
+        leases.push(node.lease().await);
+    }
+    let waiting = submit(&http, PAIR).await;
+    let first = leases.remove(0);
+    node.report_over_stream(&first, succeeded(3)).await;
+    let answered = |lease: &Lease, answer| ToNode::Reported {
+        part: lease.part,
+        fence: lease.fence,
+        answer: Some(answer),
+    };
+    assert_eq!(node.message().await, Some(answered(&first, ReportAnswer::Accepted)));
+    assert_eq!(node.lease().await.job, waiting);
+    // The same report again, by either way, is the same report.
+    node.report_over_stream(&first, succeeded(3)).await;
+    assert_eq!(node.message().await, Some(answered(&first, ReportAnswer::Duplicate)));
+    assert_eq!(node.report(&first, succeeded(3)).await, ReportAnswer::Duplicate);
+    let view = http.get(&format!("/v1/jobs/{}", first.job)).await;
+    assert_eq!(view.json()["state"], "succeeded", "{}", view.text());
+    running.handle.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_report_too_large_for_the_work_stream_ends_it_and_goes_by_a_call() {
+    let running = Running::start().await;
+    submit(&running.http(), PAIR).await;
+    let mut node = Node::join(running.grpc().await, "large").await;
+    let lease = node.lease().await;
+    let values = u64::try_from(proto::rpc::REPORT_VALUES_MAX).expect("small");
+    node.report_over_stream(&lease, succeeded(values)).await;
+    let ended = node.next_message().await.expect_err("the stream ends");
+    assert_eq!(ended.code(), tonic::Code::InvalidArgument, "{ended}");
+    assert_eq!(node.report(&lease, succeeded(values)).await, ReportAnswer::Accepted);
     running.handle.shutdown().await;
 }
 

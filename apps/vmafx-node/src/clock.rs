@@ -33,7 +33,8 @@ impl Acknowledged {
     }
 }
 
-fn micros(time: Duration) -> u64 {
+/// A time as the wire has it.
+pub(crate) fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 

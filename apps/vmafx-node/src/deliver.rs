@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use client::{Backoff, ClientError};
+use observability::current_trace;
 use proto::ErrorKind;
 use types::{AttemptReport, Failure, FailureKind, Outcome, Registered, ReportAnswer};
 
@@ -25,9 +26,22 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 /// Cancel safe: a report may be sent twice.
 pub(crate) async fn deliver(shared: &Arc<Shared>, report: AttemptReport) -> Option<ReportAnswer> {
     tokio::select! {
-        answer = until_answered(shared, report) => Some(answer),
+        answer = send(shared, report) => Some(answer),
         () = shared.leaving.cancelled() => None,
     }
+}
+
+/// Over the work stream where that is possible, else by calls. A call shows in the trace of a job
+/// that is recorded; a message of the stream would not.
+async fn send(shared: &Arc<Shared>, report: AttemptReport) -> ReportAnswer {
+    let recorded = current_trace().is_some_and(|trace| trace.flags.is_sampled());
+    if !recorded {
+        match shared.lane.send(&report).await {
+            Some(ReportAnswer::UnknownSession) | None => {}
+            Some(answer) => return answer,
+        }
+    }
+    until_answered(shared, report).await
 }
 
 async fn until_answered(shared: &Arc<Shared>, mut report: AttemptReport) -> ReportAnswer {

@@ -15,6 +15,7 @@ mod deliver;
 mod digest;
 mod hands;
 mod http;
+mod lane;
 mod node;
 mod session;
 mod shared;

@@ -26,6 +26,7 @@ use crate::clock::Acknowledged;
 use crate::config::{Config, ConfigError};
 use crate::deliver::deliver_leftovers;
 use crate::hands::{Cause, Hands, Key};
+use crate::lane::ReportLane;
 use crate::shared::Shared;
 use crate::spool::{Spool, SpoolError};
 use crate::worker::{ScoringWorker, Worker};
@@ -121,6 +122,7 @@ impl Node {
             spool: spool.clone(),
             session: watch::Sender::new(None),
             acknowledged: Acknowledged::default(),
+            lane: ReportLane::default(),
             connected: AtomicBool::new(false),
             asked_to_leave: CancellationToken::new(),
             leaving: CancellationToken::new(),

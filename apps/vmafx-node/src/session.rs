@@ -4,8 +4,6 @@
 //! jittered waits, and re-attaches to the same session with everything the node has in hand, so
 //! that a lost connection costs no work.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,11 +11,12 @@ use std::time::Duration;
 use client::{Backoff, ClientError, WorkStream};
 use proto::ErrorKind;
 use proto::rpc::SignOfLife;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use types::{Lease, NodeStatus, Registered, StopReason, ToNode};
 
 use crate::attempt;
-use crate::clock::boot_time;
+use crate::clock::{boot_time, micros};
 use crate::hands::{Cause, Taken};
 use crate::shared::Shared;
 
@@ -108,7 +107,9 @@ async fn hold(shared: &Arc<Shared>, backoff: &mut Backoff) -> Result<Ended, Clie
     shared.connected.store(true, Ordering::Relaxed);
     tracing::info!(node = %shared.node_id, session = %session.session, "connected");
     let opened = Instant::now();
+    shared.lane.open(stream.reporter());
     let ended = Serving::new(shared, &session, first.status).run(stream).await;
+    shared.lane.close();
     shared.connected.store(false, Ordering::Relaxed);
     if opened.elapsed() >= session.liveness_interval {
         backoff.reset();
@@ -131,8 +132,6 @@ fn sign(shared: &Shared, session: &Registered, status: NodeStatus) -> SignOfLife
     SignOfLife { session: session.session, incarnation: shared.incarnation, status }
 }
 
-type Heartbeat = Pin<Box<dyn Future<Output = Result<Vec<ToNode>, ClientError>> + Send>>;
-
 /// A work stream that is being served.
 struct Serving<'a> {
     shared: &'a Arc<Shared>,
@@ -140,13 +139,12 @@ struct Serving<'a> {
     last_status: NodeStatus,
     last_sent: Instant,
     last_look: Instant,
-    heartbeat: Option<Heartbeat>,
+    sessions: watch::Receiver<Option<Registered>>,
 }
 
 /// What is next.
 enum Event {
     Message(Result<Option<ToNode>, ClientError>),
-    Acknowledged(Result<Vec<ToNode>, ClientError>),
     Look,
     Draining,
     SessionLost,
@@ -155,7 +153,8 @@ enum Event {
 impl<'a> Serving<'a> {
     fn new(shared: &'a Arc<Shared>, session: &'a Registered, sent: NodeStatus) -> Self {
         let now = Instant::now();
-        Self { shared, session, last_status: sent, last_sent: now, last_look: now, heartbeat: None }
+        let sessions = shared.session.subscribe();
+        Self { shared, session, last_status: sent, last_sent: now, last_look: now, sessions }
     }
 
     async fn run(mut self, mut stream: WorkStream) -> Ended {
@@ -165,17 +164,6 @@ impl<'a> Serving<'a> {
                 Event::Message(Ok(Some(message))) => self.take(message),
                 Event::Message(Ok(None)) => Some(Ended::Broken(closed(self.shared))),
                 Event::Message(Err(error)) => Some(broken(error)),
-                Event::Acknowledged(Ok(messages)) => {
-                    messages.into_iter().fold(None, |ended, message| self.take(message).or(ended))
-                }
-                Event::Acknowledged(Err(error)) => match error.kind() {
-                    ErrorKind::UnknownSession => Some(Ended::SessionLost),
-                    // The stream itself shows whether the connection is gone.
-                    _ => {
-                        tracing::debug!(%error, "a sign of life was not acknowledged");
-                        None
-                    }
-                },
                 Event::Look => {
                     self.look(&stream);
                     None
@@ -198,25 +186,19 @@ impl<'a> Serving<'a> {
             true => due,
             false => due.min(self.last_look + PROGRESS_INTERVAL),
         };
-        let heartbeat = async {
-            match &mut self.heartbeat {
-                Some(heartbeat) => heartbeat.await,
-                None => std::future::pending().await,
-            }
-        };
         let drain_is_news = !self.last_status.draining;
-        let mut sessions = self.shared.session.subscribe();
-        let event = tokio::select! {
+        if look <= Instant::now() {
+            return Event::Look;
+        }
+        let sessions = &mut self.sessions;
+        tokio::select! {
+            // What has come goes first: the other ways to wake are set up only to wait.
+            biased;
             message = stream.next() => Event::Message(message),
-            answer = heartbeat => Event::Acknowledged(answer),
             () = self.shared.hands.draining(), if drain_is_news => Event::Draining,
             _ = sessions.wait_for(Option::is_none) => Event::SessionLost,
             () = tokio::time::sleep_until(look) => Event::Look,
-        };
-        if matches!(event, Event::Acknowledged(_)) {
-            self.heartbeat = None;
         }
-        event
     }
 
     /// Sends a sign of life if one is due or there is progress to show.
@@ -227,26 +209,13 @@ impl<'a> Serving<'a> {
         if now >= self.last_sent + self.session.liveness_interval || status != self.last_status {
             self.send(stream, status);
         }
-        let age = self.shared.acknowledged.age(boot_time());
-        if self.heartbeat.is_none() && age >= self.session.lease / ACKNOWLEDGE_DIVISOR {
-            self.heartbeat = Some(self.ask());
-        }
     }
 
-    /// The stream carries signs of life one way only; this asks for one to be acknowledged.
-    fn ask(&self) -> Heartbeat {
-        let shared = Arc::clone(self.shared);
-        let sign = sign(&shared, self.session, self.last_status.clone());
-        Box::pin(async move {
-            let sent_at = boot_time();
-            let messages = shared.client.heartbeat(sign).await?;
-            shared.acknowledged.at(sent_at);
-            Ok(messages)
-        })
-    }
-
+    /// Sends a sign of life; asks for it to be acknowledged where the last answer is old.
     fn send(&mut self, stream: &WorkStream, status: NodeStatus) {
-        stream.send(sign(self.shared, self.session, status.clone()));
+        let now = boot_time();
+        let old = self.shared.acknowledged.age(now) >= self.session.lease / ACKNOWLEDGE_DIVISOR;
+        stream.send(status.clone(), if old { micros(now) } else { 0 });
         self.last_status = status;
         self.last_sent = Instant::now();
     }
@@ -262,6 +231,17 @@ impl<'a> Serving<'a> {
                 };
                 tracing::info!(%part, %fence, ?cause, "attempt stopped by the controller");
                 self.shared.hands.stop((part, fence), cause);
+            }
+            ToNode::Reported { part, fence, answer } => {
+                let key = (part, fence);
+                if answer.is_some() {
+                    // Before the next lease is taken, which follows at once.
+                    self.shared.hands.put_down(key);
+                }
+                self.shared.lane.answered(key, answer);
+            }
+            ToNode::Acknowledged(sent_at) => {
+                self.shared.acknowledged.at(Duration::from_micros(sent_at));
             }
             ToNode::Reregister => return Some(Ended::SessionLost),
             ToNode::Reconnect => return Some(Ended::Reconnect),

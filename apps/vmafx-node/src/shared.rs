@@ -13,6 +13,7 @@ use types::{Capabilities, Incarnation, NodeId, Registered, Registration};
 
 use crate::clock::{Acknowledged, boot_time};
 use crate::hands::Hands;
+use crate::lane::ReportLane;
 use crate::spool::Spool;
 use crate::worker::Worker;
 
@@ -38,6 +39,8 @@ pub(crate) struct Shared {
     /// The present session; `None` until the controller has given one.
     pub session: watch::Sender<Option<Registered>>,
     pub acknowledged: Acknowledged,
+    /// The way of small reports, while the work stream is open.
+    pub lane: ReportLane,
     /// The work stream is open.
     pub connected: AtomicBool,
     /// The controller has asked the node to leave.

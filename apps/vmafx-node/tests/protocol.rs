@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use observability::testing::OtlpReceiver;
 use observability::{OtelConfig, OtelGuard, Telemetry};
 use support::{
-    Begun, Controller, PATIENCE, ScriptedWorker, Stream, Times, answer, controller, eventually,
-    lease, next,
+    Begun, Controller, Over, PATIENCE, ScriptedWorker, Stream, Times, answer, controller,
+    eventually, lease, next,
 };
 use tokio::sync::mpsc;
 use types::{
     Failure, FailureKind, Fence, NodeId, Outcome, PartId, ReportAnswer, SessionId, Stage,
-    StopReason, ToNode,
+    StopReason, ToNode, TraceFlags,
 };
 use vmafx_node::{Config, Node, NodeHandle, SpoolConfig, Worker};
 
@@ -47,6 +47,17 @@ async fn fixture_of(slots: u32, times: Times, change: impl FnOnce(Config) -> Con
     let node = start(change(config(&controller, slots)), worker).await;
     let stream = controller.stream().await;
     Fixture { controller, stream, node, begun }
+}
+
+/// A lease of a job whose trace is not recorded.
+fn unrecorded(part: u64) -> ToNode {
+    match lease(part) {
+        ToNode::Lease(mut lease) => {
+            lease.trace.flags = TraceFlags(0);
+            ToNode::Lease(lease)
+        }
+        other => other,
+    }
 }
 
 fn stop(part: u64, reason: StopReason) -> ToNode {
@@ -327,9 +338,34 @@ async fn the_end_does_not_wait_for_a_controller_that_is_gone() {
 async fn a_node_that_is_acknowledged_by_nothing_else_asks_for_it() {
     let times = Times { lease: Duration::from_millis(900), ..Times::default() };
     let mut f = fixture_of(1, times, |config| config).await;
-    let sign = next(&mut f.controller.heartbeats, "a unary sign of life").await;
-    assert_eq!(sign.session, SessionId(1));
-    assert_eq!(sign.status.slots_offered, 1);
+    let first = next(&mut f.stream.asked, "a status that asks").await;
+    let second = next(&mut f.stream.asked, "another, once the answer is old").await;
+    assert!(Duration::from_micros(second - first) >= times.lease / 3, "{first}, {second}");
+}
+
+#[tokio::test]
+async fn a_small_report_goes_over_the_stream_and_a_call_takes_over_where_that_fails() {
+    let mut f = fixture(1).await;
+    f.stream.send(unrecorded(1)).await;
+    next(&mut f.begun, "the work").await.succeed();
+    let first = f.controller.report().await;
+    assert_eq!(first.over, Over::Stream);
+    // Not taken: the controller has no answer.
+    let report = first.report.clone();
+    support::refuse(first);
+    let second = f.controller.report().await;
+    assert_eq!((second.over, &second.report), (Over::Call, &report));
+    answer(second, ReportAnswer::Accepted);
+
+    f.stream.send(unrecorded(2)).await;
+    next(&mut f.begun, "the work").await.succeed();
+    let lost = f.controller.report().await;
+    assert_eq!(lost.over, Over::Stream);
+    // The stream ends before the answer.
+    drop(f.stream);
+    let again = f.controller.report().await;
+    assert_eq!((again.over, &again.report), (Over::Call, &lost.report));
+    answer(again, ReportAnswer::Accepted);
 }
 
 #[tokio::test]

@@ -279,13 +279,13 @@ impl Client {
     /// When there is no answer. The node tries again by its own backoff.
     pub async fn work(&self, sign: SignOfLife) -> Result<WorkStream, ClientError> {
         let call = Call { repeat: Repeat::Never, ..self.safe("PullWork") };
-        let (statuses, messages) = WorkStream::statuses(sign);
+        let (sending, messages) = WorkStream::sending(sign);
         // A stream's request cannot be sent twice, so that it does not go through `unary`.
         let request = self.request(messages, None);
         let mut rpc = self.rpc.clone();
         let opened = tokio::time::timeout(call.timeout, rpc.pull_work(request)).await;
         match opened {
-            Ok(Ok(response)) => Ok(WorkStream::new(statuses, response.into_inner(), &self.address)),
+            Ok(Ok(response)) => Ok(WorkStream::new(sending, response.into_inner(), &self.address)),
             Ok(Err(status)) => Err(ClientError::of_status(call.name, &self.address, &status)),
             Err(_) => Err(ClientError::timed_out(call.name, &self.address)),
         }

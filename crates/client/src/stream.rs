@@ -8,12 +8,13 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 use proto::WireError;
 use proto::controller as pb;
-use proto::rpc::{JobEvent, SignOfLife};
-use tokio::sync::watch;
+use proto::rpc::{FromNode, JobEvent, REPORT_VALUES_MAX, SignOfLife};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, watch};
 use tokio_stream::StreamExt as _;
-use tokio_stream::wrappers::WatchStream;
+use tokio_stream::wrappers::{ReceiverStream, WatchStream};
 use tonic::Streaming;
-use types::ToNode;
+use types::{AttemptReport, NodeStatus, ToNode};
 
 use crate::error::ClientError;
 
@@ -111,35 +112,89 @@ impl<M, T: Item<M>> Stream for Answers<M, T> {
     }
 }
 
-/// A node's work stream: signs of life out, leases and stops in. Dropping it ends it.
+/// Reports that may wait for their turn on a work stream.
+const REPORTS_WAITING_MAX: usize = 1_024;
+
+/// A node's work stream: signs of life and small reports out, leases, stops and answers in.
+/// Dropping it ends it.
 #[derive(Debug)]
 pub struct WorkStream {
-    statuses: watch::Sender<SignOfLife>,
+    statuses: watch::Sender<Status>,
+    reports: mpsc::Sender<Box<AttemptReport>>,
     messages: Answers<pb::ControllerMessage, ToNode>,
+}
+
+/// A sign of life, and the number to acknowledge it with.
+type Status = (NodeStatus, u64);
+
+/// The way of small reports onto a work stream. It does not keep the stream open, and takes nothing
+/// once that is over.
+#[derive(Debug, Clone)]
+pub struct Reporter(mpsc::WeakSender<Box<AttemptReport>>);
+
+impl Reporter {
+    /// Whether the report is small enough to go this way.
+    #[must_use]
+    pub fn suits(report: &AttemptReport) -> bool {
+        report.outcome.value_count() <= REPORT_VALUES_MAX
+    }
+
+    /// Puts a report onto the stream. Never waits. That it was taken does not mean that it
+    /// arrives: only its answer, a [`ToNode::Reported`], does.
+    ///
+    /// # Errors
+    /// Gives the report back when the stream is over or has no room.
+    pub fn offer(&self, report: Box<AttemptReport>) -> Result<(), Box<AttemptReport>> {
+        let Some(reports) = self.0.upgrade() else { return Err(report) };
+        reports.try_send(report).map_err(|error| match error {
+            TrySendError::Full(report) | TrySendError::Closed(report) => report,
+        })
+    }
+}
+
+/// The sending half of a work stream before it is open.
+#[derive(Debug)]
+pub(crate) struct Sending {
+    statuses: watch::Sender<Status>,
+    reports: mpsc::Sender<Box<AttemptReport>>,
 }
 
 impl WorkStream {
     /// The sending half, and what it feeds. A sign that has not left when the next is given is
     /// replaced by it: each one is the whole truth, so that nothing piles up behind a slow
     /// connection.
-    pub(crate) fn statuses(
+    pub(crate) fn sending(
         first: SignOfLife,
-    ) -> (watch::Sender<SignOfLife>, impl Stream<Item = pb::NodeMessage> + Send + 'static) {
-        let (sender, receiver) = watch::channel(first);
-        (sender, WatchStream::new(receiver).map(pb::NodeMessage::from))
+    ) -> (Sending, impl Stream<Item = pb::NodeMessage> + Send + 'static) {
+        let (statuses, changes) = watch::channel((first.status.clone(), 0));
+        let (reports, waiting) = mpsc::channel(REPORTS_WAITING_MAX);
+        let changes = WatchStream::from_changes(changes)
+            .map(|(status, acknowledge)| FromNode::Status { status, acknowledge });
+        let said = ReceiverStream::new(waiting).map(FromNode::Report).merge(changes);
+        let first = tokio_stream::once(pb::NodeMessage::from(first));
+        let sending = Sending { statuses, reports };
+        (sending, first.chain(said.map(pb::NodeMessage::from)))
     }
 
     pub(crate) fn new(
-        statuses: watch::Sender<SignOfLife>,
+        sending: Sending,
         messages: Streaming<pb::ControllerMessage>,
         address: &Arc<str>,
     ) -> Self {
-        Self { statuses, messages: Answers::new(messages, address) }
+        let Sending { statuses, reports } = sending;
+        Self { statuses, reports, messages: Answers::new(messages, address) }
     }
 
-    /// Gives the next sign of life. Never waits.
-    pub fn send(&self, sign: SignOfLife) {
-        self.statuses.send_replace(sign);
+    /// Gives the next sign of life. Never waits. Where `acknowledge` is not 0, a
+    /// [`ToNode::Acknowledged`] brings it back once the sign was taken.
+    pub fn send(&self, status: NodeStatus, acknowledge: u64) {
+        self.statuses.send_replace((status, acknowledge));
+    }
+
+    /// The way for small reports.
+    #[must_use]
+    pub fn reporter(&self) -> Reporter {
+        Reporter(self.reports.downgrade())
     }
 
     /// The controller's next message; `None` when it has closed the stream in good order.

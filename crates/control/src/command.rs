@@ -189,6 +189,8 @@ pub enum Command<T> {
         connection: ConnectionId,
         /// Everything it has in hand.
         status: NodeStatus,
+        /// Where not 0: echoed to the node once the status was taken.
+        acknowledge: u64,
     },
     /// A work stream ended.
     Detach {
@@ -294,6 +296,8 @@ pub enum NodeMessage {
     Reregister,
     /// Take no new work, finish what you have and leave.
     Drain,
+    /// A status was taken that asked to be acknowledged with this number.
+    Acknowledged(u64),
 }
 
 /// The answer to a command.

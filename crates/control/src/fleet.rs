@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use types::{
-    Capabilities, Incarnation, Liveness, NodeId, NodeView, PartId, Requirements, SessionId,
+    Capabilities, Fence, Incarnation, Liveness, NodeId, NodeView, PartId, Requirements, SessionId,
     Timestamp,
 };
 
@@ -68,6 +68,9 @@ pub(crate) struct Session<T> {
     pub leases: BTreeSet<PartId>,
     /// Attempts it lists that are not its own any more, and must be stopped.
     pub foreign: u32,
+    /// Its attempts whose reports were accepted last: a status that was sent before the answer came
+    /// still lists them.
+    pub answered: VecDeque<(PartId, Fence)>,
     /// It stands in its group's idle line.
     pub in_line: bool,
     /// The earliest timer set for its leases.
@@ -75,6 +78,17 @@ pub(crate) struct Session<T> {
 }
 
 impl<T> Session<T> {
+    /// Accepted reports that are remembered.
+    const ANSWERED_MAX: usize = 64;
+
+    /// Remembers that the attempt's report was accepted.
+    pub(crate) fn answered(&mut self, part: PartId, fence: Fence) {
+        if self.answered.len() >= Self::ANSWERED_MAX {
+            self.answered.pop_front();
+        }
+        self.answered.push_back((part, fence));
+    }
+
     /// Until when its leases hold; they end after that moment.
     pub(crate) fn leases_until(&self, config: &Config) -> Timestamp {
         let counts_from = self.last_seen.map_or(self.lease_from, |at| at.max(self.lease_from));

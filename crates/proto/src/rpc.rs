@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use types::{
-    Incarnation, JobFilter, JobId, JobPage, JobSpec, JobSummary, NodeId, NodeStatus, SessionId,
-    State, ToNode, TraceId,
+    AttemptReport, Incarnation, JobFilter, JobId, JobPage, JobSpec, JobSummary, NodeId, NodeStatus,
+    SessionId, State, ToNode, TraceId,
 };
 
 use crate::controller as pb;
-use crate::convert::{bounded, convert, micros, optional, parsed, repeated, required, state};
+use crate::convert::{
+    bounded, convert, micros, optional, parsed, repeated, report_request, required, state,
+};
 use crate::error::WireError;
 use crate::limits::{
     COLUMNS_MAX, IDEMPOTENCY_KEY_BYTES_MAX, JOBS_PER_REQUEST_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX,
@@ -17,6 +19,10 @@ use crate::limits::{
 
 /// Messages that one unary answer brings a node.
 const MESSAGES_MAX: usize = 4_096;
+
+/// Frame values of a report that may come over a work stream; a larger one would hold up what
+/// comes behind it.
+pub const REPORT_VALUES_MAX: usize = 4_096;
 
 /// A job to submit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -373,18 +379,29 @@ pub struct SignOfLife {
     pub status: NodeStatus,
 }
 
+impl From<SignOfLife> for pb::HeartbeatRequest {
+    fn from(sign: SignOfLife) -> Self {
+        Self {
+            session_id: sign.session.0,
+            incarnation: sign.incarnation.0,
+            status: Some(sign.status.into()),
+        }
+    }
+}
+
+impl From<SignOfLife> for pb::NodeMessage {
+    fn from(sign: SignOfLife) -> Self {
+        Self {
+            session_id: sign.session.0,
+            incarnation: sign.incarnation.0,
+            status: Some(sign.status.into()),
+            ..Self::default()
+        }
+    }
+}
+
 macro_rules! sign_of_life {
     ($($message:ident),+) => {$(
-        impl From<SignOfLife> for pb::$message {
-            fn from(sign: SignOfLife) -> Self {
-                Self {
-                    session_id: sign.session.0,
-                    incarnation: sign.incarnation.0,
-                    status: Some(sign.status.into()),
-                }
-            }
-        }
-
         impl TryFrom<pb::$message> for SignOfLife {
             type Error = WireError;
 
@@ -400,6 +417,49 @@ macro_rules! sign_of_life {
 }
 
 sign_of_life!(NodeMessage, HeartbeatRequest);
+
+/// What a node says on its work stream after the first sign of life.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FromNode {
+    /// It lives.
+    Status {
+        /// What it has in hand.
+        status: NodeStatus,
+        /// Where not 0: to be echoed once the status was taken.
+        acknowledge: u64,
+    },
+    /// An attempt has ended.
+    Report(Box<AttemptReport>),
+}
+
+impl From<FromNode> for pb::NodeMessage {
+    /// Whose the stream is, its first message has said.
+    fn from(said: FromNode) -> Self {
+        match said {
+            FromNode::Status { status, acknowledge } => {
+                Self { status: Some(status.into()), acknowledge, ..Self::default() }
+            }
+            FromNode::Report(report) => {
+                let report = report_request(SessionId(0), Incarnation(0), *report);
+                Self { report: Some(report), ..Self::default() }
+            }
+        }
+    }
+}
+
+impl TryFrom<pb::NodeMessage> for FromNode {
+    type Error = WireError;
+
+    fn try_from(message: pb::NodeMessage) -> Result<Self, WireError> {
+        match message.report {
+            Some(report) => Ok(Self::Report(Box::new(convert(report, "report")?))),
+            None => Ok(Self::Status {
+                status: required(message.status, "status")?,
+                acknowledge: message.acknowledge,
+            }),
+        }
+    }
+}
 
 /// The request that asks for work by long poll. `wait` is held at [`POLL_WAIT_MAX`].
 #[must_use]

@@ -175,6 +175,7 @@ impl SimNode {
                 self.say_status()
             }
             NodeMessage::Reregister => self.register_again(),
+            NodeMessage::Acknowledged(_) => Vec::new(),
             NodeMessage::Drain => {
                 self.draining = true;
                 self.say_status()

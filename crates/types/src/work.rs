@@ -128,6 +128,17 @@ pub enum ToNode {
     Reconnect,
     /// Take no new work, finish what you have and leave.
     Drain,
+    /// The answer to a report that came over the stream.
+    Reported {
+        /// The part.
+        part: PartId,
+        /// The fence of the attempt.
+        fence: Fence,
+        /// `None` when the report was not taken this way: it is to be sent by a call of its own.
+        answer: Option<ReportAnswer>,
+    },
+    /// A status was taken that asked to be acknowledged with this number.
+    Acknowledged(u64),
 }
 
 /// Why a node must stop an attempt.
@@ -149,6 +160,19 @@ pub enum Outcome {
     /// The node hands the part back unfinished, for a reason that is not the part's: counted
     /// against nothing.
     Released,
+}
+
+impl Outcome {
+    /// Values in its frame tables: a measure of its size.
+    #[must_use]
+    pub fn value_count(&self) -> usize {
+        match self {
+            Self::Succeeded(reports) => {
+                reports.iter().map(|r| r.frames.frame_count() * r.frames.columns.len()).sum()
+            }
+            Self::Failed(_) | Self::Released => 0,
+        }
+    }
 }
 
 /// The end of an attempt.

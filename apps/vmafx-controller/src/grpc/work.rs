@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use observability::new_span_id;
 use proto::controller as pb;
-use proto::rpc::SignOfLife;
+use proto::rpc::{FromNode, REPORT_VALUES_MAX, SignOfLife};
 use proto::{WireError, rpc};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
@@ -105,9 +105,19 @@ impl Stream {
         }
     }
 
-    fn take(&self, sign: pb::NodeMessage) -> Result<(), Status> {
-        let SignOfLife { status: node, .. } = sign.try_into()?;
-        match self.work.status(node) {
+    fn take(&self, said: pb::NodeMessage) -> Result<(), Status> {
+        let taken = match FromNode::try_from(said)? {
+            FromNode::Status { status, acknowledge } => self.work.status(status, acknowledge),
+            FromNode::Report(report) if report.outcome.value_count() > REPORT_VALUES_MAX => {
+                let text = format!(
+                    "a report of over {REPORT_VALUES_MAX} values came over a work stream; send \
+                     it by ReportResult"
+                );
+                return Err(Status::invalid_argument(text));
+            }
+            FromNode::Report(report) => self.work.report(*report),
+        };
+        match taken {
             // A controller under load misses a sign of life; the next makes up for it.
             Ok(()) | Err(QueueError::Overloaded) => Ok(()),
             Err(error) => Err(status(error)),

@@ -12,8 +12,8 @@ use store::SqliteReader;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use types::{
     AttemptReport, FrameTable, Incarnation, JobFilter, JobId, JobPage, JobSpec, JobView, NodeId,
-    NodeStatus, NodeView, Outcome, Registered, Registration, ReportAnswer, SessionId, SpanId,
-    State, ToNode, TraceContext,
+    NodeStatus, NodeView, Registered, Registration, ReportAnswer, SessionId, SpanId, State, ToNode,
+    TraceContext,
 };
 
 use super::config::QueueConfig;
@@ -22,7 +22,7 @@ use super::event::QueueObserver;
 use super::intake::{check_capabilities, draft, encode_report};
 use super::live::{Clock, Live};
 use super::stats::{Gauges, QueueStats};
-use super::stream::WorkStream;
+use super::stream::{StreamReply, WorkStream};
 use super::thread::{self, QueueThread};
 use super::watch::Watch;
 
@@ -58,10 +58,37 @@ pub enum RetrySelection {
 pub(super) enum Response {
     Answer(Answer),
     ToNode(Vec<ToNode>),
-    Attached { connection: control::ConnectionId, messages: mpsc::Receiver<ToNode> },
+    Attached {
+        connection: control::ConnectionId,
+        messages: mpsc::Receiver<ToNode>,
+        replies: mpsc::WeakSender<ToNode>,
+    },
 }
 
-pub(super) type Reply = oneshot::Sender<Result<Response, QueueError>>;
+/// Who waits for an answer.
+#[derive(Debug)]
+pub(super) enum Reply {
+    /// A call.
+    Call(oneshot::Sender<Result<Response, QueueError>>),
+    /// A node whose report came over its work stream.
+    Stream(StreamReply),
+}
+
+impl Reply {
+    /// Answers. Where nobody waits any more the answer comes back.
+    pub(super) fn send(
+        self,
+        answer: Result<Response, QueueError>,
+    ) -> Result<(), Result<Response, QueueError>> {
+        match self {
+            Self::Call(to) => to.send(answer),
+            Self::Stream(to) => {
+                to.send(&answer);
+                Ok(())
+            }
+        }
+    }
+}
 
 /// What the writer thread is sent.
 #[derive(Debug)]
@@ -110,7 +137,7 @@ impl Sender {
 
     async fn ask(&self, message: impl FnOnce(Reply) -> Message) -> Result<Response, QueueError> {
         let (to, answer) = oneshot::channel();
-        self.send(message(to))?;
+        self.send(message(Reply::Call(to)))?;
         answer.await.unwrap_or(Err(QueueError::Shutdown))
     }
 
@@ -320,10 +347,15 @@ impl Queue {
     ) -> Result<WorkStream, QueueError> {
         let attach = |to| Command::Attach { session, incarnation, status, to };
         match self.commands.command(attach).await? {
-            Response::Attached { connection, messages } => {
-                let commands = self.commands.clone();
-                Ok(WorkStream { session, connection, messages, commands })
-            }
+            Response::Attached { connection, messages, replies } => Ok(WorkStream {
+                session,
+                incarnation,
+                connection,
+                messages,
+                replies,
+                commands: self.commands.clone(),
+                clock: self.shared.clock.clone(),
+            }),
             other => Err(unexpected(&other)),
         }
     }
@@ -370,12 +402,7 @@ impl Queue {
         report: AttemptReport,
     ) -> Result<ReportAnswer, QueueError> {
         let received_at = self.shared.clock.now();
-        let values = match &report.outcome {
-            Outcome::Succeeded(reports) => {
-                reports.iter().map(|r| r.frames.frame_count() * r.frames.columns.len()).sum()
-            }
-            Outcome::Failed(_) | Outcome::Released => 0,
-        };
+        let values = report.outcome.value_count();
         let encode = move || encode_report(report, received_at);
         let report = if values > INLINE_VALUES_MAX {
             tokio::task::spawn_blocking(encode).await.map_err(|_| QueueError::Shutdown)??
@@ -466,6 +493,7 @@ pub(super) fn without_lease(message: &NodeMessage) -> Option<ToNode> {
         NodeMessage::Stop { part, fence, reason } => Some(ToNode::Stop { part, fence, reason }),
         NodeMessage::Reregister => Some(ToNode::Reregister),
         NodeMessage::Drain => Some(ToNode::Drain),
+        NodeMessage::Acknowledged(number) => Some(ToNode::Acknowledged(number)),
     }
 }
 

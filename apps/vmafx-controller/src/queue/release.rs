@@ -108,8 +108,9 @@ impl Release {
         match answer {
             Answer::Attached(connection) => {
                 let (stream, messages) = mpsc::channel(QueueConfig::STREAM_MESSAGES_MAX);
+                let replies = stream.downgrade();
                 self.streams.insert(connection, stream);
-                let _ = to.send(Ok(Response::Attached { connection, messages }));
+                let _ = to.send(Ok(Response::Attached { connection, messages, replies }));
             }
             Answer::Messages(messages) => {
                 let ready = messages.into_iter().filter_map(|message| self.ready(message));

@@ -1,19 +1,25 @@
 //! A node's work stream, seen from the controller.
 
-use control::{Command, ConnectionId};
+use control::{Answer, Command, ConnectionId};
 use tokio::sync::mpsc;
-use types::{NodeStatus, SessionId, ToNode};
+use types::{AttemptReport, Fence, Incarnation, NodeStatus, PartId, SessionId, ToNode};
 
 use super::error::QueueError;
-use super::handle::Sender;
+use super::handle::{Reply, Response, Sender};
+use super::intake::encode_report;
+use super::live::Clock;
 
 /// What the controller sends one node, for as long as its stream lives. Detaches on drop.
 #[derive(Debug)]
 pub struct WorkStream {
     pub(super) session: SessionId,
+    pub(super) incarnation: Incarnation,
     pub(super) connection: ConnectionId,
     pub(super) messages: mpsc::Receiver<ToNode>,
+    /// The way in for answers to reports. Weak: the stream ends when the queue lets go of it.
+    pub(super) replies: mpsc::WeakSender<ToNode>,
     pub(super) commands: Sender,
+    pub(super) clock: Clock,
 }
 
 impl WorkStream {
@@ -25,14 +31,41 @@ impl WorkStream {
         self.messages.recv().await
     }
 
-    /// Takes the node's sign of life. Touches memory only.
+    /// Takes the node's sign of life. Touches memory only. Where `acknowledge` is not 0 it is sent
+    /// back once the sign was taken.
     ///
     /// # Errors
     /// [`QueueError::Overloaded`] and [`QueueError::Shutdown`]. An overloaded controller may miss
     /// a sign of life: the next one makes up for it.
-    pub fn status(&self, status: NodeStatus) -> Result<(), QueueError> {
+    pub fn status(&self, status: NodeStatus, acknowledge: u64) -> Result<(), QueueError> {
         let (session, connection) = (self.session, self.connection);
-        self.commands.tell(Command::Status { session, connection, status })
+        self.commands.tell(Command::Status { session, connection, status, acknowledge })
+    }
+
+    /// Takes the end of one of the node's attempts. The answer comes among the messages, once it
+    /// is durable; one that does not take the report says so there.
+    ///
+    /// # Errors
+    /// [`QueueError::Shutdown`].
+    pub fn report(&self, report: AttemptReport) -> Result<(), QueueError> {
+        let (part, fence) = (report.part, report.fence);
+        let to = || StreamReply { replies: self.replies.clone(), part, fence };
+        let report = match encode_report(report, self.clock.now()) {
+            Ok(report) => Box::new(report),
+            Err(error) => {
+                to().send(&Err(error.into()));
+                return Ok(());
+            }
+        };
+        let (session, incarnation) = (self.session, self.incarnation);
+        let command = Command::Report { session, incarnation, report, to: Reply::Stream(to()) };
+        match self.commands.tell(command) {
+            Err(QueueError::Overloaded) => {
+                to().send(&Err(QueueError::Overloaded));
+                Ok(())
+            }
+            told => told,
+        }
     }
 }
 
@@ -40,5 +73,27 @@ impl Drop for WorkStream {
     fn drop(&mut self) {
         let (session, connection) = (self.session, self.connection);
         self.commands.tell_surely(Command::Detach { session, connection });
+    }
+}
+
+/// The answer to a report that came over a work stream goes back over it.
+#[derive(Debug)]
+pub(super) struct StreamReply {
+    replies: mpsc::WeakSender<ToNode>,
+    part: PartId,
+    fence: Fence,
+}
+
+impl StreamReply {
+    /// Sends the answer, while the stream lives and has room: a node that gets none asks again.
+    pub(super) fn send(self, answer: &Result<Response, QueueError>) {
+        let Self { replies, part, fence } = self;
+        let answer = match answer {
+            Ok(Response::Answer(Answer::Reported(answer))) => Some(*answer),
+            _ => None,
+        };
+        if let Some(stream) = replies.upgrade() {
+            let _ = stream.try_send(ToNode::Reported { part, fence, answer });
+        }
     }
 }

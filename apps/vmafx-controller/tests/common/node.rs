@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proto::controller as pb;
 use proto::controller::vmafx_controller_client::VmafxControllerClient;
-use proto::rpc::SignOfLife;
+use proto::rpc::{FromNode, SignOfLife};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
@@ -85,8 +85,13 @@ where
 
     /// The next message, `None` when the controller ended the stream.
     pub async fn message(&mut self) -> Option<ToNode> {
-        let message = soon("a message", self.messages.message()).await.expect("a whole stream")?;
-        Some(ToNode::try_from(message).expect("a message we know"))
+        self.next_message().await.expect("a whole stream")
+    }
+
+    /// The next message, or what the stream failed with.
+    pub async fn next_message(&mut self) -> Result<Option<ToNode>, tonic::Status> {
+        let message = soon("a message", self.messages.message()).await?;
+        Ok(message.map(|message| ToNode::try_from(message).expect("a message we know")))
     }
 
     pub async fn lease(&mut self) -> Lease {
@@ -96,17 +101,26 @@ where
         }
     }
 
+    pub async fn report_over_stream(&self, lease: &Lease, outcome: Outcome) {
+        let said = FromNode::Report(Box::new(report(lease, outcome)));
+        self.signs.send(said.into()).await.expect("an open stream");
+    }
+
     pub async fn report(&mut self, lease: &Lease, outcome: Outcome) -> ReportAnswer {
-        let report = AttemptReport {
-            part: lease.part,
-            fence: lease.fence,
-            digest: [u8::try_from(lease.fence.0 % 251).expect("small"); 32],
-            outcome,
-            timings: timings(),
-        };
+        let report = report(lease, outcome);
         let request = proto::report_request(self.session, self.incarnation, report);
         let answer = soon("a report's answer", self.client.report_result(request)).await;
         ReportAnswer::try_from(answer.expect("an answer").into_inner()).expect("one we know")
+    }
+}
+
+fn report(lease: &Lease, outcome: Outcome) -> AttemptReport {
+    AttemptReport {
+        part: lease.part,
+        fence: lease.fence,
+        digest: [u8::try_from(lease.fence.0 % 251).expect("small"); 32],
+        outcome,
+        timings: timings(),
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use proto::controller as pb;
 use proto::controller::vmafx_controller_server::{VmafxController, VmafxControllerServer};
-use proto::rpc::SignOfLife;
+use proto::rpc::{FromNode, SignOfLife};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt as _;
@@ -48,6 +48,8 @@ pub struct Stream {
     pub session: SessionId,
     pub incarnation: Incarnation,
     pub statuses: mpsc::Receiver<NodeStatus>,
+    /// The numbers of the statuses that asked to be acknowledged; they were.
+    pub asked: mpsc::Receiver<u64>,
     pub messages: mpsc::Sender<Result<pb::ControllerMessage, Status>>,
 }
 
@@ -79,11 +81,19 @@ impl Stream {
     }
 }
 
+/// Which way a report came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    Call,
+    Stream,
+}
+
 /// A report as it arrived, in whose name, and how to answer it.
 pub struct Reported {
     pub session: SessionId,
     pub incarnation: Incarnation,
     pub report: AttemptReport,
+    pub over: Over,
     pub answer: tokio::sync::oneshot::Sender<Result<ReportAnswer, Status>>,
 }
 
@@ -92,13 +102,18 @@ pub fn answer(reported: Reported, answer: ReportAnswer) {
     assert!(reported.answer.send(Ok(answer)).is_ok(), "the node waits for its answer");
 }
 
+/// Does not take a report.
+pub fn refuse(reported: Reported) {
+    let refused = reported.answer.send(Err(Status::unavailable("not now")));
+    assert!(refused.is_ok(), "the node waits for its answer");
+}
+
 /// What the scripted controller has seen.
 pub struct Controller {
     pub addr: SocketAddr,
     pub registrations: mpsc::Receiver<Registration>,
     pub streams: mpsc::Receiver<Stream>,
     pub reports: mpsc::Receiver<Reported>,
-    pub heartbeats: mpsc::Receiver<SignOfLife>,
 }
 
 /// What registrations are answered with.
@@ -120,7 +135,6 @@ struct Face {
     registrations: mpsc::Sender<Registration>,
     streams: mpsc::Sender<Stream>,
     reports: mpsc::Sender<Reported>,
-    heartbeats: mpsc::Sender<SignOfLife>,
 }
 
 /// Serves a controller that gives out sessions 1, 2, 3 and so on.
@@ -130,14 +144,12 @@ pub async fn controller(times: Times) -> Controller {
     let (registered, registrations) = mpsc::channel(64);
     let (opened, streams) = mpsc::channel(64);
     let (reported, reports) = mpsc::channel(64);
-    let (beat, heartbeats) = mpsc::channel(1_024);
     let face = Face {
         times,
         sessions: Mutex::new((1..100).map(SessionId).collect()),
         registrations: registered,
         streams: opened,
         reports: reported,
-        heartbeats: beat,
     };
     let service = VmafxControllerServer::new(face)
         .max_decoding_message_size(proto::MESSAGE_BYTES_MAX)
@@ -147,7 +159,7 @@ pub async fn controller(times: Times) -> Controller {
             .add_service(service)
             .serve_with_incoming(TcpListenerStream::new(listener)),
     );
-    Controller { addr, registrations, streams, reports, heartbeats }
+    Controller { addr, registrations, streams, reports }
 }
 
 impl Controller {
@@ -189,10 +201,8 @@ impl VmafxController for Face {
         &self,
         request: Request<pb::HeartbeatRequest>,
     ) -> Answer<pb::HeartbeatResponse> {
-        let sign = SignOfLife::try_from(request.into_inner())?;
-        // A test that does not look at them is not kept from going on.
-        let _ = self.heartbeats.try_send(sign);
-        Ok(Response::new(pb::HeartbeatResponse { messages: Vec::new() }))
+        drop(request);
+        unused()
     }
 
     type PullWorkStream = ReceiverStream<Result<pb::ControllerMessage, Status>>;
@@ -207,15 +217,43 @@ impl VmafxController for Face {
         let (seen, statuses) = mpsc::channel(1_024);
         let (messages, outgoing) = mpsc::channel(64);
         seen.send(status).await.expect("room");
+        let (ask, asked) = mpsc::channel(1_024);
+        let (reports, answers) = (self.reports.clone(), messages.clone());
         tokio::spawn(async move {
             while let Some(Ok(message)) = signs.next().await {
-                let sign = SignOfLife::try_from(message).expect("a valid sign");
-                if seen.send(sign.status).await.is_err() {
+                let said = FromNode::try_from(message).expect("a valid message");
+                let (status, acknowledge) = match said {
+                    FromNode::Status { status, acknowledge } => (status, acknowledge),
+                    FromNode::Report(report) => {
+                        let (answer, answered) = tokio::sync::oneshot::channel();
+                        let (part, fence) = (report.part, report.fence);
+                        let over = Over::Stream;
+                        let reported =
+                            Reported { session, incarnation, report: *report, over, answer };
+                        let _ = reports.send(reported).await;
+                        // An answer that is still owed does not keep the stream open.
+                        let answers = answers.downgrade();
+                        tokio::spawn(async move {
+                            let answer = answered.await.ok().and_then(Result::ok);
+                            let message = ToNode::Reported { part, fence, answer };
+                            if let Some(answers) = answers.upgrade() {
+                                let _ = answers.send(Ok(message.into())).await;
+                            }
+                        });
+                        continue;
+                    }
+                };
+                if acknowledge != 0 {
+                    // A test that does not look at them is not kept from going on.
+                    let _ = ask.try_send(acknowledge);
+                    let _ = answers.send(Ok(ToNode::Acknowledged(acknowledge).into())).await;
+                }
+                if seen.send(status).await.is_err() {
                     break;
                 }
             }
         });
-        let stream = Stream { session, incarnation, statuses, messages };
+        let stream = Stream { session, incarnation, statuses, asked, messages };
         self.streams.send(stream).await.map_err(|_| Status::unavailable("the test is over"))?;
         Ok(Response::new(ReceiverStream::new(outgoing)))
     }
@@ -229,7 +267,7 @@ impl VmafxController for Face {
         let incarnation = Incarnation(request.incarnation);
         let report = AttemptReport::try_from(request)?;
         let (answer, answered) = tokio::sync::oneshot::channel();
-        let reported = Reported { session, incarnation, report, answer };
+        let reported = Reported { session, incarnation, report, over: Over::Call, answer };
         self.reports.send(reported).await.map_err(|_| Status::unavailable("the test is over"))?;
         let answer = answered.await.map_err(|_| Status::unavailable("no answer"))??;
         Ok(Response::new(answer.into()))

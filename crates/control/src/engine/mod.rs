@@ -168,8 +168,8 @@ impl<T> Control<T> {
             Command::Attach { session, incarnation, status, to } => {
                 self.attach((session, incarnation), &status, to, turn);
             }
-            Command::Status { session, connection, status } => {
-                self.stream_status(session, connection, &status, turn);
+            Command::Status { session, connection, status, acknowledge } => {
+                self.stream_status(session, connection, (&status, acknowledge), turn);
             }
             Command::Detach { session, connection } => self.detach(session, connection, turn.now),
             Command::Heartbeat { session, incarnation, status, to } => {

@@ -1,6 +1,6 @@
 //! Nodes come, show that they live, say what they have in hand, and go.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use types::{
     FailureKind, Fence, Incarnation, NodeId, NodeStatus, NodeView, PartId, Progress, Registered,
@@ -88,6 +88,7 @@ impl<T> Control<T> {
             draining,
             leases: BTreeSet::new(),
             foreign: 0,
+            answered: VecDeque::new(),
             in_line: false,
             timer_at: None,
         };
@@ -151,7 +152,7 @@ impl<T> Control<T> {
         &mut self,
         id: SessionId,
         connection: ConnectionId,
-        status: &NodeStatus,
+        (status, acknowledge): (&NodeStatus, u64),
         turn: &mut Turn<'_, T>,
     ) {
         let link = self.fleet.sessions.get(&id).map(|session| &session.link);
@@ -160,6 +161,9 @@ impl<T> Control<T> {
         }
         for message in self.sign_of_life(id, status, Through::Open, turn) {
             self.deliver(id, message, turn);
+        }
+        if acknowledge != 0 {
+            self.deliver(id, NodeMessage::Acknowledged(acknowledge), turn);
         }
     }
 
@@ -254,10 +258,10 @@ impl<T> Control<T> {
         let mut messages = Vec::new();
         let mut listed = BTreeSet::new();
         for named in status.running.iter().take(LISTED_MAX) {
+            let RunningPart { part, fence, .. } = *named;
             if self.confirm(id, named, turn) {
-                listed.insert(named.part);
-            } else {
-                let RunningPart { part, fence, .. } = *named;
+                listed.insert(part);
+            } else if !self.was_answered(id, part, fence) {
                 let cancelled = self.cancelled.set.contains(&(part, fence));
                 let reason = if cancelled { StopReason::Cancelled } else { StopReason::LeaseLost };
                 messages.push(NodeMessage::Stop { part, fence, reason });
@@ -294,6 +298,13 @@ impl<T> Control<T> {
             turn.event(Event::Progress { part, progress });
         }
         true
+    }
+
+    /// Whether the node's report of this attempt was accepted: the answer is on its way, or the node
+    /// will ask for it again.
+    fn was_answered(&self, id: SessionId, part: PartId, fence: Fence) -> bool {
+        let session = self.fleet.sessions.get(&id);
+        session.is_some_and(|session| session.answered.contains(&(part, fence)))
     }
 
     /// A lease that its node does not list: it never arrived, or its worker is gone.

@@ -63,6 +63,9 @@ impl<T> Control<T> {
             lost_cause: None,
             next,
         };
+        if let Some(session) = self.session_of(who) {
+            session.answered(report.part, report.fence);
+        }
         self.end_attempt(report.part, end, turn);
         turn.event(Event::Reported(ReportAnswer::Accepted));
         turn.answer(to, Answer::Reported(ReportAnswer::Accepted));

@@ -126,7 +126,7 @@ impl Site {
 
     fn status(&mut self, node: Node, status: NodeStatus) {
         let Node { session, connection, .. } = node;
-        self.batch(vec![Command::Status { session, connection, status }]);
+        self.batch(vec![Command::Status { session, connection, status, acknowledge: 0 }]);
     }
 
     fn detach(&mut self, node: Node) {
@@ -282,6 +282,47 @@ fn work_goes_to_a_node_in_the_batch_that_brings_it() {
     let kinds: Vec<bool> =
         site.transitions.iter().map(|t| matches!(t, Transition::Submit(_))).collect();
     assert_eq!(kinds, [true, false], "stored before it is leased");
+}
+
+#[test]
+fn a_status_that_crosses_its_answer_neither_stops_anything_nor_keeps_a_slot() {
+    let mut site = Site::new();
+    let node = site.node("a", 1);
+    site.submit(draft());
+    let done = site.lease();
+    site.report(node, &done, success());
+    site.status(node, status(1, &[&done]));
+    assert_eq!(site.stops(), []);
+    site.submit(draft());
+    assert_eq!(site.leases().len(), 1, "the slot is free");
+}
+
+#[test]
+fn a_status_is_acknowledged_where_it_asks_and_after_what_it_brought() {
+    let mut site = Site::new();
+    let node = site.node("a", 1);
+    let Node { session, connection, .. } = node;
+    let elsewhere = Grant { part: PartId(99), fence: Fence(1), ..grant_of_a_job(&mut site) };
+    let told = |site: &Site| {
+        let messages = site.effects.iter().filter_map(|effect| match effect {
+            Effect::Deliver { message, .. } => Some(message.clone()),
+            _ => None,
+        });
+        messages.collect::<Vec<_>>()
+    };
+    for acknowledge in [0, 7] {
+        let status = status(1, &[&elsewhere]);
+        site.batch(vec![Command::Status { session, connection, status, acknowledge }]);
+        let (part, reason) = (PartId(99), StopReason::LeaseLost);
+        let mut expected = vec![NodeMessage::Stop { part, fence: Fence(1), reason }];
+        expected.extend((acknowledge != 0).then_some(NodeMessage::Acknowledged(acknowledge)));
+        assert_eq!(told(&site), expected);
+    }
+}
+
+fn grant_of_a_job(site: &mut Site) -> Grant {
+    site.submit(draft());
+    site.lease()
 }
 
 #[test]

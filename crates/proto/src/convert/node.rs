@@ -203,6 +203,12 @@ impl From<ToNode> for pb::ControllerMessage {
             ToNode::Reregister => Message::Reregister(pb::Empty {}),
             ToNode::Reconnect => Message::Reconnect(pb::Empty {}),
             ToNode::Drain => Message::Drain(pb::Empty {}),
+            ToNode::Reported { part, fence, answer } => Message::Reported(pb::Reported {
+                part_id: part.0,
+                fence: fence.0,
+                answer: answer.map_or(pb::ReportAnswer::Unspecified, Into::into).into(),
+            }),
+            ToNode::Acknowledged(number) => Message::Acknowledged(number),
         };
         Self { message: Some(message) }
     }
@@ -223,6 +229,15 @@ impl TryFrom<pb::ControllerMessage> for ToNode {
             Message::Reregister(_) => Self::Reregister,
             Message::Reconnect(_) => Self::Reconnect,
             Message::Drain(_) => Self::Drain,
+            Message::Reported(reported) => Self::Reported {
+                part: PartId(reported.part_id),
+                fence: Fence(reported.fence),
+                answer: match reported.answer {
+                    0 => None,
+                    _ => Some(pb::ReportResultResponse { answer: reported.answer }.try_into()?),
+                },
+            },
+            Message::Acknowledged(number) => Self::Acknowledged(number),
         })
     }
 }

@@ -22,7 +22,7 @@ impl World {
                 Command::Attach { session, incarnation, status, to }
             }
             Request::Status { session, connection, status } => {
-                Command::Status { session, connection: inside(connection), status }
+                Command::Status { session, connection: inside(connection), status, acknowledge: 0 }
             }
             Request::Heartbeat { session, status } => {
                 Command::Heartbeat { session, incarnation, status, to }
