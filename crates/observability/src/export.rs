@@ -5,10 +5,19 @@
 //! and nothing that the transports log there reaches the logs, so that telemetry never feeds
 //! itself. Whoever ends a span pays for a push into a queue; a full queue drops and counts.
 
+mod console;
 mod encode;
+mod limits;
 mod queue;
+mod record;
+mod retry;
+mod send;
+mod tls;
 mod transport;
 mod worker;
 
-pub(crate) use queue::SpanSink;
-pub(crate) use worker::{Pipeline, PipelineConfig};
+pub(crate) use queue::{LogSink, SpanSink};
+pub(crate) use record::LogRecord;
+pub(crate) use send::Route;
+pub(crate) use tls::client_config;
+pub(crate) use worker::{Pipeline, PipelineConfig, on_exporting_thread};

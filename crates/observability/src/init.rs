@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tracing::{error, info, warn};
 
-use crate::config::{OtelConfig, Sdk};
-use crate::export::{Pipeline, PipelineConfig, SpanSink};
-use crate::logs;
+use crate::config::{OtelConfig, OtlpConfig, Sdk};
+use crate::export::{LogSink, Pipeline, PipelineConfig, Route, SpanSink, client_config};
+use crate::logs::{self, LogLayer};
 use crate::metrics::Metrics;
 use crate::tracer::Tracer;
 
@@ -39,6 +39,7 @@ impl Telemetry {
 #[derive(Debug)]
 pub struct OtelGuard {
     telemetry: Telemetry,
+    log_layer: Option<LogLayer>,
     pipeline: Option<Pipeline>,
 }
 
@@ -54,42 +55,97 @@ pub fn init_otel(service_name: &str) -> OtelGuard {
 /// Sets up logs and telemetry as configured.
 #[must_use = "dropping the guard ends telemetry"]
 pub fn init_with(config: &OtelConfig) -> OtelGuard {
-    if let Some(warning) = logs::install(&config.log) {
+    let plan = Plan::new(config);
+    if let Some(warning) = logs::install(&config.log, plan.log_layer()) {
         warn!("{warning}");
     }
-    OtelGuard::start(config)
+    plan.start(config)
 }
 
-impl OtelGuard {
-    /// Sets up telemetry and leaves the log output of the process alone. For a second service name
-    /// in one process, and for tests.
-    #[must_use = "dropping the guard ends telemetry"]
-    pub fn start(config: &OtelConfig) -> Self {
-        for warning in &config.warnings {
+/// What is exported where, before anything is logged or started.
+struct Plan {
+    metrics: Metrics,
+    traces: Option<(Route, SpanSink)>,
+    logs: Option<(Route, LogSink)>,
+    pushed: Option<Route>,
+    warnings: Vec<String>,
+    /// Whether spans were meant to leave and cannot.
+    traces_failed: bool,
+}
+
+impl Plan {
+    fn new(config: &OtelConfig) -> Self {
+        let metrics = Metrics::with_exemplars(config.metric.exemplars);
+        let mut failures: Vec<(String, Vec<&str>)> = Vec::new();
+        let mut route = |name, otlp: &Option<OtlpConfig>, console| {
+            if config.sdk == Sdk::Disabled {
+                return None;
+            }
+            let otlp = otlp.clone().and_then(|otlp| match client_config(&otlp) {
+                Ok(tls) => Some((otlp, tls)),
+                Err(error) => {
+                    let why = logs::with_causes(&error);
+                    match failures.iter_mut().find(|(known, _)| *known == why) {
+                        Some((_, signals)) => signals.push(name),
+                        None => failures.push((why, vec![name])),
+                    }
+                    None
+                }
+            });
+            (otlp.is_some() || console).then_some(Route { otlp, console })
+        };
+        let traces = route("traces", &config.traces, config.console.traces);
+        let logs = route("logs", &config.logs, config.console.logs);
+        let pushed = route("metrics", &config.metrics, config.console.metrics);
+        let telemetry = metrics.telemetry();
+        let span_sink = || SpanSink::new(config.batch, config.span_limits, telemetry.clone());
+        let log_sink = || LogSink::new(config.log_batch, config.log_limits, telemetry.clone());
+        let mut warnings = config.warnings.clone();
+        let traces_failed = config.traces_endpoint_bad
+            || failures.iter().any(|(_, signals)| signals.contains(&"traces"));
+        warnings.extend(failures.into_iter().map(|(why, signals)| {
+            format!(
+                "no encrypted connection for {}, which will not be exported: {why}",
+                signals.join(", ")
+            )
+        }));
+        Self {
+            traces: traces.map(|route| (route, span_sink())),
+            logs: logs.map(|route| (route, log_sink())),
+            pushed,
+            warnings,
+            traces_failed,
+            metrics,
+        }
+    }
+
+    fn log_layer(&self) -> Option<LogLayer> {
+        self.logs.as_ref().map(|(_, sink)| LogLayer::new(sink.clone()))
+    }
+
+    /// Logs what there is to say, and starts the exporting thread where there is work for it.
+    fn start(self, config: &OtelConfig) -> OtelGuard {
+        for warning in &self.warnings {
             warn!("otel: {warning}");
         }
-        let metrics = Metrics::new();
-        let enabled = config.sdk == Sdk::Enabled;
-        let traces = config.traces.as_ref().filter(|_| enabled);
-        let pushed = config.metrics.as_ref().filter(|_| enabled);
-        if !enabled {
+        if config.sdk == Sdk::Disabled {
             info!("otel: disabled by OTEL_SDK_DISABLED");
         } else if config.traces_off {
             info!("otel: tracing disabled by OTEL_TRACES_EXPORTER");
-        } else if traces.is_none() {
+        } else if self.traces.is_none() && !self.traces_failed {
             info!("{DISABLED_MESSAGE}");
         }
-        let traces = traces
-            .map(|otlp| (otlp.clone(), SpanSink::new(config.batch, metrics.telemetry().clone())));
-        let sink = traces.as_ref().map(|(_, sink)| sink.clone());
+        let log_layer = self.log_layer();
+        let metrics = self.metrics;
+        let sink = self.traces.as_ref().map(|(_, sink)| sink.clone());
         let mut pipeline = None;
-        if traces.is_some() || pushed.is_some() {
+        if self.traces.is_some() || self.logs.is_some() || self.pushed.is_some() {
             let pipeline_config = PipelineConfig {
                 resource: config.resource.clone(),
-                traces,
-                metrics: pushed.cloned(),
-                batch: config.batch,
-                metric_interval: config.metric_interval,
+                traces: self.traces,
+                logs: self.logs,
+                metrics: self.pushed,
+                metric: config.metric,
             };
             match Pipeline::start(pipeline_config, metrics.clone()) {
                 Ok(started) => pipeline = Some(started),
@@ -98,7 +154,23 @@ impl OtelGuard {
         }
         let sink = sink.filter(|_| pipeline.is_some());
         let tracer = Tracer::new(config.sampler, config.propagators, sink);
-        Self { telemetry: Telemetry { tracer, metrics }, pipeline }
+        OtelGuard { telemetry: Telemetry { tracer, metrics }, log_layer, pipeline }
+    }
+}
+
+impl OtelGuard {
+    /// Sets up telemetry and leaves the log output of the process alone. For a second service name
+    /// in one process, and for tests.
+    #[must_use = "dropping the guard ends telemetry"]
+    pub fn start(config: &OtelConfig) -> Self {
+        Plan::new(config).start(config)
+    }
+
+    /// The layer that exports what is logged, if that is asked for; for a program that sets up
+    /// its log output itself, after [`start`](Self::start).
+    #[must_use]
+    pub fn log_layer(&self) -> Option<LogLayer> {
+        self.log_layer.clone()
     }
 
     /// The handles for components.

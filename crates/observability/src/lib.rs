@@ -75,6 +75,7 @@ mod tracer;
 pub use config::OtelConfig;
 pub use ids::{new_span_id, new_trace_id};
 pub use init::{DISABLED_MESSAGE, OtelGuard, SHUTDOWN_BUDGET, Telemetry, init_otel, init_with};
+pub use logs::LogLayer;
 pub use metrics::Metrics;
 pub use opentelemetry::trace::{FutureExt, SpanKind, Status};
 pub use opentelemetry::{Context, KeyValue, Value};

@@ -4,6 +4,8 @@
 //! also `trace_id`, `span_id` and `trace_flags`, sampled or not, so that lines of several
 //! processes can be joined. Standard output is never written: it belongs to the programs.
 
+mod export;
+
 use std::fmt;
 use std::io::IsTerminal as _;
 use std::time::SystemTime;
@@ -12,6 +14,7 @@ use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
@@ -22,36 +25,43 @@ use types::Timestamp;
 
 use crate::config::{LogConfig, LogFormat};
 
+pub use export::LogLayer;
+
 /// Targets that are held at `warn` unless the filter names them: what they log below that is about
 /// the carrying of messages, telemetry's own among them.
 const QUIET_TARGETS: [&str; 8] =
     ["h2", "hyper", "hyper_util", "tonic", "tower", "reqwest", "rustls", "opentelemetry"];
 
+/// The modules in which telemetry speaks of itself.
+const OWN_TARGETS: [&str; 2] = ["observability::init", "observability::export"];
+
 /// Installs the log output of the process, unless one is installed. Says what is wrong with the
 /// filter; then `info` is used.
-pub(crate) fn install(config: &LogConfig) -> Option<String> {
-    let (filter, warning) = filter(&config.filter);
+pub(crate) fn install(config: &LogConfig, export: Option<LogLayer>) -> Option<String> {
+    let (filter, warning) = filter(&config.filter, config.otel_level);
     let json = match config.format {
         LogFormat::Json => true,
         LogFormat::Text => false,
         LogFormat::Auto => !std::io::stderr().is_terminal(),
     };
     // A second set-up in one process, as in tests, keeps the first one's output.
-    let _ = tracing::subscriber::set_global_default(subscriber(filter, json, std::io::stderr));
+    let subscriber = subscriber(filter, json, std::io::stderr, export);
+    let _ = tracing::subscriber::set_global_default(subscriber);
     warning
 }
 
-/// A subscriber that writes lines to `writer`.
+/// A subscriber that writes lines to `writer` and records to `export`.
 pub(crate) fn subscriber<W>(
     filter: EnvFilter,
     json: bool,
     writer: W,
+    export: Option<LogLayer>,
 ) -> Box<dyn Subscriber + Send + Sync>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(false);
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(filter).with(export);
     if json {
         Box::new(registry.with(layer.event_format(JsonLines)))
     } else {
@@ -59,14 +69,17 @@ where
     }
 }
 
-/// The filter that `text` describes, with the quiet targets held back.
-pub(crate) fn filter(text: &str) -> (EnvFilter, Option<String>) {
-    let quiet: Vec<String> = QUIET_TARGETS
-        .iter()
-        .filter(|target| !names_target(text, target))
-        .map(|target| format!("{target}=warn"))
+/// The filter that `text` describes, with the quiet targets held back and what telemetry says of
+/// itself from `own` on. A target that `text` names is as `text` says.
+pub(crate) fn filter(text: &str, own: Option<LevelFilter>) -> (EnvFilter, Option<String>) {
+    let own = OWN_TARGETS.iter().filter_map(|target| Some((target, own?.to_string())));
+    let quiet = QUIET_TARGETS.iter().map(|target| (target, "warn".to_owned()));
+    let more: Vec<String> = quiet
+        .chain(own)
+        .filter(|(target, _)| !names_target(text, target))
+        .map(|(target, level)| format!("{target}={level}"))
         .collect();
-    let held_back = |text: &str| format!("{text},{}", quiet.join(","));
+    let held_back = |text: &str| format!("{text},{}", more.join(","));
     match EnvFilter::builder().parse(held_back(text)) {
         Ok(filter) => (filter, None),
         Err(error) => {
@@ -85,7 +98,8 @@ fn names_target(filter: &str, target: &str) -> bool {
 }
 
 /// The names that a JSON line gives a meaning; a field of such a name gets a prefix.
-const RESERVED: [&str; 6] = ["timestamp", "level", "target", "trace_id", "span_id", "trace_flags"];
+const RESERVED: [&str; 7] =
+    ["timestamp", "level", "target", "event_name", "trace_id", "span_id", "trace_flags"];
 
 #[derive(Default)]
 struct Fields(Map<String, Value>);
@@ -126,14 +140,19 @@ impl Visit for Fields {
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        let mut text = value.to_string();
-        let mut source = value.source();
-        while let Some(cause) = source {
-            text = format!("{text}: {cause}");
-            source = cause.source();
-        }
-        self.put(field, text.into());
+        self.put(field, with_causes(value).into());
     }
+}
+
+/// An error with its causes on one line.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
 }
 
 fn now() -> Timestamp {
@@ -162,6 +181,9 @@ where
         write!(writer, r#"{{"timestamp":"{at}","level":"{level}","target":{target}"#)?;
         if let Some(message) = fields.0.remove("message") {
             write!(writer, r#","message":{message}"#)?;
+        }
+        if let Some(name) = export::event_name(metadata) {
+            write!(writer, r#","event_name":{}"#, Value::from(name))?;
         }
         for (name, value) in &fields.0 {
             write!(writer, ",{}:{value}", Value::from(name.as_str()))?;
@@ -241,8 +263,8 @@ mod tests {
     fn lines(filter_text: &str, json: bool, act: impl FnOnce()) -> Vec<String> {
         let captured = Captured::default();
         let writer = captured.clone();
-        let (filter, _) = filter(filter_text);
-        let subscriber = subscriber(filter, json, move || writer.clone());
+        let (filter, _) = filter(filter_text, None);
+        let subscriber = subscriber(filter, json, move || writer.clone(), None);
         tracing::subscriber::with_default(subscriber, act);
         let bytes = captured.0.lock().expect("not poisoned").clone();
         String::from_utf8(bytes).expect("text").lines().map(str::to_owned).collect()
@@ -308,8 +330,37 @@ mod tests {
     }
 
     #[test]
+    fn telemetry_speaks_of_itself_at_its_own_level_unless_the_filter_names_it() {
+        let enabled = |text, own| {
+            let (filter, warning) = filter(text, own);
+            assert_eq!(warning, None);
+            filter.to_string()
+        };
+        let error = Some(LevelFilter::ERROR);
+        let own = "observability::export=error";
+        assert!(enabled("info", error).contains(own), "{}", enabled("info", error));
+        assert!(!enabled("info", None).contains("observability"));
+        assert!(!enabled("info,observability::export=trace", error).contains(own));
+    }
+
+    #[test]
+    fn an_event_with_a_name_says_it() {
+        let lines = lines("info", true, || {
+            tracing::info!(name: "attempt.started", part = 3, "attempt started");
+            tracing::info!(event_name = "mine", "no name");
+        });
+        let lines: Vec<Value> =
+            lines.iter().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        assert_eq!(lines[0]["event_name"], "attempt.started");
+        assert_eq!(
+            (&lines[1]["event_name"], &lines[1]["field_event_name"]),
+            (&Value::Null, &"mine".into())
+        );
+    }
+
+    #[test]
     fn a_bad_filter_gives_info_and_a_warning() {
-        let (_, warning) = filter("vmafx=loud");
+        let (_, warning) = filter("vmafx=loud", None);
         assert!(warning.is_some_and(|warning| warning.contains("vmafx=loud")));
     }
 }

@@ -14,9 +14,12 @@ mod labels;
 mod otlp;
 mod process;
 mod registry;
+mod temporality;
 mod text;
 
 use std::sync::{Arc, OnceLock};
+
+use crate::config::ExemplarFilter;
 
 pub use cells::{Counter, Exemplar, Gauge, Histogram, HistogramSnapshot, SecondsCounter};
 pub use groups::{BusySlot, NodeMetrics, QueueMetrics, StoreMetrics, TelemetryMetrics};
@@ -28,7 +31,8 @@ pub use registry::{MetricSnapshot, Point, PointValue, Registry, SERIES_MAX};
 pub use text::{Rendered, prometheus_name};
 
 pub(crate) use groups::DurationMetrics;
-pub(crate) use otlp::{to_otlp, unix_nanos};
+pub(crate) use otlp::unix_nanos;
+pub(crate) use temporality::MetricWriter;
 
 #[derive(Debug)]
 struct Inner {
@@ -54,7 +58,13 @@ impl Metrics {
     /// An empty set with the metrics of process and telemetry.
     #[must_use]
     pub fn new() -> Self {
-        let registry = Registry::new();
+        Self::with_exemplars(ExemplarFilter::default())
+    }
+
+    /// As [`new`](Self::new), with exemplars of the measurements that `filter` lets through.
+    #[must_use]
+    pub fn with_exemplars(filter: ExemplarFilter) -> Self {
+        let registry = Registry::with_exemplars(filter);
         process::register(&registry);
         let telemetry = TelemetryMetrics::register(&registry);
         Self(Arc::new(Inner {

@@ -80,6 +80,21 @@ impl Propagators {
         }
     }
 
+    /// The context that the environment of a process describes, in `TRACEPARENT`, `TRACESTATE` and
+    /// `BAGGAGE`: how a build pipeline hands its trace to the programs that it runs.
+    #[must_use]
+    pub fn extract_env(self, lookup: impl Fn(&str) -> Option<String>) -> Context {
+        let mut headers = HeaderMap::new();
+        for name in [TRACEPARENT, TRACESTATE, BAGGAGE] {
+            let value = lookup(&name.as_str().to_ascii_uppercase());
+            // What is no header value is as if absent.
+            if let Some(value) = value.and_then(|value| HeaderValue::from_str(value.trim()).ok()) {
+                headers.insert(name, value);
+            }
+        }
+        self.extract(&headers)
+    }
+
     /// Writes `cx` into the headers of a call, replacing what they held.
     pub fn inject(self, cx: &Context, headers: &mut HeaderMap) {
         if self.trace_context && cx.get::<LocalOnly>().is_none() {

@@ -1,10 +1,15 @@
 //! A collector for tests: it takes OTLP over HTTP and gRPC on loopback and remembers it.
 //!
 //! It runs on a thread of its own, so that it works beside any runtime and in tests without one.
-//! It can be told to misbehave. [`check_tree`] says whether spans form one whole trace.
+//! It can be told to misbehave. [`TlsFront`] puts TLS in front of it. [`check_tree`] says whether
+//! spans form one whole trace.
 
+mod logs;
 mod receiver;
 mod spans;
+mod tls;
 
+pub use logs::ReceivedLog;
 pub use receiver::{Behaviour, OtlpReceiver, WaitError};
 pub use spans::{ReceivedLink, ReceivedSpan, TreeError, check_tree, render_tree};
+pub use tls::{Clients, TestPki, TlsFront};

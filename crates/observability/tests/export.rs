@@ -21,6 +21,7 @@ const MARGIN: Duration = Duration::from_millis(700);
 fn endpoint(receiver: &OtlpReceiver, protocol: Protocol) -> (String, &'static str) {
     match protocol {
         Protocol::HttpProtobuf => (receiver.http_endpoint(), "http/protobuf"),
+        Protocol::HttpJson => (receiver.http_endpoint(), "http/json"),
         Protocol::Grpc => (receiver.grpc_endpoint(), "grpc"),
     }
 }

@@ -1,9 +1,11 @@
-//! Where a signal goes: exporter, endpoint, protocol, headers, timeout.
+//! Where a signal goes: exporter, endpoint, protocol, headers, timeout, certificates.
 //!
 //! For each setting the signal's own variable goes before the generic one. Without any endpoint
 //! nothing is exported, unless the exporter `otlp` is asked for by name: then the collector is
-//! expected on this machine.
+//! expected on this machine. Log records leave only when asked for by name: they are on stderr in
+//! any case.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -14,14 +16,14 @@ use super::{Env, resource, shown};
 /// The longest one message may take, unless configured otherwise.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 
-const EXPORTERS: &str = "otlp, none";
-
 /// How messages travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Protocol {
     /// OTLP as protobuf over HTTP, port 4318.
     #[default]
     HttpProtobuf,
+    /// OTLP as JSON over HTTP, port 4318.
+    HttpJson,
     /// OTLP over gRPC, port 4317.
     Grpc,
 }
@@ -32,6 +34,7 @@ impl FromStr for Protocol {
     fn from_str(text: &str) -> Result<Self, ()> {
         match text {
             "http/protobuf" => Ok(Self::HttpProtobuf),
+            "http/json" => Ok(Self::HttpJson),
             "grpc" => Ok(Self::Grpc),
             _ => Err(()),
         }
@@ -60,12 +63,30 @@ impl FromStr for Compression {
     }
 }
 
+/// The PEM files of an encrypted connection. They are read when telemetry starts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TlsFiles {
+    /// Certificates of the authorities that a collector's certificate may come from; the system's
+    /// where none is named.
+    pub certificate: Option<PathBuf>,
+    /// Our own certificate, for a collector that wants to know who we are.
+    pub client_certificate: Option<PathBuf>,
+    /// The key of our own certificate.
+    pub client_key: Option<PathBuf>,
+}
+
+impl TlsFiles {
+    fn are_named(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
 /// Where a signal goes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OtlpConfig {
     /// How.
     pub protocol: Protocol,
-    /// For HTTP the URL that is posted to, for gRPC the server.
+    /// For HTTP the URL that is posted to, for gRPC the server. `https` is encrypted.
     pub endpoint: Uri,
     /// Sent with each message. The values may be secret and appear in no log.
     pub headers: HeaderMap,
@@ -73,6 +94,8 @@ pub struct OtlpConfig {
     pub timeout: Duration,
     /// How messages are compressed.
     pub compression: Compression,
+    /// Certificates and keys, for an `https` endpoint.
+    pub tls: TlsFiles,
 }
 
 impl OtlpConfig {
@@ -85,6 +108,7 @@ impl OtlpConfig {
             headers: HeaderMap::new(),
             timeout: TIMEOUT_DEFAULT,
             compression: Compression::None,
+            tls: TlsFiles::default(),
         }
     }
 }
@@ -93,34 +117,77 @@ impl OtlpConfig {
 pub(super) struct SignalNames {
     variable: &'static str,
     path: &'static str,
+    exporters: &'static [&'static str],
+    /// Whether it takes more than an endpoint to be exported.
+    by_name_only: bool,
 }
 
-pub(super) const TRACES: SignalNames = SignalNames { variable: "TRACES", path: "v1/traces" };
-pub(super) const METRICS: SignalNames = SignalNames { variable: "METRICS", path: "v1/metrics" };
+pub(super) const TRACES: SignalNames = SignalNames {
+    variable: "TRACES",
+    path: "v1/traces",
+    exporters: &["otlp", "console", "none"],
+    by_name_only: false,
+};
+/// `/metrics` is there in any case, so `prometheus` alone means: no push.
+pub(super) const METRICS: SignalNames = SignalNames {
+    variable: "METRICS",
+    path: "v1/metrics",
+    exporters: &["otlp", "console", "none", "prometheus"],
+    by_name_only: false,
+};
+pub(super) const LOGS: SignalNames = SignalNames {
+    variable: "LOGS",
+    path: "v1/logs",
+    exporters: &["otlp", "console", "none"],
+    by_name_only: true,
+};
+
+/// What was asked for a signal.
+#[derive(Debug, Default)]
+pub(super) struct Exporters {
+    /// Over OTLP.
+    pub(super) otlp: Option<OtlpConfig>,
+    /// To stderr.
+    pub(super) console: bool,
+    /// Nothing is exported, and that is meant.
+    pub(super) off: bool,
+    /// Something was named as the endpoint that is none.
+    pub(super) bad_endpoint: bool,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Exporter {
-    /// By OTLP where an endpoint is known.
+enum Wish {
+    /// Over OTLP where an endpoint is known.
     Unset,
     Otlp,
-    None,
+    NotOtlp,
 }
 
-/// Whether the signal is switched off by name.
-pub(super) fn is_off(env: &Env<'_>, signal: &SignalNames) -> bool {
-    let name = format!("OTEL_{}_EXPORTER", signal.variable);
-    env.get(&name).is_some_and(|value| value.eq_ignore_ascii_case("none"))
-}
-
-pub(super) fn read(env: &mut Env<'_>, signal: &SignalNames) -> Option<OtlpConfig> {
-    let exporter = read_exporter(env, signal);
-    if exporter == Exporter::None {
-        return None;
+pub(super) fn read(env: &mut Env<'_>, signal: &SignalNames) -> Exporters {
+    let (wish, console) = read_exporters(env, signal);
+    let mut exporters = Exporters { console, ..Exporters::default() };
+    if wish == Wish::NotOtlp || (wish == Wish::Unset && signal.by_name_only) {
+        exporters.off = !console;
+        return exporters;
     }
     let protocol = setting(env, signal, "PROTOCOL")
-        .and_then(|name| env.word(&name, "http/protobuf, grpc"))
+        .and_then(|name| env.word(&name, "http/protobuf, http/json, grpc"))
         .unwrap_or_default();
-    let endpoint = read_endpoint(env, signal, protocol, exporter)?;
+    let tls = TlsFiles {
+        certificate: path(env, signal, "CERTIFICATE"),
+        client_certificate: path(env, signal, "CLIENT_CERTIFICATE"),
+        client_key: path(env, signal, "CLIENT_KEY"),
+    };
+    let insecure = setting(env, signal, "INSECURE").and_then(|name| env.flag(&name));
+    let endpoint = match setting(env, signal, "ENDPOINT") {
+        Some(name) => {
+            let scheme = scheme_unless_given(protocol, insecure, &tls);
+            let endpoint = read_endpoint(env, signal, (&name, scheme), protocol);
+            exporters.bad_endpoint = endpoint.is_none();
+            endpoint
+        }
+        None => local(signal, protocol).filter(|_| wish == Wish::Otlp),
+    };
     let headers = match setting(env, signal, "HEADERS") {
         Some(name) => read_headers(env, &name),
         None => HeaderMap::new(),
@@ -128,18 +195,15 @@ pub(super) fn read(env: &mut Env<'_>, signal: &SignalNames) -> Option<OtlpConfig
     let timeout = setting(env, signal, "TIMEOUT").and_then(|name| env.millis(&name));
     let compression =
         setting(env, signal, "COMPRESSION").and_then(|name| env.word(&name, "none, gzip"));
-    for part in ["CERTIFICATE", "CLIENT_KEY", "CLIENT_CERTIFICATE"] {
-        if let Some(name) = setting(env, signal, part) {
-            env.warn(format_args!("{name} is not supported yet and was ignored"));
-        }
-    }
-    Some(OtlpConfig {
+    exporters.otlp = endpoint.map(|endpoint| OtlpConfig {
         protocol,
         endpoint,
         headers,
         timeout: timeout.unwrap_or(TIMEOUT_DEFAULT),
         compression: compression.unwrap_or_default(),
-    })
+        tls,
+    });
+    exporters
 }
 
 fn generic(part: &str) -> String {
@@ -152,62 +216,79 @@ fn setting(env: &Env<'_>, signal: &SignalNames, part: &str) -> Option<String> {
     [own, generic(part)].into_iter().find(|name| env.get(name).is_some())
 }
 
-fn read_exporter(env: &mut Env<'_>, signal: &SignalNames) -> Exporter {
+fn path(env: &Env<'_>, signal: &SignalNames, part: &str) -> Option<PathBuf> {
+    env.get(&setting(env, signal, part)?).map(PathBuf::from)
+}
+
+fn read_exporters(env: &mut Env<'_>, signal: &SignalNames) -> (Wish, bool) {
     let name = format!("OTEL_{}_EXPORTER", signal.variable);
-    let Some(value) = env.get(&name) else { return Exporter::Unset };
+    let Some(value) = env.get(&name) else { return (Wish::Unset, false) };
     let words: Vec<String> =
         value.split(',').map(|word| word.trim().to_ascii_lowercase()).collect();
-    // `/metrics` is there in any case, so asking for Prometheus alone means: no push.
-    let known = |word: &&String| {
-        matches!(word.as_str(), "otlp" | "none")
-            || (signal.variable == METRICS.variable && word.as_str() == "prometheus")
-    };
-    if let Some(unknown) = words.iter().find(|word| !known(word)) {
-        env.warn(format_args!("{name}={} is not one of {EXPORTERS}; ignored", shown(unknown)));
+    let unknown = words.iter().find(|word| !signal.exporters.contains(&word.as_str()));
+    if let Some(unknown) = unknown {
+        let known = signal.exporters.join(", ");
+        env.warn(format_args!("{name}={} is not one of {known}; ignored", shown(unknown)));
     }
-    if words.iter().any(|word| word == "otlp") {
-        Exporter::Otlp
-    } else if words.iter().any(|word| matches!(word.as_str(), "none" | "prometheus")) {
-        Exporter::None
+    let asked = |word: &str| words.iter().any(|have| have == word);
+    let console = asked("console");
+    let scraped = asked("prometheus") && signal.exporters.contains(&"prometheus");
+    let wish = if asked("otlp") {
+        Wish::Otlp
+    } else if console || scraped || asked("none") {
+        Wish::NotOtlp
     } else {
-        Exporter::Unset
+        Wish::Unset
+    };
+    (wish, console)
+}
+
+fn local(signal: &SignalNames, protocol: Protocol) -> Option<Uri> {
+    match protocol {
+        Protocol::Grpc => "http://localhost:4317".parse().ok(),
+        Protocol::HttpProtobuf | Protocol::HttpJson => {
+            format!("http://localhost:4318/{}", signal.path).parse().ok()
+        }
     }
+}
+
+/// What an endpoint without a scheme means. The specification encrypts gRPC then, unless told
+/// otherwise; `localhost:4317`, as people write it, would not work. So it is encrypted when that is
+/// asked for, by `INSECURE=false` or by naming certificates, and plain otherwise.
+fn scheme_unless_given(protocol: Protocol, insecure: Option<bool>, tls: &TlsFiles) -> &'static str {
+    let insecure = insecure.filter(|_| protocol == Protocol::Grpc);
+    if insecure.unwrap_or(!tls.are_named()) { "http" } else { "https" }
 }
 
 fn read_endpoint(
     env: &mut Env<'_>,
     signal: &SignalNames,
+    (name, scheme): (&str, &str),
     protocol: Protocol,
-    exporter: Exporter,
 ) -> Option<Uri> {
-    let Some(name) = setting(env, signal, "ENDPOINT") else {
-        let local = match protocol {
-            Protocol::HttpProtobuf => format!("http://localhost:4318/{}", signal.path),
-            Protocol::Grpc => "http://localhost:4317".to_owned(),
-        };
-        return local.parse().ok().filter(|_| exporter == Exporter::Otlp);
-    };
-    let value = env.get(&name)?;
+    let value = env.get(name)?;
     // The generic variable is a base; a signal's own is the whole URL. gRPC has no path.
     let is_base = name == generic("ENDPOINT");
-    let mut text = if value.contains("://") { value.clone() } else { format!("http://{value}") };
-    if protocol == Protocol::HttpProtobuf && is_base {
+    let given = value.contains("://");
+    let mut text = if given { value.clone() } else { format!("{scheme}://{value}") };
+    if protocol != Protocol::Grpc && is_base {
         text = format!("{}/{}", text.trim_end_matches('/'), signal.path);
     }
-    let parsed = text.parse::<Uri>().ok().filter(|uri| uri.host().is_some());
-    match parsed {
-        Some(uri) if uri.scheme_str() == Some("http") => Some(uri),
-        Some(uri) if uri.scheme_str() == Some("https") => {
-            env.warn(format_args!(
-                "{name} asks for https, which is not supported yet; not exported"
-            ));
-            None
-        }
-        _ => {
-            env.warn(format_args!("{name}={} is not a URL; not exported", shown(&value)));
-            None
-        }
+    let has_user = value.contains('@');
+    let usable = text.parse::<Uri>().ok().filter(|uri| {
+        let has_host = uri.host().is_some_and(|host| !host.is_empty());
+        has_host && !has_user && matches!(uri.scheme_str(), Some("http" | "https"))
+    });
+    if usable.is_none() {
+        // A value with a user may hold a password, so the warning does not repeat it.
+        let why = if has_user {
+            format!("names a user, for which {} is the place", generic("HEADERS"))
+        } else {
+            format!("is not a URL of http or https: {}", shown(&value))
+        };
+        env.warn(format_args!("{name} {why}; not exported"));
     }
+    usable
 }
 
 fn read_headers(env: &mut Env<'_>, name: &str) -> HeaderMap {

@@ -1,64 +1,73 @@
-//! The bounded queue between whoever ends spans and the exporting thread.
+//! The bounded queues between whoever ends spans or logs and the exporting thread.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::config::BatchConfig;
-use crate::metrics::{DropReason, Signal, TelemetryMetrics};
+use super::encode::Item;
+use super::limits::{DroppedItems, limit_attributes, limit_span, shortened};
+use super::record::LogRecord;
+use crate::config::{AttributeLimits, BatchConfig, SpanLimits};
+use crate::metrics::{DropReason, TelemetryMetrics};
 use crate::span::SpanRecord;
 
-#[derive(Debug, Default)]
-struct State {
-    spans: VecDeque<SpanRecord>,
+#[derive(Debug)]
+struct State<T> {
+    items: VecDeque<T>,
     /// After the last export nothing is taken any more.
     closed: bool,
 }
 
 #[derive(Debug)]
-struct Inner {
-    state: Mutex<State>,
+struct Inner<T> {
+    state: Mutex<State<T>>,
     limits: BatchConfig,
     wake: Notify,
     metrics: TelemetryMetrics,
 }
 
-/// Where ended spans go. Cheap to clone.
-#[derive(Debug, Clone)]
-pub(crate) struct SpanSink(Arc<Inner>);
+/// A bounded queue of items to export. Cheap to clone.
+#[derive(Debug)]
+pub(super) struct Queue<T>(Arc<Inner<T>>);
 
-impl SpanSink {
-    pub(crate) fn new(limits: BatchConfig, metrics: TelemetryMetrics) -> Self {
-        let state = Mutex::new(State::default());
+impl<T> Clone for Queue<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T: Item> Queue<T> {
+    fn new(limits: BatchConfig, metrics: TelemetryMetrics) -> Self {
+        let state = Mutex::new(State { items: VecDeque::new(), closed: false });
         Self(Arc::new(Inner { state, limits, wake: Notify::new(), metrics }))
     }
 
-    /// Takes a span, or drops and counts it. Never waits for more than another push or take.
-    pub(crate) fn push(&self, span: SpanRecord) {
+    /// Takes an item, or drops and counts it. Never waits for more than another push or take.
+    fn push(&self, item: T) {
         let inner = &*self.0;
         let mut state = self.lock();
-        let waiting = state.spans.len();
-        if state.closed || waiting >= inner.limits.queue_spans_max {
+        let waiting = state.items.len();
+        if state.closed || waiting >= inner.limits.queue_items_max {
             let reason = if state.closed { DropReason::Shutdown } else { DropReason::QueueFull };
             drop(state);
-            inner.metrics.dropped(Signal::Traces, reason, 1);
+            inner.metrics.dropped(T::SIGNAL, reason, 1);
             return;
         }
-        state.spans.push_back(span);
-        inner.metrics.set_queue(Signal::Traces, waiting + 1);
+        state.items.push_back(item);
+        inner.metrics.set_queue(T::SIGNAL, waiting + 1);
         drop(state);
-        if waiting + 1 == inner.limits.export_spans_max {
+        if waiting + 1 == inner.limits.export_items_max {
             inner.wake.notify_one();
         }
     }
 
-    /// The next message's spans, oldest first; empty when none wait.
-    pub(super) fn take(&self) -> Vec<SpanRecord> {
+    /// The next message's items, oldest first; empty when none wait.
+    pub(super) fn take(&self) -> Vec<T> {
         let mut state = self.lock();
-        let count = state.spans.len().min(self.0.limits.export_spans_max);
-        let batch = state.spans.drain(..count).collect();
-        self.0.metrics.set_queue(Signal::Traces, state.spans.len());
+        let count = state.items.len().min(self.0.limits.export_items_max);
+        let batch = state.items.drain(..count).collect();
+        self.0.metrics.set_queue(T::SIGNAL, state.items.len());
         batch
     }
 
@@ -71,14 +80,70 @@ impl SpanSink {
     pub(super) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
-        let left = std::mem::take(&mut state.spans).len() as u64;
+        let left = std::mem::take(&mut state.items).len() as u64;
         drop(state);
-        self.0.metrics.set_queue(Signal::Traces, 0);
-        self.0.metrics.dropped(Signal::Traces, DropReason::Shutdown, left);
+        self.0.metrics.set_queue(T::SIGNAL, 0);
+        self.0.metrics.dropped(T::SIGNAL, DropReason::Shutdown, left);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn limits(&self) -> BatchConfig {
+        self.0.limits
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A span that waits, within its limits.
+#[derive(Debug, Clone)]
+pub(super) struct QueuedSpan {
+    pub(super) record: SpanRecord,
+    pub(super) dropped: DroppedItems,
+}
+
+/// Where ended spans go. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct SpanSink {
+    pub(super) queue: Queue<QueuedSpan>,
+    limits: SpanLimits,
+}
+
+impl SpanSink {
+    pub(crate) fn new(batch: BatchConfig, limits: SpanLimits, metrics: TelemetryMetrics) -> Self {
+        Self { queue: Queue::new(batch, metrics), limits }
+    }
+
+    /// Takes a span, cut to its limits, or drops and counts it.
+    pub(crate) fn push(&self, mut record: SpanRecord) {
+        let dropped = limit_span(&mut record, &self.limits);
+        self.queue.push(QueuedSpan { record, dropped });
+    }
+}
+
+/// Where log records go besides stderr. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct LogSink {
+    pub(super) queue: Queue<LogRecord>,
+    limits: AttributeLimits,
+}
+
+impl LogSink {
+    pub(crate) fn new(
+        batch: BatchConfig,
+        limits: AttributeLimits,
+        metrics: TelemetryMetrics,
+    ) -> Self {
+        Self { queue: Queue::new(batch, metrics), limits }
+    }
+
+    /// Takes a record, cut to its limits, or drops and counts it.
+    pub(crate) fn push(&self, mut record: LogRecord) {
+        record.dropped_attributes = limit_attributes(&mut record.attributes, &self.limits);
+        if let Some(short) = shortened(&record.body, self.limits.value_chars_max) {
+            record.body = short;
+        }
+        self.queue.push(record);
     }
 }
 
@@ -89,7 +154,7 @@ mod tests {
 
     use super::*;
     use crate::ids::{new_span_id, new_trace_id};
-    use crate::metrics::Metrics;
+    use crate::metrics::{Metrics, Signal};
 
     fn span() -> SpanRecord {
         let context = TraceContext {
@@ -105,17 +170,18 @@ mod tests {
     #[test]
     fn what_exceeds_the_queue_is_dropped_and_counted_exactly() {
         let metrics = Metrics::new();
-        let limits = BatchConfig { queue_spans_max: 10, export_spans_max: 4, ..Default::default() };
-        let sink = SpanSink::new(limits, metrics.telemetry().clone());
+        let batch =
+            BatchConfig { queue_items_max: 10, export_items_max: 4, ..BatchConfig::spans() };
+        let sink = SpanSink::new(batch, SpanLimits::default(), metrics.telemetry().clone());
         for _ in 0..17 {
             sink.push(span());
         }
         let dropped = |reason| metrics.telemetry().dropped_total(Signal::Traces, reason);
         assert_eq!(dropped(DropReason::QueueFull), 7);
-        assert_eq!([sink.take().len(), sink.take().len()], [4, 4]);
-        sink.close();
+        assert_eq!([sink.queue.take().len(), sink.queue.take().len()], [4, 4]);
+        sink.queue.close();
         sink.push(span());
         assert_eq!(dropped(DropReason::Shutdown), 3);
-        assert!(sink.take().is_empty());
+        assert!(sink.queue.take().is_empty());
     }
 }

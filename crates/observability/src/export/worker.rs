@@ -1,36 +1,47 @@
 //! The exporting thread.
 //!
-//! It runs two loops: spans, when a message is full or a while has passed; metrics, at their
-//! interval. A collector that is slow with one does not hold up the other. When the end comes it
-//! sends what waits until the deadline, gives up the rest, and counts it.
+//! It runs a loop for each signal: spans and log records, when a message is full or a while has
+//! passed; metrics, at their interval. A collector that is slow with one does not hold up the
+//! others. When the end comes it sends what waits until the deadline, gives up the rest, and
+//! counts it.
 
+use std::cell::Cell;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, SystemTime};
 
-use opentelemetry_proto::tonic::resource::v1::Resource;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 use tracing::dispatcher::{self, Dispatch};
-use tracing::{info, warn};
+use tracing::warn;
 
-use super::encode;
-use super::queue::SpanSink;
-use super::transport::{OtlpMessage, Transport};
-use crate::config::{BatchConfig, OtlpConfig, ResourceConfig};
-use crate::metrics::{DropReason, Metrics, Signal, to_otlp};
+use super::encode::Item;
+use super::queue::{LogSink, Queue, QueuedSpan, SpanSink};
+use super::record::LogRecord;
+use super::send::{Common, Route, Sender};
+use crate::config::{MetricConfig, ResourceConfig};
+use crate::metrics::{DropReason, MetricWriter, Metrics, Signal};
 
 /// Flushes that may wait for their turn.
 const FLUSHES_WAITING_MAX: usize = 16;
 /// What the thread may take to end after its last message was given up.
 const EXIT_MARGIN: Duration = Duration::from_millis(200);
 
+thread_local! {
+    static EXPORTING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this is the exporting thread: what it logs must not be exported.
+pub(crate) fn on_exporting_thread() -> bool {
+    EXPORTING.get()
+}
+
 /// What the thread needs to know.
 pub(crate) struct PipelineConfig {
     pub(crate) resource: ResourceConfig,
-    pub(crate) traces: Option<(OtlpConfig, SpanSink)>,
-    pub(crate) metrics: Option<OtlpConfig>,
-    pub(crate) batch: BatchConfig,
-    pub(crate) metric_interval: Duration,
+    pub(crate) traces: Option<(Route, SpanSink)>,
+    pub(crate) logs: Option<(Route, LogSink)>,
+    pub(crate) metrics: Option<Route>,
+    pub(crate) metric: MetricConfig,
 }
 
 /// Answered when what waited has been sent or given up.
@@ -49,25 +60,30 @@ impl Pipeline {
     pub(crate) fn start(config: PipelineConfig, metrics: Metrics) -> std::io::Result<Self> {
         let (stop, stopped) = watch::channel(None);
         let (done, finished) = sync_channel(1);
-        let (trace_flush, trace_flushes) = mpsc::channel(FLUSHES_WAITING_MAX);
-        let (metric_flush, metric_flushes) = mpsc::channel(FLUSHES_WAITING_MAX);
         let mut flushes = Vec::new();
-        if config.traces.is_some() {
-            flushes.push(trace_flush);
-        }
-        if config.metrics.is_some() {
-            flushes.push(metric_flush);
-        }
+        let mut flushed_by = |wanted: bool| {
+            let (ask, asked) = mpsc::channel(FLUSHES_WAITING_MAX);
+            if wanted {
+                flushes.push(ask);
+            }
+            asked
+        };
+        let asked = [
+            flushed_by(config.traces.is_some()),
+            flushed_by(config.logs.is_some()),
+            flushed_by(config.metrics.is_some()),
+        ];
         let logs = dispatcher::get_default(Clone::clone);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name("vmafx-telemetry".to_owned()).spawn(move || {
+            EXPORTING.set(true);
             // Whatever the transports log here is caused by telemetry: it must not become some.
             let _silence = dispatcher::set_default(&Dispatch::none());
-            let mut worker = {
+            let worker = {
                 let _within = runtime.enter();
                 Worker::new(config, &metrics, &logs, &stopped)
             };
-            runtime.block_on(worker.run(trace_flushes, metric_flushes));
+            runtime.block_on(worker.run(asked));
             // Connections that still hang are abandoned, not waited for.
             runtime.shutdown_background();
             // The handle may be gone, and then nobody waits.
@@ -105,32 +121,9 @@ impl Pipeline {
 }
 
 struct Worker {
-    spans: Option<SpanLoop>,
+    spans: Option<BatchLoop<QueuedSpan>>,
+    logs: Option<BatchLoop<LogRecord>>,
     metrics: Option<MetricLoop>,
-}
-
-/// What both loops need to send messages.
-struct Sender {
-    signal: Signal,
-    transport: Transport,
-    endpoint: String,
-    timeout: Duration,
-    resource: Resource,
-    metrics: Metrics,
-    logs: Dispatch,
-    stop: watch::Receiver<Option<Instant>>,
-    failing: bool,
-}
-
-struct SpanLoop {
-    sender: Sender,
-    sink: SpanSink,
-    batch: BatchConfig,
-}
-
-struct MetricLoop {
-    sender: Sender,
-    interval: Duration,
 }
 
 impl Worker {
@@ -141,92 +134,101 @@ impl Worker {
         logs: &Dispatch,
         stop: &watch::Receiver<Option<Instant>>,
     ) -> Self {
-        let resource = encode::resource(&config.resource);
-        let sender = |signal, otlp: &OtlpConfig, timeout: Duration| Sender {
-            signal,
-            transport: Transport::new(otlp),
-            endpoint: otlp.endpoint.to_string(),
-            timeout: otlp.timeout.min(timeout),
-            resource: resource.clone(),
-            metrics: metrics.clone(),
-            logs: logs.clone(),
-            stop: stop.clone(),
-            failing: false,
-        };
-        let batch = config.batch;
-        let spans = config.traces.map(|(otlp, sink)| SpanLoop {
-            sender: sender(Signal::Traces, &otlp, batch.export_timeout),
-            sink,
-            batch,
+        let common = || Common::new(&config.resource, metrics, logs, stop);
+        let spans = config.traces.map(|(route, sink)| BatchLoop::new(route, sink.queue, common()));
+        let logs = config.logs.map(|(route, sink)| BatchLoop::new(route, sink.queue, common()));
+        let metrics = config.metrics.map(|route| MetricLoop {
+            sender: Sender::new(Signal::Metrics, route, config.metric.timeout, common()),
+            interval: config.metric.interval,
+            writer: MetricWriter::new(config.metric.temporality),
         });
-        let metrics = config.metrics.map(|otlp| MetricLoop {
-            sender: sender(Signal::Metrics, &otlp, batch.export_timeout),
-            interval: config.metric_interval,
-        });
-        Self { spans, metrics }
+        Self { spans, logs, metrics }
     }
 
-    async fn run(
-        &mut self,
-        trace_flushes: mpsc::Receiver<Flush>,
-        metric_flushes: mpsc::Receiver<Flush>,
-    ) {
-        let spans = async {
-            if let Some(spans) = &mut self.spans {
-                spans.run(trace_flushes).await;
-            }
-        };
-        let metrics = async {
-            if let Some(metrics) = &mut self.metrics {
-                metrics.run(metric_flushes).await;
-            }
-        };
-        tokio::join!(spans, metrics);
+    async fn run(self, [spans, logs, metrics]: [mpsc::Receiver<Flush>; 3]) {
+        tokio::join!(
+            async {
+                if let Some(mut of_spans) = self.spans {
+                    of_spans.run(spans).await;
+                }
+            },
+            async {
+                if let Some(mut of_logs) = self.logs {
+                    of_logs.run(logs).await;
+                }
+            },
+            async {
+                if let Some(mut of_metrics) = self.metrics {
+                    of_metrics.run(metrics).await;
+                }
+            },
+        );
     }
 }
 
-impl SpanLoop {
+/// Exports what a queue gathers.
+struct BatchLoop<T> {
+    sender: Sender,
+    queue: Queue<T>,
+}
+
+impl<T: Item> BatchLoop<T> {
+    fn new(route: Route, queue: Queue<T>, common: Common) -> Self {
+        let timeout = queue.limits().export_timeout;
+        Self { sender: Sender::new(T::SIGNAL, route, timeout, common), queue }
+    }
+
     async fn run(&mut self, mut flushes: mpsc::Receiver<Flush>) {
-        let mut stop = self.sender.stop.clone();
+        let mut stop = self.sender.stop();
+        let delay = self.queue.limits().schedule_delay;
         loop {
             let mut flush = None;
             tokio::select! {
-                () = self.sink.full() => {}
-                () = sleep(self.batch.schedule_delay) => {}
+                () = self.queue.full() => {}
+                () = sleep(delay) => {}
                 Some(asked) = flushes.recv() => flush = Some(asked),
                 () = stopping(&mut stop) => {}
             }
             // Asked before the work: what came before the word to end must still be sent.
             let is_last = ends(&stop);
-            loop {
-                let batch = self.sink.take();
-                if batch.is_empty() || self.sender.is_over() {
-                    self.sender.drop_items(DropReason::Shutdown, batch.len() as u64);
-                    break;
-                }
-                let items = batch.len() as u64;
-                let message = encode::traces(&self.sender.resource, batch);
-                self.sender.send(&message, items).await;
-                if is_last && self.sender.failing {
-                    // No collector now: the rest would only make the program's end slow.
-                    break;
-                }
-            }
+            self.send_all(is_last).await;
             if let Some(flush) = flush {
                 // Whoever asked may have stopped waiting.
                 let _ = flush.try_send(());
             }
             if is_last {
-                self.sink.close();
+                self.queue.close();
+                return;
+            }
+        }
+    }
+
+    async fn send_all(&mut self, is_last: bool) {
+        loop {
+            let batch = self.queue.take();
+            if batch.is_empty() || self.sender.is_over() {
+                self.sender.drop_items(DropReason::Shutdown, batch.len() as u64);
+                return;
+            }
+            self.sender.send(batch).await;
+            if is_last && self.sender.is_failing() {
+                // No collector now: the rest would only make the program's end slow.
                 return;
             }
         }
     }
 }
 
+/// Pushes the metrics of the process.
+struct MetricLoop {
+    sender: Sender,
+    interval: Duration,
+    writer: MetricWriter,
+}
+
 impl MetricLoop {
     async fn run(&mut self, mut flushes: mpsc::Receiver<Flush>) {
-        let mut stop = self.sender.stop.clone();
+        let mut stop = self.sender.stop();
         loop {
             let mut flush = None;
             tokio::select! {
@@ -236,11 +238,7 @@ impl MetricLoop {
             }
             // Asked before the work: the last push must tell what came before the word to end.
             let is_last = ends(&stop);
-            let metrics = &self.sender.metrics;
-            let started_at = metrics.registry().started_at();
-            let (encoded, points) = to_otlp(&metrics.snapshot(), started_at, SystemTime::now());
-            let message = encode::metrics(&self.sender.resource, encoded);
-            self.sender.send(&message, points).await;
+            self.push().await;
             if let Some(flush) = flush {
                 // Whoever asked may have stopped waiting.
                 let _ = flush.try_send(());
@@ -250,74 +248,16 @@ impl MetricLoop {
             }
         }
     }
-}
 
-impl Sender {
-    /// Sends one message within its time and before the end, and counts what became of it.
-    async fn send<M: OtlpMessage>(&mut self, message: &M, items: u64) {
-        let outcome = tokio::select! {
-            sent = self.transport.send(message) => sent.map_err(|error| error.to_string()),
-            () = sleep(self.timeout) => Err(format!("no answer within {:?}", self.timeout)),
-            () = deadline(&mut self.stop) => Err("the process ends".to_owned()),
-        };
-        match outcome {
-            Ok(rejected) => {
-                let (refused, why) = rejected.unwrap_or_default();
-                let refused = refused.min(items);
-                self.metrics.telemetry().exported(self.signal, items - refused);
-                self.drop_items(DropReason::Rejected, refused);
-                self.log_recovery();
-                if refused > 0 || !why.is_empty() {
-                    self.log_refusal(refused, &why);
-                }
-            }
-            Err(error) => {
-                let reason =
-                    if self.is_over() { DropReason::Shutdown } else { DropReason::ExportFailed };
-                self.drop_items(reason, items);
-                self.log_failure(&error);
-            }
+    async fn push(&mut self) {
+        let metrics = self.sender.metrics();
+        let started_at = metrics.registry().started_at();
+        let snapshot = metrics.snapshot();
+        let now = SystemTime::now();
+        let encoded = self.writer.write(&snapshot, started_at, now);
+        if self.sender.send(encoded).await {
+            self.writer.taken(snapshot, now);
         }
-    }
-
-    fn drop_items(&self, reason: DropReason, items: u64) {
-        self.metrics.telemetry().dropped(self.signal, reason, items);
-    }
-
-    /// Whether the deadline of the end has passed.
-    fn is_over(&self) -> bool {
-        self.stop.borrow().is_some_and(|deadline| deadline <= Instant::now())
-    }
-
-    /// Logs the first of a row of failures; the metrics count them all.
-    fn log_failure(&mut self, error: &str) {
-        if !std::mem::replace(&mut self.failing, true) {
-            let (signal, endpoint) = (crate::metrics::Label::as_str(self.signal), &self.endpoint);
-            dispatcher::with_default(&self.logs, || {
-                warn!(
-                    signal,
-                    endpoint,
-                    error,
-                    "otel: export failed; further failures are counted, not logged"
-                );
-            });
-        }
-    }
-
-    fn log_recovery(&mut self) {
-        if std::mem::replace(&mut self.failing, false) {
-            let (signal, endpoint) = (crate::metrics::Label::as_str(self.signal), &self.endpoint);
-            dispatcher::with_default(&self.logs, || {
-                info!(signal, endpoint, "otel: export works again");
-            });
-        }
-    }
-
-    fn log_refusal(&mut self, refused: u64, why: &str) {
-        let signal = crate::metrics::Label::as_str(self.signal);
-        dispatcher::with_default(&self.logs, || {
-            warn!(signal, refused, why, "otel: the collector refused part of a message");
-        });
     }
 }
 
@@ -330,12 +270,4 @@ fn ends(stop: &watch::Receiver<Option<Instant>>) -> bool {
 async fn stopping(stop: &mut watch::Receiver<Option<Instant>>) {
     // An error says that the handle is gone, which is as good as being told.
     let _ = stop.wait_for(Option::is_some).await;
-}
-
-/// Waits until the end has come.
-async fn deadline(stop: &mut watch::Receiver<Option<Instant>>) {
-    let at = stop.wait_for(Option::is_some).await.map(|deadline| *deadline);
-    if let Ok(Some(at)) = at {
-        sleep_until(at).await;
-    }
 }

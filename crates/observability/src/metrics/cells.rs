@@ -1,12 +1,14 @@
 //! Where values live: atomics behind cheap handles.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use opentelemetry::Context;
-use opentelemetry::trace::TraceContextExt;
+use opentelemetry::trace::{SpanContext, TraceContextExt};
 use types::{SpanId, TraceId};
+
+use crate::config::ExemplarFilter;
 
 /// A sum that only grows.
 #[derive(Debug, Clone, Default)]
@@ -86,6 +88,8 @@ struct HistogramCell {
     buckets: Box<[AtomicU64]>,
     /// The sum as the bits of an `f64`.
     sum: AtomicU64,
+    /// An [`ExemplarFilter`], by its place.
+    filter: AtomicU8,
     exemplars: Box<[Mutex<Option<Exemplar>>]>,
 }
 
@@ -122,8 +126,20 @@ impl Histogram {
             bounds,
             buckets: (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect(),
             sum: AtomicU64::new(0.0_f64.to_bits()),
+            filter: AtomicU8::new(ExemplarFilter::TraceBased as u8),
             exemplars: (0..=bounds.len()).map(|_| Mutex::new(None)).collect(),
         }))
+    }
+
+    /// Says which measurements may become exemplars from now on.
+    pub(crate) fn filter_exemplars(&self, filter: ExemplarFilter) {
+        self.0.filter.store(filter as u8, Ordering::Relaxed);
+    }
+
+    fn may_be_exemplar(&self, context: &SpanContext) -> bool {
+        let filter = self.0.filter.load(Ordering::Relaxed);
+        context.is_sampled() && filter != ExemplarFilter::AlwaysOff as u8
+            || filter == ExemplarFilter::AlwaysOn as u8
     }
 
     /// Records a duration in seconds.
@@ -147,7 +163,7 @@ impl Histogram {
         let _ = cell.sum.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
         let span = cx.span();
         let context = span.span_context();
-        if context.is_sampled()
+        if self.may_be_exemplar(context)
             && let (Some(trace_id), Some(span_id)) = (
                 TraceId::new(context.trace_id().to_bytes()),
                 SpanId::new(context.span_id().to_bytes()),
@@ -212,6 +228,29 @@ mod tests {
         let exemplar = exemplars[1].as_ref().expect("kept");
         assert_eq!(exemplar.trace_id.to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
         assert_eq!(exemplar.value, 5.0);
+    }
+
+    #[test]
+    fn the_exemplar_filter_says_which_spans_count() {
+        use ExemplarFilter::{AlwaysOff, AlwaysOn, TraceBased};
+        let parent = |flags| {
+            let text = format!("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-{flags}");
+            context_of(&TraceContext::parse(&text, "").expect("valid"), Origin::Local)
+        };
+        for (filter, kept) in [
+            (TraceBased, [false, false, true]),
+            (AlwaysOn, [false, true, true]),
+            (AlwaysOff, [false, false, false]),
+        ] {
+            let contexts = [Context::new(), parent("00"), parent("01")];
+            let keeps = contexts.map(|cx| {
+                let histogram = Histogram::new(&[]);
+                histogram.filter_exemplars(filter);
+                histogram.record_in(0.5, &cx);
+                histogram.snapshot().exemplars[0].is_some()
+            });
+            assert_eq!(keeps, kept, "{filter:?}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The snapshot as an OTLP message: cumulative sums, with exemplars.
+//! An instrument as part of an OTLP message, with exemplars.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -12,28 +12,25 @@ use super::cells::{Exemplar, HistogramSnapshot};
 use super::registry::{MetricSnapshot, Point, PointValue};
 use crate::schema::InstrumentKind;
 
-/// Writes `metrics` for OTLP. Returns them with the number of points in them.
-pub(crate) fn to_otlp(
-    metrics: &[MetricSnapshot],
-    started_at: SystemTime,
-    now: SystemTime,
-) -> (Vec<Metric>, u64) {
-    let times = (unix_nanos(started_at), unix_nanos(now));
-    let metrics: Vec<&MetricSnapshot> =
-        metrics.iter().filter(|metric| !metric.points.is_empty()).collect();
-    let points = metrics.iter().map(|metric| metric.points.len() as u64).sum();
-    (metrics.into_iter().map(|metric| encode(metric, times)).collect(), points)
-}
-
-fn encode(snapshot: &MetricSnapshot, times: (u64, u64)) -> Metric {
+/// Writes one instrument with its points, which count from the first of `times` to the second.
+pub(super) fn encode(
+    snapshot: &MetricSnapshot,
+    times: (SystemTime, SystemTime),
+    temporality: AggregationTemporality,
+) -> Metric {
     let def = &snapshot.def;
-    let cumulative = AggregationTemporality::Cumulative.into();
+    let times = (unix_nanos(times.0), unix_nanos(times.1));
+    // What goes up and down has no delta of its own.
+    let temporality = match def.kind {
+        InstrumentKind::UpDownCounter => AggregationTemporality::Cumulative.into(),
+        _ => temporality.into(),
+    };
     let numbers = || snapshot.points.iter().filter_map(|point| number(point, times)).collect();
     let data = match def.kind {
         InstrumentKind::Gauge => metric::Data::Gauge(Gauge { data_points: numbers() }),
         InstrumentKind::Counter | InstrumentKind::UpDownCounter => metric::Data::Sum(Sum {
             data_points: numbers(),
-            aggregation_temporality: cumulative,
+            aggregation_temporality: temporality,
             is_monotonic: def.kind == InstrumentKind::Counter,
         }),
         InstrumentKind::Histogram => metric::Data::Histogram(Histogram {
@@ -42,7 +39,7 @@ fn encode(snapshot: &MetricSnapshot, times: (u64, u64)) -> Metric {
                 .iter()
                 .filter_map(|point| histogram(point, times))
                 .collect(),
-            aggregation_temporality: cumulative,
+            aggregation_temporality: temporality,
         }),
     };
     Metric {
@@ -127,15 +124,17 @@ mod tests {
     use types::State;
 
     use super::*;
-    use crate::metrics::Metrics;
+    use crate::config::Temporality;
+    use crate::metrics::{MetricWriter, Metrics};
 
     #[test]
     fn every_point_is_written_in_its_kind() {
         let metrics = Metrics::new();
         metrics.queue().submitted(3);
         metrics.queue().finished(State::Failed, Duration::from_secs(2));
-        let (encoded, points) = to_otlp(&metrics.snapshot(), UNIX_EPOCH, UNIX_EPOCH);
-        assert!(points > 10);
+        let writer = MetricWriter::new(Temporality::Cumulative);
+        let encoded = writer.write(&metrics.snapshot(), UNIX_EPOCH, UNIX_EPOCH);
+        assert!(encoded.len() > 10);
         let named = |name: &str| {
             let found = encoded.iter().find(|metric| metric.name == name);
             found.unwrap_or_else(|| panic!("{name}")).data.clone().expect("data")

@@ -70,7 +70,7 @@ mod tests {
         assert!((1.0..10_000.0).contains(&threads), "{threads}");
         let resident = resident_bytes().expect("memory");
         assert!((1e5..1e11).contains(&resident), "{resident}");
-        let registry = Registry::new();
+        let registry = Registry::with_exemplars(crate::config::ExemplarFilter::default());
         register(&registry);
         assert!(registry.snapshot().iter().all(|metric| !metric.points.is_empty()));
     }

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 
 use super::cells::{Counter, Gauge, Histogram, HistogramSnapshot, SecondsCounter};
 use super::labels::Label;
+use crate::config::ExemplarFilter;
 use crate::schema::InstrumentDef;
 
 /// A family whose label values come from outside keeps this many series; the rest share one in
@@ -56,6 +57,9 @@ pub trait Cell: Clone + Send + Sync + fmt::Debug + 'static {
 
     /// Its value now.
     fn value(&self) -> PointValue;
+
+    /// Says which measurements may become exemplars, for a cell that keeps any.
+    fn filter_exemplars(&self, _filter: ExemplarFilter) {}
 }
 
 impl Cell for Counter {
@@ -96,6 +100,10 @@ impl Cell for Histogram {
     fn value(&self) -> PointValue {
         PointValue::Histogram(self.snapshot())
     }
+
+    fn filter_exemplars(&self, filter: ExemplarFilter) {
+        Self::filter_exemplars(self, filter);
+    }
 }
 
 /// One cell for each value of a closed label.
@@ -118,6 +126,7 @@ pub(crate) type LabelSet = Vec<(&'static str, Cow<'static, str>)>;
 #[derive(Debug, Clone)]
 pub(crate) struct OpenFamily {
     def: InstrumentDef,
+    exemplars: ExemplarFilter,
     series: Arc<Mutex<HashMap<LabelSet, Histogram>>>,
 }
 
@@ -131,13 +140,19 @@ impl OpenFamily {
         } else {
             labels
         };
-        series.entry(labels).or_insert_with(|| Histogram::new(self.def.buckets)).clone()
+        let empty = || {
+            let histogram = Histogram::new(self.def.buckets);
+            histogram.filter_exemplars(self.exemplars);
+            histogram
+        };
+        series.entry(labels).or_insert_with(empty).clone()
     }
 }
 
 /// The instruments of a process.
 pub struct Registry {
     started_at: SystemTime,
+    exemplars: ExemplarFilter,
     entries: Mutex<Vec<(InstrumentDef, Collect)>>,
 }
 
@@ -148,8 +163,8 @@ impl fmt::Debug for Registry {
 }
 
 impl Registry {
-    pub(crate) fn new() -> Self {
-        Self { started_at: SystemTime::now(), entries: Mutex::new(Vec::new()) }
+    pub(crate) fn with_exemplars(exemplars: ExemplarFilter) -> Self {
+        Self { started_at: SystemTime::now(), exemplars, entries: Mutex::new(Vec::new()) }
     }
 
     /// From when on the sums count.
@@ -172,7 +187,7 @@ impl Registry {
 
     /// Adds an instrument without labels.
     pub fn single<C: Cell>(&self, def: InstrumentDef) -> C {
-        let cell = C::empty(&def);
+        let cell = self.cell::<C>(&def);
         let read = cell.clone();
         self.observe(def, move |points| {
             points.push(Point { labels: Vec::new(), value: read.value() });
@@ -180,9 +195,15 @@ impl Registry {
         cell
     }
 
+    fn cell<C: Cell>(&self, def: &InstrumentDef) -> C {
+        let cell = C::empty(def);
+        cell.filter_exemplars(self.exemplars);
+        cell
+    }
+
     pub(crate) fn family<L: Label, C: Cell>(&self, def: InstrumentDef) -> Family<L, C> {
         let key = def.labels[0];
-        let cells: Arc<[C]> = L::ALL.iter().map(|_| C::empty(&def)).collect();
+        let cells: Arc<[C]> = L::ALL.iter().map(|_| self.cell::<C>(&def)).collect();
         let read = cells.clone();
         self.observe(def, move |points| {
             points.extend(L::ALL.iter().zip(read.iter()).map(|(label, cell)| Point {
@@ -194,7 +215,7 @@ impl Registry {
     }
 
     pub(crate) fn open_family(&self, def: InstrumentDef) -> OpenFamily {
-        let family = OpenFamily { def, series: Arc::default() };
+        let family = OpenFamily { def, exemplars: self.exemplars, series: Arc::default() };
         let read = family.series.clone();
         self.observe(def, move |points| {
             let series = read.lock().unwrap_or_else(PoisonError::into_inner);
@@ -229,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_panicking_reader_costs_its_own_points_only() {
-        let registry = Registry::new();
+        let registry = Registry::with_exemplars(ExemplarFilter::default());
         registry.observe(instrument::NODE_SLOTS, |_| panic!("reader failed"));
         let counter: Counter = registry.single(instrument::NODE_FRAMES);
         counter.add(3);
@@ -242,7 +263,7 @@ mod tests {
 
     #[test]
     fn series_beyond_the_limit_share_one_and_sums_stay_exact() {
-        let registry = Registry::new();
+        let registry = Registry::with_exemplars(ExemplarFilter::default());
         let family = registry.open_family(instrument::HTTP_SERVER_DURATION);
         for index in 0..SERIES_MAX + 500 {
             family.get(vec![("http.route", index.to_string().into())]).record_value(1.0);

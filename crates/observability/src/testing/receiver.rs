@@ -1,42 +1,24 @@
-//! The server that takes OTLP.
+//! The collector: what it remembers, and how it is told to behave.
+
+mod serve;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{self, Read as _};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
-use axum::routing::post;
-use bytes::Bytes;
-use flate2::read::GzDecoder;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
-use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
-    MetricsService, MetricsServiceServer,
-};
-use opentelemetry_proto::tonic::collector::metrics::v1::{
-    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
-};
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
-    TraceService, TraceServiceServer,
-};
-use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
-};
+use http::HeaderMap;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::Metric;
-use prost::Message;
 use serde_json::Value;
-use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tokio_stream::wrappers::TcpListenerStream;
-use tonic::codec::CompressionEncoding;
 
+use super::logs::{ReceivedLog, read_logs};
 use super::spans::{ReceivedSpan, pairs, read};
-
-/// The largest message that is taken.
-const MESSAGE_BYTES_MAX: usize = 64 * 1_024 * 1_024;
 
 /// How the collector treats what it is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,11 +26,16 @@ pub enum Behaviour {
     /// Takes it.
     #[default]
     Accept,
-    /// Answers with this HTTP status, and `UNAVAILABLE` over gRPC.
+    /// Answers with this HTTP status; over gRPC with `UNAVAILABLE` for those that may pass, and
+    /// with `INVALID_ARGUMENT` for the others.
     Refuse(u16),
+    /// Answers `503`, or `UNAVAILABLE`, and asks to be left alone for so long.
+    RetryAfter(Duration),
     /// Never answers.
     Hang,
-    /// Takes the message and says that it refused this many of its spans.
+    /// Takes it after so long.
+    Slow(Duration),
+    /// Takes the message and says that it refused this many of its spans, points or records.
     RejectSpans(i64),
 }
 
@@ -60,6 +47,7 @@ struct Collected {
     spans: Vec<ReceivedSpan>,
     metrics: Vec<Metric>,
     metric_resource: BTreeMap<String, Value>,
+    logs: Vec<ReceivedLog>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -76,37 +64,35 @@ impl Shared {
         result
     }
 
-    /// Notes that a message came, and says what to do with it.
-    async fn admit(&self, headers: HeaderMap) -> Result<Behaviour, u16> {
+    /// Notes that a message came, and says how many of its items are refused.
+    async fn admit(&self, headers: HeaderMap) -> Result<i64, Refusal> {
         let behaviour = self.change(|collected| {
             collected.requests += 1;
             collected.headers = Some(headers);
             collected.behaviour
         });
         match behaviour {
+            Behaviour::Accept => Ok(0),
+            Behaviour::Refuse(status) => Err(Refusal { status, retry_after: None }),
+            Behaviour::RetryAfter(after) => Err(Refusal { status: 503, retry_after: Some(after) }),
             Behaviour::Hang => std::future::pending().await,
-            Behaviour::Refuse(status) => Err(status),
-            _ => Ok(behaviour),
+            Behaviour::Slow(delay) => {
+                tokio::time::sleep(delay).await;
+                Ok(0)
+            }
+            Behaviour::RejectSpans(refused) => Ok(refused),
         }
     }
 
-    fn traces(
-        &self,
-        request: ExportTraceServiceRequest,
-        behaviour: Behaviour,
-    ) -> ExportTraceServiceResponse {
+    fn traces(&self, request: ExportTraceServiceRequest) {
         self.change(|collected| collected.spans.extend(read(request)));
-        let partial_success = match behaviour {
-            Behaviour::RejectSpans(rejected_spans) => Some(ExportTracePartialSuccess {
-                rejected_spans,
-                error_message: "told to".to_owned(),
-            }),
-            _ => None,
-        };
-        ExportTraceServiceResponse { partial_success }
     }
 
-    fn metrics(&self, request: ExportMetricsServiceRequest) -> ExportMetricsServiceResponse {
+    fn logs(&self, request: ExportLogsServiceRequest) {
+        self.change(|collected| collected.logs.extend(read_logs(request)));
+    }
+
+    fn metrics(&self, request: ExportMetricsServiceRequest) {
         self.change(|collected| {
             for of_resource in request.resource_metrics {
                 let resource = of_resource.resource.map(|resource| pairs(resource.attributes));
@@ -115,8 +101,14 @@ impl Shared {
                 collected.metrics = scopes.flat_map(|scope| scope.metrics).collect();
             }
         });
-        ExportMetricsServiceResponse::default()
     }
+}
+
+/// Why a message is not taken.
+#[derive(Debug, Clone, Copy)]
+struct Refusal {
+    status: u16,
+    retry_after: Option<Duration>,
 }
 
 /// What did not happen in time.
@@ -164,7 +156,7 @@ impl OtlpReceiver {
             std::thread::Builder::new().name("otlp-receiver".to_owned()).spawn(move || {
                 runtime.block_on(async {
                     tokio::select! {
-                        result = serve(http, grpc, serving) => result.expect("the receiver serves"),
+                        result = serve::serve(http, grpc, serving) => result.expect("the receiver serves"),
                         // A dropped handle ends it as well as a word from it.
                         _ = stopped => {}
                     }
@@ -185,6 +177,18 @@ impl OtlpReceiver {
     #[must_use]
     pub fn grpc_endpoint(&self) -> String {
         format!("http://{}", self.grpc)
+    }
+
+    /// Where it takes `http/protobuf` and `http/json`.
+    #[must_use]
+    pub fn http_address(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// Where it takes `grpc`.
+    #[must_use]
+    pub fn grpc_address(&self) -> SocketAddr {
+        self.grpc
     }
 
     /// Changes how it treats messages from now on.
@@ -226,6 +230,21 @@ impl OtlpReceiver {
     #[must_use]
     pub fn metric_resource(&self) -> BTreeMap<String, Value> {
         self.shared.lock().metric_resource.clone()
+    }
+
+    /// Every log record so far, in the order of arrival.
+    #[must_use]
+    pub fn logs(&self) -> Vec<ReceivedLog> {
+        self.shared.lock().logs.clone()
+    }
+
+    /// Waits until `enough` is true of the log records so far, and returns them. Blocks the thread.
+    pub fn wait_for_logs(
+        &self,
+        timeout: Duration,
+        mut enough: impl FnMut(&[ReceivedLog]) -> bool,
+    ) -> Result<Vec<ReceivedLog>, WaitError> {
+        self.wait(timeout, |collected| enough(&collected.logs)).map(|_| self.logs())
     }
 
     /// Waits until `enough` is true of the spans so far, and returns them. Blocks the thread.
@@ -271,107 +290,5 @@ impl Drop for OtlpReceiver {
             // A panic of the thread has shown itself already.
             let _ = thread.join();
         }
-    }
-}
-
-async fn serve(
-    http: std::net::TcpListener,
-    grpc: std::net::TcpListener,
-    shared: Shared,
-) -> Result<(), Box<dyn std::error::Error>> {
-    let router = Router::new()
-        .route("/v1/traces", post(http_traces))
-        .route("/v1/metrics", post(http_metrics))
-        .layer(DefaultBodyLimit::max(MESSAGE_BYTES_MAX))
-        .with_state(shared.clone());
-    let http = axum::serve(TcpListener::from_std(http)?, router);
-    let traces = TraceServiceServer::new(shared.clone())
-        .accept_compressed(CompressionEncoding::Gzip)
-        .max_decoding_message_size(MESSAGE_BYTES_MAX);
-    let metrics = MetricsServiceServer::new(shared)
-        .accept_compressed(CompressionEncoding::Gzip)
-        .max_decoding_message_size(MESSAGE_BYTES_MAX);
-    let grpc = tonic::transport::Server::builder()
-        .add_service(traces)
-        .add_service(metrics)
-        .serve_with_incoming(TcpListenerStream::new(TcpListener::from_std(grpc)?));
-    tokio::select! {
-        result = http => result?,
-        result = grpc => result?,
-    }
-    Ok(())
-}
-
-type HttpAnswer = Result<([(header::HeaderName, HeaderValue); 1], Vec<u8>), StatusCode>;
-
-async fn http_traces(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> HttpAnswer {
-    let (request, behaviour) = http_message(&shared, headers, &body).await?;
-    http_answer(&shared.traces(request, behaviour))
-}
-
-async fn http_metrics(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> HttpAnswer {
-    let (request, _) = http_message(&shared, headers, &body).await?;
-    http_answer(&shared.metrics(request))
-}
-
-async fn http_message<M: Message + Default>(
-    shared: &Shared,
-    headers: HeaderMap,
-    body: &Bytes,
-) -> Result<(M, Behaviour), StatusCode> {
-    if headers.get(header::CONTENT_TYPE).is_none_or(|kind| kind != "application/x-protobuf") {
-        return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
-    }
-    let gzip = headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding == "gzip");
-    let refused =
-        |status| StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let behaviour = shared.admit(headers).await.map_err(refused)?;
-    let mut plain = Vec::new();
-    if gzip {
-        let mut decoder = GzDecoder::new(&body[..]).take(MESSAGE_BYTES_MAX as u64);
-        decoder.read_to_end(&mut plain).map_err(|_| StatusCode::BAD_REQUEST)?;
-    } else {
-        plain.extend_from_slice(body);
-    }
-    let message = M::decode(&plain[..]).map_err(|_| StatusCode::BAD_REQUEST)?;
-    Ok((message, behaviour))
-}
-
-fn http_answer<M: Message>(answer: &M) -> HttpAnswer {
-    let kind = HeaderValue::from_static("application/x-protobuf");
-    Ok(([(header::CONTENT_TYPE, kind)], answer.encode_to_vec()))
-}
-
-impl Shared {
-    async fn admit_grpc(
-        &self,
-        metadata: tonic::metadata::MetadataMap,
-    ) -> Result<Behaviour, tonic::Status> {
-        let admitted = self.admit(metadata.into_headers()).await;
-        admitted.map_err(|status| tonic::Status::unavailable(format!("told to answer {status}")))
-    }
-}
-
-#[tonic::async_trait]
-impl TraceService for Shared {
-    async fn export(
-        &self,
-        request: tonic::Request<ExportTraceServiceRequest>,
-    ) -> Result<tonic::Response<ExportTraceServiceResponse>, tonic::Status> {
-        let (metadata, _, message) = request.into_parts();
-        let behaviour = self.admit_grpc(metadata).await?;
-        Ok(tonic::Response::new(self.traces(message, behaviour)))
-    }
-}
-
-#[tonic::async_trait]
-impl MetricsService for Shared {
-    async fn export(
-        &self,
-        request: tonic::Request<ExportMetricsServiceRequest>,
-    ) -> Result<tonic::Response<ExportMetricsServiceResponse>, tonic::Status> {
-        let (metadata, _, message) = request.into_parts();
-        self.admit_grpc(metadata).await?;
-        Ok(tonic::Response::new(self.metrics(message)))
     }
 }

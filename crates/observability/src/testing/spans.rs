@@ -114,11 +114,11 @@ fn convert(span: Span, resource: &BTreeMap<String, Value>) -> Option<ReceivedSpa
     })
 }
 
-fn trace_id(bytes: &[u8]) -> Option<TraceId> {
+pub(super) fn trace_id(bytes: &[u8]) -> Option<TraceId> {
     TraceId::new(bytes.try_into().ok()?)
 }
 
-fn span_id(bytes: &[u8]) -> Option<SpanId> {
+pub(super) fn span_id(bytes: &[u8]) -> Option<SpanId> {
     SpanId::new(bytes.try_into().ok()?)
 }
 
@@ -126,7 +126,7 @@ pub(super) fn pairs(attributes: Vec<KeyValue>) -> BTreeMap<String, Value> {
     attributes.into_iter().map(|pair| (pair.key, json(pair.value))).collect()
 }
 
-fn json(value: Option<AnyValue>) -> Value {
+pub(super) fn json(value: Option<AnyValue>) -> Value {
     match value.and_then(|value| value.value) {
         Some(any_value::Value::StringValue(value)) => value.into(),
         Some(any_value::Value::BoolValue(value)) => value.into(),
