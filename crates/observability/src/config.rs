@@ -26,6 +26,7 @@ pub use limits::{
 pub use metrics::{ExemplarFilter, MetricConfig, Temporality};
 pub use otlp::{Compression, OtlpConfig, Protocol, TlsFiles};
 pub use resource::ResourceConfig;
+pub use sampler::SamplingConfig;
 pub use variables::{Honoured, VARIABLES, Variable, variables_markdown};
 
 use crate::propagation::Propagators;
@@ -104,6 +105,8 @@ pub struct OtelConfig {
     pub resource: ResourceConfig,
     /// Which traces are recorded.
     pub sampler: SamplerConfig,
+    /// What else is said about sampling, and where it is read again.
+    pub sampling: SamplingConfig,
     /// Which headers carry context.
     pub propagators: Propagators,
     /// Where spans go; `None` is nowhere.
@@ -143,6 +146,7 @@ impl OtelConfig {
             sdk: Sdk::Enabled,
             resource: ResourceConfig::new(service_name),
             sampler: SamplerConfig::default(),
+            sampling: SamplingConfig::default(),
             propagators: Propagators::default(),
             traces: None,
             traces_off: false,
@@ -169,7 +173,7 @@ impl OtelConfig {
             config.sdk = Sdk::Disabled;
         }
         config.resource = resource::read(&mut env, service_name);
-        config.sampler = sampler::read(&mut env);
+        (config.sampler, config.sampling) = sampler::read(&mut env);
         config.propagators = read_propagators(&mut env);
         config.read_exporters(&mut env);
         config.batch = batch::read_spans(&mut env);

@@ -7,7 +7,9 @@ use tracing::{error, info, warn};
 use crate::config::{OtelConfig, OtlpConfig, Sdk};
 use crate::export::{LogSink, Pipeline, PipelineConfig, Route, SpanSink, client_config};
 use crate::logs::{self, LogLayer};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Point, PointValue};
+use crate::sampler::SamplerControl;
+use crate::schema::instrument;
 use crate::tracer::Tracer;
 
 /// What ending telemetry may take altogether, whatever state the collector is in.
@@ -153,7 +155,8 @@ impl Plan {
             }
         }
         let sink = sink.filter(|_| pipeline.is_some());
-        let tracer = Tracer::new(config.sampler, config.propagators, sink);
+        let tracer = Tracer::new(SamplerControl::start(config), config.propagators, sink);
+        observe_sampling(&metrics, tracer.sampling());
         OtelGuard { telemetry: Telemetry { tracer, metrics }, log_layer, pipeline }
     }
 }
@@ -216,6 +219,14 @@ impl OtelGuard {
             pipeline.shutdown(SHUTDOWN_BUDGET);
         }
     }
+}
+
+/// Shows the ratio in force at `/metrics`.
+fn observe_sampling(metrics: &Metrics, sampling: SamplerControl) {
+    metrics.registry().observe(instrument::TELEMETRY_SAMPLING_RATIO, move |points| {
+        let value = PointValue::Float(sampling.status().settings.sampler.ratio());
+        points.push(Point { labels: Vec::new(), value });
+    });
 }
 
 impl Drop for OtelGuard {

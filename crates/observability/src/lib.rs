@@ -39,9 +39,10 @@
 //! // Where a job is submitted: decide, and allocate the ids of spans that end much later.
 //! let trace_id = observability::new_trace_id();
 //! let request = SamplingRequest { trace_id, forced: false, parent: None, links: &[] };
-//! let flags = tracer.decide(&request).flags();
+//! let decision = tracer.decide(&request);
 //! let root = types::TraceContext {
-//!     trace_id, span_id: observability::new_span_id(), flags, tracestate: String::new(),
+//!     trace_id, span_id: observability::new_span_id(),
+//!     flags: decision.flags(), tracestate: decision.tracestate(""),
 //! };
 //! let attempt = root.with_span(observability::new_span_id()); // travels with the lease
 //! // Where they end, perhaps after a restart; exported if the context is sampled.

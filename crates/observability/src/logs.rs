@@ -195,7 +195,8 @@ where
                 return Ok(());
             }
             let (trace_id, span_id) = (context.trace_id(), context.span_id());
-            let flags = context.trace_flags().to_u8();
+            // Only whether it is sampled: what people filter by must not depend on other bits.
+            let flags = u8::from(context.is_sampled());
             write!(writer, r#","trace_id":"{trace_id}","span_id":"{span_id}""#)?;
             write!(writer, r#","trace_flags":"{flags:02x}""#)
         })?;
@@ -279,9 +280,9 @@ mod tests {
 
     #[test]
     fn a_json_line_within_a_span_names_its_trace_sampled_or_not() {
-        for flags in ["00", "01"] {
+        for (sent, flags) in [("00", "00"), ("01", "01"), ("02", "00"), ("03", "01")] {
             let lines = lines("info", true, || {
-                within(flags, || {
+                within(sent, || {
                     tracing::info!(frames = 7_u64, ratio = 0.5, span_id = "mine", "a \"quote\"\n");
                 });
             });

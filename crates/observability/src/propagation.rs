@@ -4,7 +4,9 @@
 //! never longer than [`BAGGAGE_BYTES_MAX`]. Propagation works with no exporter configured, so that
 //! a caller's trace passes through.
 
+use std::borrow::Cow;
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::Context;
@@ -49,35 +51,43 @@ impl Propagators {
     /// The context that a caller's headers describe; an empty one where there are none.
     #[must_use]
     pub fn extract(self, headers: &HeaderMap) -> Context {
-        let mut cx = Context::new();
-        if self.baggage
-            && let Some(baggage) = headers.get(BAGGAGE)
-            && baggage.len() <= BAGGAGE_BYTES_MAX
-        {
-            cx = cx.with_value(BaggageHeader(baggage.clone()));
+        let incoming = self.incoming(headers);
+        let base = incoming.base();
+        match incoming.parent {
+            Some(parent) => base.with_remote_span_context(parent),
+            None => base,
         }
-        match self.extract_trace(headers) {
-            Some(trace) => cx.with_remote_span_context(span_context(&trace, Origin::Remote)),
-            None => cx,
+    }
+
+    /// What a caller's headers say, before a context is made of it.
+    pub(crate) fn incoming(self, headers: &HeaderMap) -> Incoming {
+        if headers.is_empty() {
+            return Incoming { parent: None, baggage: None };
         }
+        let baggage = if self.baggage { headers.get(BAGGAGE) } else { None };
+        let baggage = baggage.filter(|baggage| baggage.len() <= BAGGAGE_BYTES_MAX).cloned();
+        Incoming { parent: self.extract_parent(headers), baggage: baggage.map(BaggageHeader) }
+    }
+
+    fn extract_parent(self, headers: &HeaderMap) -> Option<SpanContext> {
+        if !self.trace_context {
+            return None;
+        }
+        let header = headers.get(TRACEPARENT)?.as_bytes().trim_ascii();
+        let (trace_id, span_id, flags) = TraceContext::parse_traceparent(header)?;
+        Some(SpanContext::new(
+            opentelemetry::TraceId::from_bytes(trace_id.to_bytes()),
+            opentelemetry::SpanId::from_bytes(span_id.to_bytes()),
+            opentelemetry::TraceFlags::new(flags.0),
+            true,
+            trace_state(&read_tracestate(headers)),
+        ))
     }
 
     /// The position in a trace that a caller's headers name.
     #[must_use]
     pub fn extract_trace(self, headers: &HeaderMap) -> Option<TraceContext> {
-        if !self.trace_context {
-            return None;
-        }
-        let traceparent = headers.get(TRACEPARENT)?.to_str().ok()?;
-        let mut states = headers.get_all(TRACESTATE).iter().filter_map(|value| value.to_str().ok());
-        let first = states.next().unwrap_or("");
-        match states.next() {
-            None => TraceContext::parse(traceparent, first),
-            Some(second) => {
-                let all: Vec<_> = [first, second].into_iter().chain(states).collect();
-                TraceContext::parse(traceparent, &all.join(","))
-            }
-        }
+        trace_context(&self.extract_parent(headers)?)
     }
 
     /// The context that the environment of a process describes, in `TRACEPARENT`, `TRACESTATE` and
@@ -106,6 +116,47 @@ impl Propagators {
     }
 }
 
+/// What a caller's headers say.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    pub(crate) parent: Option<SpanContext>,
+    baggage: Option<BaggageHeader>,
+}
+
+impl Incoming {
+    /// A context with everything but the span.
+    pub(crate) fn base(&self) -> Context {
+        match &self.baggage {
+            Some(baggage) => Context::new().with_value(baggage.clone()),
+            None => Context::new(),
+        }
+    }
+
+    /// As [`base`](Self::base), for a span that is known to this process alone.
+    pub(crate) fn local_only_base(&self) -> Context {
+        // Made once: a context with a value takes three allocations.
+        static EMPTY: OnceLock<Context> = OnceLock::new();
+        match &self.baggage {
+            Some(baggage) => Context::new().with_value(baggage.clone()).with_value(LocalOnly),
+            None => EMPTY.get_or_init(|| Context::new().with_value(LocalOnly)).clone(),
+        }
+    }
+}
+
+/// The `tracestate` headers as one; empty where they are missing or too long to be carried.
+fn read_tracestate(headers: &HeaderMap) -> Cow<'_, str> {
+    let mut states = headers.get_all(TRACESTATE).iter().filter_map(|value| value.to_str().ok());
+    let Some(first) = states.next() else { return Cow::Borrowed("") };
+    let whole = match states.next() {
+        None => Cow::Borrowed(first),
+        Some(second) => {
+            let all: Vec<_> = [first, second].into_iter().chain(states).collect();
+            Cow::Owned(all.join(","))
+        }
+    };
+    if whole.len() > TraceContext::TRACESTATE_BYTES_MAX { Cow::Borrowed("") } else { whole }
+}
+
 fn inject_trace(context: &SpanContext, headers: &mut HeaderMap) {
     if !context.is_valid() {
         return;
@@ -120,15 +171,13 @@ fn inject_trace(context: &SpanContext, headers: &mut HeaderMap) {
     };
     write(3, &context.trace_id().to_bytes());
     write(36, &context.span_id().to_bytes());
-    write(53, &[context.trace_flags().to_u8()]);
+    write(53, &[context.trace_flags().to_u8() & TraceFlags::KNOWN.0]);
     if let Ok(value) = HeaderValue::from_bytes(&text) {
         headers.insert(TRACEPARENT, value);
     }
-    let state = context.trace_state().header();
-    headers.remove(TRACESTATE);
-    if !state.is_empty()
-        && let Ok(value) = HeaderValue::from_str(&state)
-    {
+    if *context.trace_state() == TraceState::NONE {
+        headers.remove(TRACESTATE);
+    } else if let Ok(value) = HeaderValue::from_str(&context.trace_state().header()) {
         headers.insert(TRACESTATE, value);
     }
 }
@@ -145,11 +194,7 @@ pub enum Origin {
 /// The same position, for the OpenTelemetry API. A `tracestate` that it refuses is dropped.
 #[must_use]
 pub fn span_context(trace: &TraceContext, origin: Origin) -> SpanContext {
-    let state = if trace.tracestate.is_empty() {
-        TraceState::NONE
-    } else {
-        TraceState::from_str(&trace.tracestate).unwrap_or(TraceState::NONE)
-    };
+    let state = trace_state(&trace.tracestate);
     SpanContext::new(
         opentelemetry::TraceId::from_bytes(trace.trace_id.to_bytes()),
         opentelemetry::SpanId::from_bytes(trace.span_id.to_bytes()),
@@ -157,6 +202,14 @@ pub fn span_context(trace: &TraceContext, origin: Origin) -> SpanContext {
         origin == Origin::Remote,
         state,
     )
+}
+
+/// A `tracestate` for the OpenTelemetry API; none where it refuses it.
+pub(crate) fn trace_state(text: &str) -> TraceState {
+    if text.is_empty() {
+        return TraceState::NONE;
+    }
+    TraceState::from_str(text).unwrap_or(TraceState::NONE)
 }
 
 /// The same position, as plain data; `None` when it is no valid position.
@@ -213,8 +266,24 @@ mod tests {
     }
 
     #[test]
+    fn the_random_flag_is_handed_on_and_unknown_flags_are_not() {
+        for (sent, handed_on) in [("03", "03"), ("02", "02"), ("ff", "03"), ("fc", "00")] {
+            let incoming = headers(&[(&TRACEPARENT, &format!("{}{sent}", &PARENT[..53]))]);
+            let cx = Propagators::default().extract(&incoming);
+            let mut outgoing = HeaderMap::new();
+            Propagators::default().inject(&cx, &mut outgoing);
+            let traceparent = outgoing[TRACEPARENT].to_str().expect("text");
+            assert_eq!(traceparent, format!("{}{handed_on}", &PARENT[..53]), "{sent}");
+        }
+    }
+
+    #[test]
     fn malformed_headers_are_as_if_absent() {
-        let incoming = headers(&[(&TRACEPARENT, "00-zz"), (&BAGGAGE, &"x".repeat(8_193))]);
+        let incoming = headers(&[
+            (&TRACEPARENT, "00-zz"),
+            (&TRACESTATE, "a=1"),
+            (&BAGGAGE, &"x".repeat(8_193)),
+        ]);
         let cx = Propagators::default().extract(&incoming);
         let mut outgoing = HeaderMap::new();
         Propagators::default().inject(&cx, &mut outgoing);

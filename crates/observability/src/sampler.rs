@@ -1,22 +1,51 @@
 //! Which traces are recorded, decided where a trace begins.
 //!
-//! The default is parent-based with a ratio of 1 %. The ratio compares the low eight bytes of the
-//! trace id with a threshold, as the OpenTelemetry SDKs of Rust and Go do, so that every process
-//! with the same ratio comes to the same decision about the same trace.
+//! In this order: somebody asked for this very trace; it links to a recorded one, so that the
+//! retries of a traced job stay traced; a caller decided, and its decision is followed; the ratio,
+//! 1 % unless set. What the ratio passes over is recorded all the same when nothing of its kind was
+//! for a minute ([`floor`]), so that a quiet platform yields traces too.
+//!
+//! The ratio is OpenTelemetry's consistent probability ([`threshold`]): every process with the same
+//! ratio comes to the same decision about the same trace, one with a larger ratio keeps what one
+//! with a smaller keeps, and `tracestate` tells backends for how many traces a kept one stands. It
+//! says nothing of a trace that was kept for another reason, since nobody knows that number.
+//!
+//! The rules may be changed while the process runs, for a while or for good; [`control`] is the way.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+pub(crate) mod control;
+mod floor;
+mod threshold;
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use types::{TraceContext, TraceFlags, TraceId};
 
+pub use control::{
+    SamplerControl, SamplingChange, SamplingChangeError, SamplingSettings, SamplingSource,
+    SamplingStatus,
+};
+
+use control::Rules;
+use floor::Floor;
+pub(crate) use threshold::named_randomness;
+
 /// The share of new traces recorded unless configured otherwise.
 pub const DEFAULT_RATIO: f64 = 0.01;
+
+/// How many traces of each kind a quiet minute yields unless configured otherwise.
+pub const DEFAULT_MIN_PER_MINUTE: u32 = 1;
+
+/// The most that can be configured of those.
+pub const MIN_PER_MINUTE_MAX: u32 = 600;
 
 /// What a sampler does with a trace that begins here.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum RootRule {
     /// Record every trace.
     AlwaysOn,
-    /// Record none.
+    /// Record none, not even one a minute.
     AlwaysOff,
     /// Record this share, `0.0..=1.0`, chosen by trace id.
     Ratio(f64),
@@ -27,7 +56,7 @@ pub enum RootRule {
 pub enum ParentRule {
     /// A caller's decision stands; the root rule is for traces that begin here.
     Follow,
-    /// The root rule decides about every span, whatever the caller decided.
+    /// The root rule decides about every call, whatever the caller decided.
     Ignore,
 }
 
@@ -46,17 +75,73 @@ impl Default for SamplerConfig {
     }
 }
 
+impl SamplerConfig {
+    /// OpenTelemetry's name for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match (self.parent, self.root) {
+            (ParentRule::Follow, RootRule::AlwaysOn) => "parentbased_always_on",
+            (ParentRule::Follow, RootRule::AlwaysOff) => "parentbased_always_off",
+            (ParentRule::Follow, RootRule::Ratio(_)) => "parentbased_traceidratio",
+            (ParentRule::Ignore, RootRule::AlwaysOn) => "always_on",
+            (ParentRule::Ignore, RootRule::AlwaysOff) => "always_off",
+            (ParentRule::Ignore, RootRule::Ratio(_)) => "traceidratio",
+        }
+    }
+
+    /// The share of new traces that it records.
+    #[must_use]
+    pub const fn ratio(self) -> f64 {
+        match self.root {
+            RootRule::AlwaysOn => 1.0,
+            RootRule::AlwaysOff => 0.0,
+            RootRule::Ratio(ratio) => ratio,
+        }
+    }
+}
+
+/// What a sampler's name says, before its argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Named {
+    AlwaysOn,
+    AlwaysOff,
+    TraceIdRatio,
+}
+
+/// The samplers that there are.
+pub(crate) const SAMPLER_NAMES: &str = "always_on, always_off, traceidratio, \
+                                        parentbased_always_on, parentbased_always_off, \
+                                        parentbased_traceidratio";
+
+/// Reads one of [`SAMPLER_NAMES`], whatever its case.
+pub(crate) fn named(name: &str) -> Option<(ParentRule, Named)> {
+    let lower = name.to_ascii_lowercase();
+    let (parent, root) = match lower.strip_prefix("parentbased_") {
+        Some(root) => (ParentRule::Follow, root),
+        None => (ParentRule::Ignore, lower.as_str()),
+    };
+    let root = match root {
+        "always_on" => Named::AlwaysOn,
+        "always_off" => Named::AlwaysOff,
+        "traceidratio" => Named::TraceIdRatio,
+        _ => return None,
+    };
+    Some((parent, root))
+}
+
 /// Why a trace is recorded or not; the value of the attribute `vmafx.sampling.reason`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SamplingReason {
     /// Somebody asked for this trace.
     Forced,
-    /// The caller records it, or does not.
-    Parent,
     /// A span it links to is recorded: a retry of a traced job stays traced.
     Link,
+    /// The caller records it, or does not.
+    Parent,
     /// The ratio decided.
     Ratio,
+    /// The ratio passed it over, but nothing of its kind had been recorded for a while.
+    Quiet,
     /// No exporter is configured here, so no trace begins here.
     Disabled,
 }
@@ -67,9 +152,10 @@ impl SamplingReason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Forced => "forced",
-            Self::Parent => "parent",
             Self::Link => "link",
+            Self::Parent => "parent",
             Self::Ratio => "ratio",
+            Self::Quiet => "quiet",
             Self::Disabled => "disabled",
         }
     }
@@ -88,6 +174,17 @@ pub struct SamplingRequest<'a> {
     pub links: &'a [TraceContext],
 }
 
+/// What becomes of the threshold in `tracestate`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Threshold {
+    /// It was decided elsewhere and stays.
+    Keep,
+    /// The share is not known.
+    Erase,
+    /// The ratio decided.
+    Set(u64),
+}
+
 /// A decision and its reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SamplingDecision {
@@ -95,164 +192,176 @@ pub struct SamplingDecision {
     pub sampled: bool,
     /// Why.
     pub reason: SamplingReason,
+    threshold: Threshold,
+    /// The flags of the caller; those of a trace that begins here without one.
+    inherited: TraceFlags,
 }
 
 impl SamplingDecision {
     /// The flags of a context that carries this decision.
     #[must_use]
     pub const fn flags(self) -> TraceFlags {
-        if self.sampled { TraceFlags::SAMPLED } else { TraceFlags(0) }
+        self.inherited.with_sampled(self.sampled)
+    }
+
+    /// The `tracestate` of a context that carries this decision: the caller's, or an empty one, with
+    /// the share for which the trace stands.
+    #[must_use]
+    pub fn tracestate(self, callers: &str) -> String {
+        match self.threshold {
+            Threshold::Keep => callers.to_owned(),
+            Threshold::Erase if callers.is_empty() => String::new(),
+            Threshold::Erase => threshold::with_threshold(callers, None),
+            Threshold::Set(value) => threshold::with_threshold(callers, Some(value)),
+        }
+    }
+
+    /// Whether [`tracestate`](Self::tracestate) may differ from what it is given.
+    pub(crate) fn changes_tracestate(self, has_one: bool) -> bool {
+        match self.threshold {
+            Threshold::Keep => false,
+            Threshold::Erase => has_one,
+            Threshold::Set(_) => true,
+        }
+    }
+
+    /// The same trace where nothing is exported.
+    pub(crate) fn disabled(self) -> Self {
+        let (sampled, reason) = (false, SamplingReason::Disabled);
+        Self { sampled, reason, threshold: Threshold::Erase, ..self }
     }
 }
 
-const FOLLOW_PARENT: u8 = 0;
-const IGNORE_PARENT: u8 = 1;
+/// `tracestate` of a trace whose share is not known.
+pub(crate) fn without_threshold(tracestate: &str) -> String {
+    threshold::with_threshold(tracestate, None)
+}
+
+/// A request in the form in which spans have it at hand.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Question {
+    pub(crate) trace_id: TraceId,
+    pub(crate) forced: bool,
+    /// Whether a span that the new one links to is recorded.
+    pub(crate) linked: bool,
+    /// The flags of the caller.
+    pub(crate) parent: Option<TraceFlags>,
+    /// Roots of a kind share a token of the floor.
+    pub(crate) kind: u64,
+}
+
+/// The bits of the rejection threshold, up to and with [`threshold::RANGE`].
+const THRESHOLD: u64 = (threshold::RANGE << 1) - 1;
+/// The bit that says: a caller's decision is not followed.
+const IGNORES_PARENT: u64 = 1 << 57;
+/// The bit that says: a quiet minute yields a trace.
+const HAS_FLOOR: u64 = 1 << 58;
+/// The bit that says: the rules hold for a while only.
+const TEMPORARY: u64 = 1 << 59;
 
 /// The sampler of a process. It may be changed while the process runs; the next decision sees it.
 #[derive(Debug)]
 pub struct Sampler {
-    parent: AtomicU8,
-    /// A trace is recorded when its low 63 bits are below this; `1 << 63` records every one.
-    threshold: AtomicU64,
+    /// The rules in force, in one word, so that a decision reads one word.
+    state: AtomicU64,
+    floor: Floor,
+    rules: Mutex<Rules>,
 }
 
 impl Sampler {
-    /// Builds the sampler that `config` describes.
+    /// Builds the sampler that `config` describes, without a floor.
     #[must_use]
     pub fn new(config: SamplerConfig) -> Self {
-        let sampler = Self { parent: AtomicU8::new(0), threshold: AtomicU64::new(0) };
-        sampler.set(config);
+        let settings = SamplingSettings { sampler: config, min_per_minute: 0 };
+        Self::with(settings, SamplingSource::Environment)
+    }
+
+    pub(crate) fn with(settings: SamplingSettings, source: SamplingSource) -> Self {
+        let sampler = Self {
+            state: AtomicU64::new(0),
+            floor: Floor::new(Instant::now()),
+            rules: Mutex::new(Rules::new(settings, source)),
+        };
+        sampler.apply(settings, false);
         sampler
     }
 
-    /// Replaces the rules, from the next decision on.
-    pub fn set(&self, config: SamplerConfig) {
-        let parent = match config.parent {
-            ParentRule::Follow => FOLLOW_PARENT,
-            ParentRule::Ignore => IGNORE_PARENT,
+    /// Puts rules in force, from the next decision on.
+    fn apply(&self, settings: SamplingSettings, is_temporary: bool) {
+        let SamplingSettings { sampler, min_per_minute } = settings;
+        let mut state = match sampler.root {
+            RootRule::AlwaysOn => 0,
+            RootRule::AlwaysOff => threshold::RANGE,
+            RootRule::Ratio(ratio) => threshold::of_ratio(ratio) | HAS_FLOOR,
         };
-        let threshold = match config.root {
-            RootRule::AlwaysOn => 1 << 63,
-            RootRule::AlwaysOff => 0,
-            // The cast saturates: NaN gives 0 and no ratio exceeds the whole range.
-            RootRule::Ratio(ratio) => (ratio.clamp(0.0, 1.0) * (1u64 << 63) as f64) as u64,
-        };
-        self.parent.store(parent, Ordering::Relaxed);
-        self.threshold.store(threshold, Ordering::Relaxed);
+        if sampler.parent == ParentRule::Ignore {
+            state |= IGNORES_PARENT;
+        }
+        if is_temporary {
+            state |= TEMPORARY;
+        }
+        self.floor.set(min_per_minute);
+        self.state.store(state, Ordering::Relaxed);
     }
 
-    /// Decides about a trace: force flag, then caller, then sampled link, then ratio.
+    /// Decides about a trace.
     #[must_use]
     pub fn decide(&self, request: &SamplingRequest<'_>) -> SamplingDecision {
-        if request.forced {
-            return SamplingDecision { sampled: true, reason: SamplingReason::Forced };
-        }
-        let follows = self.parent.load(Ordering::Relaxed) == FOLLOW_PARENT;
-        if let (true, Some(parent)) = (follows, request.parent) {
-            let sampled = parent.flags.is_sampled();
-            return SamplingDecision { sampled, reason: SamplingReason::Parent };
-        }
-        if request.links.iter().any(|link| link.flags.is_sampled()) {
-            return SamplingDecision { sampled: true, reason: SamplingReason::Link };
-        }
-        let sampled = self.ratio_admits(request.trace_id);
-        SamplingDecision { sampled, reason: SamplingReason::Ratio }
+        let question = Question {
+            trace_id: request.trace_id,
+            forced: request.forced,
+            linked: request.links.iter().any(|link| link.flags.is_sampled()),
+            parent: request.parent.map(|parent| parent.flags),
+            kind: 0,
+        };
+        let state = || request.parent.map_or("", |parent| &parent.tracestate);
+        self.answer(&question, || named_randomness(state()), Instant::now)
     }
 
-    fn ratio_admits(&self, trace_id: TraceId) -> bool {
-        let low = u128::from_be_bytes(trace_id.to_bytes()) as u64;
-        low >> 1 < self.threshold.load(Ordering::Relaxed)
+    /// Decides about a trace. `randomness_of_caller` is asked only where the ratio decides, `now` only
+    /// where the floor does.
+    pub(crate) fn answer(
+        &self,
+        question: &Question,
+        randomness_of_caller: impl FnOnce() -> Option<u64>,
+        now: impl Fn() -> Instant,
+    ) -> SamplingDecision {
+        let mut state = self.state.load(Ordering::Relaxed);
+        if state & TEMPORARY != 0 && self.end_if_over(now()) {
+            state = self.state.load(Ordering::Relaxed);
+        }
+        let inherited = question.parent.unwrap_or(TraceFlags::RANDOM);
+        let decision =
+            |sampled, reason, threshold| SamplingDecision { sampled, reason, threshold, inherited };
+        let followed = question.parent.filter(|_| state & IGNORES_PARENT == 0);
+        let known = followed.is_some_and(TraceFlags::is_sampled);
+        let unknown_share = if known { Threshold::Keep } else { Threshold::Erase };
+        if question.forced || question.linked {
+            if question.parent.is_none() && state & HAS_FLOOR != 0 {
+                self.floor.recorded(question.kind, now());
+            }
+            let forced = question.forced;
+            let reason = if forced { SamplingReason::Forced } else { SamplingReason::Link };
+            return decision(true, reason, unknown_share);
+        }
+        if let Some(parent) = followed {
+            return decision(parent.is_sampled(), SamplingReason::Parent, Threshold::Keep);
+        }
+        let threshold = state & THRESHOLD;
+        let randomness =
+            randomness_of_caller().unwrap_or_else(|| threshold::randomness(question.trace_id));
+        if randomness >= threshold {
+            if state & HAS_FLOOR != 0 {
+                self.floor.recorded(question.kind, now());
+            }
+            return decision(true, SamplingReason::Ratio, Threshold::Set(threshold));
+        }
+        if state & HAS_FLOOR != 0 && self.floor.admits(question.kind, now()) {
+            return decision(true, SamplingReason::Quiet, Threshold::Erase);
+        }
+        decision(false, SamplingReason::Ratio, Threshold::Erase)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use types::SpanId;
-
-    use super::*;
-
-    /// A fixed stream of trace ids, so that a count can be asserted exactly.
-    fn trace_ids(count: u64) -> impl Iterator<Item = TraceId> {
-        let mut state = 0x5eed_u64;
-        let mut next = move || {
-            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            mixed ^ (mixed >> 31)
-        };
-        (0..count).map(move |_| {
-            let bytes = (u128::from(next()) << 64 | u128::from(next())).to_be_bytes();
-            TraceId::new(bytes).expect("not zero")
-        })
-    }
-
-    fn share(config: SamplerConfig, roots: u64) -> u64 {
-        let sampler = Sampler::new(config);
-        trace_ids(roots)
-            .filter(|&trace_id| {
-                let request = SamplingRequest { trace_id, forced: false, parent: None, links: &[] };
-                sampler.decide(&request).sampled
-            })
-            .count() as u64
-    }
-
-    fn context(sampled: bool) -> TraceContext {
-        TraceContext {
-            trace_id: trace_ids(1).next().expect("one"),
-            span_id: SpanId::new([7; 8]).expect("not zero"),
-            flags: if sampled { TraceFlags::SAMPLED } else { TraceFlags(0) },
-            tracestate: String::new(),
-        }
-    }
-
-    #[test]
-    fn the_default_records_one_root_in_a_hundred() {
-        let sampled = share(SamplerConfig::default(), 100_000);
-        // Four standard deviations of a binomial with p = 0.01 are 126.
-        assert!(sampled.abs_diff(1_000) <= 126, "{sampled} of 100000");
-    }
-
-    #[test]
-    fn ratios_and_switches_record_their_share() {
-        for (root, low, high) in [
-            (RootRule::AlwaysOn, 10_000, 10_000),
-            (RootRule::AlwaysOff, 0, 0),
-            (RootRule::Ratio(0.0), 0, 0),
-            (RootRule::Ratio(1.0), 10_000, 10_000),
-            (RootRule::Ratio(0.25), 4_000 - 1_673, 4_000 - 1_327),
-            (RootRule::Ratio(f64::NAN), 0, 0),
-        ] {
-            let sampled = share(SamplerConfig { parent: ParentRule::Follow, root }, 10_000);
-            assert!((low..=high).contains(&sampled), "{root:?}: {sampled}");
-        }
-    }
-
-    #[test]
-    fn force_goes_before_caller_before_link_before_ratio() {
-        let off = SamplerConfig { parent: ParentRule::Follow, root: RootRule::AlwaysOff };
-        let sampler = Sampler::new(off);
-        let (yes, no) = (context(true), context(false));
-        let check = |forced, parent: Option<&TraceContext>, links: &[TraceContext]| {
-            let request = SamplingRequest { trace_id: yes.trace_id, forced, parent, links };
-            let decision = sampler.decide(&request);
-            (decision.sampled, decision.reason)
-        };
-        let linked = [no.clone(), yes.clone()];
-        assert_eq!(check(true, Some(&no), &[]), (true, SamplingReason::Forced));
-        assert_eq!(check(false, Some(&yes), &[]), (true, SamplingReason::Parent));
-        assert_eq!(check(false, Some(&no), &linked), (false, SamplingReason::Parent));
-        assert_eq!(check(false, None, &linked), (true, SamplingReason::Link));
-        assert_eq!(check(false, None, std::slice::from_ref(&no)), (false, SamplingReason::Ratio));
-    }
-
-    #[test]
-    fn a_change_is_seen_by_the_next_decision() {
-        let sampler = Sampler::new(SamplerConfig::default());
-        let no = context(false);
-        let request =
-            SamplingRequest { trace_id: no.trace_id, forced: false, parent: Some(&no), links: &[] };
-        assert!(!sampler.decide(&request).sampled);
-        sampler.set(SamplerConfig { parent: ParentRule::Ignore, root: RootRule::AlwaysOn });
-        assert!(sampler.decide(&request).sampled);
-    }
-}
+mod tests;

@@ -9,12 +9,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use opentelemetry::trace::{SpanKind, Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue, Value};
-use types::{SpanId, Timestamp, TraceContext, TraceFlags};
+use types::{SpanId, Timestamp, TraceContext};
 
 use crate::propagation::{LocalOnly, Origin, span_context, trace_context};
-use crate::sampler::SamplingReason;
+use crate::sampler::{SamplingReason, without_threshold};
 use crate::schema;
-use crate::tracer::Tracer;
+use crate::tracer::{Start, Tracer};
+
+/// Attributes that most spans have no more of.
+const ATTRIBUTES_USUAL: usize = 12;
 
 /// Attributes, links and events beyond this number are dropped, each for itself.
 pub const SPAN_ITEMS_MAX: usize = 128;
@@ -178,9 +181,42 @@ pub struct SpanBuilder<'t> {
     pub(crate) start: Option<SystemTime>,
     pub(crate) links: Vec<SpanLink>,
     pub(crate) forced: bool,
+    /// Which token of the sampler's floor it may take; told from the name unless set.
+    kind_of_root: Option<u64>,
 }
 
-impl SpanBuilder<'_> {
+impl<'t> SpanBuilder<'t> {
+    pub(crate) fn new(tracer: &'t Tracer, name: Cow<'static, str>) -> Self {
+        Self {
+            tracer,
+            name,
+            kind: SpanKind::Internal,
+            parent: Parent::Current,
+            span_id: None,
+            start: None,
+            links: Vec::new(),
+            forced: false,
+            kind_of_root: None,
+        }
+    }
+
+    /// Sets which token of the sampler's floor it may take.
+    pub(crate) fn kind_of_root(mut self, kind: u64) -> Self {
+        self.kind_of_root = Some(kind);
+        self
+    }
+
+    /// What its context depends on.
+    pub(crate) fn begin(&mut self, now: Instant) -> Start {
+        Start {
+            span_id: self.span_id,
+            forced: self.forced,
+            linked: self.links.iter().any(|link| link.context.flags.is_sampled()),
+            kind_of_root: self.kind_of_root.unwrap_or_else(|| quick_hash(self.name.as_bytes())),
+            now,
+        }
+    }
+
     /// Its role; internal unless set.
     pub fn kind(mut self, kind: SpanKind) -> Self {
         self.kind = kind;
@@ -219,7 +255,7 @@ impl SpanBuilder<'_> {
 
     /// Starts it.
     pub fn start(self) -> ActiveSpan {
-        self.tracer.clone().start_span(self)
+        self.tracer.start_span(self)
     }
 }
 
@@ -228,6 +264,7 @@ impl SpanBuilder<'_> {
 struct Recording {
     kind: SpanKind,
     name: Cow<'static, str>,
+    started_at: SystemTime,
     attributes: Vec<KeyValue>,
     links: Vec<SpanLink>,
     events: Vec<SpanEvent>,
@@ -241,7 +278,6 @@ pub struct ActiveSpan {
     cx: Context,
     parent_span_id: Option<SpanId>,
     parent_origin: Origin,
-    started_at: SystemTime,
     started: Instant,
     recording: Option<Box<Recording>>,
     ended: bool,
@@ -253,30 +289,52 @@ pub(crate) struct StartedSpan {
     pub(crate) parent_span_id: Option<SpanId>,
     pub(crate) parent_origin: Origin,
     pub(crate) recorded: bool,
+    /// Why the trace is recorded or not, if this span is to say so.
+    pub(crate) reason: Option<SamplingReason>,
+    /// The caller, where it does not record the trace: it will never arrive as a parent.
+    pub(crate) unrecorded_caller: Option<TraceContext>,
+}
+
+impl StartedSpan {
+    pub(crate) fn unrecorded(cx: Context) -> Self {
+        Self {
+            cx,
+            parent_span_id: None,
+            parent_origin: Origin::Local,
+            recorded: false,
+            reason: None,
+            unrecorded_caller: None,
+        }
+    }
 }
 
 impl ActiveSpan {
-    pub(crate) fn new(tracer: Tracer, started: StartedSpan, builder: SpanBuilder<'_>) -> Self {
-        let recording = started.recorded.then(|| {
+    pub(crate) fn new(
+        tracer: Tracer,
+        started: StartedSpan,
+        builder: SpanBuilder<'_>,
+        now: Instant,
+    ) -> Self {
+        let StartedSpan { cx, parent_span_id, parent_origin, recorded, .. } = started;
+        let recording = recorded.then(|| {
+            let mut attributes = Vec::with_capacity(ATTRIBUTES_USUAL);
+            if let Some(reason) = started.reason {
+                attributes.push(KeyValue::new(schema::attr::SAMPLING_REASON, reason.as_str()));
+            }
+            let mut links = builder.links;
+            links.extend(started.unrecorded_caller.map(|caller| SpanLink::new(caller, "caller")));
             Box::new(Recording {
                 kind: builder.kind,
                 name: builder.name,
-                attributes: Vec::new(),
-                links: builder.links,
+                started_at: builder.start.unwrap_or_else(SystemTime::now),
+                attributes,
+                links,
                 events: Vec::new(),
                 status: Status::Unset,
             })
         });
-        Self {
-            tracer,
-            cx: started.cx,
-            parent_span_id: started.parent_span_id,
-            parent_origin: started.parent_origin,
-            started_at: builder.start.unwrap_or_else(SystemTime::now),
-            started: Instant::now(),
-            recording,
-            ended: false,
-        }
+        let started = now;
+        Self { tracer, cx, parent_span_id, parent_origin, started, recording, ended: false }
     }
 
     /// Whether attributes are worth building.
@@ -321,8 +379,8 @@ impl ActiveSpan {
 
     /// Notes that something happened now, if recording.
     pub fn event(&mut self, name: impl Into<Cow<'static, str>>, attributes: Vec<KeyValue>) {
-        let at = self.started_at + self.started.elapsed();
         if let Some(recording) = &mut self.recording {
+            let at = recording.started_at + self.started.elapsed();
             recording.events.push(SpanEvent { name: name.into(), at, attributes });
         }
     }
@@ -351,12 +409,14 @@ impl ActiveSpan {
         let Some(mut trace) = self.trace() else { return };
         let caller = self.parent_span_id.take().map(|parent| trace.with_span(parent));
         self.parent_origin = Origin::Local;
-        trace.flags = TraceFlags(trace.flags.0 | TraceFlags::SAMPLED.0);
+        trace.flags = trace.flags.with_sampled(true);
+        trace.tracestate = without_threshold(&trace.tracestate);
         self.cx = self.cx.with_remote_span_context(span_context(&trace, Origin::Local));
         let forced = SamplingReason::Forced.as_str();
         self.recording = Some(Box::new(Recording {
             kind,
             name: name.into(),
+            started_at: SystemTime::now() - self.started.elapsed(),
             attributes: vec![KeyValue::new(schema::attr::SAMPLING_REASON, forced)],
             links: caller.map(|caller| SpanLink::new(caller, "caller")).into_iter().collect(),
             events: Vec::new(),
@@ -398,8 +458,8 @@ impl ActiveSpan {
             parent_origin: self.parent_origin,
             kind: recording.kind,
             name: recording.name,
-            start: self.started_at,
-            end: end.unwrap_or_else(|| self.started_at + self.started.elapsed()),
+            start: recording.started_at,
+            end: end.unwrap_or_else(|| recording.started_at + self.started.elapsed()),
             attributes: recording.attributes,
             links: recording.links,
             events: recording.events,
@@ -417,6 +477,15 @@ impl Drop for ActiveSpan {
 /// `parent_cx` with a span that is known to this process alone.
 pub(crate) fn local_only(parent_cx: &Context, trace: &TraceContext) -> Context {
     parent_cx.with_value(LocalOnly).with_remote_span_context(span_context(trace, Origin::Local))
+}
+
+/// A number for a short text: equal texts have equal numbers, and most different ones different.
+pub(crate) fn quick_hash(text: &[u8]) -> u64 {
+    const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut tail = [0; 8];
+    let taken = text.len().min(8);
+    tail[..taken].copy_from_slice(&text[text.len() - taken..]);
+    (u64::from_le_bytes(tail) ^ (text.len() as u64).rotate_left(56)).wrapping_mul(SPREAD) >> 32
 }
 
 /// The beginning of `text`, of at most `bytes_max` bytes, cut between characters.

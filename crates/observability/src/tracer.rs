@@ -6,21 +6,27 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Instant;
 
 use opentelemetry::Context;
-use opentelemetry::trace::{SpanKind, TraceContextExt};
-use types::{TraceContext, TraceFlags};
+use opentelemetry::trace::{SpanContext, TraceContextExt};
+use types::{SpanId, TraceContext, TraceFlags, TraceId};
 
+use crate::config::OtelConfig;
 use crate::export::SpanSink;
 use crate::ids::{new_span_id, new_trace_id};
-use crate::propagation::{Origin, Propagators, context_of, span_context, trace_context};
-use crate::sampler::{Sampler, SamplerConfig, SamplingDecision, SamplingReason, SamplingRequest};
-use crate::schema;
+use crate::propagation::{
+    Incoming, Origin, Propagators, context_of, span_context, trace_context, trace_state,
+};
+use crate::sampler::{
+    Question, Sampler, SamplerControl, SamplingDecision, SamplingReason, SamplingRequest,
+    named_randomness,
+};
 use crate::span::{ActiveSpan, Parent, SpanBuilder, SpanRecord, StartedSpan, local_only};
 
 #[derive(Debug)]
 struct Inner {
-    sampler: Sampler,
+    sampling: SamplerControl,
     propagators: Propagators,
     sink: Option<SpanSink>,
 }
@@ -29,19 +35,44 @@ struct Inner {
 #[derive(Debug, Clone)]
 pub struct Tracer(Arc<Inner>);
 
+/// What the context of a new span depends on besides its parent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Start {
+    pub(crate) span_id: Option<SpanId>,
+    pub(crate) forced: bool,
+    /// Whether a span that it links to is recorded.
+    pub(crate) linked: bool,
+    /// Roots of a kind share a token of the sampler's floor.
+    pub(crate) kind_of_root: u64,
+    pub(crate) now: Instant,
+}
+
+/// The context of a new span, and how it came to be.
+struct Next {
+    context: SpanContext,
+    recorded: bool,
+    parent: Option<SpanId>,
+    parent_origin: Origin,
+    /// Why, if that is to be said on the span: it is the first of what is recorded.
+    reason: Option<SamplingReason>,
+    /// The caller, where it does not record the trace and this span is recorded all the same.
+    unrecorded_caller: Option<TraceContext>,
+}
+
 impl Tracer {
     pub(crate) fn new(
-        sampler: SamplerConfig,
+        sampling: SamplerControl,
         propagators: Propagators,
         sink: Option<SpanSink>,
     ) -> Self {
-        Self(Arc::new(Inner { sampler: Sampler::new(sampler), propagators, sink }))
+        Self(Arc::new(Inner { sampling, propagators, sink }))
     }
 
     /// A tracer that exports nothing and still propagates.
     #[must_use]
     pub fn disabled() -> Self {
-        Self::new(SamplerConfig::default(), Propagators::default(), None)
+        let sampling = SamplerControl::start(&OtelConfig::new(""));
+        Self::new(sampling, Propagators::default(), None)
     }
 
     /// Whether spans go anywhere.
@@ -53,7 +84,13 @@ impl Tracer {
     /// The sampler; its rules may be replaced while the process runs.
     #[must_use]
     pub fn sampler(&self) -> &Sampler {
-        &self.0.sampler
+        self.0.sampling.sampler()
+    }
+
+    /// The way to look at and change the rules of sampling while the process runs.
+    #[must_use]
+    pub fn sampling(&self) -> SamplerControl {
+        self.0.sampling.clone()
     }
 
     /// Which headers carry the context.
@@ -66,10 +103,12 @@ impl Tracer {
     /// wish is passed on: another process may export.
     #[must_use]
     pub fn decide(&self, request: &SamplingRequest<'_>) -> SamplingDecision {
-        let decision = self.0.sampler.decide(request);
+        let decision = self.sampler().decide(request);
         match decision.reason {
-            SamplingReason::Ratio | SamplingReason::Link if !self.is_enabled() => {
-                SamplingDecision { sampled: false, reason: SamplingReason::Disabled }
+            SamplingReason::Ratio | SamplingReason::Link | SamplingReason::Quiet
+                if !self.is_enabled() =>
+            {
+                decision.disabled()
             }
             _ => decision,
         }
@@ -77,16 +116,7 @@ impl Tracer {
 
     /// A span about to start.
     pub fn span(&self, name: impl Into<Cow<'static, str>>) -> SpanBuilder<'_> {
-        SpanBuilder {
-            tracer: self,
-            name: name.into(),
-            kind: SpanKind::Internal,
-            parent: Parent::Current,
-            span_id: None,
-            start: None,
-            links: Vec::new(),
-            forced: false,
-        }
+        SpanBuilder::new(self, name.into())
     }
 
     /// Exports a span that has ended, with exactly its ids and times, if its context is sampled.
@@ -110,75 +140,140 @@ impl Tracer {
         self.0.propagators.inject(cx, headers);
     }
 
-    pub(crate) fn start_span(self, builder: SpanBuilder<'_>) -> ActiveSpan {
+    pub(crate) fn start_span(&self, mut builder: SpanBuilder<'_>) -> ActiveSpan {
+        let start = builder.begin(Instant::now());
         let started = match &builder.parent {
-            Parent::Current => Context::map_current(|cx| self.continue_from(cx, &builder)),
-            Parent::Root => self.continue_from(&Context::new(), &builder),
-            Parent::Context(cx) => self.continue_from(cx, &builder),
-            Parent::Remote(trace) => {
-                self.continue_from(&context_of(trace, Origin::Remote), &builder)
-            }
+            Parent::Current => Context::map_current(|cx| self.continue_from(cx, &start)),
+            Parent::Root => self.continue_from(&Context::new(), &start),
+            Parent::Context(cx) => self.continue_from(cx, &start),
+            Parent::Remote(trace) => self.continue_from(&context_of(trace, Origin::Remote), &start),
         };
-        let (decision, started) = started;
-        let mut span = ActiveSpan::new(self, started, builder);
-        if let Some(decision) = decision {
-            span.set(schema::attr::SAMPLING_REASON, decision.reason.as_str());
-        }
-        span
+        ActiveSpan::new(self.clone(), started, builder, start.now)
     }
 
-    /// The context of a new span under `parent_cx`, and the decision if a trace begins with it.
-    fn continue_from(
+    /// The span of a call that came with `incoming`.
+    pub(crate) fn serve(
         &self,
-        parent_cx: &Context,
-        builder: &SpanBuilder<'_>,
-    ) -> (Option<SamplingDecision>, StartedSpan) {
+        incoming: &Incoming,
+        mut builder: SpanBuilder<'_>,
+        now: Instant,
+    ) -> ActiveSpan {
+        let start = builder.begin(now);
+        let parent = incoming.parent.as_ref();
+        let started = if self.is_enabled() {
+            let next = self.next(parent, &start);
+            let cx = incoming.base().with_remote_span_context(next.context.clone());
+            next.started(cx)
+        } else {
+            let cx = match parent {
+                Some(parent) => incoming.base().with_remote_span_context(parent.clone()),
+                None => {
+                    let context = span_context(&unexported(&start), Origin::Local);
+                    incoming.local_only_base().with_remote_span_context(context)
+                }
+            };
+            StartedSpan::unrecorded(cx)
+        };
+        ActiveSpan::new(self.clone(), started, builder, now)
+    }
+
+    /// A new span under `parent_cx`.
+    fn continue_from(&self, parent_cx: &Context, start: &Start) -> StartedSpan {
         let parent_span = parent_cx.span();
-        let parent_context = parent_span.span_context();
-        let has_parent = parent_context.is_valid();
-        if !self.is_enabled() {
-            let cx =
-                if has_parent { parent_cx.clone() } else { unexported_root(parent_cx, builder) };
-            let origin = Origin::Local;
-            let started =
-                StartedSpan { cx, parent_span_id: None, parent_origin: origin, recorded: false };
-            return (None, started);
+        let parent = Some(parent_span.span_context()).filter(|context| context.is_valid());
+        if self.is_enabled() {
+            let next = self.next(parent, start);
+            let cx = parent_cx.with_remote_span_context(next.context.clone());
+            return next.started(cx);
         }
-        let parent = if has_parent { trace_context(parent_context) } else { None };
-        let trace_id = parent.as_ref().map_or_else(new_trace_id, |parent| parent.trace_id);
-        let links: Vec<TraceContext> =
-            builder.links.iter().map(|link| link.context.clone()).collect();
-        let request = SamplingRequest {
-            trace_id,
-            forced: builder.forced,
-            parent: parent.as_ref(),
-            links: &links,
+        StartedSpan::unrecorded(match parent {
+            Some(_) => parent_cx.clone(),
+            None => local_only(parent_cx, &unexported(start)),
+        })
+    }
+
+    /// The context of a new span after `parent`, and the decision if one was made.
+    fn next(&self, parent: Option<&SpanContext>, start: &Start) -> Next {
+        let span_id = start.span_id.unwrap_or_else(new_span_id);
+        let parent_flags = parent.map(|parent| TraceFlags(parent.trace_flags().to_u8()));
+        let api_trace_id = parent.map(SpanContext::trace_id);
+        let trace_id = api_trace_id.and_then(|id| TraceId::new(id.to_bytes()));
+        let trace_id = trace_id.unwrap_or_else(new_trace_id);
+        let decided_here = parent.is_none_or(|parent| {
+            // Within a process a trace is not torn, whatever the rules for callers are.
+            parent.is_remote() || start.forced || start.linked
+        });
+        let decision = decided_here.then(|| {
+            let question = Question {
+                trace_id,
+                forced: start.forced,
+                linked: start.linked,
+                parent: parent_flags,
+                kind: start.kind_of_root,
+            };
+            let named = || named_randomness(&parent?.trace_state().header());
+            self.sampler().answer(&question, named, || start.now)
+        });
+        let flags = match decision {
+            Some(decision) => decision.flags(),
+            None => parent_flags.unwrap_or_default(),
         };
-        let decision = self.0.sampler.decide(&request);
-        let parent_span_id = parent.as_ref().map(|parent| parent.span_id);
-        let context = TraceContext {
-            trace_id,
-            span_id: builder.span_id.unwrap_or_else(new_span_id),
-            flags: if decision.sampled { TraceFlags::SAMPLED } else { TraceFlags(0) },
-            tracestate: parent.map(|parent| parent.tracestate).unwrap_or_default(),
+        let state = parent.map(SpanContext::trace_state);
+        let has_state = state.is_some_and(|state| *state != Default::default());
+        let state = match (decision, state) {
+            (Some(decision), state) if decision.changes_tracestate(has_state) => {
+                let before = state.map(opentelemetry::trace::TraceState::header);
+                trace_state(&decision.tracestate(&before.unwrap_or_default()))
+            }
+            (_, state) => state.cloned().unwrap_or_default(),
         };
-        let is_remote = parent_context.is_remote();
-        let started = StartedSpan {
-            cx: parent_cx.with_remote_span_context(span_context(&context, Origin::Local)),
-            parent_span_id,
-            parent_origin: if is_remote { Origin::Remote } else { Origin::Local },
-            recorded: decision.sampled,
-        };
-        (parent_span_id.is_none().then_some(decision), started)
+        let context = SpanContext::new(
+            opentelemetry::TraceId::from_bytes(trace_id.to_bytes()),
+            opentelemetry::SpanId::from_bytes(span_id.to_bytes()),
+            opentelemetry::TraceFlags::new(flags.0),
+            false,
+            state,
+        );
+        let recorded = flags.is_sampled();
+        let against_caller = recorded
+            && parent_flags.is_some_and(|flags| !flags.is_sampled())
+            && decision.is_some_and(|decision| {
+                matches!(decision.reason, SamplingReason::Forced | SamplingReason::Link)
+            });
+        let begins = parent.is_none() || against_caller;
+        let is_remote = parent.is_some_and(SpanContext::is_remote);
+        Next {
+            context,
+            recorded,
+            parent: parent
+                .filter(|_| !against_caller)
+                .and_then(|parent| SpanId::new(parent.span_id().to_bytes())),
+            parent_origin: if is_remote && !begins { Origin::Remote } else { Origin::Local },
+            reason: decision.filter(|_| begins).map(|decision| decision.reason),
+            unrecorded_caller: parent.filter(|_| against_caller).and_then(trace_context),
+        }
     }
 }
 
-fn unexported_root(parent_cx: &Context, builder: &SpanBuilder<'_>) -> Context {
-    let trace = TraceContext {
+impl Next {
+    fn started(self, cx: Context) -> StartedSpan {
+        StartedSpan {
+            cx,
+            parent_span_id: self.parent,
+            parent_origin: self.parent_origin,
+            recorded: self.recorded,
+            reason: self.reason,
+            unrecorded_caller: self.unrecorded_caller,
+        }
+    }
+}
+
+/// The position of a span that begins a trace where nothing is exported.
+fn unexported(start: &Start) -> TraceContext {
+    TraceContext {
         trace_id: new_trace_id(),
-        span_id: builder.span_id.unwrap_or_else(new_span_id),
-        flags: TraceFlags(0),
+        span_id: start.span_id.unwrap_or_else(new_span_id),
+        flags: TraceFlags::RANDOM,
         tracestate: String::new(),
-    };
-    local_only(parent_cx, &trace)
+    }
 }

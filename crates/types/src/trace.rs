@@ -82,19 +82,29 @@ hex_id! {
     SpanId, 8
 }
 
+/// The value of each lower-case hex digit; 16 for any other byte.
+const DIGITS: [u8; 256] = {
+    let mut digits = [16; 256];
+    let mut value = 0;
+    while value < 16 {
+        digits[b"0123456789abcdef"[value] as usize] = value as u8;
+        value += 1;
+    }
+    digits
+};
+
 fn decode_lower_hex(text: &[u8], into: &mut [u8]) -> Option<()> {
     if text.len() != into.len() * 2 {
         return None;
     }
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
+    let mut seen = 0;
     for (pair, byte) in text.chunks_exact(2).zip(into) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+        let (high, low) = (DIGITS[usize::from(pair[0])], DIGITS[usize::from(pair[1])]);
+        seen |= high | low;
+        *byte = high << 4 | low;
     }
-    Some(())
+    // Only the mark of a byte that is no digit has this bit.
+    (seen < 16).then_some(())
 }
 
 /// The flags byte of a trace context.
@@ -106,10 +116,29 @@ impl TraceFlags {
     /// The bit that says: whoever made this context records it.
     pub const SAMPLED: Self = Self(0x01);
 
+    /// The bit that says: the low seven bytes of the trace id are random, so that decisions may
+    /// be made from them (W3C Trace Context, level 2).
+    pub const RANDOM: Self = Self(0x02);
+
+    /// The bits that are known. Others are neither read nor handed on.
+    pub const KNOWN: Self = Self(Self::SAMPLED.0 | Self::RANDOM.0);
+
     /// Whether the sampled bit is set.
     #[must_use]
     pub const fn is_sampled(self) -> bool {
         self.0 & Self::SAMPLED.0 != 0
+    }
+
+    /// Whether the trace id is known to be random.
+    #[must_use]
+    pub const fn is_random(self) -> bool {
+        self.0 & Self::RANDOM.0 != 0
+    }
+
+    /// The same flags with this decision.
+    #[must_use]
+    pub const fn with_sampled(self, sampled: bool) -> Self {
+        Self(self.0 & !Self::SAMPLED.0 | sampled as u8)
     }
 }
 
@@ -136,23 +165,34 @@ impl TraceContext {
     /// a bad `traceparent` gives `None`, an oversized `tracestate` is dropped.
     #[must_use]
     pub fn parse(traceparent: &str, tracestate: &str) -> Option<Self> {
-        let mut fields = traceparent.trim().split('-');
-        let version = fields.next()?;
-        let (trace_id, span_id, flags) = (fields.next()?, fields.next()?, fields.next()?);
-        let mut byte = [0];
-        decode_lower_hex(version.as_bytes(), &mut byte)?;
-        let extended = fields.next().is_some();
-        if byte[0] == 0xff || (byte[0] == 0 && extended) {
+        let (trace_id, span_id, flags) = Self::parse_traceparent(traceparent.trim().as_bytes())?;
+        let carried = tracestate.len() <= Self::TRACESTATE_BYTES_MAX && tracestate.is_ascii();
+        let tracestate = if carried { tracestate.to_owned() } else { String::new() };
+        Some(Self { trace_id, span_id, flags, tracestate })
+    }
+
+    /// Reads a `traceparent` header alone. Of a later version, which may be longer, the part that
+    /// is known is read; of the flags, the bits that are known.
+    #[must_use]
+    pub fn parse_traceparent(header: &[u8]) -> Option<(TraceId, SpanId, TraceFlags)> {
+        const LENGTH: usize = 55;
+        let (known, rest) = header.split_at_checked(LENGTH)?;
+        let mut version = [0];
+        decode_lower_hex(&known[..2], &mut version)?;
+        let ends_well = match version[0] {
+            0 => rest.is_empty(),
+            0xff => false,
+            _ => rest.first().is_none_or(|byte| *byte == b'-'),
+        };
+        if !ends_well || known[2] != b'-' || known[35] != b'-' || known[52] != b'-' {
             return None;
         }
-        decode_lower_hex(flags.as_bytes(), &mut byte)?;
-        let carried = tracestate.len() <= Self::TRACESTATE_BYTES_MAX && tracestate.is_ascii();
-        Some(Self {
-            trace_id: TraceId::parse(trace_id)?,
-            span_id: SpanId::parse(span_id)?,
-            flags: TraceFlags(byte[0] & TraceFlags::SAMPLED.0),
-            tracestate: if carried { tracestate.to_owned() } else { String::new() },
-        })
+        let (mut trace_id, mut span_id, mut flags) = ([0; 16], [0; 8], [0]);
+        decode_lower_hex(&known[3..35], &mut trace_id)?;
+        decode_lower_hex(&known[36..52], &mut span_id)?;
+        decode_lower_hex(&known[53..], &mut flags)?;
+        let flags = TraceFlags(flags[0] & TraceFlags::KNOWN.0);
+        Some((TraceId::new(trace_id)?, SpanId::new(span_id)?, flags))
     }
 
     /// The `traceparent` header, version 00.
@@ -193,9 +233,23 @@ mod tests {
             "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
             "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
             "00-4bf92f3577b34da6a3ce929d0e0e473-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0g",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736_00f067aa0ba902b7-01",
+            "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01x",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0\u{e9}",
         ] {
             assert_eq!(TraceContext::parse(bad, ""), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn of_the_flags_only_those_that_are_known_are_kept() {
+        for (sent, kept) in [("00", 0), ("01", 1), ("02", 2), ("03", 3), ("ff", 3), ("f8", 0)] {
+            let context = TraceContext::parse(&format!("{}{sent}", &GOOD[..53]), "");
+            assert_eq!(context.expect("valid").flags, TraceFlags(kept), "{sent}");
+        }
+        let flags = TraceFlags(3);
+        assert_eq!((flags.with_sampled(false), flags.with_sampled(true)), (TraceFlags(2), flags));
     }
 
     #[test]

@@ -99,6 +99,15 @@ pub const VARIABLES: &[Variable] = &[
          record everything, and a typing error must not flood a collector",
     ),
     honoured(
+        &["VMAFX_TRACES_MIN_PER_MINUTE"], "`1`", ("sampler", "0.2.0"),
+        "roots of each kind that a quiet minute yields whatever the ratio, to 600; `0` is none",
+    ),
+    honoured(
+        &["VMAFX_SAMPLING_FILE"], "", ("sampler", "0.2.0"),
+        "a file with the three settings of sampling, read at start and on SIGHUP; goes before \
+         the environment",
+    ),
+    honoured(
         &["OTEL_PROPAGATORS"], "`tracecontext,baggage`", ("propagation", "0.1.0"),
         "`tracecontext`, `baggage`, `none`; there are no others",
     ),

@@ -21,7 +21,7 @@ use super::methods::{GrpcMethods, Visibility};
 use crate::init::Telemetry;
 use crate::metrics::Histogram;
 use crate::schema::attr;
-use crate::span::{ActiveSpan, Parent};
+use crate::span::{ActiveSpan, quick_hash};
 
 const CODES: usize = 17;
 const GRPC_STATUS: &str = "grpc-status";
@@ -140,11 +140,12 @@ where
             return CallFuture::new(self.inner.call(request), None);
         }
         let tracer = &shared.telemetry.tracer;
-        let caller = tracer.extract(request.headers());
+        let caller = tracer.propagators().incoming(request.headers());
         let span = match visibility {
             Visibility::Span => {
-                let builder = tracer.span("").kind(SpanKind::Server);
-                let mut span = builder.parent(Parent::Context(caller)).start();
+                let kind = quick_hash(name.as_bytes());
+                let builder = tracer.span("").kind(SpanKind::Server).kind_of_root(kind);
+                let mut span = tracer.serve(&caller, builder, Instant::now());
                 if span.is_recording() {
                     span.rename(name.to_string());
                 }
@@ -152,7 +153,7 @@ where
                 request.extensions_mut().insert(span.clone());
                 CallSpan::Server(span)
             }
-            _ => CallSpan::None(caller),
+            _ => CallSpan::None(tracer.extract(request.headers())),
         };
         let call = GrpcCall::new(shared, method, span);
         let attached = call.cx().attach();

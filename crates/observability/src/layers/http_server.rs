@@ -19,7 +19,7 @@ use super::call::{Call, CallBody, CallFuture, ServerSpan};
 use super::methods::Visibility;
 use crate::init::Telemetry;
 use crate::schema::attr;
-use crate::span::{ActiveSpan, Parent};
+use crate::span::{ActiveSpan, quick_hash};
 
 /// Routes that leave nothing behind unless set otherwise: probes and scrapes.
 const HIDDEN_ROUTES: [&str; 4] = ["/healthz", "/readyz", "/livez", "/metrics"];
@@ -97,13 +97,14 @@ where
             return CallFuture::new(self.inner.call(request), None);
         }
         let tracer = &shared.telemetry.tracer;
-        let caller = tracer.extract(request.headers());
         let method = method_name(request.method());
         let (span, cx) = match visibility {
             Visibility::Span => {
-                let builder = tracer.span("").kind(SpanKind::Server);
-                let mut span = builder.parent(Parent::Context(caller)).start();
                 let name: Arc<str> = span_name(method, route.as_ref()).into();
+                let builder = tracer.span("").kind(SpanKind::Server);
+                let builder = builder.kind_of_root(quick_hash(name.as_bytes()));
+                let incoming = tracer.propagators().incoming(request.headers());
+                let mut span = tracer.serve(&incoming, builder, Instant::now());
                 if span.is_recording() {
                     span.rename(name.to_string());
                     describe_request(&mut span, &request);
@@ -112,7 +113,7 @@ where
                 request.extensions_mut().insert(span.clone());
                 (Some(span), Context::new())
             }
-            _ => (None, caller),
+            _ => (None, tracer.extract(request.headers())),
         };
         let call = HttpCall {
             shared: Arc::clone(shared),

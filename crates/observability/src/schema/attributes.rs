@@ -58,7 +58,7 @@ attributes! {
     LEASE_CAUSE = "vmafx.lease.cause", "Why a lease ended before its report.";
     RETRY_CAUSE = "vmafx.retry.cause", "Why a part is tried again.";
     LINK = "vmafx.link", "What a link means: `creation`, `previous_attempt`, `caller` (which is not recorded).";
-    SAMPLING_REASON = "vmafx.sampling.reason", "Why the trace is recorded: `forced`, `parent`, `link`, `ratio`.";
+    SAMPLING_REASON = "vmafx.sampling.reason", "Why the trace is recorded, on its first span: `forced`, `link`, `ratio`, `quiet`.";
     MODEL = "vmafx.model", "Name of the VMAF model.";
     FRAME_COUNT = "vmafx.frame_count", "Frames scored.";
     WIDTH = "vmafx.width", "Width of the pictures, in pixels.";

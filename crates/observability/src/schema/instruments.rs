@@ -152,4 +152,6 @@ instruments! {
         "Ended spans and log records that wait for export.";
     TELEMETRY_LAST_SUCCESS = Gauge, "vmafx.telemetry.last_success", "s", [attr::SIGNAL], &[],
         "Unix time of the last export a collector acknowledged; 0 before the first.";
+    TELEMETRY_SAMPLING_RATIO = Gauge, "vmafx.telemetry.sampling_ratio", "1", [], &[],
+        "Share of new traces that are recorded, as in force now; quiet times, forced traces and callers' decisions come on top.";
 }

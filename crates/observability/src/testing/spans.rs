@@ -41,6 +41,8 @@ pub struct ReceivedSpan {
     pub resource: BTreeMap<String, Value>,
     /// The flags of the message: W3C flags in the low byte.
     pub flags: u32,
+    /// The `tracestate` of its context.
+    pub trace_state: String,
 }
 
 /// A link that arrived.
@@ -111,6 +113,7 @@ fn convert(span: Span, resource: &BTreeMap<String, Value>) -> Option<ReceivedSpa
         error: status.map(|status| status.message),
         resource: resource.clone(),
         flags: span.flags,
+        trace_state: span.trace_state,
     })
 }
 
@@ -262,6 +265,7 @@ mod tests {
             error: None,
             resource: BTreeMap::new(),
             flags: 1,
+            trace_state: String::new(),
         }
     }
 

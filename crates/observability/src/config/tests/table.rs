@@ -92,6 +92,19 @@ fn general_rows() -> Vec<Row> {
         )
         .bad("abc"),
         Row::new(
+            "VMAFX_TRACES_MIN_PER_MINUTE",
+            "7",
+            |at| at.sampling.min_per_minute.to_string(),
+            "7",
+        )
+        .bad("601"),
+        Row::new(
+            "VMAFX_SAMPLING_FILE",
+            "/etc/sampling",
+            |at| format!("{:?}", at.sampling.file),
+            "Some(\"/etc/sampling\")",
+        ),
+        Row::new(
             "OTEL_PROPAGATORS",
             "baggage",
             |at| format!("{} {}", at.propagators.trace_context, at.propagators.baggage),
