@@ -31,6 +31,9 @@ pub(crate) struct App {
     pub(crate) tokens: Option<Tokens>,
     /// How often whoever calls may force a trace; `None` where callers are known.
     pub(crate) forced: Option<ForceBudget>,
+    /// Whether whoever reaches the HTTP face may change how this process works: callers are known,
+    /// or come from this machine.
+    pub(crate) admin: bool,
     pub(crate) reports: ReportsInFlight,
     /// Whether new work is welcome.
     pub(crate) ready: AtomicBool,

@@ -75,11 +75,13 @@ impl Controller {
             .map_err(StartError::Queue)?;
         let stats = queue.stats();
         let forced = tokens.is_none().then(|| ForceBudget::new(Instant::now()));
+        let admin = tokens.is_some() || addr(&http)?.ip().is_loopback();
         let app = Arc::new(App {
             queue,
             telemetry,
             tokens,
             forced,
+            admin,
             reports,
             ready: AtomicBool::new(false),
             closing: CancellationToken::new(),

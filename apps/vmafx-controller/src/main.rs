@@ -43,6 +43,7 @@ async fn run(config: Config, telemetry: &OtelGuard) -> u8 {
             return EXIT_FAILED;
         }
     };
+    observability::reload_on_hangup(telemetry.tracer().sampling());
     let handle = tokio::select! {
         started = Controller::start(config, telemetry.telemetry().clone()) => match started {
             Ok(handle) => handle,

@@ -9,9 +9,12 @@ use common::node::{Node, failed, succeeded};
 use common::schema::check;
 use common::{Running, soon};
 use http::{Method, StatusCode};
-use observability::Telemetry;
+use observability::config::OtelConfig;
+use observability::testing::OtlpReceiver;
+use observability::{OtelGuard, Telemetry};
 use proto::controller as pb;
 use proto::controller::vmafx_controller_client::VmafxControllerClient;
+use serde_json::json;
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -83,8 +86,8 @@ async fn every_described_operation_is_served_and_no_other_method() {
             }
             operations += 1;
         }
-        let answer = http.send(Method::PUT, &concrete, &[], "").await;
-        assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "PUT {path}");
+        let answer = http.send(Method::PATCH, &concrete, &[], "").await;
+        assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "PATCH {path}");
         check(&document, "Problem", &answer.json());
         // Whoever serves GET serves HEAD.
         let allowed: BTreeSet<String> = answer
@@ -253,6 +256,94 @@ async fn both_faces_ask_for_the_token_and_probes_do_not() {
     });
     with.list_nodes(pb::ListNodesRequest {}).await.expect("a token");
     running.handle.shutdown().await;
+}
+
+const SAMPLING: &str = "/v1/telemetry/sampling";
+
+#[tokio::test]
+async fn sampling_is_looked_at_and_changed_in_the_running_controller() {
+    let receiver = OtlpReceiver::start().expect("a port");
+    let endpoint = receiver.http_endpoint();
+    let telemetry = OtelGuard::start(&OtelConfig::from_env("vmafx-test", |name| match name {
+        "OTEL_EXPORTER_OTLP_ENDPOINT" => Some(endpoint.clone()),
+        "OTEL_TRACES_SAMPLER_ARG" => Some("0".to_owned()),
+        _ => None,
+    }));
+    let running = Running::with(|_| {}, telemetry.telemetry().clone()).await;
+    let http = running.http();
+    let document = http.get("/openapi.json").await.json();
+    let is_next_job_sampled = async || {
+        let submitted = http.post("/v1/jobs", PAIR).await;
+        assert_eq!(submitted.status, StatusCode::ACCEPTED, "{}", submitted.text());
+        match submitted.header("traceparent").rsplit('-').next() {
+            Some("03") => true,
+            Some("02") => false,
+            other => panic!("{other:?}"),
+        }
+    };
+    let json = [("content-type", "application/json")];
+    let change = async |body: &'static str| http.send(Method::PUT, SAMPLING, &json, body).await;
+
+    let before = http.get(SAMPLING).await.json();
+    check(&document, "Sampling", &before);
+    assert_eq!((&before["arg"], &before["source"]), (&json!(0.0), &json!("environment")));
+    assert!(!is_next_job_sampled().await);
+    let answer = change(r#"{"sampler":"parentbased_traceidratio","arg":1}"#).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    check(&document, "Sampling", &answer.json());
+    assert_eq!(answer.json()["source"], "admin");
+    assert_eq!(answer.json()["configured"]["arg"], 0.0);
+    assert!(is_next_job_sampled().await);
+    assert_eq!(change(r#"{"arg":0}"#).await.status, StatusCode::OK);
+    assert!(!is_next_job_sampled().await);
+    let answer = change(r#"{"sampler":"always_on","for_seconds":600}"#).await.json();
+    check(&document, "Sampling", &answer);
+    assert!(answer["for_seconds"].as_u64().is_some_and(|left| (1..=600).contains(&left)));
+    assert!(is_next_job_sampled().await);
+
+    for (body, status, field) in [
+        ("{", StatusCode::BAD_REQUEST, None),
+        (r#"{"arg":"NaN"}"#, StatusCode::UNPROCESSABLE_ENTITY, Some("arg")),
+        (r#"{"arg":9.5}"#, StatusCode::UNPROCESSABLE_ENTITY, Some("arg")),
+        (r#"{"ratio":0.5}"#, StatusCode::UNPROCESSABLE_ENTITY, Some("ratio")),
+        (r#"{"sampler":"b3"}"#, StatusCode::UNPROCESSABLE_ENTITY, Some("sampler")),
+    ] {
+        let answer = change(body).await;
+        assert_eq!(answer.status, status, "{body}");
+        check(&document, "Problem", &answer.json());
+        let violation = answer.json()["violations"][0]["field"].clone();
+        assert_eq!(violation.as_str(), field, "{body}");
+    }
+    let untyped = http.send(Method::PUT, SAMPLING, &[], r#"{"arg":0}"#).await;
+    assert_eq!(untyped.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    assert!(is_next_job_sampled().await, "what was refused changed nothing");
+    running.handle.shutdown().await;
+    telemetry.shutdown_async().await;
+}
+
+#[tokio::test]
+async fn only_known_callers_or_this_machine_change_sampling() {
+    let json = [("content-type", "application/json")];
+    let everywhere = "0.0.0.0:0".parse().expect("an address");
+    let open = |c: &mut Config| (c.http_listen, c.insecure) = (everywhere, true);
+    let running = Running::with(open, Telemetry::disabled()).await;
+    let http = common::http::Http::new(([127, 0, 0, 1], running.handle.http_addr.port()).into());
+    let answer = http.send(Method::PUT, SAMPLING, &json, r#"{"arg":1}"#).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    assert!(answer.text().contains("SIGHUP"), "{}", answer.text());
+    assert_eq!(http.get(SAMPLING).await.json()["source"], "environment");
+
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = Running::token_file(&dir, TOKEN);
+    let guarded = |c: &mut Config| (c.http_listen, c.token_file) = (everywhere, Some(file));
+    let running = Running::with(guarded, Telemetry::disabled()).await;
+    let http = common::http::Http::new(([127, 0, 0, 1], running.handle.http_addr.port()).into());
+    let bearer = format!("Bearer {TOKEN}");
+    let known = [json[0], ("authorization", bearer.as_str())];
+    for (headers, status) in [(&json[..], StatusCode::UNAUTHORIZED), (&known[..], StatusCode::OK)] {
+        let answer = http.send(Method::PUT, SAMPLING, headers, r#"{"arg":1}"#).await;
+        assert_eq!(answer.status, status);
+    }
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use observability::testing::OtlpReceiver;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -18,6 +19,10 @@ struct Process {
 
 impl Process {
     fn spawn(args: &[&str]) -> Self {
+        Self::spawn_with(args, &[])
+    }
+
+    fn spawn_with(args: &[&str], variables: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let mut command = Command::new(env!("CARGO_BIN_EXE_vmafx-controller"));
         for (name, _) in std::env::vars_os() {
@@ -29,6 +34,7 @@ impl Process {
         let mut child = command
             .args(["--db".as_ref(), dir.path().join("new/controller.db").as_os_str()])
             .args(args)
+            .envs(variables.iter().copied())
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
@@ -38,7 +44,12 @@ impl Process {
     }
 
     fn start() -> (Self, SocketAddr) {
-        let mut process = Self::spawn(&["--grpc-listen", ":0", "--http-listen", ":0"]);
+        Self::start_with(&[])
+    }
+
+    fn start_with(variables: &[(&str, &str)]) -> (Self, SocketAddr) {
+        let args = ["--grpc-listen", ":0", "--http-listen", ":0"];
+        let mut process = Self::spawn_with(&args, variables);
         let ready = process.line("controller ready");
         let field = |name: &str| {
             let found = ready.get(name).or_else(|| ready["fields"].get(name));
@@ -143,4 +154,75 @@ fn exit_codes_say_what_was_wrong() {
     }
     let mut process = Process::spawn(&["--lease", "soon"]);
     assert_eq!(process.exited().code(), Some(2));
+}
+
+fn send(addr: SocketAddr, method: &str, path: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(addr).expect("served");
+    stream.set_read_timeout(Some(SOON)).expect("a socket");
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer
+}
+
+/// Submits a job and says whether its trace is recorded.
+fn next_job_is_sampled(addr: SocketAddr) -> bool {
+    let pair = r#"{"reference":"/ref.y4m","distorted":"/dis.y4m"}"#;
+    let answer = send(addr, "POST", "/v1/jobs", pair);
+    let traceparent = answer.lines().find_map(|line| line.strip_prefix("traceparent: "));
+    match traceparent.and_then(|value| value.rsplit('-').next()) {
+        Some("03") => true,
+        Some("02") => false,
+        other => panic!("{other:?} in {answer}"),
+    }
+}
+
+#[test]
+fn a_hangup_reads_the_sampling_file_again_and_the_next_job_sees_it() {
+    let receiver = OtlpReceiver::start().expect("a port");
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("sampling");
+    std::fs::write(&file, "OTEL_TRACES_SAMPLER=parentbased_always_off\n").expect("written");
+    let (mut process, http) = Process::start_with(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.http_endpoint()),
+        ("VMAFX_SAMPLING_FILE", file.to_str().expect("text")),
+    ]);
+    assert!(!next_job_is_sampled(http));
+
+    std::fs::write(&file, "# an incident\nOTEL_TRACES_SAMPLER_ARG=1\n").expect("written");
+    process.signal(Signal::HUP);
+    let line = process.line("sampling: reloaded").to_string();
+    assert!(line.contains("parentbased_traceidratio 1,") && line.contains("file"), "{line}");
+    assert!(next_job_is_sampled(http));
+
+    std::fs::write(&file, "OTEL_TRACES_SAMPLER_ARG=abc\n").expect("written");
+    process.signal(Signal::HUP);
+    let line = process.line("nothing is changed").to_string();
+    assert!(line.contains("WARN") && line.contains("OTEL_TRACES_SAMPLER_ARG"), "{line}");
+    assert!(next_job_is_sampled(http));
+}
+
+#[test]
+fn a_hangup_without_a_file_takes_back_what_was_changed_by_call() {
+    let receiver = OtlpReceiver::start().expect("a port");
+    let (mut process, http) = Process::start_with(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.http_endpoint()),
+        ("OTEL_TRACES_SAMPLER_ARG", "0"),
+    ]);
+    assert!(!next_job_is_sampled(http));
+    let answer = send(http, "PUT", "/v1/telemetry/sampling", r#"{"arg":1}"#);
+    assert!(answer.contains("200 OK"), "{answer}");
+    process.line("sampling: changed");
+    assert!(next_job_is_sampled(http));
+    process.signal(Signal::HUP);
+    process.line("sampling: reloaded");
+    assert!(!next_job_is_sampled(http));
+    process.signal(Signal::TERM);
+    assert_eq!(process.exited().code(), Some(0));
 }

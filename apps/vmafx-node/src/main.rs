@@ -57,6 +57,7 @@ async fn run(config: Config, drain_grace: Duration, telemetry: &OtelGuard) -> u8
             return EXIT_FAILED;
         }
     };
+    observability::reload_on_hangup(telemetry.tracer().sampling());
     let handle = match Node::start(config, telemetry.telemetry().clone()).await {
         Ok(handle) => handle,
         Err(error) => {

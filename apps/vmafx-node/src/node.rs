@@ -193,7 +193,7 @@ fn serve(
 ) -> Result<Option<SocketAddr>, StartError> {
     let Some(listener) = listener else { return Ok(None) };
     let addr = listener.local_addr().map_err(|error| StartError::CutOff(error.to_string()))?;
-    let router = http::router(Arc::clone(shared));
+    let router = http::router(Arc::clone(shared), addr);
     let leaving = shared.leaving.clone();
     shared.tasks.spawn(async move {
         let stop = leaving.clone().cancelled_owned();

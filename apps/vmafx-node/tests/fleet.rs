@@ -367,10 +367,54 @@ async fn probes_and_metrics_tell_how_the_node_is() {
     node.shutdown().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sampling_is_changed_from_this_machine_only() {
+    const SAMPLING: &str = "/v1/telemetry/sampling";
+    const JSON: &str = "content-type: application/json\r\n";
+    let place = Place::new().await;
+    let config = Config { listen: Some(ANY_PORT), ..place.config("one") };
+    let node = Node::start(config, Telemetry::disabled()).await.expect("started");
+    let addr = node.listen_addr().expect("served");
+    assert!(get(addr, SAMPLING).await.contains(r#""arg":0.01"#));
+    for (headers, body, status, says) in [
+        (JSON, r#"{"arg":0.25,"for_seconds":60}"#, 200, r#""arg":0.25"#),
+        (JSON, r#"{"arg":2}"#, 422, "arg: must be a number from 0 to 1"),
+        (JSON, "{", 400, "not JSON"),
+        ("", r#"{"arg":1}"#, 415, "application/json"),
+        (JSON, &" ".repeat(20_000), 413, "problem+json"),
+    ] {
+        let answer = send(addr, "PUT", SAMPLING, headers, body).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+        assert!(answer.contains(says), "{answer}");
+    }
+    assert!(
+        get(addr, SAMPLING).await.contains(r#""arg":0.25"#),
+        "what was refused changed nothing"
+    );
+
+    let everywhere = Some("0.0.0.0:0".parse().expect("an address"));
+    let config = Config { listen: everywhere, insecure: true, ..place.config("two") };
+    let open = Node::start(config, Telemetry::disabled()).await.expect("started");
+    let addr = ([127, 0, 0, 1], open.listen_addr().expect("served").port()).into();
+    let answer = send(addr, "PUT", SAMPLING, JSON, r#"{"arg":1}"#).await;
+    assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("SIGHUP"), "{answer}");
+    assert!(get(addr, SAMPLING).await.contains(r#""arg":0.01"#));
+    node.shutdown().await;
+    open.shutdown().await;
+}
+
 async fn get(addr: SocketAddr, path: &str) -> String {
+    send(addr, "GET", path, "", "").await
+}
+
+async fn send(addr: SocketAddr, method: &str, path: &str, headers: &str, body: &str) -> String {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut connection = tokio::net::TcpStream::connect(addr).await.expect("connected");
-    let request = format!("GET {path} HTTP/1.1\r\nhost: node\r\nconnection: close\r\n\r\n");
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: node\r\nconnection: close\r\n\
+         content-length: {length}\r\n{headers}\r\n{body}"
+    );
     connection.write_all(request.as_bytes()).await.expect("sent");
     let mut answer = String::new();
     let read = connection.read_to_string(&mut answer);

@@ -109,6 +109,7 @@ async fn serve(args: &UpArgs, telemetry: &OtelGuard) -> ExitCode {
             }
         };
     let mut signals = Signals { interrupt, terminate };
+    observability::reload_on_hangup(telemetry.tracer().sampling());
     let mut fleet = match Fleet::start(config, telemetry.telemetry()).await {
         Ok(fleet) => fleet,
         Err(error) => return refused(&with_causes(&error)),

@@ -60,6 +60,7 @@
 
 pub mod config;
 mod export;
+mod hangup;
 mod ids;
 mod init;
 pub mod layers;
@@ -74,6 +75,7 @@ pub mod testing;
 mod tracer;
 
 pub use config::OtelConfig;
+pub use hangup::reload_on_hangup;
 pub use ids::{new_span_id, new_trace_id};
 pub use init::{DISABLED_MESSAGE, OtelGuard, SHUTDOWN_BUDGET, Telemetry, init_otel, init_with};
 pub use logs::LogLayer;
@@ -81,7 +83,7 @@ pub use metrics::Metrics;
 pub use opentelemetry::trace::{FutureExt, SpanKind, Status};
 pub use opentelemetry::{Context, KeyValue, Value};
 pub use propagation::{Origin, context_of, current_trace};
-pub use sampler::{SamplingDecision, SamplingReason, SamplingRequest};
+pub use sampler::{SamplerControl, SamplingDecision, SamplingReason, SamplingRequest};
 pub use span::{
     ActiveSpan, IntoSystemTime, Parent, SPAN_ITEMS_MAX, SpanBuilder, SpanEvent, SpanLink,
     SpanRecord,

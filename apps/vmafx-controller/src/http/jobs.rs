@@ -36,6 +36,22 @@ pub(super) fn json<T: DeserializeOwned>(
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<T, Problem> {
+    serde_json::from_slice(&json_bytes(headers, body)?).map_err(|error| {
+        let detail = format!("the body is not what this route takes: {error}");
+        if error.is_data() {
+            let code = ErrorKind::InvalidArgument.as_str();
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
+        } else {
+            Problem::invalid(detail)
+        }
+    })
+}
+
+/// A body that says it is JSON and is not too large.
+pub(super) fn json_bytes(
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Bytes, Problem> {
     let body = body.map_err(|error| {
         if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
             let detail = format!("the body is over {} bytes", super::BODY_BYTES_MAX);
@@ -50,15 +66,7 @@ pub(super) fn json<T: DeserializeOwned>(
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return Err(Problem::new(status, "UNSUPPORTED_MEDIA_TYPE", detail));
     }
-    serde_json::from_slice(&body).map_err(|error| {
-        let detail = format!("the body is not what this route takes: {error}");
-        if error.is_data() {
-            let code = ErrorKind::InvalidArgument.as_str();
-            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
-        } else {
-            Problem::invalid(detail)
-        }
-    })
+    Ok(body)
 }
 
 fn is_json(content_type: &str) -> bool {

@@ -12,6 +12,7 @@ mod nodes;
 mod ops;
 mod problem;
 mod query;
+mod sampling;
 pub(crate) mod view;
 
 use std::sync::Arc;
@@ -59,6 +60,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/jobs/{id}/explain", get(jobs::explain))
         .route("/v1/nodes", get(nodes::list))
         .route("/v1/nodes/{id}/drain", post(nodes::drain))
+        .route("/v1/telemetry/sampling", get(sampling::show).put(sampling::change))
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz))
         .route("/metrics", get(ops::metrics))

@@ -332,7 +332,6 @@ impl SamplerControl {
     }
 
     /// Makes a change, seen by the next decision, and says what is in force then.
-    #[expect(clippy::must_use_candidate, reason = "the change is the point")]
     pub fn change(&self, change: &SamplingChange) -> SamplingStatus {
         self.sampler.change(change, Instant::now());
         let status = self.status();
