@@ -54,11 +54,10 @@ fn no_seed_loses_doubles_or_mixes_up_anything() {
             total.node_crashes,
             total.pauses,
             total.broken_streams,
+            total.unknown_sessions,
         ] {
             assert!(count >= SEEDS / 10, "{total:?}");
         }
-        // The rarest: a report has to meet a session that ended while it was on its way.
-        assert!(total.unknown_sessions >= SEEDS / 50, "{total:?}");
     }
 }
 

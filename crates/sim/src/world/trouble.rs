@@ -20,9 +20,23 @@ impl World {
     pub(super) fn crash_node(&mut self, node: NodeIndex) {
         self.stats.node_crashes += 1;
         self.end_streams_of(node);
+        self.leave_reports_behind(node);
         self.nodes[node].process = Process::Down;
         let at = self.now.after(between(&mut self.random, 200, 15_000));
         self.agenda.put(at, Happening::Start { node });
+    }
+
+    /// What the process has sent in its last moments arrives later, perhaps in its successor's life.
+    fn leave_reports_behind(&mut self, node: NodeIndex) {
+        let it = &self.nodes[node];
+        let Some(session) = it.session else { return };
+        let incarnation = it.incarnation;
+        let reports: Vec<_> = it.spool.iter().cloned().map(Box::new).collect();
+        for report in reports {
+            let at = self.now.after(between(&mut self.random, 1, 25_000));
+            let request = Request::Report { session, report };
+            self.agenda.put(at, Happening::Request { from: node, incarnation, request });
+        }
     }
 
     pub(super) fn fault(&mut self) {
