@@ -24,6 +24,8 @@ use crate::queue::{QueueError, WorkStream};
 
 /// How long a new stream may take to say whose it is.
 pub const FIRST_MESSAGE_WAIT: Duration = Duration::from_secs(10);
+/// Messages of a node that are taken before others get their turn.
+const SIGNS_IN_A_ROW_MAX: u32 = 256;
 /// How long a node that was asked to reconnect may keep the old stream.
 pub const RECONNECT_GRACE: Duration = Duration::from_secs(10);
 /// A poll answers this much before its caller's deadline.
@@ -84,20 +86,29 @@ enum Next {
 
 impl Stream {
     async fn next(&mut self) -> Next {
+        let mut taken = 0;
         loop {
+            if taken == SIGNS_IN_A_ROW_MAX {
+                taken = 0;
+                tokio::task::yield_now().await;
+            }
             tokio::select! {
+                // What the node says goes first, all of it, so that reports share a commit; a node
+                // that never pauses delays its own messages only.
+                biased;
+                sign = self.signs.message() => match sign {
+                    Ok(Some(sign)) => match self.take(sign) {
+                        Ok(()) => taken += 1,
+                        Err(status) => return Next::Fail(status),
+                    },
+                    Ok(None) => return Next::End,
+                    Err(status) => return Next::Fail(status),
+                },
                 message = self.work.next() => return match message {
                     Some(message) => Next::Send(message),
                     None if self.closing.is_cancelled() => Next::Last(ToNode::Reconnect),
                     // Another stream of the session took this one's place, or the session ended.
                     None => Next::End,
-                },
-                sign = self.signs.message() => match sign {
-                    Ok(Some(sign)) => if let Err(status) = self.take(sign) {
-                        return Next::Fail(status);
-                    },
-                    Ok(None) => return Next::End,
-                    Err(status) => return Next::Fail(status),
                 },
                 () = &mut self.old => return self.aged(),
                 () = self.closing.cancelled() => return Next::Last(ToNode::Reconnect),
