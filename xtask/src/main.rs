@@ -19,6 +19,7 @@ Commands:
                     build in release and run the benchmarks (see bench/README.md); --quick for
                     a first look
   tidy              only the rules that no compiler checks: arrows, purity, licences, links
+  schema            rewrite the reference of all telemetry names, in docs/development
   golden DIR        rewrite the golden values from the logs in DIR (see crates/engine/golden/README.md)
 ";
 
@@ -30,6 +31,14 @@ fn main() -> ExitCode {
         ["setup"] => assets::set_up().map(|_| ()),
         ["tidy"] => tidy::run(),
         ["bench", arguments @ ..] => bench::run(arguments),
+        ["schema"] => command::cargo(&[
+            "run",
+            "--quiet",
+            "--package",
+            "observability",
+            "--example",
+            "schema_reference",
+        ]),
         ["golden", directory] => command::cargo(&[
             "run",
             "--release",

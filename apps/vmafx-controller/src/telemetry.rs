@@ -20,8 +20,8 @@ use observability::schema::{attr, span_name};
 use observability::{Origin, SpanLink, SpanRecord, Telemetry, new_span_id};
 use opentelemetry::trace::SpanKind;
 use types::{
-    AttemptOutcome, AttemptView, FailureKind, Fence, JobId, JobView, PartId, ReportAnswer, SpanId,
-    State, Timestamp, TraceContext,
+    AttemptOutcome, AttemptView, FailureKind, Fence, JobId, JobView, PartId, SpanId, State,
+    Timestamp, TraceContext,
 };
 
 use crate::queue::{FinishedJob, QueueEvent, QueueObserver, QueueStats};
@@ -137,14 +137,17 @@ impl QueueTelemetry {
             }
             QueueEvent::AttemptEnded { trace, root_span_id, attempt, lost_cause, .. } => {
                 if let Some(cause) = lost_cause {
-                    queue.lease_lost(lost_label(*cause));
+                    queue.lease_lost(LeaseLostCause::of(*cause));
+                }
+                if let Some(outcome) = attempt.outcome {
+                    queue.attempt(attempt.node.as_str(), outcome);
                 }
                 if self.is_recorded(trace) {
                     self.attempt_ended(event, trace, *root_span_id, attempt, *lost_cause);
                 }
             }
-            QueueEvent::Retried { cause, .. } => queue.retried(retry_label(*cause)),
-            QueueEvent::Reported { answer } => queue.report(answer_label(*answer)),
+            QueueEvent::Retried { cause, .. } => queue.retried(RetryCause::of(*cause)),
+            QueueEvent::Reported { answer } => queue.report(*answer),
             QueueEvent::JobFinished { job } => {
                 if self.is_recorded(&job.trace) {
                     self.job_finished(job);
@@ -153,12 +156,15 @@ impl QueueTelemetry {
             QueueEvent::Committed { writes, duration } => {
                 self.telemetry.metrics.store().committed(*writes, *duration);
             }
-            QueueEvent::Nondeterminism { part, digests } => tracing::error!(
-                part = part.0,
-                stored = digests[0],
-                late = digests[1],
-                "two results of one part differ: a node computes wrongly or its input changed"
-            ),
+            QueueEvent::Nondeterminism { part, digests } => {
+                queue.contradicted();
+                tracing::error!(
+                    part = part.0,
+                    stored = digests[0],
+                    late = digests[1],
+                    "two results of one part differ: a node computes wrongly or its input changed"
+                );
+            }
         }
     }
 
@@ -332,39 +338,16 @@ fn about(record: SpanRecord, job: JobId, attempt: &AttemptView) -> SpanRecord {
         .with(attr::NODE_ID, attempt.node.to_string())
 }
 
-fn lost_label(cause: FailureKind) -> LeaseLostCause {
-    match cause {
-        FailureKind::LeaseExpired => LeaseLostCause::Expired,
-        _ => LeaseLostCause::StreamLost,
-    }
-}
-
-fn retry_label(cause: Option<FailureKind>) -> RetryCause {
-    match cause {
-        None => RetryCause::Drained,
-        Some(FailureKind::LeaseExpired) => RetryCause::LeaseExpired,
-        Some(FailureKind::NodeLost) => RetryCause::StreamLost,
-        Some(_) => RetryCause::Failed,
-    }
-}
-
-fn answer_label(answer: ReportAnswer) -> observability::metrics::ReportAnswer {
-    use observability::metrics::ReportAnswer as Label;
-    match answer {
-        ReportAnswer::Accepted => Label::Accepted,
-        ReportAnswer::Duplicate => Label::Duplicate,
-        ReportAnswer::Stale => Label::Stale,
-        ReportAnswer::Cancelled => Label::Cancelled,
-        ReportAnswer::UnknownSession => Label::UnknownSession,
-    }
-}
-
 /// Brings the gauges up to date from numbers that are always at hand.
 pub(crate) fn set_gauges(metrics: &Metrics, stats: &QueueStats) {
     let queue = metrics.queue();
     queue.set_depth(State::Queued, stats.queued);
     queue.set_depth(State::Running, stats.running);
+    queue.set_delayed(stats.delayed);
     queue.set_oldest_age(stats.oldest_wait);
+    queue.set_commands(stats.commands_waiting);
+    queue.set_slots(stats.slots, stats.slots_busy);
+    metrics.store().set_disk_sync(stats.fsync_p50);
     queue.set_nodes(NodeLiveness::Alive, stats.nodes_alive);
     queue.set_nodes(NodeLiveness::Unknown, stats.nodes.saturating_sub(stats.nodes_alive));
 }

@@ -170,8 +170,12 @@ async fn probes_metrics_health_and_reflection_answer() {
     assert!(text.text().contains("vmafx_jobs_submitted_total 1"), "{}", text.text());
     // The depth is written after the answers of its commit have left.
     soon("the queue's depth", async {
-        while !http.get("/metrics").await.text().contains("vmafx_queue_depth{state=\"queued\"} 1") {
-        }
+        while !http
+            .get("/metrics")
+            .await
+            .text()
+            .contains("vmafx_queue_depth{vmafx_part_state=\"queued\"} 1")
+        {}
     })
     .await;
     let accept = [("accept", "application/openmetrics-text")];

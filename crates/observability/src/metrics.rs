@@ -2,11 +2,12 @@
 //!
 //! Values live in atomics that belong to this crate. Recording takes no lock and never waits;
 //! reading takes a snapshot, from which both the Prometheus texts and the OTLP message are
-//! written. Labels come from closed enums, so that the number of series is bounded by their
-//! product; the RPC and HTTP series are bounded by [`SERIES_MAX`] besides.
+//! written. Most labels come from closed enums. Of a label whose values come from outside (a node's
+//! name, a model) the first [`LABEL_VALUES_MAX`] are kept and the rest become `other`: the number of
+//! series is bounded, and sums stay exact.
 //!
 //! A component gets the [`Metrics`] handle and records through its group: [`QueueMetrics`],
-//! [`StoreMetrics`], [`NodeMetrics`]. A group appears at `/metrics` once it is asked for.
+//! [`StoreMetrics`], [`NodeMetrics`], [`EngineMetrics`]. A group appears at `/metrics` once it is asked for.
 
 mod cells;
 mod groups;
@@ -14,6 +15,7 @@ mod labels;
 mod otlp;
 mod process;
 mod registry;
+mod runtime;
 mod temporality;
 mod text;
 
@@ -22,16 +24,22 @@ use std::sync::{Arc, OnceLock};
 use crate::config::ExemplarFilter;
 
 pub use cells::{Counter, Exemplar, Gauge, Histogram, HistogramSnapshot, SecondsCounter};
-pub use groups::{BusySlot, NodeMetrics, QueueMetrics, StoreMetrics, TelemetryMetrics};
-pub use labels::{
-    AttemptOutcome, DropReason, Label, LeaseLostCause, NodeLiveness, ReportAnswer, RetryCause,
-    Signal,
+pub use groups::{
+    BusySlot, EngineMetrics, NodeMetrics, QueueMetrics, StoreMetrics, TelemetryMetrics,
 };
-pub use registry::{MetricSnapshot, Point, PointValue, Registry, SERIES_MAX};
+pub use labels::{
+    AttemptOutcome, DropReason, JobEnd, Label, LeaseLostCause, NodeLiveness, PartState,
+    ReportAnswer, RetryCause, Signal,
+};
+pub use registry::{
+    LABEL_VALUES_MAX, MetricSnapshot, OTHER, Point, PointValue, Registry, SERIES_MAX,
+};
+pub use runtime::RUNTIMES_MAX;
 pub use text::{Rendered, prometheus_name};
 
 pub(crate) use groups::DurationMetrics;
 pub(crate) use otlp::unix_nanos;
+use runtime::Runtimes;
 pub(crate) use temporality::MetricWriter;
 
 #[derive(Debug)]
@@ -41,6 +49,8 @@ struct Inner {
     queue: OnceLock<QueueMetrics>,
     store: OnceLock<StoreMetrics>,
     node: OnceLock<NodeMetrics>,
+    engine: OnceLock<EngineMetrics>,
+    runtimes: OnceLock<Runtimes>,
     telemetry: TelemetryMetrics,
 }
 
@@ -73,6 +83,8 @@ impl Metrics {
             queue: OnceLock::new(),
             store: OnceLock::new(),
             node: OnceLock::new(),
+            engine: OnceLock::new(),
+            runtimes: OnceLock::new(),
             telemetry,
         }))
     }
@@ -93,6 +105,19 @@ impl Metrics {
     #[must_use]
     pub fn node(&self) -> &NodeMetrics {
         self.0.node.get_or_init(|| NodeMetrics::register(&self.0.registry))
+    }
+
+    /// The engine's work.
+    #[must_use]
+    pub fn engine(&self) -> &EngineMetrics {
+        self.0.engine.get_or_init(|| EngineMetrics::register(&self.0.registry))
+    }
+
+    /// Shows an asynchronous runtime of this process from now on. Of one name the last one is
+    /// shown; beyond [`RUNTIMES_MAX`] names none is added.
+    pub fn watch_runtime(&self, name: &'static str, runtime: &tokio::runtime::Handle) {
+        let runtimes = self.0.runtimes.get_or_init(|| Runtimes::register(&self.0.registry));
+        runtimes.watch(name, runtime);
     }
 
     /// Telemetry about telemetry.

@@ -19,7 +19,7 @@ fn generated(section: &str) -> String {
 fn the_reference_in_the_guide_is_what_the_schema_says() {
     assert!(
         generated("reference") == schema::to_markdown(),
-        "put the output of `cargo run -p observability --example schema_reference` into the guide"
+        "the reference in the guide is out of date: run `cargo xtask schema`"
     );
 }
 

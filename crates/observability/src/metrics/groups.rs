@@ -1,13 +1,14 @@
 //! What each component records, by name.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use types::{Stage, State};
 
 use super::cells::{Counter, Gauge, Histogram, SecondsCounter};
 use super::labels::{
-    AttemptOutcome, DropReason, Label, LeaseLostCause, NodeLiveness, ReportAnswer, RetryCause,
-    Signal,
+    AttemptOutcome, DropReason, JobEnd, Label, LeaseLostCause, NodeLiveness, PartState,
+    ReportAnswer, RetryCause, Signal,
 };
 use super::registry::{Family, OpenFamily, Point, Registry};
 use crate::schema::{attr, instrument};
@@ -15,37 +16,59 @@ use crate::schema::{attr, instrument};
 /// The queue, as its controller sees it.
 #[derive(Debug, Clone)]
 pub struct QueueMetrics {
-    depth: Family<State, Gauge>,
+    depth: Family<PartState, Gauge>,
+    delayed: Gauge,
     oldest_age: Gauge,
+    commands: Gauge,
     submitted: Counter,
-    finished: Family<State, Counter>,
+    finished: Family<JobEnd, Counter>,
+    attempts: OpenFamily<Counter>,
     retried: Family<RetryCause, Counter>,
     lost: Family<LeaseLostCause, Counter>,
     reports: Family<ReportAnswer, Counter>,
+    contradicted: Counter,
     wait: Histogram,
-    job_duration: Family<State, Histogram>,
+    job_duration: Family<JobEnd, Histogram>,
     nodes: Family<NodeLiveness, Gauge>,
+    slots: Gauge,
+    busy: Gauge,
 }
 
 impl QueueMetrics {
     pub(super) fn register(registry: &Registry) -> Self {
         Self {
             depth: registry.family(instrument::QUEUE_DEPTH),
+            delayed: registry.single(instrument::QUEUE_DELAYED),
             oldest_age: registry.single(instrument::QUEUE_OLDEST_AGE),
+            commands: registry.single(instrument::QUEUE_COMMANDS),
             submitted: registry.single(instrument::JOBS_SUBMITTED),
             finished: registry.family(instrument::JOBS_FINISHED),
+            attempts: registry.open_family(instrument::ATTEMPTS),
             retried: registry.family(instrument::PARTS_RETRIED),
             lost: registry.family(instrument::LEASE_LOST),
             reports: registry.family(instrument::REPORTS),
+            contradicted: registry.single(instrument::RESULTS_CONTRADICTED),
             wait: registry.single(instrument::QUEUE_WAIT),
             job_duration: registry.family(instrument::JOB_DURATION),
             nodes: registry.family(instrument::NODES),
+            slots: registry.single(instrument::FLEET_SLOTS),
+            busy: registry.single(instrument::FLEET_BUSY),
         }
     }
 
-    /// Parts in `state` now; `Queued` and `Running` are of interest.
+    /// Parts in `state` now: queued or running. What has ended is no depth.
     pub fn set_depth(&self, state: State, parts: u64) {
+        let state = match state {
+            State::Queued => PartState::Queued,
+            State::Running => PartState::Running,
+            State::Succeeded | State::Failed | State::Cancelled => return,
+        };
         self.depth.get(state).set(parts as f64);
+    }
+
+    /// Of the queued parts, those that wait for their retry time.
+    pub fn set_delayed(&self, parts: u64) {
+        self.delayed.set(parts as f64);
     }
 
     /// Age of the oldest part that could run and does not.
@@ -53,15 +76,29 @@ impl QueueMetrics {
         self.oldest_age.set(age.as_secs_f64());
     }
 
+    /// Requests that wait for the queue's writer.
+    pub fn set_commands(&self, waiting: u64) {
+        self.commands.set(waiting as f64);
+    }
+
     /// `jobs` were accepted durably.
     pub fn submitted(&self, jobs: u64) {
         self.submitted.add(jobs);
     }
 
-    /// A job reached `state`, `took` after its submission.
+    /// A job reached `state`, `took` after its submission. A state that is not terminal counts for
+    /// nothing.
     pub fn finished(&self, state: State, took: Duration) {
-        self.finished.get(state).add(1);
-        self.job_duration.get(state).record(took);
+        let Some(end) = JobEnd::of(state) else { return };
+        self.finished.get(end).add(1);
+        self.job_duration.get(end).record(took);
+    }
+
+    /// An attempt of that node ended.
+    pub fn attempt(&self, node: &str, outcome: AttemptOutcome) {
+        let node: Cow<'static, str> = node.to_owned().into();
+        let labels = vec![(attr::OUTCOME, outcome.as_str().into()), (attr::NODE_ID, node)];
+        self.attempts.get(labels).add(1);
     }
 
     /// A part was queued again.
@@ -79,6 +116,11 @@ impl QueueMetrics {
         self.reports.get(answer).add(1);
     }
 
+    /// Two results of one part differed.
+    pub fn contradicted(&self) {
+        self.contradicted.add(1);
+    }
+
     /// A part was leased after waiting this long.
     pub fn waited(&self, wait: Duration) {
         self.wait.record(wait);
@@ -88,22 +130,28 @@ impl QueueMetrics {
     pub fn set_nodes(&self, liveness: NodeLiveness, nodes: u64) {
         self.nodes.get(liveness).set(nodes as f64);
     }
+
+    /// What the nodes that are alive may run at once, and what they run.
+    pub fn set_slots(&self, slots: u64, busy: u64) {
+        self.slots.set(slots as f64);
+        self.busy.set(busy as f64);
+    }
 }
 
 /// The store's writer.
 #[derive(Debug, Clone)]
 pub struct StoreMetrics {
     commit: Histogram,
-    fsync: Histogram,
     batch: Histogram,
+    disk_sync: Gauge,
 }
 
 impl StoreMetrics {
     pub(super) fn register(registry: &Registry) -> Self {
         Self {
             commit: registry.single(instrument::STORE_COMMIT),
-            fsync: registry.single(instrument::STORE_FSYNC),
             batch: registry.single(instrument::STORE_BATCH),
+            disk_sync: registry.single(instrument::STORE_DISK_SYNC),
         }
     }
 
@@ -113,9 +161,9 @@ impl StoreMetrics {
         self.batch.record_value(writes as f64);
     }
 
-    /// One fsync took this long.
-    pub fn synced(&self, took: Duration) {
-        self.fsync.record(took);
+    /// The disk made 4 KiB durable in this time, the median when the store was opened.
+    pub fn set_disk_sync(&self, took: Duration) {
+        self.disk_sync.set(took.as_secs_f64());
     }
 }
 
@@ -125,6 +173,9 @@ pub struct NodeMetrics {
     slots: Gauge,
     busy: Gauge,
     frames: Counter,
+    work_time: SecondsCounter,
+    cpu_time: SecondsCounter,
+    bytes_read: Counter,
     stages: Family<Stage, SecondsCounter>,
     attempts: Family<AttemptOutcome, Histogram>,
 }
@@ -135,6 +186,9 @@ impl NodeMetrics {
             slots: registry.single(instrument::NODE_SLOTS),
             busy: registry.single(instrument::NODE_BUSY),
             frames: registry.single(instrument::NODE_FRAMES),
+            work_time: registry.single(instrument::NODE_WORK_TIME),
+            cpu_time: registry.single(instrument::NODE_CPU_TIME),
+            bytes_read: registry.single(instrument::NODE_READ),
             stages: registry.family(instrument::NODE_STAGE),
             attempts: registry.family(instrument::ATTEMPT_DURATION),
         }
@@ -158,6 +212,24 @@ impl NodeMetrics {
         &self.frames
     }
 
+    /// Time that busy slots worked.
+    #[must_use]
+    pub fn work_time(&self) -> &SecondsCounter {
+        &self.work_time
+    }
+
+    /// CPU time of the threads that fetched, read and scored.
+    #[must_use]
+    pub fn cpu_time(&self) -> &SecondsCounter {
+        &self.cpu_time
+    }
+
+    /// Bytes of video read.
+    #[must_use]
+    pub fn bytes_read(&self) -> &Counter {
+        &self.bytes_read
+    }
+
     /// An attempt spent this long in `stage`.
     pub fn stage(&self, stage: Stage, took: Duration) {
         self.stages.get(stage).add(took);
@@ -166,6 +238,34 @@ impl NodeMetrics {
     /// An attempt ended.
     pub fn attempt(&self, outcome: AttemptOutcome, took: Duration) {
         self.attempts.get(outcome).record(took);
+    }
+}
+
+/// The engine's work.
+#[derive(Debug, Clone)]
+pub struct EngineMetrics {
+    features: OpenFamily<SecondsCounter>,
+    frames: OpenFamily<Counter>,
+}
+
+impl EngineMetrics {
+    pub(super) fn register(registry: &Registry) -> Self {
+        Self {
+            features: registry.open_family(instrument::ENGINE_FEATURE_TIME),
+            frames: registry.open_family(instrument::ENGINE_FRAMES),
+        }
+    }
+
+    /// A feature extractor used this much CPU time.
+    pub fn feature(&self, name: &str, cpu: Duration) {
+        let name: Cow<'static, str> = name.to_owned().into();
+        self.features.get(vec![(attr::FEATURE, name)]).add(cpu);
+    }
+
+    /// A model predicted the scores of this many frames.
+    pub fn frames(&self, model: &str, frames: u64) {
+        let model: Cow<'static, str> = model.to_owned().into();
+        self.frames.get(vec![(attr::MODEL, model)]).add(frames);
     }
 }
 
@@ -247,9 +347,9 @@ impl TelemetryMetrics {
 /// Durations of calls and requests, recorded by the layers.
 #[derive(Debug, Clone)]
 pub(crate) struct DurationMetrics {
-    pub(crate) rpc_server: OpenFamily,
-    pub(crate) rpc_client: OpenFamily,
-    pub(crate) http_server: OpenFamily,
+    pub(crate) rpc_server: OpenFamily<Histogram>,
+    pub(crate) rpc_client: OpenFamily<Histogram>,
+    pub(crate) http_server: OpenFamily<Histogram>,
 }
 
 impl DurationMetrics {

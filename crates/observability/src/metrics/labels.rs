@@ -1,6 +1,7 @@
 //! The closed lists from which metric labels take their values.
 
-use types::{Stage, State};
+pub use types::{AttemptOutcome, ReportAnswer};
+use types::{FailureKind, Stage, State};
 
 /// A label whose values are known when the program is built.
 pub trait Label: Copy + PartialEq + Send + Sync + 'static {
@@ -39,18 +40,44 @@ macro_rules! labels {
 }
 
 labels! {
+    /// Whether a part waits or runs.
+    PartState {
+        /// It waits for a lease, or for its retry time.
+        Queued = "queued",
+        /// A node has it.
+        Running = "running",
+    }
+
+    /// How a job ended.
+    JobEnd {
+        /// With its scores.
+        Succeeded = "succeeded",
+        /// With a failure.
+        Failed = "failed",
+        /// Somebody wanted it no more.
+        Cancelled = "cancelled",
+    }
+
     /// Why a part is tried again.
     RetryCause {
-        /// The attempt reported a failure that may pass.
-        Failed = "failed",
+        /// The node had no decoder for it.
+        DecoderMissing = "decoder_missing",
+        /// The decoder died or ran out of its limits.
+        DecoderFailed = "decoder_failed",
+        /// Reading or writing failed.
+        Io = "io",
+        /// The node's disk was full.
+        DiskFull = "disk_full",
+        /// The attempt took too long.
+        TimedOut = "timed_out",
+        /// The node's process ended, or its stream was lost for longer than the grace time.
+        NodeLost = "node_lost",
         /// The lease ran out.
         LeaseExpired = "lease_expired",
-        /// The node's stream was lost for longer than the grace time.
-        StreamLost = "stream_lost",
-        /// The node came back as a new process.
-        NodeRestarted = "node_restarted",
+        /// A defect of ours.
+        Internal = "internal",
         /// The node drained and handed it back.
-        Drained = "drained",
+        Released = "released",
         /// Somebody asked for it.
         ByHand = "by_hand",
     }
@@ -59,47 +86,15 @@ labels! {
     LeaseLostCause {
         /// It ran out.
         Expired = "lease_expired",
-        /// The node's stream was lost for longer than the grace time.
-        StreamLost = "stream_lost",
-        /// The node came back as a new process.
-        NodeRestarted = "node_restarted",
-        /// The node drained and handed it back.
-        Drained = "drained",
-    }
-
-    /// What the controller says to a report.
-    ReportAnswer {
-        /// It counts.
-        Accepted = "accepted",
-        /// The same report came before.
-        Duplicate = "duplicate",
-        /// The lease is no longer the node's.
-        Stale = "stale",
-        /// The job was cancelled.
-        Cancelled = "cancelled",
-        /// The session is unknown.
-        UnknownSession = "unknown_session",
-    }
-
-    /// How an attempt ended on its node.
-    AttemptOutcome {
-        /// With a result.
-        Succeeded = "succeeded",
-        /// With a failure.
-        Failed = "failed",
-        /// The controller took it back.
-        Cancelled = "cancelled",
-        /// The node handed it back.
-        Abandoned = "abandoned",
+        /// The node's process ended, or its stream was lost for longer than the grace time.
+        NodeLost = "node_lost",
     }
 
     /// What is known of a node.
     NodeLiveness {
         /// Heard of lately.
         Alive = "alive",
-        /// Not heard of for a while.
-        Stale = "stale",
-        /// Nothing is known; it is not dead for that.
+        /// Not heard of lately; it is not dead for that.
         Unknown = "unknown",
     }
 
@@ -132,13 +127,61 @@ labels! {
         /// In the kernel on its behalf.
         System = "system",
     }
+
+    /// Where a page came from.
+    PagingFault {
+        /// From memory.
+        Minor = "minor",
+        /// From the disk.
+        Major = "major",
+    }
+
+    /// A direction of disk traffic.
+    DiskDirection {
+        /// From the disk.
+        Read = "read",
+        /// To the disk.
+        Write = "write",
+    }
 }
 
-impl Label for State {
-    const ALL: &'static [Self] = &Self::ALL;
+impl JobEnd {
+    /// The label of a terminal state; `None` for any other.
+    #[must_use]
+    pub fn of(state: State) -> Option<Self> {
+        match state {
+            State::Succeeded => Some(Self::Succeeded),
+            State::Failed => Some(Self::Failed),
+            State::Cancelled => Some(Self::Cancelled),
+            State::Queued | State::Running => None,
+        }
+    }
+}
 
-    fn as_str(self) -> &'static str {
-        Self::as_str(self)
+impl RetryCause {
+    /// The label of what ended the attempt before; `None` when its node handed it back.
+    #[must_use]
+    pub fn of(cause: Option<FailureKind>) -> Self {
+        match cause {
+            None => Self::Released,
+            Some(FailureKind::DecoderMissing) => Self::DecoderMissing,
+            Some(FailureKind::DecoderFailed) => Self::DecoderFailed,
+            Some(FailureKind::Io) => Self::Io,
+            Some(FailureKind::DiskFull) => Self::DiskFull,
+            Some(FailureKind::TimedOut) => Self::TimedOut,
+            Some(FailureKind::NodeLost) => Self::NodeLost,
+            Some(FailureKind::LeaseExpired) => Self::LeaseExpired,
+            // All others are final: a retry of one is a defect.
+            Some(_) => Self::Internal,
+        }
+    }
+}
+
+impl LeaseLostCause {
+    /// The label of how the loss showed.
+    #[must_use]
+    pub fn of(kind: FailureKind) -> Self {
+        if kind == FailureKind::LeaseExpired { Self::Expired } else { Self::NodeLost }
     }
 }
 
@@ -147,5 +190,63 @@ impl Label for Stage {
 
     fn as_str(self) -> &'static str {
         Self::as_str(self)
+    }
+}
+
+impl Label for AttemptOutcome {
+    const ALL: &'static [Self] = &Self::ALL;
+
+    fn as_str(self) -> &'static str {
+        Self::as_str(self)
+    }
+}
+
+impl Label for ReportAnswer {
+    const ALL: &'static [Self] = &Self::ALL;
+
+    fn as_str(self) -> &'static str {
+        Self::as_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::{AttributeDef, ValueType, attr};
+
+    fn check<L: Label>(key: &str) {
+        let texts: Vec<_> = L::ALL.iter().map(|value| value.as_str()).collect();
+        let declared = AttributeDef::of(key).expect("declared").value;
+        assert_eq!(declared, ValueType::OneOf(&texts.clone().leak()[..]), "{key}");
+        for (place, value) in L::ALL.iter().enumerate() {
+            assert_eq!(value.index(), place, "{key}");
+        }
+    }
+
+    #[test]
+    fn closed_lists_are_declared_with_exactly_their_values() {
+        check::<PartState>(attr::PART_STATE);
+        check::<JobEnd>(attr::JOB_STATE);
+        check::<RetryCause>(attr::RETRY_CAUSE);
+        check::<LeaseLostCause>(attr::LEASE_CAUSE);
+        check::<ReportAnswer>(attr::REPORT_ANSWER);
+        check::<AttemptOutcome>(attr::OUTCOME);
+        check::<Stage>(attr::STAGE);
+        check::<NodeLiveness>(attr::NODE_STATE);
+        check::<Signal>(attr::SIGNAL);
+        check::<DropReason>(attr::DROP_REASON);
+        check::<CpuMode>(attr::CPU_MODE);
+        check::<PagingFault>(attr::PAGING_FAULT_TYPE);
+        check::<DiskDirection>(attr::DISK_IO_DIRECTION);
+    }
+
+    #[test]
+    fn every_failure_that_is_retried_has_a_label_of_its_name() {
+        for kind in FailureKind::ALL.iter().filter(|kind| kind.is_retryable()) {
+            assert_eq!(RetryCause::of(Some(*kind)).as_str(), kind.as_str());
+            if kind.is_crash() {
+                assert_eq!(LeaseLostCause::of(*kind).as_str(), kind.as_str());
+            }
+        }
     }
 }

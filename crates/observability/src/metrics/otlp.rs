@@ -10,7 +10,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 
 use super::cells::{Exemplar, HistogramSnapshot};
 use super::registry::{MetricSnapshot, Point, PointValue};
-use crate::schema::InstrumentKind;
+use crate::schema::{AttributeDef, InstrumentKind, ValueType};
 
 /// Writes one instrument with its points, which count from the first of `times` to the second.
 pub(super) fn encode(
@@ -103,12 +103,19 @@ fn attributes(point: &Point) -> Vec<KeyValue> {
         .iter()
         .map(|(key, value)| KeyValue {
             key: (*key).to_owned(),
-            value: Some(AnyValue {
-                value: Some(any_value::Value::StringValue(value.clone().into_owned())),
-            }),
+            value: Some(AnyValue { value: Some(label_value(key, value)) }),
             ..KeyValue::default()
         })
         .collect()
+}
+
+/// A label's text as a value of the type that its key is declared with.
+fn label_value(key: &str, text: &str) -> any_value::Value {
+    let is_int = || matches!(AttributeDef::of(key)?.value, ValueType::Int(_)).then_some(());
+    match is_int().and_then(|()| text.parse().ok()) {
+        Some(number) => any_value::Value::IntValue(number),
+        None => any_value::Value::StringValue(text.to_owned()),
+    }
 }
 
 /// Nanoseconds since 1970, as OTLP counts time.

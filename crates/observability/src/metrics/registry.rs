@@ -1,23 +1,26 @@
 //! The list of instruments, and the snapshot from which every form is written.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::SystemTime;
 
 use super::cells::{Counter, Gauge, Histogram, HistogramSnapshot, SecondsCounter};
 use super::labels::Label;
 use crate::config::ExemplarFilter;
-use crate::schema::InstrumentDef;
+use crate::schema::{AttributeDef, InstrumentDef, ValueType, attr, instrument};
 
-/// A family whose label values come from outside keeps this many series; the rest share one in
-/// which every value is `other`, so that sums stay exact.
+/// A label whose values come from outside keeps its first ones, this many; the rest become `other`,
+/// so that sums stay exact.
+pub const LABEL_VALUES_MAX: usize = 200;
+
+/// A family with such labels keeps this many series; in those beyond it all of them are `other`.
 pub const SERIES_MAX: usize = 1_000;
 
-/// The value of each label of the series that takes what exceeds [`SERIES_MAX`].
-const OTHER: &str = "other";
+/// The value that stands for all that are not kept.
+pub const OTHER: &str = "other";
 
 /// One series as it stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -106,6 +109,13 @@ impl Cell for Histogram {
     }
 }
 
+/// An empty cell that keeps the exemplars that `exemplars` lets through.
+fn cell<C: Cell>(def: &InstrumentDef, exemplars: ExemplarFilter) -> C {
+    let cell = C::empty(def);
+    cell.filter_exemplars(exemplars);
+    cell
+}
+
 /// One cell for each value of a closed label.
 #[derive(Debug, Clone)]
 pub(crate) struct Family<L, C> {
@@ -122,30 +132,89 @@ impl<L: Label, C> Family<L, C> {
 /// The label keys and values of one series.
 pub(crate) type LabelSet = Vec<(&'static str, Cow<'static, str>)>;
 
-/// A histogram for each set of labels seen, [`SERIES_MAX`] at most.
-#[derive(Debug, Clone)]
-pub(crate) struct OpenFamily {
+/// A cell for each set of labels seen, where some labels take their values from outside.
+///
+/// Of each such label the first [`LABEL_VALUES_MAX`] values are kept, and [`SERIES_MAX`] series in
+/// all. Labels from closed lists keep theirs always.
+#[derive(Debug)]
+pub(crate) struct OpenFamily<C> {
     def: InstrumentDef,
     exemplars: ExemplarFilter,
-    series: Arc<Mutex<HashMap<LabelSet, Histogram>>>,
+    open: Arc<[&'static str]>,
+    series: Arc<RwLock<Series<C>>>,
+    overflow: Counter,
 }
 
-impl OpenFamily {
-    /// The histogram of `labels`; a caller on a hot path keeps it.
-    pub(crate) fn get(&self, labels: LabelSet) -> Histogram {
-        let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
-        let full = series.len() >= SERIES_MAX && !series.contains_key(&labels);
-        let labels = if full {
-            labels.into_iter().map(|(key, _)| (key, OTHER.into())).collect()
-        } else {
-            labels
+#[derive(Debug)]
+struct Series<C> {
+    cells: HashMap<LabelSet, C>,
+    /// The values kept, by open label.
+    values: HashMap<&'static str, HashSet<Cow<'static, str>>>,
+}
+
+impl<C> Clone for OpenFamily<C> {
+    fn clone(&self) -> Self {
+        Self {
+            def: self.def,
+            exemplars: self.exemplars,
+            open: Arc::clone(&self.open),
+            series: Arc::clone(&self.series),
+            overflow: self.overflow.clone(),
+        }
+    }
+}
+
+impl<C: Cell> OpenFamily<C> {
+    fn new(def: InstrumentDef, exemplars: ExemplarFilter, overflow: Counter) -> Self {
+        let is_open = |key: &&str| {
+            matches!(AttributeDef::of(key).map(|def| def.value), None | Some(ValueType::Text(_)))
         };
-        let empty = || {
-            let histogram = Histogram::new(self.def.buckets);
-            histogram.filter_exemplars(self.exemplars);
-            histogram
-        };
-        series.entry(labels).or_insert_with(empty).clone()
+        let open = def.labels.iter().map(|label| label.key).filter(is_open).collect();
+        let series = Series { cells: HashMap::new(), values: HashMap::new() };
+        Self { def, exemplars, open, series: Arc::new(RwLock::new(series)), overflow }
+    }
+
+    /// The cell of `labels`; a caller on a hot path keeps it.
+    pub(crate) fn get(&self, labels: LabelSet) -> C {
+        if let Some(cell) = self.read().cells.get(&labels) {
+            return cell.clone();
+        }
+        let mut series = self.series.write().unwrap_or_else(PoisonError::into_inner);
+        let labels = self.admit(&mut series, labels);
+        let empty = || cell(&self.def, self.exemplars);
+        series.cells.entry(labels).or_insert_with(empty).clone()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Series<C>> {
+        self.series.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The labels as they are kept.
+    fn admit(&self, series: &mut Series<C>, mut labels: LabelSet) -> LabelSet {
+        let full = series.cells.len() >= SERIES_MAX && !series.cells.contains_key(&labels);
+        let mut cut = false;
+        for (key, value) in labels.iter_mut().filter(|(key, _)| self.open.contains(key)) {
+            let kept = series.values.entry(key).or_default();
+            if full || (kept.len() >= LABEL_VALUES_MAX && !kept.contains(value)) {
+                *value = OTHER.into();
+                cut = true;
+            } else if !kept.contains(value) {
+                kept.insert(value.clone());
+            }
+        }
+        if cut {
+            self.overflow.add(1);
+        }
+        labels
+    }
+
+    fn points(&self, points: &mut Vec<Point>) {
+        points.extend(
+            self.read()
+                .cells
+                .iter()
+                .map(|(labels, cell)| Point { labels: labels.clone(), value: cell.value() }),
+        );
     }
 }
 
@@ -154,6 +223,8 @@ pub struct Registry {
     started_at: SystemTime,
     exemplars: ExemplarFilter,
     entries: Mutex<Vec<(InstrumentDef, Collect)>>,
+    /// How often a label's value was not kept, by instrument.
+    overflows: Arc<Mutex<Vec<(&'static str, Counter)>>>,
 }
 
 impl fmt::Debug for Registry {
@@ -164,7 +235,21 @@ impl fmt::Debug for Registry {
 
 impl Registry {
     pub(crate) fn with_exemplars(exemplars: ExemplarFilter) -> Self {
-        Self { started_at: SystemTime::now(), exemplars, entries: Mutex::new(Vec::new()) }
+        let registry = Self {
+            started_at: SystemTime::now(),
+            exemplars,
+            entries: Mutex::new(Vec::new()),
+            overflows: Arc::default(),
+        };
+        let overflows = Arc::clone(&registry.overflows);
+        registry.observe(instrument::LABEL_OVERFLOW, move |points| {
+            let overflows = overflows.lock().unwrap_or_else(PoisonError::into_inner);
+            points.extend(overflows.iter().map(|(name, count)| Point {
+                labels: vec![(attr::TELEMETRY_INSTRUMENT, (*name).into())],
+                value: count.value(),
+            }));
+        });
+        registry
     }
 
     /// From when on the sums count.
@@ -187,7 +272,7 @@ impl Registry {
 
     /// Adds an instrument without labels.
     pub fn single<C: Cell>(&self, def: InstrumentDef) -> C {
-        let cell = self.cell::<C>(&def);
+        let cell: C = cell(&def, self.exemplars);
         let read = cell.clone();
         self.observe(def, move |points| {
             points.push(Point { labels: Vec::new(), value: read.value() });
@@ -195,15 +280,9 @@ impl Registry {
         cell
     }
 
-    fn cell<C: Cell>(&self, def: &InstrumentDef) -> C {
-        let cell = C::empty(def);
-        cell.filter_exemplars(self.exemplars);
-        cell
-    }
-
     pub(crate) fn family<L: Label, C: Cell>(&self, def: InstrumentDef) -> Family<L, C> {
-        let key = def.labels[0];
-        let cells: Arc<[C]> = L::ALL.iter().map(|_| self.cell::<C>(&def)).collect();
+        let key = def.labels[0].key;
+        let cells: Arc<[C]> = L::ALL.iter().map(|_| cell(&def, self.exemplars)).collect();
         let read = cells.clone();
         self.observe(def, move |points| {
             points.extend(L::ALL.iter().zip(read.iter()).map(|(label, cell)| Point {
@@ -214,16 +293,14 @@ impl Registry {
         Family { cells, label: std::marker::PhantomData }
     }
 
-    pub(crate) fn open_family(&self, def: InstrumentDef) -> OpenFamily {
-        let family = OpenFamily { def, exemplars: self.exemplars, series: Arc::default() };
-        let read = family.series.clone();
-        self.observe(def, move |points| {
-            let series = read.lock().unwrap_or_else(PoisonError::into_inner);
-            points.extend(series.iter().map(|(labels, histogram)| Point {
-                labels: labels.clone(),
-                value: histogram.value(),
-            }));
-        });
+    pub(crate) fn open_family<C: Cell>(&self, def: InstrumentDef) -> OpenFamily<C> {
+        let overflow = Counter::default();
+        let mut overflows = self.overflows.lock().unwrap_or_else(PoisonError::into_inner);
+        overflows.push((def.name, overflow.clone()));
+        drop(overflows);
+        let family = OpenFamily::new(def, self.exemplars, overflow);
+        let read = family.clone();
+        self.observe(def, move |points| read.points(points));
         family
     }
 
@@ -246,7 +323,18 @@ impl Registry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::instrument;
+
+    fn named<'a>(snapshot: &'a [MetricSnapshot], def: &InstrumentDef) -> &'a [Point] {
+        &snapshot.iter().find(|metric| metric.def.name == def.name).expect("registered").points
+    }
+
+    fn whole(point: &Point) -> u64 {
+        match &point.value {
+            PointValue::Integer(value) => *value,
+            PointValue::Histogram(histogram) => histogram.count(),
+            PointValue::Float(_) => panic!("{point:?}"),
+        }
+    }
 
     #[test]
     fn a_panicking_reader_costs_its_own_points_only() {
@@ -256,27 +344,60 @@ mod tests {
         counter.add(3);
         for _ in 0..2 {
             let snapshot = registry.snapshot();
-            assert!(snapshot[0].points.is_empty());
-            assert_eq!(snapshot[1].points[0].value, PointValue::Integer(3));
+            assert!(named(&snapshot, &instrument::NODE_SLOTS).is_empty());
+            assert_eq!(whole(&named(&snapshot, &instrument::NODE_FRAMES)[0]), 3);
         }
     }
 
     #[test]
-    fn series_beyond_the_limit_share_one_and_sums_stay_exact() {
+    fn values_beyond_the_limit_become_other_and_closed_labels_stay() {
         let registry = Registry::with_exemplars(ExemplarFilter::default());
-        let family = registry.open_family(instrument::HTTP_SERVER_DURATION);
-        for index in 0..SERIES_MAX + 500 {
-            family.get(vec![("http.route", index.to_string().into())]).record_value(1.0);
+        let family: OpenFamily<Counter> = registry.open_family(instrument::ATTEMPTS);
+        let labels = |node: usize, outcome: &'static str| {
+            vec![(attr::OUTCOME, outcome.into()), (attr::NODE_ID, format!("node-{node}").into())]
+        };
+        for node in 0..LABEL_VALUES_MAX + 50 {
+            family.get(labels(node, "succeeded")).add(1);
+            family.get(labels(node, "lost")).add(2);
+        }
+        // A value that was kept is kept for good.
+        family.get(labels(7, "failed")).add(1);
+        let snapshot = registry.snapshot();
+        let points = named(&snapshot, &instrument::ATTEMPTS);
+        let of = |outcome: &str, node: &str| {
+            let found = points.iter().find(|point| {
+                point.labels[0].1 == outcome && point.labels[1] == (attr::NODE_ID, node.into())
+            });
+            whole(found.unwrap_or_else(|| panic!("{outcome} {node}")))
+        };
+        assert_eq!((of("succeeded", OTHER), of("lost", OTHER)), (50, 100));
+        assert_eq!((of("succeeded", "node-0"), of("failed", "node-7")), (1, 1));
+        assert_eq!(points.len(), 2 * (LABEL_VALUES_MAX + 1) + 1);
+        let overflows = named(&snapshot, &instrument::LABEL_OVERFLOW);
+        assert_eq!(overflows[0].labels[0].1, instrument::ATTEMPTS.name);
+        assert_eq!(whole(&overflows[0]), 100);
+    }
+
+    #[test]
+    fn series_beyond_the_limit_share_the_one_of_other() {
+        let registry = Registry::with_exemplars(ExemplarFilter::default());
+        let family: OpenFamily<Histogram> = registry.open_family(instrument::RPC_SERVER_DURATION);
+        for method in 0..100 {
+            for code in 0..20 {
+                family
+                    .get(vec![
+                        (attr::RPC_METHOD, format!("method-{method}").into()),
+                        (attr::RPC_STATUS_CODE, format!("code-{code}").into()),
+                    ])
+                    .record_value(1.0);
+            }
         }
         let snapshot = registry.snapshot();
-        let points = &snapshot[0].points;
+        let points = named(&snapshot, &instrument::RPC_SERVER_DURATION);
         assert_eq!(points.len(), SERIES_MAX + 1);
-        let count = |point: &Point| match &point.value {
-            PointValue::Histogram(histogram) => histogram.count(),
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(points.iter().map(count).sum::<u64>(), 1_500);
-        let other = points.iter().find(|point| point.labels[0].1 == OTHER).expect("overflow");
-        assert_eq!(count(other), 500);
+        assert_eq!(points.iter().map(whole).sum::<u64>(), 2_000);
+        let other =
+            points.iter().find(|point| point.labels.iter().all(|(_, value)| value == OTHER));
+        assert_eq!(whole(other.expect("the shared one")), 1_000);
     }
 }

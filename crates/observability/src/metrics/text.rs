@@ -223,12 +223,12 @@ mod tests {
         for line in [
             "# TYPE vmafx_jobs_submitted_total counter",
             "vmafx_jobs_submitted_total 2",
-            "vmafx_queue_depth{state=\"queued\"} 7",
-            "vmafx_job_duration_seconds_bucket{state=\"succeeded\",le=\"1.0\"} 0",
-            "vmafx_job_duration_seconds_bucket{state=\"succeeded\",le=\"2.5\"} 1",
-            "vmafx_job_duration_seconds_bucket{state=\"succeeded\",le=\"+Inf\"} 1",
-            "vmafx_job_duration_seconds_sum{state=\"succeeded\"} 1.5",
-            "vmafx_job_duration_seconds_count{state=\"succeeded\"} 1",
+            "vmafx_queue_depth{vmafx_part_state=\"queued\"} 7",
+            "vmafx_job_duration_seconds_bucket{vmafx_job_state=\"succeeded\",le=\"1.0\"} 0",
+            "vmafx_job_duration_seconds_bucket{vmafx_job_state=\"succeeded\",le=\"2.5\"} 1",
+            "vmafx_job_duration_seconds_bucket{vmafx_job_state=\"succeeded\",le=\"+Inf\"} 1",
+            "vmafx_job_duration_seconds_sum{vmafx_job_state=\"succeeded\"} 1.5",
+            "vmafx_job_duration_seconds_count{vmafx_job_state=\"succeeded\"} 1",
         ] {
             assert!(rendered.body.lines().any(|have| have == line), "{line}\n{}", rendered.body);
         }

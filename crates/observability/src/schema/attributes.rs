@@ -1,87 +1,237 @@
-//! Attribute keys of spans, metrics and the resource.
+//! Attribute keys of spans, metrics, events and the resource, with the types of their values.
+
+use super::Stability;
+
+/// What an attribute's value is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ValueType {
+    /// Text that is not known when the program is built, with examples.
+    Text(&'static [&'static str]),
+    /// A whole number, with examples.
+    Int(&'static [i64]),
+    /// A number, with examples.
+    Double(&'static [f64]),
+    /// Text from a closed list.
+    OneOf(&'static [&'static str]),
+    /// A number for each key that begins with this one, with examples of how such a key goes on.
+    DoubleBy(&'static [&'static str]),
+}
+
+impl ValueType {
+    /// The word of OpenTelemetry's registries; an enumeration is told by its members instead.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text(_) => "string",
+            Self::Int(_) => "int",
+            Self::Double(_) => "double",
+            Self::OneOf(_) => "enum",
+            Self::DoubleBy(_) => "template[double]",
+        }
+    }
+}
 
 /// One attribute key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AttributeDef {
     /// The key.
     pub key: &'static str,
+    /// What the value is.
+    pub value: ValueType,
     /// What the value says, and what form it has.
     pub description: &'static str,
 }
 
+impl AttributeDef {
+    /// How settled the key is.
+    #[must_use]
+    pub fn stability(&self) -> Stability {
+        Stability::of(self.key)
+    }
+
+    /// The definition of a key that is in use, also of one that goes on behind a declared prefix.
+    #[must_use]
+    pub fn of(key: &str) -> Option<&'static Self> {
+        ATTRIBUTES.iter().find(|def| match def.value {
+            ValueType::DoubleBy(_) => {
+                key.strip_prefix(def.key).is_some_and(|rest| rest.starts_with('.'))
+            }
+            _ => def.key == key,
+        })
+    }
+}
+
+/// How surely an attribute is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// Always.
+    Required,
+    /// Under this condition.
+    When(&'static str),
+}
+
+/// An attribute in its place: on a span, a metric or an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttributeRef {
+    /// The key, as declared in [`ATTRIBUTES`].
+    pub key: &'static str,
+    /// How surely it is there.
+    pub level: Level,
+}
+
+/// Writes a list of [`AttributeRef`]: a key alone is required, `key = "condition"` is there when
+/// the condition holds.
+macro_rules! attribute_refs {
+    ($($key:path $(= $condition:literal)?),* $(,)?) => {
+        &[$($crate::schema::AttributeRef {
+            key: $key,
+            level: $crate::schema::attributes::attribute_refs!(@level $($condition)?),
+        }),*]
+    };
+    (@level) => { $crate::schema::Level::Required };
+    (@level $condition:literal) => { $crate::schema::Level::When($condition) };
+}
+pub(crate) use attribute_refs;
+
 macro_rules! attributes {
-    ($($name:ident = $key:literal, $description:literal;)+) => {
+    ($($name:ident = $key:literal: $value:expr, $description:literal;)+) => {
         /// The keys as constants.
         pub mod attr {
             $(#[doc = $description] pub const $name: &str = $key;)+
         }
 
-        /// Every attribute key in use, in alphabetical order within its namespace.
-        pub const ATTRIBUTES: &[AttributeDef] =
-            &[$(AttributeDef { key: $key, description: $description },)+];
+        /// Every attribute key in use, by namespace.
+        pub const ATTRIBUTES: &[AttributeDef] = {
+            #[allow(clippy::enum_glob_use)]
+            use ValueType::*;
+            &[$(AttributeDef { key: $key, value: $value, description: $description },)+]
+        };
     };
 }
 
 attributes! {
-    ERROR_TYPE = "error.type", "Why an operation failed: a status code or a failure kind, of low cardinality. Absent on success.";
-    SERVER_ADDRESS = "server.address", "Host name or address of the server that a client calls, as configured.";
-    SERVER_PORT = "server.port", "Port of the server that a client calls.";
-    NETWORK_PROTOCOL_VERSION = "network.protocol.version", "HTTP version of the request: `1.0`, `1.1`, `2`.";
+    ERROR_TYPE = "error.type": Text(&["DEADLINE_EXCEEDED", "500", "not_found", "lease_expired"]),
+        "Why an operation failed: a status code or a failure kind, of low cardinality. Absent on success.";
+    SERVER_ADDRESS = "server.address": Text(&["controller.vmafx.svc"]),
+        "Host name or address of the server that a client calls, as configured.";
+    SERVER_PORT = "server.port": Int(&[50_051]),
+        "Port of the server that a client calls.";
+    NETWORK_PROTOCOL_VERSION = "network.protocol.version": Text(&["1.1", "2"]),
+        "HTTP version of the request: `1.0`, `1.1`, `2`.";
 
-    RPC_SYSTEM_NAME = "rpc.system.name", "Always `grpc`.";
-    RPC_METHOD = "rpc.method", "Full method, `package.Service/Method`; `_OTHER` for a method this server does not know.";
-    RPC_STATUS_CODE = "rpc.status_code", "gRPC status by name: `OK`, `DEADLINE_EXCEEDED`, ...";
+    RPC_SYSTEM_NAME = "rpc.system.name": OneOf(&["grpc"]),
+        "Always `grpc`.";
+    RPC_METHOD = "rpc.method": Text(&["vmafx.controller.v1.VmafxController/SubmitJob"]),
+        "Full method, `package.Service/Method`; `_OTHER` for a method this server does not know.";
+    RPC_STATUS_CODE = "rpc.status_code": Text(&["OK", "DEADLINE_EXCEEDED"]),
+        "gRPC status by name: `OK`, `DEADLINE_EXCEEDED`, ...";
 
-    HTTP_REQUEST_METHOD = "http.request.method", "HTTP method; `_OTHER` for an unknown one.";
-    HTTP_ROUTE = "http.route", "Template of the matched route, never the path itself.";
-    HTTP_RESPONSE_STATUS_CODE = "http.response.status_code", "HTTP status of the response.";
-    URL_SCHEME = "url.scheme", "`http` or `https`.";
-    URL_PATH = "url.path", "Path of the request, cut at 256 bytes; on spans only.";
-    USER_AGENT_ORIGINAL = "user_agent.original", "The caller's User-Agent, cut at 256 bytes; on spans only.";
+    HTTP_REQUEST_METHOD = "http.request.method":
+        OneOf(&["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "_OTHER"]),
+        "HTTP method; `_OTHER` for an unknown one.";
+    HTTP_ROUTE = "http.route": Text(&["/v1/jobs/{id}"]),
+        "Template of the matched route, never the path itself.";
+    HTTP_RESPONSE_STATUS_CODE = "http.response.status_code": Int(&[200, 404]),
+        "HTTP status of the response.";
+    URL_SCHEME = "url.scheme": Text(&["http"]),
+        "`http` or `https`.";
+    URL_PATH = "url.path": Text(&["/v1/jobs/0192f0c1"]),
+        "Path of the request, cut at 256 bytes; on spans only.";
+    USER_AGENT_ORIGINAL = "user_agent.original": Text(&["curl/8.5.0"]),
+        "The caller's User-Agent, cut at 256 bytes; on spans only.";
 
-    MESSAGING_SYSTEM_NAME = "messaging.system.name", "Always `vmafx`: the queue is our own.";
-    MESSAGING_OPERATION_NAME = "messaging.operation.name", "`send`, `process` or `settle`.";
-    MESSAGING_OPERATION_TYPE = "messaging.operation.type", "`send`, `process` or `settle`.";
-    MESSAGING_DESTINATION_NAME = "messaging.destination.name", "Always `vmafx.jobs`.";
-    MESSAGING_MESSAGE_ID = "messaging.message.id", "The part's id.";
+    MESSAGING_SYSTEM_NAME = "messaging.system.name": OneOf(&["vmafx"]),
+        "Always `vmafx`: the queue is our own.";
+    MESSAGING_OPERATION_NAME = "messaging.operation.name": OneOf(&["send", "process", "settle"]),
+        "`send`, `process` or `settle`.";
+    MESSAGING_OPERATION_TYPE = "messaging.operation.type": OneOf(&["send", "process", "settle"]),
+        "`send`, `process` or `settle`.";
+    MESSAGING_DESTINATION_NAME = "messaging.destination.name": OneOf(&["vmafx.jobs"]),
+        "Always `vmafx.jobs`.";
+    MESSAGING_MESSAGE_ID = "messaging.message.id": Text(&["42"]),
+        "The part's id.";
 
-    JOB_ID = "vmafx.job.id", "The job.";
-    JOB_STATE = "vmafx.job.state", "How the job ended.";
-    JOB_PRIORITY = "vmafx.job.priority", "The job's priority.";
-    PART_ID = "vmafx.part.id", "The part of the job.";
-    PART_INDEX = "vmafx.part.index", "Place of the part within its job, from 0.";
-    ATTEMPT_NUMBER = "vmafx.attempt.number", "Which try at the part this is, from 1.";
-    FENCE = "vmafx.lease.fence", "The lease's fence.";
-    NODE_ID = "vmafx.node.id", "The node.";
-    QUEUE_WAIT_SECONDS = "vmafx.queue.wait_seconds", "From the moment a part could run to its lease.";
-    REPORT_ANSWER = "vmafx.report.answer", "What the controller said to a report.";
-    LEASE_CAUSE = "vmafx.lease.cause", "Why a lease ended before its report.";
-    RETRY_CAUSE = "vmafx.retry.cause", "Why a part is tried again.";
-    LINK = "vmafx.link", "What a link means: `creation`, `previous_attempt`, `caller` (which is not recorded).";
-    SAMPLING_REASON = "vmafx.sampling.reason", "Why the trace is recorded, on its first span: `forced`, `link`, `ratio`, `quiet`.";
-    MODEL = "vmafx.model", "Name of the VMAF model.";
-    FRAME_COUNT = "vmafx.frame_count", "Frames scored.";
-    WIDTH = "vmafx.width", "Width of the pictures, in pixels.";
-    HEIGHT = "vmafx.height", "Height of the pictures, in pixels.";
-    BIT_DEPTH = "vmafx.bit_depth", "Bits per sample.";
-    SCORE_MEAN = "vmafx.score.mean", "Pooled score, arithmetic mean.";
-    STAGE = "stage", "Stretch of an attempt: `start`, `fetch`, `decode`, `score`, `pool`, `spool`.";
-    FEATURE_SECONDS = "vmafx.feature_seconds", "Prefix of the per-feature times of a decode+score span: `vmafx.feature_seconds.<extractor>`.";
-    STAGE_SECONDS = "vmafx.stage_seconds", "Prefix of the stage times of a span: `vmafx.stage_seconds.<stage>`.";
-    STATE = "state", "State of a part or job.";
-    CAUSE = "cause", "Cause, from a closed list.";
-    ANSWER = "answer", "Answer to a report, from a closed list.";
-    OUTCOME = "outcome", "How an attempt ended: `succeeded`, `failed`, `cancelled`, `abandoned`.";
+    JOB_ID = "vmafx.job.id": Text(&["0192f0c1-7d6e-7c58-a1b2-3c4d5e6f7081"]),
+        "The job.";
+    JOB_STATE = "vmafx.job.state": OneOf(&["succeeded", "failed", "cancelled"]),
+        "How the job ended.";
+    JOB_PRIORITY = "vmafx.job.priority": Int(&[0]),
+        "The job's priority.";
+    PART_ID = "vmafx.part.id": Int(&[42]),
+        "The part of the job.";
+    PART_INDEX = "vmafx.part.index": Int(&[0]),
+        "Place of the part within its job, from 0.";
+    PART_STATE = "vmafx.part.state": OneOf(&["queued", "running"]),
+        "Whether a part waits or runs; one that waits for its retry time is queued.";
+    ATTEMPT_NUMBER = "vmafx.attempt.number": Int(&[1]),
+        "Which try at the part this is, from 1.";
+    OUTCOME = "vmafx.attempt.outcome": OneOf(&["succeeded", "failed", "lost", "released", "cancelled"]),
+        "How an attempt ended: `lost` when its lease ended without a report, `released` when its node handed it back.";
+    FENCE = "vmafx.lease.fence": Int(&[1]),
+        "The lease's fence.";
+    LEASE_CAUSE = "vmafx.lease.cause": OneOf(&["lease_expired", "node_lost"]),
+        "Why a lease ended before its report: no sign of life until its end, or the node's process or stream was gone.";
+    RETRY_CAUSE = "vmafx.retry.cause":
+        OneOf(&["decoder_missing", "decoder_failed", "io", "disk_full", "timed_out", "node_lost", "lease_expired", "internal", "released", "by_hand"]),
+        "Why a part is tried again: what ended the attempt before, `released` when its node handed it back, `by_hand` when somebody asked for it.";
+    REPORT_ANSWER = "vmafx.report.answer": OneOf(&["accepted", "duplicate", "stale", "cancelled", "unknown_session"]),
+        "What the controller said to a report.";
+    NODE_ID = "vmafx.node.id": Text(&["node-7"]),
+        "The node.";
+    NODE_STATE = "vmafx.node.state": OneOf(&["alive", "unknown"]),
+        "What is known of a node: heard of lately, or not; the latter is not dead for that.";
+    QUEUE_WAIT_SECONDS = "vmafx.queue.wait_seconds": Double(&[0.004]),
+        "From the moment a part could run to its lease.";
+    LINK = "vmafx.link": OneOf(&["creation", "previous_attempt", "caller"]),
+        "What a link means: `creation`, `previous_attempt`, `caller` (which is not recorded).";
+    SAMPLING_REASON = "vmafx.sampling.reason": OneOf(&["forced", "link", "ratio", "quiet"]),
+        "Why the trace is recorded, on its first span: `forced`, `link`, `ratio`, `quiet`.";
+    MODEL = "vmafx.model": Text(&["vmaf_v0.6.1"]),
+        "Name of the VMAF model.";
+    FEATURE = "vmafx.feature": Text(&["vif", "adm", "motion"]),
+        "Name of a feature extractor.";
+    FRAME_COUNT = "vmafx.frame_count": Int(&[48]),
+        "Frames scored.";
+    WIDTH = "vmafx.width": Int(&[1_920]),
+        "Width of the pictures, in pixels.";
+    HEIGHT = "vmafx.height": Int(&[1_080]),
+        "Height of the pictures, in pixels.";
+    SCORE_MEAN = "vmafx.score.mean": Double(&[93.7]),
+        "Pooled score, arithmetic mean.";
+    STAGE = "vmafx.stage": OneOf(&["start", "fetch", "decode", "score", "pool", "spool"]),
+        "Stretch of an attempt: `start`, `fetch`, `decode`, `score`, `pool`, `spool`.";
+    FEATURE_SECONDS = "vmafx.feature_seconds": DoubleBy(&["vif"]),
+        "CPU seconds of a feature extractor, under `vmafx.feature_seconds.<extractor>`.";
+    STAGE_SECONDS = "vmafx.stage_seconds": DoubleBy(&["decode"]),
+        "Seconds of a stage, under `vmafx.stage_seconds.<stage>`.";
 
-    SIGNAL = "signal", "`traces`, `metrics` or `logs`.";
-    DROP_REASON = "reason", "`queue_full`, `export_failed`, `rejected` or `shutdown`.";
-    CPU_MODE = "cpu.mode", "`user` or `system`.";
+    SIGNAL = "vmafx.telemetry.signal": OneOf(&["traces", "metrics", "logs"]),
+        "`traces`, `metrics` or `logs`.";
+    DROP_REASON = "vmafx.telemetry.drop_reason": OneOf(&["queue_full", "export_failed", "rejected", "shutdown"]),
+        "`queue_full`, `export_failed`, `rejected` or `shutdown`.";
+    TELEMETRY_INSTRUMENT = "vmafx.telemetry.instrument": Text(&["http.server.request.duration"]),
+        "Name of a metric of ours.";
+    RUNTIME = "vmafx.runtime.name": Text(&["main", "telemetry"]),
+        "One of the asynchronous runtimes of a process: `main`, which serves, or `telemetry`, which exports.";
+    CPU_MODE = "cpu.mode": OneOf(&["user", "system"]),
+        "`user` or `system`.";
+    PAGING_FAULT_TYPE = "system.paging.fault.type": OneOf(&["minor", "major"]),
+        "Whether a page was in memory already, or came from the disk.";
+    DISK_IO_DIRECTION = "disk.io.direction": OneOf(&["read", "write"]),
+        "To or from the disk.";
 
-    SERVICE_NAME = "service.name", "Name of the binary unless configured.";
-    SERVICE_VERSION = "service.version", "Version of the binary.";
-    SERVICE_INSTANCE_ID = "service.instance.id", "Random identity of one run of a process.";
-    PROCESS_PID = "process.pid", "Process id.";
-    TELEMETRY_SDK_NAME = "telemetry.sdk.name", "Always `vmafx-observability`.";
-    TELEMETRY_SDK_LANGUAGE = "telemetry.sdk.language", "Always `rust`.";
-    TELEMETRY_SDK_VERSION = "telemetry.sdk.version", "Version of this crate.";
+    SERVICE_NAME = "service.name": Text(&["vmafx-node"]),
+        "Name of the binary unless configured.";
+    SERVICE_VERSION = "service.version": Text(&["0.1.0"]),
+        "Version of the binary.";
+    SERVICE_INSTANCE_ID = "service.instance.id": Text(&["627cc493-f310-47de-96bd-71410b7dec09"]),
+        "Random identity of one run of a process.";
+    PROCESS_PID = "process.pid": Int(&[1]),
+        "Process id.";
+    TELEMETRY_SDK_NAME = "telemetry.sdk.name": OneOf(&["vmafx-observability"]),
+        "Always `vmafx-observability`.";
+    TELEMETRY_SDK_LANGUAGE = "telemetry.sdk.language": OneOf(&["rust"]),
+        "Always `rust`.";
+    TELEMETRY_SDK_VERSION = "telemetry.sdk.version": Text(&["0.1.0"]),
+        "Version of this crate.";
 }

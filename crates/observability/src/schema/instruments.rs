@@ -1,6 +1,7 @@
 //! Metric instruments. Each is recorded through [`crate::metrics::Metrics`] and nowhere else.
 
-use super::attr;
+use super::Stability;
+use super::attributes::{AttributeRef, attr, attribute_refs};
 
 /// What an instrument counts or holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,29 +40,52 @@ pub struct InstrumentDef {
     pub unit: &'static str,
     /// What it means and when to look at it.
     pub description: &'static str,
-    /// Its labels; each takes its values from a closed list.
-    pub labels: &'static [&'static str],
+    /// Its labels; each takes its values from a closed list, or keeps a bounded number of them.
+    pub labels: &'static [AttributeRef],
     /// Upper bounds of a histogram's buckets, in its unit; empty otherwise.
     pub buckets: &'static [f64],
+}
+
+impl InstrumentDef {
+    /// How settled the name is.
+    #[must_use]
+    pub fn stability(&self) -> Stability {
+        Stability::of(self.name)
+    }
+
+    /// The instrument of that OpenTelemetry name.
+    #[must_use]
+    pub fn of(name: &str) -> Option<&'static Self> {
+        INSTRUMENTS.iter().find(|def| def.name == name)
+    }
 }
 
 /// Buckets that the conventions ask for RPC and HTTP durations, in seconds.
 pub const RPC_SECONDS_BUCKETS: &[f64] =
     &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
-/// Buckets for waits and runs from a millisecond to an hour, in seconds.
-const JOB_SECONDS_BUCKETS: &[f64] =
-    &[0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3_600.0];
+/// Buckets for waits in the queue, which an idle node ends within a millisecond and a full fleet
+/// after hours, in seconds.
+const WAIT_SECONDS_BUCKETS: &[f64] = &[
+    0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0,
+    300.0, 900.0, 3_600.0,
+];
 
-/// Buckets for disk operations, in seconds.
-const STORE_SECONDS_BUCKETS: &[f64] =
-    &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
+/// Buckets for jobs and attempts, in seconds.
+const JOB_SECONDS_BUCKETS: &[f64] =
+    &[0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3_600.0];
+
+/// Buckets for commits, in seconds: a fast disk needs tens of microseconds.
+const STORE_SECONDS_BUCKETS: &[f64] = &[
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0,
+    5.0,
+];
 
 /// Buckets for the size of batches.
-const BATCH_BUCKETS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
+const BATCH_BUCKETS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1_024.0];
 
 macro_rules! instruments {
-    ($($const:ident = $kind:ident, $name:literal, $unit:literal, [$($label:expr),*], $buckets:expr, $description:literal;)+) => {
+    ($($const:ident = $kind:ident, $name:literal, $unit:literal, [$($label:path $(= $condition:literal)?),*], $buckets:expr, $description:literal;)+) => {
         /// The instruments as constants.
         pub mod instrument {
             #[allow(clippy::wildcard_imports)]
@@ -73,7 +97,7 @@ macro_rules! instruments {
                     kind: InstrumentKind::$kind,
                     unit: $unit,
                     description: $description,
-                    labels: &[$($label),*],
+                    labels: attribute_refs![$($label $(= $condition)?),*],
                     buckets: $buckets,
                 };
             )+
@@ -86,41 +110,54 @@ macro_rules! instruments {
 
 instruments! {
     RPC_SERVER_DURATION = Histogram, "rpc.server.call.duration", "s",
-        [attr::RPC_SYSTEM_NAME, attr::RPC_METHOD, attr::RPC_STATUS_CODE, attr::ERROR_TYPE], RPC_SECONDS_BUCKETS,
+        [attr::RPC_SYSTEM_NAME, attr::RPC_METHOD, attr::RPC_STATUS_CODE, attr::ERROR_TYPE = "the call failed"], RPC_SECONDS_BUCKETS,
         "Duration of calls served, to the last byte of the response. Look here when a caller is slow: it tells the service from the network.";
     RPC_CLIENT_DURATION = Histogram, "rpc.client.call.duration", "s",
-        [attr::RPC_SYSTEM_NAME, attr::RPC_METHOD, attr::RPC_STATUS_CODE, attr::ERROR_TYPE], RPC_SECONDS_BUCKETS,
+        [attr::RPC_SYSTEM_NAME, attr::RPC_METHOD, attr::RPC_STATUS_CODE, attr::ERROR_TYPE = "the call failed"], RPC_SECONDS_BUCKETS,
         "Duration of calls made, to the last byte of the response.";
     HTTP_SERVER_DURATION = Histogram, "http.server.request.duration", "s",
-        [attr::HTTP_REQUEST_METHOD, attr::HTTP_ROUTE, attr::HTTP_RESPONSE_STATUS_CODE, attr::ERROR_TYPE], RPC_SECONDS_BUCKETS,
+        [attr::HTTP_REQUEST_METHOD, attr::HTTP_ROUTE = "a route matched", attr::HTTP_RESPONSE_STATUS_CODE = "a response was begun",
+         attr::ERROR_TYPE = "the request failed"], RPC_SECONDS_BUCKETS,
         "Duration of HTTP requests served, to the last byte of the response.";
 
-    QUEUE_DEPTH = Gauge, "vmafx.queue.depth", "{part}", [attr::STATE], &[],
+    QUEUE_DEPTH = Gauge, "vmafx.queue.depth", "{part}", [attr::PART_STATE], &[],
         "Parts in the store that are queued or running. Growing while nodes idle: no node can run what waits.";
+    QUEUE_DELAYED = Gauge, "vmafx.queue.delayed", "{part}", [], &[],
+        "Of the queued parts, those that wait for their retry time. Many: something makes attempts fail.";
     QUEUE_OLDEST_AGE = Gauge, "vmafx.queue.oldest_age", "s", [], &[],
         "Age of the oldest part that could run and does not. The first sign of starvation.";
+    QUEUE_COMMANDS = Gauge, "vmafx.queue.commands", "{command}", [], &[],
+        "Requests that wait for the queue's writer. Growing: the disk does not keep up with what is asked.";
     JOBS_SUBMITTED = Counter, "vmafx.jobs.submitted", "{job}", [], &[],
         "Jobs accepted durably.";
-    JOBS_FINISHED = Counter, "vmafx.jobs.finished", "{job}", [attr::STATE], &[],
+    JOBS_FINISHED = Counter, "vmafx.jobs.finished", "{job}", [attr::JOB_STATE], &[],
         "Jobs that reached a terminal state, each once.";
-    PARTS_RETRIED = Counter, "vmafx.parts.retried", "{part}", [attr::CAUSE], &[],
+    ATTEMPTS = Counter, "vmafx.attempts", "{attempt}", [attr::OUTCOME, attr::NODE_ID], &[],
+        "Attempts that ended, by node. A node whose share of failed or lost ones is high is ill.";
+    PARTS_RETRIED = Counter, "vmafx.parts.retried", "{part}", [attr::RETRY_CAUSE], &[],
         "Parts queued again after an attempt, by what ended it.";
-    LEASE_LOST = Counter, "vmafx.lease.lost", "{lease}", [attr::CAUSE], &[],
+    LEASE_LOST = Counter, "vmafx.lease.lost", "{lease}", [attr::LEASE_CAUSE], &[],
         "Leases that ended without a report. Rising: nodes die, hang or lose their network.";
-    REPORTS = Counter, "vmafx.reports", "{report}", [attr::ANSWER], &[],
+    REPORTS = Counter, "vmafx.reports", "{report}", [attr::REPORT_ANSWER], &[],
         "Reports answered. Anything but accepted says that a node was late or repeated itself, which is harmless.";
-    QUEUE_WAIT = Histogram, "vmafx.queue.wait", "s", [], JOB_SECONDS_BUCKETS,
+    RESULTS_CONTRADICTED = Counter, "vmafx.results.contradicted", "{result}", [], &[],
+        "Late results that differ from the one that counts. Anything but 0: a node computes wrongly, or an input changed.";
+    QUEUE_WAIT = Histogram, "vmafx.queue.wait", "s", [], WAIT_SECONDS_BUCKETS,
         "From the moment a part could run to its lease. High with busy slots: add nodes.";
-    JOB_DURATION = Histogram, "vmafx.job.duration", "s", [attr::STATE], JOB_SECONDS_BUCKETS,
+    JOB_DURATION = Histogram, "vmafx.job.duration", "s", [attr::JOB_STATE], JOB_SECONDS_BUCKETS,
         "From submission to the terminal state.";
-    NODES = Gauge, "vmafx.nodes", "{node}", [attr::STATE], &[],
+    NODES = Gauge, "vmafx.nodes", "{node}", [attr::NODE_STATE], &[],
         "Registered nodes by liveness.";
+    FLEET_SLOTS = Gauge, "vmafx.fleet.slots", "{slot}", [], &[],
+        "Attempts that all nodes alive may run at once, as the controller knows it.";
+    FLEET_BUSY = Gauge, "vmafx.fleet.busy", "{slot}", [], &[],
+        "Attempts that nodes hold, as the controller knows it. As many as there are slots while parts wait: add nodes.";
     STORE_COMMIT = Histogram, "vmafx.store.commit.duration", "s", [], STORE_SECONDS_BUCKETS,
         "One commit of the store's writer, with its fsync. It bounds every acknowledgement.";
-    STORE_FSYNC = Histogram, "vmafx.store.fsync.duration", "s", [], STORE_SECONDS_BUCKETS,
-        "One fsync of the store's files. High: the disk is the bottleneck.";
     STORE_BATCH = Histogram, "vmafx.store.commit.batch_size", "{write}", [], BATCH_BUCKETS,
         "Writes that shared a commit.";
+    STORE_DISK_SYNC = Gauge, "vmafx.store.disk_sync.time", "s", [], &[],
+        "Time the disk took to make 4 KiB durable: the median when the store was opened. No commit is faster.";
 
     NODE_SLOTS = UpDownCounter, "vmafx.node.slots", "{slot}", [], &[],
         "Attempts this node may run at once.";
@@ -128,21 +165,49 @@ instruments! {
         "Attempts this node runs now.";
     NODE_FRAMES = Counter, "vmafx.node.frames", "{frame}", [], &[],
         "Frames scored. Its rate is the node's speed.";
+    NODE_WORK_TIME = Counter, "vmafx.node.work.time", "s", [], &[],
+        "Seconds that busy slots worked, counted while they do. Frames over these: the speed of a slot.";
+    NODE_CPU_TIME = Counter, "vmafx.node.cpu.time", "s", [], &[],
+        "CPU seconds of the threads that fetch, read and score; decoder processes not included. Frames over these: the cost of a frame.";
+    NODE_READ = Counter, "vmafx.node.read", "By", [], &[],
+        "Bytes of video read: of raw and y4m files as they are, of others as their decoder gives them.";
     NODE_STAGE = Counter, "vmafx.node.stage.time", "s", [attr::STAGE], &[],
         "Seconds of attempts by stage. Much `decode`: the scorer waits for the decoder or the disk.";
     ATTEMPT_DURATION = Histogram, "vmafx.node.attempt.duration", "s", [attr::OUTCOME], JOB_SECONDS_BUCKETS,
         "One attempt, from the lease's arrival to its outcome.";
 
+    ENGINE_FEATURE_TIME = Counter, "vmafx.engine.feature.time", "s", [attr::FEATURE], &[],
+        "CPU seconds of attempts that succeeded, by feature extractor: what a frame's time is made of.";
+    ENGINE_FRAMES = Counter, "vmafx.engine.frames", "{frame}", [attr::MODEL], &[],
+        "Frames of attempts that succeeded, by model.";
+
     PROCESS_CPU = Counter, "process.cpu.time", "s", [attr::CPU_MODE], &[],
         "CPU seconds of the process.";
     PROCESS_MEMORY = UpDownCounter, "process.memory.usage", "By", [], &[],
         "Resident memory.";
+    PROCESS_MEMORY_VIRTUAL = UpDownCounter, "process.memory.virtual", "By", [], &[],
+        "Virtual memory.";
     PROCESS_THREADS = UpDownCounter, "process.thread.count", "{thread}", [], &[],
         "Threads.";
     PROCESS_FDS = UpDownCounter, "process.unix.file_descriptor.count", "{file_descriptor}", [], &[],
         "Open file descriptors.";
+    PROCESS_FAULTS = Counter, "process.paging.faults", "{fault}", [attr::PAGING_FAULT_TYPE], &[],
+        "Page faults. Many major ones: the memory is too small.";
+    PROCESS_DISK = Counter, "process.disk.io", "By", [attr::DISK_IO_DIRECTION], &[],
+        "Bytes read from and written to disks.";
     PROCESS_UPTIME = Gauge, "process.uptime", "s", [], &[],
         "Seconds since telemetry was set up.";
+
+    TOKIO_WORKERS = UpDownCounter, "vmafx.runtime.tokio.workers", "{worker}", [attr::RUNTIME], &[],
+        "Worker threads of an asynchronous runtime.";
+    TOKIO_TASKS = UpDownCounter, "vmafx.runtime.tokio.tasks", "{task}", [attr::RUNTIME], &[],
+        "Tasks alive. Growing without end: a leak.";
+    TOKIO_QUEUE = Gauge, "vmafx.runtime.tokio.global_queue", "{task}", [attr::RUNTIME], &[],
+        "Tasks that wait in the queue all workers share. Above 0 for long: the workers are blocked or too few.";
+    TOKIO_BUSY = Counter, "vmafx.runtime.tokio.busy.time", "s", [attr::RUNTIME], &[],
+        "Seconds that workers were busy. Near the number of workers a second: they are too few.";
+    TOKIO_PARKS = Counter, "vmafx.runtime.tokio.parks", "{park}", [attr::RUNTIME], &[],
+        "Times that workers went to sleep for want of work.";
 
     TELEMETRY_EXPORTED = Counter, "vmafx.telemetry.exported", "{item}", [attr::SIGNAL], &[],
         "Spans, metric points and log records that a collector acknowledged.";
@@ -154,4 +219,6 @@ instruments! {
         "Unix time of the last export a collector acknowledged; 0 before the first.";
     TELEMETRY_SAMPLING_RATIO = Gauge, "vmafx.telemetry.sampling_ratio", "1", [], &[],
         "Share of new traces that are recorded, as in force now; quiet times, forced traces and callers' decisions come on top.";
+    LABEL_OVERFLOW = Counter, "vmafx.telemetry.label_overflow", "{value}", [attr::TELEMETRY_INSTRUMENT], &[],
+        "Times a label's value was not kept and became `other`, by metric. Sums stay exact.";
 }

@@ -1,8 +1,12 @@
-//! Spans: their names and kinds. The tree they form stands in the guide.
+//! Spans: their names, kinds and attributes. The tree they form stands in the guide.
+
+use super::attributes::{AttributeRef, attr, attribute_refs};
 
 /// One kind of span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpanDef {
+    /// What it is called in the registry: `vmafx.span.<id>`.
+    pub id: &'static str,
     /// The name, or its pattern.
     pub name: &'static str,
     /// `SERVER`, `CLIENT`, `PRODUCER`, `CONSUMER` or `INTERNAL`.
@@ -11,7 +15,15 @@ pub struct SpanDef {
     pub emitter: &'static str,
     /// What it covers.
     pub description: &'static str,
+    /// What it says; `vmafx.sampling.reason` and `error.type` may stand on any span.
+    pub attributes: &'static [AttributeRef],
 }
+
+/// Attributes that any span may have.
+pub const COMMON_SPAN_ATTRIBUTES: &[AttributeRef] = attribute_refs![
+    attr::ERROR_TYPE = "what it stands for failed",
+    attr::SAMPLING_REASON = "the decision about the trace was made here"
+];
 
 /// The fixed names as constants.
 pub mod span_name {
@@ -38,79 +50,175 @@ pub mod span_name {
 /// Every span in use.
 pub const SPANS: &[SpanDef] = &[
     SpanDef {
+        id: "rpc.server",
         name: "{rpc.method}",
         kind: "SERVER",
         emitter: "gRPC server layer",
         description: "A call as its server saw it, until the last byte of the response.",
+        attributes: attribute_refs![attr::RPC_SYSTEM_NAME, attr::RPC_METHOD, attr::RPC_STATUS_CODE],
     },
     SpanDef {
+        id: "rpc.client",
         name: "{rpc.method}",
         kind: "CLIENT",
         emitter: "gRPC client layer",
         description: "A call as its client saw it, until the last byte of the response.",
+        attributes: attribute_refs![
+            attr::RPC_SYSTEM_NAME,
+            attr::RPC_METHOD,
+            attr::RPC_STATUS_CODE,
+            attr::SERVER_ADDRESS,
+            attr::SERVER_PORT
+        ],
     },
     SpanDef {
+        id: "http.server",
         name: "{http.request.method} {http.route}",
         kind: "SERVER",
         emitter: "HTTP server layer",
         description: "An HTTP request as its server saw it, until the last byte of the response.",
+        attributes: attribute_refs![
+            attr::HTTP_REQUEST_METHOD,
+            attr::HTTP_ROUTE = "a route matched",
+            attr::HTTP_RESPONSE_STATUS_CODE = "a response was begun",
+            attr::URL_PATH,
+            attr::URL_SCHEME,
+            attr::NETWORK_PROTOCOL_VERSION,
+            attr::USER_AGENT_ORIGINAL = "the caller sent one"
+        ],
     },
     SpanDef {
+        id: "submit",
         name: span_name::SUBMIT,
         kind: "INTERNAL",
         emitter: "vmafx",
         description: "The command that submitted the job, until the controller answered.",
+        attributes: &[],
     },
     SpanDef {
+        id: "job",
         name: span_name::JOB,
         kind: "INTERNAL",
         emitter: "controller",
         description: "The whole job, from submission to its terminal state; its id is allocated at \
                       submission, the span is written once, at the terminal commit.",
+        attributes: attribute_refs![
+            attr::JOB_ID,
+            attr::JOB_STATE,
+            attr::JOB_PRIORITY,
+            attr::MODEL,
+            attr::FRAME_COUNT = "the job succeeded",
+            attr::WIDTH = "the job succeeded",
+            attr::HEIGHT = "the job succeeded",
+            attr::SCORE_MEAN = "the job succeeded"
+        ],
     },
     SpanDef {
+        id: "job.send",
         name: span_name::SEND,
         kind: "PRODUCER",
         emitter: "controller",
         description: "Putting the job into the store, durably.",
+        attributes: attribute_refs![
+            attr::MESSAGING_SYSTEM_NAME,
+            attr::MESSAGING_OPERATION_NAME,
+            attr::MESSAGING_OPERATION_TYPE,
+            attr::MESSAGING_DESTINATION_NAME,
+            attr::JOB_PRIORITY,
+            attr::JOB_ID = "the job was accepted"
+        ],
     },
     SpanDef {
+        id: "part.wait",
         name: span_name::QUEUE_WAIT,
         kind: "INTERNAL",
         emitter: "controller",
         description: "The wait of a part from the moment it could run to its lease, from stored \
                       times.",
+        attributes: attribute_refs![
+            attr::MESSAGING_MESSAGE_ID,
+            attr::JOB_ID,
+            attr::PART_ID,
+            attr::PART_INDEX,
+            attr::ATTEMPT_NUMBER,
+            attr::FENCE,
+            attr::NODE_ID,
+            attr::QUEUE_WAIT_SECONDS,
+            attr::RETRY_CAUSE = "an attempt before failed"
+        ],
     },
     SpanDef {
+        id: "attempt.process",
         name: span_name::PROCESS,
         kind: "CONSUMER",
         emitter: "node",
         description: "One attempt at a part; its id comes with the lease. A retry links to the \
                       attempt before.",
+        attributes: attribute_refs![
+            attr::MESSAGING_SYSTEM_NAME,
+            attr::MESSAGING_OPERATION_NAME,
+            attr::MESSAGING_OPERATION_TYPE,
+            attr::MESSAGING_DESTINATION_NAME,
+            attr::MESSAGING_MESSAGE_ID,
+            attr::JOB_ID,
+            attr::PART_ID,
+            attr::PART_INDEX,
+            attr::ATTEMPT_NUMBER,
+            attr::FENCE,
+            attr::NODE_ID,
+            attr::QUEUE_WAIT_SECONDS = "its node wrote it",
+            attr::OUTCOME = "its node wrote it",
+            attr::REPORT_ANSWER = "its report was answered"
+        ],
     },
     SpanDef {
+        id: "attempt.fetch",
         name: span_name::FETCH,
         kind: "INTERNAL",
         emitter: "node",
         description: "Sources checked, probed and opened, models loaded.",
+        attributes: attribute_refs![attr::WIDTH, attr::HEIGHT],
     },
     SpanDef {
+        id: "attempt.score",
         name: span_name::SCORE,
         kind: "INTERNAL",
         emitter: "node",
         description: "Frames decoded and scored, with the seconds of each feature as attributes.",
+        attributes: attribute_refs![attr::FRAME_COUNT, attr::STAGE_SECONDS, attr::FEATURE_SECONDS],
     },
     SpanDef {
+        id: "attempt.pool",
         name: span_name::POOL,
         kind: "INTERNAL",
         emitter: "node",
         description: "Temporal features, prediction and pooling.",
+        attributes: attribute_refs![
+            attr::MODEL = "a model predicted",
+            attr::SCORE_MEAN = "a model predicted"
+        ],
     },
     SpanDef {
+        id: "attempt.settle",
         name: span_name::SETTLE,
         kind: "CLIENT",
         emitter: "controller",
         description: "The end of an attempt in the store: its report accepted, or its lease lost, \
                       with the cause.",
+        attributes: attribute_refs![
+            attr::MESSAGING_SYSTEM_NAME,
+            attr::MESSAGING_OPERATION_NAME,
+            attr::MESSAGING_OPERATION_TYPE,
+            attr::MESSAGING_DESTINATION_NAME,
+            attr::MESSAGING_MESSAGE_ID,
+            attr::JOB_ID,
+            attr::PART_ID,
+            attr::PART_INDEX,
+            attr::ATTEMPT_NUMBER,
+            attr::FENCE,
+            attr::NODE_ID,
+            attr::OUTCOME,
+            attr::LEASE_CAUSE = "the lease ended without a report"
+        ],
     },
 ];
