@@ -4,15 +4,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use media::Stop;
-use observability::metrics::AttemptOutcome as Label;
+use observability::schema::{attr, event_name};
 use observability::{Origin, context_of, with_context};
 use types::{
-    AttemptReport, Failure, FailureKind, Lease, Outcome, ReportAnswer, Stage, StageTimings,
+    AttemptOutcome, AttemptReport, Failure, FailureKind, Lease, Outcome, ReportAnswer, Stage,
+    StageTimings,
 };
 
 use crate::deliver::{deliver, forget};
 use crate::digest::outcome_digest;
 use crate::hands::{Cause, InHand};
+use crate::meter::Meter;
 use crate::shared::Shared;
 use crate::spans::AttemptSpans;
 use crate::worker::{Assignment, Done, Worked};
@@ -40,10 +42,14 @@ pub(crate) fn spawn(shared: &Arc<Shared>, lease: Lease, in_hand: Arc<InHand>) {
 async fn run(shared: Arc<Shared>, lease: Arc<Lease>, in_hand: Arc<InHand>, arrival: Arrival) {
     // Written at once: of a process that is killed, this line is what remains.
     tracing::info!(
-        job = %lease.job,
-        part = %lease.part,
-        fence = %lease.fence,
-        attempt = lease.attempt,
+        name: event_name::ATTEMPT_STARTED,
+        {
+            { attr::JOB_ID } = %lease.job,
+            { attr::PART_ID } = lease.part.0,
+            { attr::FENCE } = lease.fence.0,
+            { attr::ATTEMPT_NUMBER } = lease.attempt,
+            { attr::NODE_ID } = %shared.node_id,
+        },
         "attempt started"
     );
     let spans = AttemptSpans::new(&shared, &lease, arrival);
@@ -81,16 +87,30 @@ async fn work(
     let stop = Stop { cancel: in_hand.cancel.clone(), deadline: Some(arrival.instant + limit) };
     let (done, worked) = Done::channel();
     let progress = in_hand.progress.clone();
+    let meter = Meter::new(shared.telemetry.metrics.node(), &in_hand.progress);
     shared.worker.start(Assignment { lease: Arc::clone(lease), stop, progress }, done);
-    let worked = worked.await.unwrap_or_else(|_| {
+    let worked = meter.follow(worked).await.unwrap_or_else(|_| {
         let failure =
             Failure::new(FailureKind::Internal, "a defect: the work ended without a word");
         let now = Instant::now();
         Worked { began: now, ended: now, runs_began_at: Vec::new(), outcome: Err(failure) }
     });
     drop((busy, permit));
-    shared.telemetry.metrics.node().frames().add(in_hand.progress.frames_done());
+    count_engine(shared, &worked);
     Some(worked)
+}
+
+/// Counts what the engine did, by extractor and by model.
+fn count_engine(shared: &Shared, worked: &Worked) {
+    let engine = shared.telemetry.metrics.engine();
+    for report in worked.outcome.iter().flatten() {
+        for (feature, cpu) in &report.timings.features {
+            engine.feature(feature, *cpu);
+        }
+        for model in &report.models {
+            engine.frames(&model.version, report.frames.frame_count() as u64);
+        }
+    }
 }
 
 /// What is to be told of an attempt whose work is over.
@@ -108,6 +128,19 @@ pub(crate) enum EndLabel {
     Succeeded,
     Failed(FailureKind),
     Stopped(Cause),
+}
+
+impl EndLabel {
+    /// The word of it.
+    pub const fn outcome(&self) -> AttemptOutcome {
+        match self {
+            Self::Succeeded => AttemptOutcome::Succeeded,
+            Self::Failed(_) => AttemptOutcome::Failed,
+            Self::Stopped(Cause::Cancelled) => AttemptOutcome::Cancelled,
+            Self::Stopped(Cause::LeaseLost) => AttemptOutcome::Lost,
+            Self::Stopped(Cause::Released) => AttemptOutcome::Released,
+        }
+    }
 }
 
 fn conclude(worked: Option<Worked>, in_hand: &InHand, arrival: Arrival) -> End {
@@ -241,24 +274,28 @@ fn settle(
         None => label.clone(),
     };
     let took = arrival.instant.elapsed();
-    let metric = match &label {
-        EndLabel::Succeeded => Label::Succeeded,
-        EndLabel::Failed(_) => Label::Failed,
-        EndLabel::Stopped(Cause::Cancelled | Cause::LeaseLost) => Label::Cancelled,
-        EndLabel::Stopped(Cause::Released) => Label::Abandoned,
-    };
-    shared.telemetry.metrics.node().attempt(metric, took);
+    let outcome = label.outcome();
+    shared.telemetry.metrics.node().attempt(outcome, took);
     let lost = matches!(label, EndLabel::Stopped(Cause::LeaseLost))
         || reported.answer == Some(ReportAnswer::Stale);
+    let failure = match &label {
+        EndLabel::Failed(kind) => Some(kind.as_str()),
+        EndLabel::Succeeded | EndLabel::Stopped(_) => None,
+    };
     tracing::info!(
-        job = %lease.job,
-        part = %lease.part,
-        fence = %lease.fence,
-        attempt = lease.attempt,
-        end = ?label,
-        answer = reported.answer.map_or("none", ReportAnswer::as_str),
-        frames = in_hand.progress.frames_done(),
-        took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        name: event_name::ATTEMPT_ENDED,
+        {
+            { attr::JOB_ID } = %lease.job,
+            { attr::PART_ID } = lease.part.0,
+            { attr::FENCE } = lease.fence.0,
+            { attr::ATTEMPT_NUMBER } = lease.attempt,
+            { attr::NODE_ID } = %shared.node_id,
+            { attr::OUTCOME } = outcome.as_str(),
+            { attr::ERROR_TYPE } = failure,
+            { attr::REPORT_ANSWER } = reported.answer.map(ReportAnswer::as_str),
+            { attr::FRAME_COUNT } = in_hand.progress.frames_done(),
+            { attr::DURATION_SECONDS } = took.as_secs_f64(),
+        },
         "attempt ended"
     );
     // A lost attempt's span has been written by the controller, under the same id.

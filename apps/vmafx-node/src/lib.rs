@@ -16,6 +16,7 @@ mod digest;
 mod hands;
 mod http;
 mod lane;
+mod meter;
 mod node;
 mod session;
 mod shared;

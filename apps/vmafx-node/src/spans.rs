@@ -12,7 +12,6 @@ use observability::{KeyValue, Origin, SpanKind, SpanLink, SpanRecord, Tracer, ne
 use types::{Lease, NodeId, ReportAnswer, ScoreReport, Stage};
 
 use crate::attempt::{Arrival, EndLabel};
-use crate::hands::Cause;
 use crate::shared::Shared;
 use crate::worker::Worked;
 
@@ -118,7 +117,7 @@ impl<'a> AttemptSpans<'a> {
         .with(attr::FENCE, count(lease.fence.0))
         .with(attr::NODE_ID, self.node_id.to_string())
         .with(attr::QUEUE_WAIT_SECONDS, lease.queue_wait.as_secs_f64())
-        .with(attr::OUTCOME, outcome(end));
+        .with(attr::OUTCOME, end.outcome().as_str());
         let record = match lease.previous_attempt {
             Some(previous) => {
                 record.with_link(SpanLink::new(lease.trace.with_span(previous), PREVIOUS_ATTEMPT))
@@ -133,15 +132,6 @@ impl<'a> AttemptSpans<'a> {
             EndLabel::Failed(kind) => record.failed(kind.as_str(), "the attempt failed"),
             EndLabel::Succeeded | EndLabel::Stopped(_) => record,
         });
-    }
-}
-
-fn outcome(end: &EndLabel) -> &'static str {
-    match end {
-        EndLabel::Succeeded => "succeeded",
-        EndLabel::Failed(_) => "failed",
-        EndLabel::Stopped(Cause::Cancelled | Cause::LeaseLost) => "cancelled",
-        EndLabel::Stopped(Cause::Released) => "abandoned",
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who does the work of an attempt: scoring on threads of its own, away from the runtime.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use media::{FfmpegConfig, MediaConfig, SourcePolicy, Stop};
 use scoring::{RunConfig, ScoreRequest};
@@ -41,6 +41,18 @@ impl PartProgress {
     #[must_use]
     pub fn frames_done(&self) -> u64 {
         self.lock().begun.iter().map(scoring::Progress::frames_done).sum()
+    }
+
+    /// Bytes of video read, over all runs.
+    #[must_use]
+    pub fn bytes_read(&self) -> u64 {
+        self.lock().begun.iter().map(scoring::Progress::bytes_read).sum()
+    }
+
+    /// CPU time of the threads of all runs, each counted when it has ended.
+    #[must_use]
+    pub fn cpu_time(&self) -> Duration {
+        self.lock().begun.iter().map(scoring::Progress::cpu_time).sum()
     }
 
     /// Frames there seem to be, over all runs; `None` until every run can tell.

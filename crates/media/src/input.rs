@@ -39,17 +39,30 @@ pub(crate) struct Input {
     buffer: Box<[u8]>,
     start: usize,
     end: usize,
+    bytes_read: u64,
     stop: Stop,
 }
 
 impl Input {
     pub(crate) fn new(name: &str, source: Source, stop: Stop) -> Self {
         let buffer = vec![0; BUFFER_BYTES].into_boxed_slice();
-        Self { name: name.to_owned(), source, buffer, start: 0, end: 0, stop }
+        Self { name: name.to_owned(), source, buffer, start: 0, end: 0, bytes_read: 0, stop }
     }
 
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Bytes that came from the source so far.
+    pub(crate) const fn bytes_read(&self) -> u64 {
+        self.bytes_read
+    }
+
+    /// One read from the source; 0 is the end.
+    fn read(&mut self, dest: &mut [u8]) -> Result<usize, MediaError> {
+        let count = self.source.read(dest, &self.stop, &self.name)?;
+        self.bytes_read += count as u64;
+        Ok(count)
     }
 
     /// The next bytes, at most `count` and at most the buffer's size, without taking them. Fewer
@@ -95,7 +108,7 @@ impl Input {
             let rest = &mut dest[done..];
             let count = if rest.len() >= BUFFER_BYTES {
                 let upto = rest.len().min(READ_BYTES_MAX);
-                self.source.read(&mut rest[..upto], &self.stop, &self.name)?
+                self.read(&mut rest[..upto])?
             } else {
                 self.fill_to(1)?;
                 self.take_buffered(rest)
@@ -206,6 +219,7 @@ impl Input {
                 return Ok(false);
             }
             self.end += read;
+            self.bytes_read += read as u64;
         }
         Ok(true)
     }

@@ -57,6 +57,12 @@ impl Video {
         &self.info
     }
 
+    /// Bytes read so far: of a raw or y4m file as they are, else as the decoder gave them.
+    #[must_use]
+    pub const fn bytes_read(&self) -> u64 {
+        self.input.bytes_read()
+    }
+
     /// The frame that [`read_frame`](Self::read_frame) gives next, 0-based in the file.
     #[must_use]
     pub const fn frame_index(&self) -> u64 {

@@ -78,6 +78,9 @@ struct Plan {
 impl Plan {
     fn new(config: &OtelConfig) -> Self {
         let metrics = Metrics::with_exemplars(config.metric.exemplars);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            metrics.watch_runtime("main", &runtime);
+        }
         let mut failures: Vec<(String, Vec<&str>)> = Vec::new();
         let mut route = |name, otlp: &Option<OtlpConfig>, console| {
             if config.sdk == Sdk::Disabled {

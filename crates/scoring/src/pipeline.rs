@@ -127,8 +127,12 @@ fn spawn<'scope, 'env>(
         Ok(Err(error)) => shared.fail(error),
         Err(payload) => shared.fail(ScoreError::from_panic(&*payload)),
     };
+    let counted = move || {
+        guarded();
+        shared.progress.add_cpu_time(thread_cpu_time());
+    };
     if let Err(error) =
-        std::thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, guarded)
+        std::thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, counted)
     {
         shared.fail(ScoreError::Thread(error));
     }
@@ -310,11 +314,14 @@ impl<'r> Shared<'r> {
         pool: &PicturePool,
     ) -> Result<(), ScoreError> {
         let skipped = video.skip_frames(skip)?;
-        let mut frame_count = 0;
+        let (mut frame_count, mut counted_bytes) = (0, 0);
         let mut cut = true;
         while frame_count < self.limit {
             let Some(mut picture) = self.wait_for_picture(side, frame_count, pool)? else { break };
-            if skipped < skip || !video.read_frame(&mut picture)? {
+            let more = skipped == skip && video.read_frame(&mut picture)?;
+            self.progress.add_bytes_read(video.bytes_read() - counted_bytes);
+            counted_bytes = video.bytes_read();
+            if !more {
                 cut = false;
                 break;
             }
@@ -432,7 +439,7 @@ impl<'r> Shared<'r> {
 }
 
 /// CPU time of the calling thread.
-fn thread_cpu_time() -> Duration {
+pub(crate) fn thread_cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::try_from(time).unwrap_or_default()
 }

@@ -61,7 +61,9 @@ pub fn run(
                     // Refused at worst; the run is then as nice as its caller.
                     let _ = rustix::process::setpriority_process(None, NICENESS);
                 }
-                run_here(request, config, stop, progress)
+                let result = run_here(request, config, stop, progress);
+                progress.add_cpu_time(pipeline::thread_cpu_time());
+                result
             });
         match whole.map_err(ScoreError::Thread)?.join() {
             Ok(result) => result,

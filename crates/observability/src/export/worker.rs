@@ -75,6 +75,7 @@ impl Pipeline {
         ];
         let logs = dispatcher::get_default(Clone::clone);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        metrics.watch_runtime("telemetry", runtime.handle());
         std::thread::Builder::new().name("vmafx-telemetry".to_owned()).spawn(move || {
             EXPORTING.set(true);
             // Whatever the transports log here is caused by telemetry: it must not become some.

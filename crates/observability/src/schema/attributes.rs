@@ -182,6 +182,8 @@ attributes! {
         "What is known of a node: heard of lately, or not; the latter is not dead for that.";
     QUEUE_WAIT_SECONDS = "vmafx.queue.wait_seconds": Double(&[0.004]),
         "From the moment a part could run to its lease.";
+    DURATION_SECONDS = "vmafx.attempt.duration_seconds": Double(&[1.2]),
+        "From the lease's arrival to the answer to its report.";
     LINK = "vmafx.link": OneOf(&["creation", "previous_attempt", "caller"]),
         "What a link means: `creation`, `previous_attempt`, `caller` (which is not recorded).";
     SAMPLING_REASON = "vmafx.sampling.reason": OneOf(&["forced", "link", "ratio", "quiet"]),

@@ -50,6 +50,7 @@ pub const EVENTS: &[EventDef] = &[
             attr::NODE_ID,
             attr::OUTCOME,
             attr::FRAME_COUNT,
+            attr::DURATION_SECONDS,
             attr::REPORT_ANSWER = "a report was answered",
             attr::ERROR_TYPE = "the attempt failed"
         ],
