@@ -96,8 +96,19 @@ impl Worker for Teller {
 pub(crate) async fn start(
     address: &str,
     name: &str,
+    size: (u32, u32),
+    worker: Arc<dyn Worker>,
+) -> Result<Vec<NodeHandle>, Error> {
+    start_with(address, name, size, worker, &Telemetry::disabled()).await
+}
+
+/// Starts nodes that share their telemetry.
+pub(crate) async fn start_with(
+    address: &str,
+    name: &str,
     (count, slots): (u32, u32),
     worker: Arc<dyn Worker>,
+    telemetry: &Telemetry,
 ) -> Result<Vec<NodeHandle>, Error> {
     let mut nodes = Vec::new();
     for index in 0..count {
@@ -107,7 +118,7 @@ pub(crate) async fn start(
             ffmpeg: Some("/nonexistent/ffmpeg".into()),
             ..Config::new(address, NodeId::new(format!("{name}-{index}"))?)
         };
-        nodes.push(Node::start_with(config, Telemetry::disabled(), Arc::clone(&worker)).await?);
+        nodes.push(Node::start_with(config, telemetry.clone(), Arc::clone(&worker)).await?);
     }
     Ok(nodes)
 }

@@ -49,6 +49,15 @@ pub(crate) struct Controller {
 impl Controller {
     /// Starts it with its default durability on a store at `db`, and waits until it is ready.
     pub(crate) fn start(db: &Path, arguments: &[&str]) -> Result<Self, Error> {
+        Self::start_with(db, arguments, &[])
+    }
+
+    /// As [`start`](Self::start), with these variables in its environment.
+    pub(crate) fn start_with(
+        db: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Result<Self, Error> {
         let mut command = Command::new(program("vmafx-controller")?);
         command.args(["--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--db"]);
         command.arg(db).args(arguments);
@@ -58,6 +67,7 @@ impl Controller {
                 command.env_remove(name);
             }
         }
+        command.envs(environment.iter().copied());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let started = Instant::now();
         let mut child = command.spawn()?;
@@ -95,13 +105,23 @@ impl Controller {
 
     /// The value of one line of its `/metrics`.
     pub(crate) fn metric(&self, line: &str) -> Result<f64, Error> {
+        let value = self.metric_if_there(line)?;
+        value.ok_or_else(|| format!("/metrics has no {line}").into())
+    }
+
+    /// The value of one line of its `/metrics`, where a line comes with the first event.
+    pub(crate) fn metric_or_zero(&self, line: &str) -> Result<f64, Error> {
+        Ok(self.metric_if_there(line)?.unwrap_or(0.0))
+    }
+
+    fn metric_if_there(&self, line: &str) -> Result<Option<f64>, Error> {
         let mut stream = TcpStream::connect(&self.http)?;
         stream.set_read_timeout(Some(METRICS_PATIENCE))?;
         stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n")?;
         let mut text = String::new();
         stream.take(METRICS_BYTES_MAX).read_to_string(&mut text)?;
         let value = text.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(' '));
-        Ok(value.ok_or_else(|| format!("/metrics has no {line}"))?.trim().parse()?)
+        Ok(value.map(|value| value.trim().parse()).transpose()?)
     }
 
     /// Ends it with -9.

@@ -11,6 +11,7 @@ mod noop;
 mod requeue;
 mod start_up;
 mod submits;
+mod telemetry_cost;
 
 use std::path::PathBuf;
 
@@ -40,6 +41,8 @@ enum Topic {
     StartUp,
     /// What a large idle fleet costs
     Fleet,
+    /// What telemetry costs
+    Telemetry,
 }
 
 /// What to measure, and how long.
@@ -62,6 +65,14 @@ impl Args {
         if self.quick { full / 10 } else { full }
     }
 
+    /// An empty folder for a store.
+    fn folder(&self) -> Result<TempDir, Error> {
+        Ok(match &self.dir {
+            Some(dir) => tempfile::tempdir_in(dir)?,
+            None => tempfile::tempdir()?,
+        })
+    }
+
     /// How often a throughput is measured; the median counts.
     fn rounds(&self) -> usize {
         if self.quick { 1 } else { 3 }
@@ -80,6 +91,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
             Topic::Requeue => requeue::run(&args).await?,
             Topic::StartUp => start_up::run(&args).await?,
             Topic::Fleet => fleet_cost::run(&args).await?,
+            Topic::Telemetry => telemetry_cost::run(&args).await?,
         }
     }
     Ok(())
@@ -95,10 +107,7 @@ struct Place {
 
 impl Place {
     async fn new(args: &Args, arguments: &[&str]) -> Result<Self, Error> {
-        let dir = match &args.dir {
-            Some(dir) => tempfile::tempdir_in(dir)?,
-            None => tempfile::tempdir()?,
-        };
+        let dir = args.folder()?;
         let controller = Controller::start(&dir.path().join("controller.db"), arguments)?;
         let client = client(&controller)?;
         let baseline = Baseline::measure(dir.path(), &controller.address).await?;

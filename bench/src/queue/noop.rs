@@ -58,7 +58,7 @@ async fn of_fleet(args: &Args, fleet: &Fleet) -> Result<(), Error> {
     let commits_before = place.controller.metric(COMMITS)?;
     for round in 1..=args.rounds() as u64 {
         let before = (place.controller.cpu()?, process::cpu("self")?);
-        let took = one_round(&place.client, &noop, (round - 1) * jobs, jobs).await?;
+        let took = one_round(&place.client, &noop, (round - 1) * jobs, jobs, BATCHES).await?;
         let each = |cpu: Duration| cpu.as_secs_f64() * 1e6 / jobs as f64;
         controller_us.push(each(place.controller.cpu()? - before.0));
         bench_us.push(each(process::cpu("self")? - before.1));
@@ -88,14 +88,15 @@ async fn of_fleet(args: &Args, fleet: &Fleet) -> Result<(), Error> {
 }
 
 /// Submits the jobs and waits until all are done.
-async fn one_round(
+pub(super) async fn one_round(
     client: &Client,
     noop: &Noop,
     started_before: u64,
     jobs: u64,
+    batches: (usize, u64),
 ) -> Result<Duration, Error> {
     let began = Instant::now();
-    submit_batches(client, jobs, BATCHES).await?;
+    submit_batches(client, jobs, batches).await?;
     while noop.started() < started_before + jobs || is_unfinished(client).await? {
         if began.elapsed() > PATIENCE {
             let started = noop.started() - started_before;
