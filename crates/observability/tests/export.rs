@@ -1,67 +1,33 @@
 //! Spans and metrics on their way to a collector, against real sockets.
 
-use std::io::Read as _;
-use std::net::TcpListener;
-use std::time::{Duration, Instant};
+mod common;
 
-use observability::config::{OtelConfig, Protocol};
-use observability::metrics::{DropReason, Signal};
+use std::time::Instant;
+
+use common::{PROTOCOLS, SOON, config, endpoint, record};
+use observability::config::SpanLimits;
+use observability::metrics::Signal;
 use observability::sampler::{ParentRule, RootRule, SamplerConfig};
-use observability::testing::{Behaviour, OtlpReceiver, check_tree};
+use observability::testing::{OtlpReceiver, check_tree};
 use observability::{
-    Origin, OtelGuard, Parent, SHUTDOWN_BUDGET, SpanKind, SpanLink, SpanRecord, new_span_id,
-    new_trace_id,
+    KeyValue, Origin, OtelGuard, Parent, SHUTDOWN_BUDGET, SpanEvent, SpanKind, SpanLink,
+    SpanRecord, new_span_id,
 };
-use types::{Timestamp, TraceContext, TraceFlags};
-
-const SOON: Duration = Duration::from_secs(20);
-/// What a busy machine may add to a bound that is kept.
-const MARGIN: Duration = Duration::from_millis(700);
-
-fn endpoint(receiver: &OtlpReceiver, protocol: Protocol) -> (String, &'static str) {
-    match protocol {
-        Protocol::HttpProtobuf => (receiver.http_endpoint(), "http/protobuf"),
-        Protocol::HttpJson => (receiver.http_endpoint(), "http/json"),
-        Protocol::Grpc => (receiver.grpc_endpoint(), "grpc"),
-    }
-}
-
-fn config(endpoint: &str, protocol: &str, more: &[(&str, &str)]) -> OtelConfig {
-    let variables = [
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
-        ("OTEL_TRACES_SAMPLER_ARG", "1"),
-    ];
-    let config = OtelConfig::from_env("vmafx-test", |name| {
-        let found = more.iter().chain(&variables).find(|(have, _)| *have == name);
-        found.map(|(_, value)| (*value).to_owned())
-    });
-    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
-    config
-}
-
-fn record(name: &'static str) -> SpanRecord {
-    let context = TraceContext {
-        trace_id: new_trace_id(),
-        span_id: new_span_id(),
-        flags: TraceFlags::SAMPLED,
-        tracestate: String::new(),
-    };
-    SpanRecord::new(context, SpanKind::Internal, name, Timestamp::EPOCH, Timestamp::EPOCH)
-}
+use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, metric};
+use types::{Timestamp, TraceFlags};
 
 #[test]
 fn given_ids_and_times_arrive_unchanged_by_both_protocols() {
-    for protocol in [Protocol::HttpProtobuf, Protocol::Grpc] {
+    for protocol in ["http/protobuf", "http/json", "grpc"] {
         for compression in ["none", "gzip"] {
             let receiver = OtlpReceiver::start().expect("a port");
-            let (endpoint, word) = endpoint(&receiver, protocol);
+            let endpoint = endpoint(&receiver, protocol);
             let more = [
                 ("OTEL_EXPORTER_OTLP_COMPRESSION", compression),
                 ("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=seven"),
                 ("OTEL_RESOURCE_ATTRIBUTES", "k8s.pod.name=pod%2D1"),
             ];
-            let guard = OtelGuard::start(&config(&endpoint, word, &more));
+            let guard = OtelGuard::start(&config(&endpoint, protocol, &more));
             let root = record("job").context;
             let attempt = root.with_span(new_span_id());
             let (start, end) =
@@ -155,11 +121,11 @@ fn a_promoted_span_is_exported_with_the_context_it_handed_out() {
 #[test]
 fn ten_thousand_spans_arrive_without_loss() {
     const COUNT: usize = 10_000;
-    for protocol in [Protocol::HttpProtobuf, Protocol::Grpc] {
+    for protocol in PROTOCOLS {
         let receiver = OtlpReceiver::start().expect("a port");
-        let (endpoint, word) = endpoint(&receiver, protocol);
+        let endpoint = endpoint(&receiver, protocol);
         let more = [("OTEL_BSP_MAX_QUEUE_SIZE", "10000")];
-        let guard = OtelGuard::start(&config(&endpoint, word, &more));
+        let guard = OtelGuard::start(&config(&endpoint, protocol, &more));
         for _ in 0..COUNT {
             guard.tracer().emit_span(record("one of many"));
         }
@@ -172,11 +138,11 @@ fn ten_thousand_spans_arrive_without_loss() {
 
 #[test]
 fn metrics_are_pushed_at_their_interval_and_at_the_end() {
-    for protocol in [Protocol::HttpProtobuf, Protocol::Grpc] {
+    for protocol in PROTOCOLS {
         let receiver = OtlpReceiver::start().expect("a port");
-        let (endpoint, word) = endpoint(&receiver, protocol);
+        let endpoint = endpoint(&receiver, protocol);
         let more = [("OTEL_TRACES_EXPORTER", "none"), ("OTEL_METRIC_EXPORT_INTERVAL", "50")];
-        let guard = OtelGuard::start(&config(&endpoint, word, &more));
+        let guard = OtelGuard::start(&config(&endpoint, protocol, &more));
         guard.metrics().queue().submitted(5);
         receiver.wait_for_requests(SOON, 2).expect("two intervals");
         guard.metrics().queue().submitted(1);
@@ -189,153 +155,85 @@ fn metrics_are_pushed_at_their_interval_and_at_the_end() {
     }
 }
 
-/// Starts telemetry towards `endpoint`, ends a span, and checks that neither the start nor the
-/// span nor the end takes longer than it may, and that the span is counted as dropped.
-fn check_harmless(endpoint: &str, protocol: &str, case: &str) {
-    let started = Instant::now();
-    let guard = OtelGuard::start(&config(endpoint, protocol, &[]));
-    assert!(started.elapsed() < MARGIN, "{case}: start took {:?}", started.elapsed());
-    let ended = Instant::now();
-    for _ in 0..100 {
-        guard.tracer().emit_span(record("lost"));
-    }
-    assert!(ended.elapsed() < MARGIN, "{case}: 100 spans took {:?}", ended.elapsed());
-    let metrics = guard.metrics().clone();
-    let stopped = Instant::now();
-    guard.shutdown();
-    let took = stopped.elapsed();
-    assert!(took < SHUTDOWN_BUDGET + MARGIN, "{case}: the end took {took:?}");
-    let dropped: u64 = [DropReason::ExportFailed, DropReason::Shutdown]
-        .into_iter()
-        .map(|reason| metrics.telemetry().dropped_total(Signal::Traces, reason))
-        .sum();
-    assert_eq!(dropped, 100, "{case}");
-    assert_eq!(metrics.telemetry().exported_total(Signal::Traces), 0, "{case}");
-}
-
 #[test]
-fn a_collector_that_is_not_there_does_no_harm() {
-    // A port that was free a moment ago: nobody listens there.
-    let free = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address");
-    for protocol in ["http/protobuf", "grpc"] {
-        check_harmless(&format!("http://{free}"), protocol, "nobody there");
-    }
-}
-
-#[test]
-fn a_collector_that_never_answers_does_no_harm() {
-    // Takes connections into its backlog and says nothing, ever.
-    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = silent.local_addr().expect("its address");
-    for protocol in ["http/protobuf", "grpc"] {
-        check_harmless(&format!("http://{address}"), protocol, "silence");
-    }
-}
-
-#[test]
-fn a_collector_that_refuses_does_no_harm() {
-    for protocol in [Protocol::HttpProtobuf, Protocol::Grpc] {
-        for behaviour in [Behaviour::Refuse(503), Behaviour::Refuse(400), Behaviour::Hang] {
-            let receiver = OtlpReceiver::start().expect("a port");
-            receiver.behave(behaviour);
-            let (endpoint, word) = endpoint(&receiver, protocol);
-            check_harmless(&endpoint, word, &format!("{protocol:?} {behaviour:?}"));
-            assert!(receiver.requests() > 0);
-        }
-    }
-}
-
-#[test]
-fn a_server_of_another_protocol_does_no_harm() {
+fn deltas_are_pushed_when_preferred() {
     let receiver = OtlpReceiver::start().expect("a port");
-    check_harmless(&receiver.http_endpoint(), "grpc", "gRPC to an HTTP server");
-    check_harmless(&receiver.grpc_endpoint(), "http/protobuf", "HTTP to a gRPC server");
-    let gibberish = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = gibberish.local_addr().expect("its address");
-    std::thread::spawn(move || {
-        for connection in gibberish.incoming() {
-            let mut connection = connection.expect("a connection");
-            let mut request = [0; 64];
-            // Whatever comes of reading or writing, the connection ends here.
-            let _ = connection.read(&mut request);
-            let _ = std::io::Write::write_all(&mut connection, b"220 mail at your service\r\n");
-        }
-    });
-    for protocol in ["http/protobuf", "grpc"] {
-        check_harmless(&format!("http://{address}"), protocol, "a mail server");
-    }
-}
-
-#[test]
-fn export_recovers_with_the_collector_and_counts_what_was_lost() {
-    let receiver = OtlpReceiver::start().expect("a port");
-    receiver.behave(Behaviour::Refuse(400));
-    let guard = OtelGuard::start(&config(&receiver.http_endpoint(), "http/protobuf", &[]));
-    let telemetry = guard.metrics().telemetry();
-    guard.tracer().emit_span(record("lost"));
-    guard.flush(SOON);
-    assert_eq!(telemetry.dropped_total(Signal::Traces, DropReason::ExportFailed), 1);
-    receiver.behave(Behaviour::Accept);
-    guard.tracer().emit_span(record("kept"));
-    guard.flush(SOON);
-    assert_eq!(receiver.spans().len(), 1);
-    receiver.behave(Behaviour::RejectSpans(2));
-    for _ in 0..3 {
-        guard.tracer().emit_span(record("partly kept"));
-    }
-    guard.flush(SOON);
-    assert_eq!(telemetry.dropped_total(Signal::Traces, DropReason::Rejected), 2);
-    assert_eq!(telemetry.exported_total(Signal::Traces), 2);
-}
-
-#[test]
-fn a_refusal_that_passes_is_retried_until_it_has() {
-    let receiver = OtlpReceiver::start().expect("a port");
-    receiver.behave(Behaviour::Refuse(503));
-    let guard = OtelGuard::start(&config(
-        &receiver.http_endpoint(),
-        "http/protobuf",
-        &[("OTEL_METRICS_EXPORTER", "none"), ("OTEL_BSP_SCHEDULE_DELAY", "1")],
-    ));
-    guard.tracer().emit_span(record("patient"));
-    receiver.wait_for_requests(SOON, 1).expect("a first try");
-    receiver.behave(Behaviour::Accept);
-    let spans = receiver.wait_until(SOON, |spans| !spans.is_empty()).expect("a later try");
-    assert_eq!(spans.len(), 1);
-    assert!(receiver.requests() >= 2);
-}
-
-#[test]
-fn a_stalled_collector_keeps_memory_bounded_and_drops_are_exact() {
-    let receiver = OtlpReceiver::start().expect("a port");
-    receiver.behave(Behaviour::Hang);
-    let more = [("OTEL_BSP_MAX_QUEUE_SIZE", "64"), ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "16")];
+    let more = [
+        ("OTEL_TRACES_EXPORTER", "none"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "Delta"),
+    ];
     let guard = OtelGuard::start(&config(&receiver.http_endpoint(), "http/protobuf", &more));
-    let metrics = guard.metrics().clone();
-    for _ in 0..1_000 {
-        guard.tracer().emit_span(record("too many"));
+    for submitted in [5, 2] {
+        guard.metrics().queue().submitted(submitted);
+        guard.flush(SOON);
+        let metrics = receiver.metrics();
+        let found = metrics.iter().find(|metric| metric.name == "vmafx.jobs.submitted");
+        let Some(metric::Data::Sum(sum)) = &found.expect("pushed").data else {
+            panic!("not a sum")
+        };
+        assert_eq!(sum.aggregation_temporality(), AggregationTemporality::Delta);
+        let text = format!("{:?}", sum.data_points);
+        assert!(text.contains(&format!("AsInt({submitted})")), "{text}");
     }
-    let dropped = |reason| metrics.telemetry().dropped_total(Signal::Traces, reason);
-    // At most a full queue and the message on its way are kept.
-    let kept = 1_000 - dropped(DropReason::QueueFull);
-    assert!((64..=80).contains(&kept), "{kept}");
+}
+
+#[test]
+fn a_panicking_reader_costs_its_own_points_only() {
+    let receiver = OtlpReceiver::start().expect("a port");
+    let guard = OtelGuard::start(&config(&receiver.grpc_endpoint(), "grpc", &[]));
+    let def = observability::schema::instrument::NODE_SLOTS;
+    guard.metrics().registry().observe(def, |_| panic!("the reader fails"));
+    guard.metrics().queue().submitted(1);
+    for _ in 0..2 {
+        guard.flush(SOON);
+        let names: Vec<_> =
+            receiver.metrics().into_iter().map(|metric| metric.name.clone()).collect();
+        assert!(names.iter().any(|name| name == "vmafx.jobs.submitted"), "{names:?}");
+        assert!(!names.iter().any(|name| name == def.name), "{names:?}");
+    }
+    guard.tracer().emit_span(record("after the panic"));
     guard.shutdown();
-    let lost = dropped(DropReason::ExportFailed) + dropped(DropReason::Shutdown);
-    assert_eq!(dropped(DropReason::QueueFull) + lost, 1_000);
+    assert_eq!(receiver.spans().len(), 1);
+}
+
+#[test]
+fn what_a_span_may_hold_is_bounded_and_told() {
+    let receiver = OtlpReceiver::start().expect("a port");
+    let more = [
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "2"),
+        ("OTEL_SPAN_EVENT_COUNT_LIMIT", "1"),
+        ("OTEL_SPAN_LINK_COUNT_LIMIT", "1"),
+        ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "3"),
+    ];
+    let config = config(&receiver.http_endpoint(), "http/protobuf", &more);
+    assert_ne!(config.span_limits, SpanLimits::default());
+    let guard = OtelGuard::start(&config);
+    let mut full = record("job").with("a", "long text").with("b", 2).with("c", 3);
+    for _ in 0..3 {
+        let attributes = vec![KeyValue::new("why", "long text")];
+        full.events.push(SpanEvent { name: "retry".into(), at: full.start, attributes });
+        full.links.push(SpanLink::new(full.context.clone(), "creation"));
+    }
+    guard.tracer().emit_span(full);
+    guard.shutdown();
+    let span = receiver.spans().pop().expect("arrived");
+    assert_eq!(span.text("a"), "lon");
+    assert_eq!((span.attributes.len(), span.events.len(), span.links.len()), (2, 1, 1));
+    assert_eq!(span.links[0].attributes["vmafx.link"], "cre");
 }
 
 #[tokio::test(flavor = "current_thread")]
 async fn the_end_within_a_blocked_runtime_loses_nothing() {
-    for protocol in [Protocol::HttpProtobuf, Protocol::Grpc] {
+    for protocol in PROTOCOLS {
         let receiver = OtlpReceiver::start().expect("a port");
-        let (endpoint, word) = endpoint(&receiver, protocol);
-        let guard = OtelGuard::start(&config(&endpoint, word, &[]));
+        let endpoint = endpoint(&receiver, protocol);
+        let guard = OtelGuard::start(&config(&endpoint, protocol, &[]));
         guard.tracer().emit_span(record("last words"));
         // Inline on the only thread of the runtime, where the SDK's exporter hangs.
         let started = Instant::now();
         drop(guard);
-        assert!(started.elapsed() < SHUTDOWN_BUDGET, "{protocol:?}");
-        assert_eq!(receiver.spans().len(), 1, "{protocol:?}");
+        assert!(started.elapsed() < SHUTDOWN_BUDGET, "{protocol}");
+        assert_eq!(receiver.spans().len(), 1, "{protocol}");
     }
 }
 

@@ -3,43 +3,12 @@
 //! The log output is one a process, so each test sets one for its own thread and for the exporting
 //! thread that starts under it.
 
-use std::io;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+mod common;
 
+use common::{SOON, logged};
 use observability::config::OtelConfig;
 use observability::testing::{Behaviour, OtlpReceiver};
 use observability::{DISABLED_MESSAGE, OtelGuard};
-
-const SOON: Duration = Duration::from_secs(20);
-
-#[derive(Clone, Default)]
-struct Captured(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Captured {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("not poisoned").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Everything logged at any level, by anybody, while `act` runs.
-fn logged(act: impl FnOnce()) -> Vec<String> {
-    let captured = Captured::default();
-    let writer = captured.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    tracing::subscriber::with_default(subscriber, act);
-    let bytes = captured.0.lock().expect("not poisoned").clone();
-    String::from_utf8(bytes).expect("text").lines().map(str::to_owned).collect()
-}
 
 fn config(variables: &[(&str, &str)]) -> OtelConfig {
     OtelConfig::from_env("vmafx-test", |name| {
