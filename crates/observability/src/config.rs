@@ -198,10 +198,13 @@ impl OtelConfig {
         (self.traces, self.metrics, self.logs) = (traces.otlp, metrics.otlp, logs.otlp);
     }
 
-    /// Reads the process's environment.
+    /// Reads the process's environment. What is no UTF-8 is read with replacements, so that it is
+    /// complained of like any bad value.
     #[must_use]
     pub fn from_process_env(service_name: &str) -> Self {
-        Self::from_env(service_name, |name| std::env::var(name).ok())
+        Self::from_env(service_name, |name| {
+            std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+        })
     }
 }
 

@@ -30,3 +30,13 @@ fn the_environment_table_in_the_guide_is_what_the_code_declares() {
         "put the output of `cargo run -p observability --example environment_table` into the guide"
     );
 }
+
+#[test]
+fn every_variable_is_acted_on_by_a_module_that_exists() {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    assert!(config::VARIABLES.len() > 40);
+    for variable in config::VARIABLES {
+        let module = sources.join(variable.by.replace("::", "/")).with_extension("rs");
+        assert!(module.is_file(), "{:?} names {}", variable.names, variable.by);
+    }
+}

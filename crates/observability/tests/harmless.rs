@@ -1,6 +1,20 @@
 //! A collector in any bad state costs telemetry, which is counted, and nothing else.
 //!
-//! Every case runs over both transports, against real sockets.
+//! Every case runs over both transports, against real sockets. What goes wrong elsewhere, and what
+//! shows that it does not here:
+//!
+//! | Known trouble | Shown by |
+//! |---|---|
+//! | the exporter needs a runtime, or blocks the one it is on | `the_end_within_a_blocked_runtime_loses_nothing` in `export.rs`; every test here has no runtime |
+//! | the end reports success though the last export failed | the exact counts of `check_harmless` |
+//! | telemetry causes telemetry | `quiet.rs`; `telemetry_at_trace_level_feeds_no_signal` in `process.rs` |
+//! | a full queue drops in silence | `a_stalled_collector_keeps_memory_bounded_and_drops_are_exact` |
+//! | time limits of single exports are read and not kept | `the_time_limit_of_each_signal_is_kept` |
+//! | a flush waits for ever | `a_flush_returns_when_its_time_is_up` |
+//! | a refusal is retried for ever, or at once | `a_pause_that_a_collector_asks_for_is_kept`, `a_collector_that_refuses_does_no_harm`, `src/export/retry.rs` |
+//! | a panic of a metric's reader ends the thread | `a_panicking_reader_costs_its_own_points_only` in `export.rs` |
+//! | whole numbers become texts, events are named after source lines, times are missing | `a_record_carries_its_time_...` in `otlp_logs.rs` |
+//! | a connection that died without a word is used for minutes | `a_connection_that_fell_silent_is_replaced` |
 
 mod common;
 
@@ -12,6 +26,7 @@ use common::{PROTOCOLS, Relay, SOON, address, config, endpoint, logged, record};
 use observability::metrics::{DropReason, Metrics, Signal};
 use observability::testing::{Behaviour, Clients, OtlpReceiver, TestPki, TlsFront};
 use observability::{OtelGuard, SHUTDOWN_BUDGET};
+use tracing_subscriber::layer::SubscriberExt as _;
 
 /// What a busy machine may add to a bound that the code keeps. The default timeout of a message,
 /// for which whoever waited for a collector would wait, is larger than bound and margin.
@@ -240,6 +255,73 @@ fn a_collector_that_is_gone_for_a_while_is_found_again() {
         guard.flush(SOON);
         let names: Vec<_> = receiver.spans().into_iter().map(|span| span.name).collect();
         assert_eq!(names, ["before", "after"], "{protocol}");
+    }
+}
+
+#[test]
+fn a_connection_that_fell_silent_is_replaced() {
+    for protocol in PROTOCOLS {
+        let receiver = OtlpReceiver::start().expect("a port");
+        let relay = Relay::start(address(&receiver, protocol));
+        let url = format!("http://{}", relay.address());
+        let more = [("OTEL_EXPORTER_OTLP_TIMEOUT", "500"), ("OTEL_METRICS_EXPORTER", "none")];
+        let guard = OtelGuard::start(&config(&url, protocol, &more));
+        guard.tracer().emit_span(record("before"));
+        guard.flush(SOON);
+        relay.silence_connections();
+        guard.tracer().emit_span(record("meanwhile"));
+        guard.flush(SOON);
+        assert_eq!(dropped(guard.metrics(), &[DropReason::ExportFailed]), 1, "{protocol}");
+        guard.tracer().emit_span(record("after"));
+        guard.flush(SOON);
+        let names: Vec<_> = receiver.spans().into_iter().map(|span| span.name).collect();
+        assert_eq!(names, ["before", "after"], "{protocol}");
+    }
+}
+
+#[test]
+fn the_time_limit_of_each_signal_is_kept() {
+    for (protocol, (limit, signal, others)) in PROTOCOLS.into_iter().flat_map(|protocol| {
+        [
+            ("OTEL_BSP_EXPORT_TIMEOUT", Signal::Traces, ["METRICS", "LOGS"]),
+            ("OTEL_BLRP_EXPORT_TIMEOUT", Signal::Logs, ["METRICS", "TRACES"]),
+            ("OTEL_METRIC_EXPORT_TIMEOUT", Signal::Metrics, ["TRACES", "LOGS"]),
+        ]
+        .map(|case| (protocol, case))
+    }) {
+        let receiver = OtlpReceiver::start().expect("a port");
+        receiver.behave(Behaviour::Hang);
+        let off = others.map(|other| format!("OTEL_{other}_EXPORTER"));
+        let mut more: Vec<_> = off.iter().map(|name| (name.as_str(), "none")).collect();
+        // The time limit of the message alone would be far beyond the test's own.
+        more.extend([(limit, "100"), ("OTEL_EXPORTER_OTLP_TIMEOUT", "3600000")]);
+        if signal == Signal::Logs {
+            more.push(("OTEL_LOGS_EXPORTER", "otlp"));
+        }
+        let guard = OtelGuard::start(&config(&endpoint(&receiver, protocol), protocol, &more));
+        guard.tracer().emit_span(record("lost"));
+        if let Some(layer) = guard.log_layer() {
+            let subscriber = tracing_subscriber::registry().with(layer);
+            tracing::subscriber::with_default(subscriber, || tracing::info!("lost"));
+        }
+        guard.flush(SOON);
+        let lost = guard.metrics().telemetry().dropped_total(signal, DropReason::ExportFailed);
+        assert!(lost > 0, "{limit}, {protocol}");
+    }
+}
+
+#[test]
+fn a_flush_returns_when_its_time_is_up() {
+    for protocol in PROTOCOLS {
+        let receiver = OtlpReceiver::start().expect("a port");
+        receiver.behave(Behaviour::Hang);
+        let more = [("OTEL_EXPORTER_OTLP_TIMEOUT", "3600000")];
+        let guard = OtelGuard::start(&config(&endpoint(&receiver, protocol), protocol, &more));
+        guard.tracer().emit_span(record("stuck"));
+        // Without its bound, neither would ever return; the second finds the thread busy.
+        guard.flush(Duration::from_millis(50));
+        guard.flush(Duration::from_millis(50));
+        receiver.wait_for_requests(SOON, 1).expect("it was tried");
     }
 }
 

@@ -103,6 +103,7 @@ pub(crate) fn quiet_telemetry() -> OtelGuard {
 }
 
 /// Connects, runs the subcommand to its end and turns an error into a message and an exit code.
+/// Called within a trace, as a build pipeline does by `TRACEPARENT`, it is part of that trace.
 pub(crate) fn run<F>(args: &RemoteArgs, command: impl FnOnce(Client, OtelGuardRef) -> F) -> ExitCode
 where
     F: Future<Output = Result<(), RemoteError>>,
@@ -115,10 +116,11 @@ where
             return ExitCode::from(exit::USAGE_OR_INTERNAL);
         }
     };
-    let outcome = runtime.block_on(async {
+    let caller = telemetry.tracer().propagators().extract_env(|name| std::env::var(name).ok());
+    let outcome = runtime.block_on(observability::with_context(caller, async {
         let client = connect(args, &telemetry)?;
         command(client, OtelGuardRef { tracer: telemetry.tracer().clone() }).await
-    });
+    }));
     telemetry.shutdown();
     finish(outcome)
 }

@@ -211,7 +211,7 @@ pub const VARIABLES: &[Variable] = &[
          would not work",
     ),
     honoured(
-        &["OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"], "`cumulative`", ("metrics::otlp", "0.2.0"),
+        &["OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"], "`cumulative`", ("metrics::temporality", "0.2.0"),
         "`cumulative`, `delta`, `lowmemory`",
     ),
     but(honoured(

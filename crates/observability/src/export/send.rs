@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use http::Uri;
-use http::uri::Scheme;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use rustls::ClientConfig;
 use tokio::sync::watch;
@@ -154,14 +153,14 @@ impl Sender {
                 );
             });
         }
-        self.renew_certificates();
+        self.renew();
     }
 
-    /// Takes up certificates that were replaced meanwhile. Where they cannot be used, the old ones
-    /// stay.
-    fn renew_certificates(&mut self) {
+    /// Starts over with new connections: the old ones may lead to a host that is no more, which
+    /// gRPC would notice only after many minutes. Takes up certificates that were replaced
+    /// meanwhile; where they cannot be used, the old ones stay.
+    fn renew(&mut self) {
         if let Some(collector) = &mut self.collector
-            && collector.config.endpoint.scheme() == Some(&Scheme::HTTPS)
             && let Ok(tls) = tls::client_config(&collector.config)
         {
             collector.transport = Transport::new(&collector.config, tls);

@@ -3,7 +3,7 @@
 // Each test program uses a part of it.
 #![allow(dead_code)]
 
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -88,11 +88,19 @@ pub fn logged(act: impl FnOnce()) -> Vec<String> {
     captured.lines()
 }
 
-/// A server whose network can be cut: while it is, connections end, old and new ones.
+/// One connection through a [`Relay`].
+struct Connection {
+    client: TcpStream,
+    server: TcpStream,
+    /// Bytes are taken and go nowhere.
+    is_dead: Arc<AtomicBool>,
+}
+
+/// A server whose network can fail in two ways.
 pub struct Relay {
     address: SocketAddr,
-    cut: Arc<AtomicBool>,
-    connections: Arc<Mutex<Vec<TcpStream>>>,
+    is_cut: Arc<AtomicBool>,
+    connections: Arc<Mutex<Vec<Connection>>>,
 }
 
 impl Relay {
@@ -100,46 +108,68 @@ impl Relay {
     pub fn start(backend: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("its address");
-        let cut = Arc::new(AtomicBool::new(false));
+        let is_cut = Arc::new(AtomicBool::new(false));
         let connections = Arc::new(Mutex::new(Vec::new()));
-        let (is_cut, open) = (cut.clone(), connections.clone());
+        let (cut, open) = (is_cut.clone(), connections.clone());
         std::thread::spawn(move || {
             for client in listener.incoming() {
                 let client = client.expect("a connection");
-                if is_cut.load(Ordering::SeqCst) {
+                if cut.load(Ordering::SeqCst) {
                     continue;
                 }
                 let server = TcpStream::connect(backend).expect("the backend");
-                for (from, to) in [(&client, &server), (&server, &client)] {
-                    let mut from = from.try_clone().expect("a handle");
-                    let mut to = to.try_clone().expect("a handle");
-                    std::thread::spawn(move || {
-                        // It ends when either side does.
-                        let _ = io::copy(&mut from, &mut to);
-                        let _ = to.shutdown(Shutdown::Both);
-                    });
-                }
-                open.lock().expect("not poisoned").extend([client, server]);
+                let is_dead = Arc::new(AtomicBool::new(false));
+                carry(&client, &server, &is_dead);
+                carry(&server, &client, &is_dead);
+                open.lock().expect("not poisoned").push(Connection { client, server, is_dead });
             }
         });
-        Self { address, cut, connections }
+        Self { address, is_cut, connections }
     }
 
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Ends all connections, and whatever comes.
+    /// Ends all connections, and whatever comes, until mended.
     pub fn cut(&self) {
-        self.cut.store(true, Ordering::SeqCst);
+        self.is_cut.store(true, Ordering::SeqCst);
         for connection in self.connections.lock().expect("not poisoned").drain(..) {
             // It may have ended by itself.
-            let _ = connection.shutdown(Shutdown::Both);
+            let _ = connection.client.shutdown(Shutdown::Both);
+            let _ = connection.server.shutdown(Shutdown::Both);
         }
     }
 
     /// Lets connections through again.
     pub fn mend(&self) {
-        self.cut.store(false, Ordering::SeqCst);
+        self.is_cut.store(false, Ordering::SeqCst);
     }
+
+    /// Lets what is connected now fall silent without an end, as when a host loses its power. New
+    /// connections work.
+    pub fn silence_connections(&self) {
+        for connection in self.connections.lock().expect("not poisoned").iter() {
+            connection.is_dead.store(true, Ordering::SeqCst);
+        }
+    }
+}
+
+/// Carries bytes one way until either side ends.
+fn carry(from: &TcpStream, to: &TcpStream, is_dead: &Arc<AtomicBool>) {
+    let (mut from, mut to) =
+        (from.try_clone().expect("a handle"), to.try_clone().expect("a handle"));
+    let is_dead = is_dead.clone();
+    std::thread::spawn(move || {
+        let mut bytes = [0; 4_096];
+        while let Ok(count @ 1..) = from.read(&mut bytes) {
+            if !is_dead.load(Ordering::SeqCst) && to.write_all(&bytes[..count]).is_err() {
+                break;
+            }
+        }
+        if !is_dead.load(Ordering::SeqCst) {
+            // The other side may have ended already.
+            let _ = to.shutdown(Shutdown::Both);
+        }
+    });
 }
