@@ -15,6 +15,7 @@ mod http;
 pub mod json;
 pub mod queue;
 mod telemetry;
+mod trace_export;
 
 pub use auth::{TOKEN_BYTES_MIN, TokenError};
 pub use config::{Args, Config, ConfigError, EXIT_CODES, default_db_path};

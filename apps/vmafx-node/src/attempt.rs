@@ -7,8 +7,8 @@ use media::Stop;
 use observability::schema::{attr, event_name};
 use observability::{Origin, context_of, with_context};
 use types::{
-    AttemptOutcome, AttemptReport, Failure, FailureKind, Lease, Outcome, ReportAnswer, Stage,
-    StageTimings,
+    AttemptOutcome, AttemptReport, Failure, FailureKind, Lease, Outcome, ReportAnswer, RunTimings,
+    Stage, StageTimings, Timestamp,
 };
 
 use crate::deliver::{deliver, forget};
@@ -29,6 +29,11 @@ pub(crate) struct Arrival {
 impl Arrival {
     pub fn now() -> Self {
         Self { instant: Instant::now(), at: SystemTime::now() }
+    }
+
+    /// The moment by the wall clock, as the wire and the store keep it.
+    pub fn at(self) -> Timestamp {
+        Timestamp::EPOCH.after(self.at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
     }
 }
 
@@ -54,8 +59,8 @@ async fn run(shared: Arc<Shared>, lease: Arc<Lease>, in_hand: Arc<InHand>, arriv
     );
     let spans = AttemptSpans::new(&shared, &lease, arrival);
     let worked = work(&shared, &lease, &in_hand, arrival).await;
-    spans.stages(worked.as_ref());
     let end = conclude(worked, &in_hand, arrival);
+    write_stages(&spans, &end);
     let answer = match end.outcome {
         Some(outcome) => report(&shared, &lease, outcome, end.timings, end.ended).await,
         None => Reported { failure: None, answer: None },
@@ -147,12 +152,13 @@ fn conclude(worked: Option<Worked>, in_hand: &InHand, arrival: Arrival) -> End {
     let now = Instant::now();
     let cause = in_hand.cause();
     let Some(worked) = worked else {
-        let mut timings = StageTimings::default();
+        let mut timings =
+            StageTimings { arrived_at: Some(arrival.at()), ..StageTimings::default() };
         timings.add(Stage::Start, now - arrival.instant);
         // Only a cause ends an attempt before its work.
         return ended(cause.unwrap_or(Cause::Released), timings, now);
     };
-    let mut timings = stage_timings(&worked, in_hand);
+    let mut timings = stage_timings(&worked, in_hand, arrival);
     timings.add(Stage::Start, worked.began.saturating_duration_since(arrival.instant));
     let ended_at = worked.ended;
     match (worked.outcome, cause) {
@@ -173,6 +179,16 @@ fn conclude(worked: Option<Worked>, in_hand: &InHand, arrival: Arrival) -> End {
     }
 }
 
+/// Writes the spans of the stages that are over. Of work that was stopped there are none: its
+/// times are not the part's.
+fn write_stages(spans: &AttemptSpans<'_>, end: &End) {
+    match &end.outcome {
+        Some(Outcome::Succeeded(reports)) => spans.stages(&end.timings, reports, None),
+        Some(Outcome::Failed(failure)) => spans.stages(&end.timings, &[], Some(failure.kind)),
+        Some(Outcome::Released) | None => {}
+    }
+}
+
 fn ended(cause: Cause, timings: StageTimings, ended: Instant) -> End {
     let outcome = match cause {
         Cause::Released => Some(Outcome::Released),
@@ -183,10 +199,20 @@ fn ended(cause: Cause, timings: StageTimings, ended: Instant) -> End {
 
 /// The stages of all runs together. Work that failed reports no stages: its time counts as fetching
 /// until the first frame was scored, and as scoring after.
-fn stage_timings(worked: &Worked, in_hand: &InHand) -> StageTimings {
-    let mut timings = StageTimings::default();
+fn stage_timings(worked: &Worked, in_hand: &InHand, arrival: Arrival) -> StageTimings {
+    let mut timings = StageTimings { arrived_at: Some(arrival.at()), ..StageTimings::default() };
+    let run = |index: usize, began_at: &SystemTime| RunTimings {
+        distorted_index: u32::try_from(index).unwrap_or(u32::MAX),
+        began_after: began_at.duration_since(arrival.at).unwrap_or_default(),
+        ..RunTimings::default()
+    };
     match &worked.outcome {
         Ok(reports) => {
+            for (index, (report, began_at)) in reports.iter().zip(&worked.runs_began_at).enumerate()
+            {
+                let StageTimings { stages, features, .. } = report.timings.clone();
+                timings.runs.push(RunTimings { stages, features, ..run(index, began_at) });
+            }
             for report in reports {
                 for (stage, duration) in &report.timings.stages {
                     timings.add(*stage, *duration);
@@ -199,7 +225,13 @@ fn stage_timings(worked: &Worked, in_hand: &InHand) -> StageTimings {
         Err(_) => {
             let began_scoring = in_hand.progress.frames_done() > 0;
             let stage = if began_scoring { Stage::Score } else { Stage::Fetch };
-            timings.add(stage, worked.ended.saturating_duration_since(worked.began));
+            let took = worked.ended.saturating_duration_since(worked.began);
+            timings.add(stage, took);
+            if let Some((index, began_at)) = worked.runs_began_at.iter().enumerate().next_back() {
+                let before = began_at.duration_since(worked.runs_began_at[0]).unwrap_or_default();
+                let stages = vec![(stage, took.saturating_sub(before))];
+                timings.runs = vec![RunTimings { failed: true, stages, ..run(index, began_at) }];
+            }
         }
     }
     timings

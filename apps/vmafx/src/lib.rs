@@ -49,6 +49,8 @@ enum Command {
     Retry(remote::RetryArgs),
     /// Shows where a job's time went.
     Explain(remote::ExplainArgs),
+    /// Works with the traces of finished jobs.
+    Trace(remote::TraceArgs),
     /// Lists nodes.
     Nodes(remote::NodesArgs),
     /// Lets a node finish what it has and take no more.
@@ -88,6 +90,7 @@ impl Command {
             Self::Cancel(args) => remote::cancel(&args),
             Self::Retry(args) => remote::retry(&args),
             Self::Explain(args) => remote::explain(&args),
+            Self::Trace(args) => remote::trace(&args),
             Self::Nodes(args) => remote::nodes(&args),
             Self::Drain(args) => remote::drain(&args),
             Self::Models(args) => models::models(&args),

@@ -8,7 +8,8 @@ use proto::controller as pb;
 use proto::controller::vmafx_controller_client::VmafxControllerClient;
 use proto::limits::{KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT};
 use proto::rpc::{
-    self, CancelAnswer, GetFrames, ListJobs, RetryJobs, SignOfLife, Submit, Submitted, WatchJobs,
+    self, CancelAnswer, ExportedTrace, GetFrames, ListJobs, RetryJobs, SignOfLife, Submit,
+    Submitted, WatchJobs,
 };
 use proto::{FrameTableBuilder, MESSAGE_BYTES_MAX, WireError, report_request};
 use tonic::metadata::AsciiMetadataValue;
@@ -36,6 +37,9 @@ const RETRY_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// Bounds a report, which may have [`MESSAGE_BYTES_MAX`] to carry.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Bounds the export of a trace, which waits for a collector.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Bounds a sign of life: a late one is worth nothing.
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -210,6 +214,21 @@ impl Client {
         let request = pb::RetryJobsRequest::from(retry);
         let send = |mut rpc: Rpc, request| async move { rpc.retry_jobs(request).await };
         Ok(self.unary(&call, request, send).await?.retried)
+    }
+
+    /// Has the controller rebuild the trace of a job that has ended and send it to its collector.
+    ///
+    /// # Errors
+    /// When there is no such job, it has not ended, the controller has no collector or the
+    /// collector did not take it, or no answer.
+    pub async fn export_trace(&self, job: JobId) -> Result<ExportedTrace, ClientError> {
+        let base = self.safe("ExportTrace");
+        let timeout = base.timeout.max(EXPORT_TIMEOUT);
+        let call = Call { repeat: Repeat::IfUnsent, timeout, ..base };
+        let request = pb::ExportTraceRequest { job_id: job.to_string() };
+        let send = |mut rpc: Rpc, request| async move { rpc.export_trace(request).await };
+        let response = self.unary(&call, request, send).await?;
+        self.read(&call, response)
     }
 
     /// A snapshot of jobs, then every change of them.

@@ -110,6 +110,12 @@ impl VmafxController for Face {
     async fn cancel_job(&self, _: Request<pb::CancelJobRequest>) -> Answer<pb::CancelJobResponse> {
         unused()
     }
+    async fn export_trace(
+        &self,
+        _: Request<pb::ExportTraceRequest>,
+    ) -> Answer<pb::ExportTraceResponse> {
+        unused()
+    }
     async fn retry_jobs(&self, _: Request<pb::RetryJobsRequest>) -> Answer<pb::RetryJobsResponse> {
         unused()
     }

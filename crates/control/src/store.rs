@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use thiserror::Error;
 use types::{
-    AttemptOutcome, Fence, FrameTable, JobFilter, JobId, JobPage, JobSpec, JobSummary, JobView,
-    PartId, Requirements, ResultView, SessionId, SpanId, State, Timestamp, TraceContext,
+    AttemptOutcome, ExportReason, Fence, FrameTable, JobFilter, JobId, JobPage, JobSpec,
+    JobSummary, JobView, PartId, Requirements, ResultView, SessionId, SpanId, State, Timestamp,
+    TraceContext,
 };
 
 use crate::command::{FailedPart, JobRef};
@@ -195,6 +196,19 @@ pub struct JobHead {
     pub submitted_at: Timestamp,
 }
 
+/// A job that has ended and whose trace is to be exported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DueTrace {
+    /// The job.
+    pub job: JobId,
+    /// Its first part.
+    pub first_part: PartId,
+    /// Why.
+    pub reason: ExportReason,
+    /// Since when.
+    pub due_at: Timestamp,
+}
+
 /// Questions to a store. None changes it.
 pub trait Read {
     /// What a part's lease needs of its job.
@@ -261,6 +275,12 @@ pub trait Read {
     /// # Errors
     /// As [`head`](Self::head).
     fn job_of(&mut self, part: PartId) -> Result<Option<JobId>, StoreError>;
+
+    /// Jobs whose trace is to be exported, oldest first, at most `limit`, and how many there are.
+    ///
+    /// # Errors
+    /// As [`head`](Self::head).
+    fn due_traces(&mut self, limit: usize) -> Result<(Vec<DueTrace>, u64), StoreError>;
 
     /// Jobs that pass the filter, newest first, older than `after`, at most `limit`.
     ///

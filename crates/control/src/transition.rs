@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use types::{
-    AttemptOutcome, Capabilities, Failure, Fence, Incarnation, JobId, JobSpec, NodeId, PartId,
-    SessionId, SpanId, StageTimings, State, Timestamp, TraceContext,
+    AttemptOutcome, Capabilities, ExportReason, Failure, Fence, Incarnation, JobId, JobSpec,
+    NodeId, PartId, SessionId, SpanId, StageTimings, State, Timestamp, TraceContext,
 };
 
 use crate::command::Idempotency;
@@ -179,6 +179,22 @@ pub enum Transition {
         fence: Fence,
         /// From when on it may be leased.
         at: Timestamp,
+    },
+    /// The job of this part has ended, and its trace is to be exported. Condition: the part exists.
+    TraceDue {
+        /// The part that ended last.
+        part: PartId,
+        /// Why.
+        reason: ExportReason,
+        /// When it ended: tells this mark from a later one of the same job.
+        at: Timestamp,
+    },
+    /// A job's trace has been exported: the mark goes, unless a later one has taken its place.
+    TraceDone {
+        /// The job's first part.
+        first_part: PartId,
+        /// The mark's time.
+        due_at: Timestamp,
     },
     /// Condition: the session is new.
     OpenSession(Box<SessionOpened>),

@@ -7,6 +7,7 @@
 
 mod console;
 mod encode;
+mod json;
 mod limits;
 mod queue;
 mod record;
@@ -16,6 +17,8 @@ mod tls;
 mod transport;
 mod worker;
 
+pub use json::otlp_json;
+pub use queue::DeliveryError;
 pub(crate) use queue::{LogSink, SpanSink};
 pub(crate) use record::LogRecord;
 pub(crate) use send::Route;

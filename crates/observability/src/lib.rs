@@ -9,8 +9,8 @@
 //!   `docs/development/observability.md` is written from it.
 //! - **Passed, not global.** Components get a [`Telemetry`] (a [`Tracer`] and [`Metrics`]).
 //!
-//! It does not decide what a job's spans are: the programs that move jobs do, with the primitives
-//! here. Spans and export are our own code over OpenTelemetry's context API and wire messages,
+//! When a job's spans are written the programs decide that move jobs; what they look like stands
+//! in [`job_trace`]. Spans and export are our own code over OpenTelemetry's context API and wire messages,
 //! because queue spans need ids and times that are chosen before, or in another process.
 //!
 //! # A program
@@ -63,6 +63,7 @@ mod export;
 mod hangup;
 mod ids;
 mod init;
+pub mod job_trace;
 pub mod layers;
 mod logs;
 pub mod metrics;
@@ -75,6 +76,7 @@ pub mod testing;
 mod tracer;
 
 pub use config::OtelConfig;
+pub use export::{DeliveryError, otlp_json};
 pub use hangup::reload_on_hangup;
 pub use ids::{new_span_id, new_trace_id};
 pub use init::{DISABLED_MESSAGE, OtelGuard, SHUTDOWN_BUDGET, Telemetry, init_otel, init_with};

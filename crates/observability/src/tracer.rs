@@ -13,7 +13,7 @@ use opentelemetry::trace::{SpanContext, TraceContextExt};
 use types::{SpanId, TraceContext, TraceFlags, TraceId};
 
 use crate::config::OtelConfig;
-use crate::export::SpanSink;
+use crate::export::{DeliveryError, SpanSink};
 use crate::ids::{new_span_id, new_trace_id};
 use crate::propagation::{
     Incoming, Origin, Propagators, context_of, span_context, trace_context, trace_state,
@@ -127,6 +127,19 @@ impl Tracer {
         {
             sink.push(record);
         }
+    }
+
+    /// Sends spans at once, past the queue, and answers how many the collector took. For spans that
+    /// whoever sends them still has, and will send again if this fails. Spans that are not sampled
+    /// are left out. Never blocks the caller's thread; takes as long as the collector does.
+    ///
+    /// # Errors
+    /// When nothing is exported here, too many deliveries wait, or the collector did not take them.
+    pub async fn deliver(&self, mut spans: Vec<SpanRecord>) -> Result<u64, DeliveryError> {
+        let sink = self.0.sink.as_ref().ok_or(DeliveryError::Disabled)?;
+        spans.retain(|span| span.context.flags.is_sampled());
+        let answer = sink.deliver(spans)?;
+        answer.await.unwrap_or(Err(DeliveryError::Shutdown))
     }
 
     /// The context a caller's headers describe.

@@ -66,6 +66,8 @@ error_kinds! {
     NodeNotFound = "NODE_NOT_FOUND", NotFound, 404;
     /// The job has not come far enough for what was asked.
     NotReady = "NOT_READY", FailedPrecondition, 409;
+    /// The service sends its telemetry nowhere, so there is nowhere to send a trace.
+    NoCollector = "NO_COLLECTOR", FailedPrecondition, 409;
     /// The idempotency key belongs to another request.
     IdempotencyConflict = "IDEMPOTENCY_CONFLICT", AlreadyExists, 409;
     /// The session is not known: register again.
@@ -106,6 +108,7 @@ impl ErrorKind {
             | Self::JobNotFound
             | Self::NodeNotFound
             | Self::NotReady
+            | Self::NoCollector
             | Self::IdempotencyConflict
             | Self::UnknownSession
             | Self::TooLarge

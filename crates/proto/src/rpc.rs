@@ -91,8 +91,7 @@ impl TryFrom<pb::SubmitJobResponse> for Submitted {
     type Error = WireError;
 
     fn try_from(response: pb::SubmitJobResponse) -> Result<Self, WireError> {
-        let trace_id = TraceId::parse(&response.trace_id)
-            .ok_or_else(|| WireError::new("trace_id", "is not a trace id"))?;
+        let trace_id = trace_id(&response.trace_id)?;
         Ok(Self { job: parsed(&response.job_id, "job_id")?, existing: response.existing, trace_id })
     }
 }
@@ -159,6 +158,33 @@ pub fn job_id(text: &str) -> Result<JobId, WireError> {
 /// When the text is not a node's name.
 pub fn node_id(text: String) -> Result<NodeId, WireError> {
     NodeId::new(text).map_err(|error| WireError::new("node_id", error.to_string()))
+}
+
+/// What was sent of a job's trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExportedTrace {
+    /// The trace.
+    pub trace_id: TraceId,
+    /// Spans that the collector took.
+    pub spans: u32,
+}
+
+impl From<ExportedTrace> for pb::ExportTraceResponse {
+    fn from(exported: ExportedTrace) -> Self {
+        Self { trace_id: exported.trace_id.to_string(), spans: exported.spans }
+    }
+}
+
+impl TryFrom<pb::ExportTraceResponse> for ExportedTrace {
+    type Error = WireError;
+
+    fn try_from(response: pb::ExportTraceResponse) -> Result<Self, WireError> {
+        Ok(Self { trace_id: trace_id(&response.trace_id)?, spans: response.spans })
+    }
+}
+
+fn trace_id(text: &str) -> Result<TraceId, WireError> {
+    TraceId::parse(text).ok_or_else(|| WireError::new("trace_id", "is not a trace id"))
 }
 
 impl From<JobPage> for pb::ListJobsResponse {

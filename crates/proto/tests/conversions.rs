@@ -9,13 +9,13 @@ use proto::rpc::{
 };
 use proto::{FrameTableBuilder, WireError, frame_chunks, limits, report_request};
 use types::{
-    AttemptOutcome, AttemptReport, AttemptView, Capabilities, ChromaSubsampling, Column, Failure,
-    FailureKind, Fence, FrameTable, Incarnation, JobFilter, JobId, JobPage, JobSpec, JobSummary,
-    JobView, Lease, Liveness, MediaRef, ModelRef, ModelScore, NodeId, NodeStatus, NodeView,
-    Outcome, PartId, PixelFormat, PooledScore, Priority, Progress, Provenance, RawGeometry,
-    Registered, Registration, ReportAnswer, Requirements, ResultView, RunningPart, ScoreReport,
-    SessionId, SpanId, Stage, StageTimings, State, StopReason, Timestamp, ToNode, TraceContext,
-    Warning,
+    AttemptOutcome, AttemptReport, AttemptView, Capabilities, ChromaSubsampling, Column,
+    EarlierEnd, Failure, FailureKind, Fence, FrameTable, Incarnation, JobFilter, JobId, JobPage,
+    JobSpec, JobSummary, JobView, Lease, Liveness, MediaRef, ModelRef, ModelScore, NodeId,
+    NodeStatus, NodeView, Outcome, PartId, PixelFormat, PooledScore, Priority, Progress,
+    Provenance, RawGeometry, Registered, Registration, ReportAnswer, Requirements, ResultView,
+    RunTimings, RunningPart, ScoreReport, SessionId, SpanId, Stage, StageTimings, State,
+    StopReason, Timestamp, ToNode, TraceContext, TraceId, Warning,
 };
 
 /// Sends a value over the wire and back, through the encoded bytes.
@@ -78,6 +78,14 @@ fn timings() -> StageTimings {
         timings.add(stage, Duration::from_micros(place as u64 + 1));
     }
     timings.features = vec![("vif".into(), Duration::from_micros(5))];
+    timings.arrived_at = Some(at(1_234));
+    timings.runs = vec![RunTimings {
+        distorted_index: 3,
+        began_after: Duration::from_micros(8),
+        failed: true,
+        stages: vec![(Stage::Fetch, Duration::from_micros(2))],
+        features: vec![("adm".into(), Duration::from_micros(6))],
+    }];
     timings
 }
 
@@ -169,6 +177,7 @@ fn attempt(outcome: Option<AttemptOutcome>) -> AttemptView {
         fence: Fence(9),
         node: node(),
         span_id: SpanId::parse("00f067aa0ba902b7").expect("valid"),
+        trace_id: outcome.and_then(|_| TraceId::new([6; 16])),
         available_at: at(10),
         started_at: at(20),
         ended_at: Some(at(30)),
@@ -192,6 +201,11 @@ fn view() -> JobView {
         trace: trace(1),
         root_span_id: SpanId::parse("00f067aa0ba902b8").expect("valid"),
         attempts: AttemptOutcome::ALL.into_iter().map(Some).chain([None]).map(attempt).collect(),
+        earlier_ends: vec![EarlierEnd {
+            failed_at: at(5),
+            failure: Some(Failure::new(FailureKind::Io, "read")),
+            retried_at: at(6),
+        }],
         progress: Some(Progress { frames_done: 5, frames_total: Some(9) }),
         results: vec![result()],
         failure: Some(Failure::new(FailureKind::Io, "read")),

@@ -97,7 +97,10 @@ impl Model {
                 *self.revived.entry(*part).or_default() += 1;
                 Ok(())
             }
-            Transition::Drop { .. } | Transition::Drain { .. } => Ok(()),
+            Transition::Drop { .. }
+            | Transition::Drain { .. }
+            | Transition::TraceDue { .. }
+            | Transition::TraceDone { .. } => Ok(()),
         }
     }
 

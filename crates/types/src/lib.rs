@@ -23,11 +23,11 @@ pub use media::{ChromaSubsampling, MediaRef, PixelFormat, RawGeometry};
 pub use score::{Column, FrameTable, ModelScore, PooledScore, Provenance, ScoreReport, Warning};
 pub use state::State;
 pub use time::Timestamp;
-pub use timing::{Stage, StageTimings};
-pub use trace::{SpanId, TraceContext, TraceFlags, TraceId};
+pub use timing::{RunTimings, Stage, StageTimings};
+pub use trace::{ExportReason, SpanId, TraceContext, TraceFlags, TraceId};
 pub use view::{
-    AttemptOutcome, AttemptView, JobFilter, JobPage, JobSummary, JobView, Liveness, NodeView,
-    Progress, ResultView,
+    AttemptOutcome, AttemptView, EarlierEnd, JobFilter, JobPage, JobSummary, JobView, Liveness,
+    NodeView, Progress, ResultView,
 };
 pub use work::{
     AttemptReport, Capabilities, Lease, NodeStatus, Outcome, Registered, Registration,

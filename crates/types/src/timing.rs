@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::time::Timestamp;
+
 /// A stretch of an attempt. The stages of one attempt do not overlap: they add up to its wall time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -70,6 +72,38 @@ pub struct StageTimings {
     /// CPU time by feature extractor (`vif`, `adm`, `motion`), summed over threads. Within the
     /// `score` stage, wall time is shared out in these proportions.
     pub features: Vec<(String, Duration)>,
+    /// When the lease arrived, by the node's wall clock; `None` where the node did not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrived_at: Option<Timestamp>,
+    /// The runs of the attempt, one for each distorted video that was begun and whose times are
+    /// known, in order. Their stages are parts of `stages`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<RunTimings>,
+}
+
+/// The stage times of one run: the scoring of one distorted video within an attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RunTimings {
+    /// Which distorted video of the job, from 0.
+    pub distorted_index: u32,
+    /// From the lease's arrival to the beginning of the run.
+    pub began_after: Duration,
+    /// The attempt failed in this run; its last stage is the one in which it did.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub failed: bool,
+    /// Wall time by stage: they follow each other without a gap.
+    pub stages: Vec<(Stage, Duration)>,
+    /// CPU time by feature extractor.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub features: Vec<(String, Duration)>,
+}
+
+impl RunTimings {
+    /// The wall time of one stage; `None` when it did not happen.
+    #[must_use]
+    pub fn stage(&self, stage: Stage) -> Option<Duration> {
+        self.stages.iter().find(|(known, _)| *known == stage).map(|(_, duration)| *duration)
+    }
 }
 
 impl StageTimings {

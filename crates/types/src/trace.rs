@@ -208,6 +208,32 @@ impl TraceContext {
     }
 }
 
+/// Why the trace of a job is exported after its end, from what the store holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ExportReason {
+    /// The job failed.
+    Failed,
+    /// The job took longer than is usual.
+    Slow,
+    /// Somebody asked for it.
+    Asked,
+}
+
+impl ExportReason {
+    /// Every reason.
+    pub const ALL: [Self; 3] = [Self::Failed, Self::Slow, Self::Asked];
+
+    /// The word for the span attribute, for logs and metric labels.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Slow => "slow",
+            Self::Asked => "asked",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

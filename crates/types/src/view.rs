@@ -12,7 +12,7 @@ use crate::score::{ModelScore, PooledScore, Provenance, Warning};
 use crate::state::State;
 use crate::time::Timestamp;
 use crate::timing::StageTimings;
-use crate::trace::{SpanId, TraceContext};
+use crate::trace::{SpanId, TraceContext, TraceId};
 use crate::work::Capabilities;
 
 /// One try at a part.
@@ -30,6 +30,10 @@ pub struct AttemptView {
     pub node: NodeId,
     /// The span that stands for it.
     pub span_id: SpanId,
+    /// The trace that began with it, where it was leased so long after its part could be that it
+    /// has one of its own; `None` where it belongs to the job's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<TraceId>,
     /// Since when the part could have been leased: submission, or the retry time.
     pub available_at: Timestamp,
     /// When it was leased.
@@ -44,6 +48,17 @@ pub struct AttemptView {
     pub timings: Option<StageTimings>,
     /// How long the report took from arrival to its commit, where there was one.
     pub settle: Option<Duration>,
+}
+
+impl AttemptView {
+    /// The position of the attempt's span, in the job's trace or in its own.
+    #[must_use]
+    pub fn trace(&self, job: &TraceContext) -> TraceContext {
+        TraceContext {
+            trace_id: self.trace_id.unwrap_or(job.trace_id),
+            ..job.with_span(self.span_id)
+        }
+    }
 }
 
 /// How an attempt ended.
@@ -101,6 +116,17 @@ pub struct ResultView {
     pub digest: String,
 }
 
+/// A failure that somebody answered by a retry by hand: the job ended, and went on later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EarlierEnd {
+    /// When the job had failed.
+    pub failed_at: Timestamp,
+    /// Why.
+    pub failure: Option<Failure>,
+    /// When it was queued again.
+    pub retried_at: Timestamp,
+}
+
 /// A job with everything but its frames.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobView {
@@ -126,6 +152,9 @@ pub struct JobView {
     pub root_span_id: SpanId,
     /// Every attempt, oldest first.
     pub attempts: Vec<AttemptView>,
+    /// How often it had failed before and was retried by hand, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier_ends: Vec<EarlierEnd>,
     /// Frames done and, where known, in all, of what runs now.
     pub progress: Option<Progress>,
     /// One result a distorted video, once it has succeeded.

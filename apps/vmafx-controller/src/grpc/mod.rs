@@ -144,6 +144,15 @@ impl VmafxController for Face {
         Ok(Response::new(pb::RetryJobsResponse { retried }))
     }
 
+    async fn export_trace(
+        &self,
+        request: Request<pb::ExportTraceRequest>,
+    ) -> Answer<pb::ExportTraceResponse> {
+        let id = rpc::job_id(&request.into_inner().job_id)?;
+        let exported = self.app.export_trace(id).await?;
+        Ok(Response::new(exported.into()))
+    }
+
     type StreamJobsStream = BoxStream<pb::JobEvent>;
 
     async fn stream_jobs(

@@ -160,6 +160,25 @@ pub(super) async fn explain(
 }
 
 #[derive(Debug, Serialize)]
+struct ExportedOut {
+    id: JobId,
+    trace_id: types::TraceId,
+    spans: u32,
+}
+
+/// Rebuilds the trace of a job that has ended and sends it to the collector.
+pub(super) async fn export_trace(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    parameters: Parameters,
+) -> Result<Response, Problem> {
+    parameters.finish()?;
+    let id = job_id(&id)?;
+    let proto::rpc::ExportedTrace { trace_id, spans } = app.export_trace(id).await?;
+    Ok(Json(ExportedOut { id, trace_id, spans }).into_response())
+}
+
+#[derive(Debug, Serialize)]
 struct CancelledOut {
     id: JobId,
     state: types::State,

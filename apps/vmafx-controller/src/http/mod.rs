@@ -58,6 +58,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/jobs/{id}/frames", get(frames::show))
         .route("/v1/jobs/{id}/events", get(events::stream))
         .route("/v1/jobs/{id}/explain", get(jobs::explain))
+        .route("/v1/jobs/{id}/trace", post(jobs::export_trace))
         .route("/v1/nodes", get(nodes::list))
         .route("/v1/nodes/{id}/drain", post(nodes::drain))
         .route("/v1/telemetry/sampling", get(sampling::show).put(sampling::change))

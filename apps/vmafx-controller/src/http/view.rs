@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 use types::{
-    AttemptOutcome, AttemptView, Failure, FrameTable, JobId, JobPage, JobSummary, JobView,
-    Liveness, ModelScore, NodeView, PooledScore, Provenance, ResultView, SpanId, StageTimings,
-    State, Timestamp, TraceContext, TraceId, Warning,
+    AttemptOutcome, AttemptView, EarlierEnd, Failure, FrameTable, JobId, JobPage, JobSummary,
+    JobView, Liveness, ModelScore, NodeView, PooledScore, Provenance, ResultView, RunTimings,
+    SpanId, StageTimings, State, Timestamp, TraceContext, TraceId, Warning,
 };
 
 use super::body::SpecBody;
@@ -134,22 +134,59 @@ struct FeatureOut {
 }
 
 #[derive(Debug, Serialize)]
-struct TimingsOut {
-    wall_us: u64,
+struct RunOut {
+    distorted_index: u32,
+    began_after_us: u64,
+    failed: bool,
     stages: Vec<StageOut>,
     features: Vec<FeatureOut>,
 }
 
+#[derive(Debug, Serialize)]
+struct TimingsOut {
+    wall_us: u64,
+    stages: Vec<StageOut>,
+    features: Vec<FeatureOut>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arrived_at: Option<Time>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    runs: Vec<RunOut>,
+}
+
+fn stages(stages: Vec<(types::Stage, Duration)>) -> Vec<StageOut> {
+    let stage = |(stage, wall): (types::Stage, Duration)| StageOut {
+        stage: stage.as_str(),
+        wall_us: micros(wall),
+    };
+    stages.into_iter().map(stage).collect()
+}
+
+fn features(features: Vec<(String, Duration)>) -> Vec<FeatureOut> {
+    let feature = |(feature, cpu)| FeatureOut { feature, cpu_us: micros(cpu) };
+    features.into_iter().map(feature).collect()
+}
+
+impl From<RunTimings> for RunOut {
+    fn from(run: RunTimings) -> Self {
+        Self {
+            distorted_index: run.distorted_index,
+            began_after_us: micros(run.began_after),
+            failed: run.failed,
+            stages: stages(run.stages),
+            features: features(run.features),
+        }
+    }
+}
+
 impl From<StageTimings> for TimingsOut {
     fn from(timings: StageTimings) -> Self {
-        let stage = |(stage, wall): &(types::Stage, Duration)| StageOut {
-            stage: stage.as_str(),
-            wall_us: micros(*wall),
-        };
-        let stages = timings.stages.iter().map(stage).collect();
-        let feature = |(feature, cpu)| FeatureOut { feature, cpu_us: micros(cpu) };
-        let features = timings.features.into_iter().map(feature).collect();
-        Self { wall_us: micros(timings.wall), stages, features }
+        Self {
+            wall_us: micros(timings.wall),
+            stages: stages(timings.stages),
+            features: features(timings.features),
+            arrived_at: timings.arrived_at.map(Time),
+            runs: timings.runs.into_iter().map(Into::into).collect(),
+        }
     }
 }
 
@@ -161,6 +198,8 @@ struct AttemptOut {
     fence: u64,
     node_id: String,
     span_id: SpanId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<TraceId>,
     available_at: Time,
     started_at: Time,
     ended_at: Option<Time>,
@@ -179,6 +218,7 @@ impl From<AttemptView> for AttemptOut {
             fence: attempt.fence.0,
             node_id: attempt.node.into(),
             span_id: attempt.span_id,
+            trace_id: attempt.trace_id,
             available_at: Time(attempt.available_at),
             started_at: Time(attempt.started_at),
             ended_at: attempt.ended_at.map(Time),
@@ -187,6 +227,20 @@ impl From<AttemptView> for AttemptOut {
             timings: attempt.timings.map(Into::into),
             settle_us: attempt.settle.map(micros),
         }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct EarlierEndOut {
+    failed_at: Time,
+    failure: Option<Failure>,
+    retried_at: Time,
+}
+
+impl From<EarlierEnd> for EarlierEndOut {
+    fn from(end: EarlierEnd) -> Self {
+        let EarlierEnd { failed_at, failure, retried_at } = end;
+        Self { failed_at: Time(failed_at), failure, retried_at: Time(retried_at) }
     }
 }
 
@@ -240,6 +294,8 @@ pub(crate) struct JobOut {
     trace: Trace,
     root_span_id: SpanId,
     attempts: Vec<AttemptOut>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    earlier_ends: Vec<EarlierEndOut>,
     progress: Option<ProgressOut>,
     results: Vec<ResultOut>,
     failure: Option<Failure>,
@@ -260,6 +316,7 @@ impl From<JobView> for JobOut {
             available_at: job.available_at.map(Time),
             root_span_id: job.root_span_id,
             attempts: job.attempts.into_iter().map(Into::into).collect(),
+            earlier_ends: job.earlier_ends.into_iter().map(Into::into).collect(),
             progress: progress(job.progress),
             results: job.results.into_iter().map(Into::into).collect(),
             failure: job.failure,

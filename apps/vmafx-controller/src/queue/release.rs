@@ -302,6 +302,7 @@ impl Release {
             fence: grant.fence,
             node: grant.node,
             span_id: grant.span_id,
+            trace_id: None,
             available_at: grant.available_at,
             started_at: grant.started_at,
             ended_at: Some(ended_at),

@@ -1,5 +1,5 @@
 //! The subcommands that ask a controller: submit, watch, jobs, job, frames, cancel, retry, nodes,
-//! drain, explain.
+//! drain, explain, trace export.
 //!
 //! What is asked for goes to standard output, as text or with `--json` as one JSON value; what is
 //! said about it goes to standard error.
@@ -7,6 +7,7 @@
 mod frames;
 mod read;
 mod submit;
+mod trace;
 mod watch;
 
 use std::future::Future;
@@ -29,6 +30,7 @@ pub(crate) use read::{
     explain, job, jobs, nodes, retry,
 };
 pub(crate) use submit::{SubmitArgs, ended_well, follow, submit};
+pub(crate) use trace::{TraceArgs, trace};
 pub(crate) use watch::{WatchArgs, watch};
 
 /// Which controller, and in what form its answers are shown.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use super::encode::Item;
 use super::limits::{DroppedItems, limit_attributes, limit_span, shortened};
@@ -12,9 +12,40 @@ use crate::config::{AttributeLimits, BatchConfig, SpanLimits};
 use crate::metrics::{DropReason, TelemetryMetrics};
 use crate::span::SpanRecord;
 
+/// Parcels that may wait for the exporting thread.
+const PARCELS_WAITING_MAX: usize = 8;
+
+/// Why spans were not delivered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DeliveryError {
+    /// This process exports no spans.
+    #[error("no endpoint for traces is configured; set OTEL_EXPORTER_OTLP_ENDPOINT")]
+    Disabled,
+    /// Too many deliveries wait already.
+    #[error("too many deliveries wait for the collector; try again in a moment")]
+    Busy,
+    /// The process ends.
+    #[error("the process ends")]
+    Shutdown,
+    /// The collector could not be reached, or did not take them.
+    #[error("the collector did not take the spans: {0}")]
+    Failed(String),
+}
+
+/// Told how many items were taken.
+pub(super) type Told = oneshot::Sender<Result<u64, DeliveryError>>;
+
+/// Items whose sender is told what became of them.
+#[derive(Debug)]
+pub(super) struct Parcel<T> {
+    pub(super) items: Vec<T>,
+    pub(super) told: Told,
+}
+
 #[derive(Debug)]
 struct State<T> {
     items: VecDeque<T>,
+    parcels: VecDeque<Parcel<T>>,
     /// After the last export nothing is taken any more.
     closed: bool,
 }
@@ -39,7 +70,8 @@ impl<T> Clone for Queue<T> {
 
 impl<T: Item> Queue<T> {
     fn new(limits: BatchConfig, metrics: TelemetryMetrics) -> Self {
-        let state = Mutex::new(State { items: VecDeque::new(), closed: false });
+        let state =
+            Mutex::new(State { items: VecDeque::new(), parcels: VecDeque::new(), closed: false });
         Self(Arc::new(Inner { state, limits, wake: Notify::new(), metrics }))
     }
 
@@ -62,6 +94,26 @@ impl<T: Item> Queue<T> {
         }
     }
 
+    /// Takes a parcel, to be sent at once, past what waits.
+    fn deliver(&self, parcel: Parcel<T>) -> Result<(), DeliveryError> {
+        let mut state = self.lock();
+        if state.closed {
+            return Err(DeliveryError::Shutdown);
+        }
+        if state.parcels.len() >= PARCELS_WAITING_MAX {
+            return Err(DeliveryError::Busy);
+        }
+        state.parcels.push_back(parcel);
+        drop(state);
+        self.0.wake.notify_one();
+        Ok(())
+    }
+
+    /// The next parcel.
+    pub(super) fn take_parcel(&self) -> Option<Parcel<T>> {
+        self.lock().parcels.pop_front()
+    }
+
     /// The next message's items, oldest first; empty when none wait.
     pub(super) fn take(&self) -> Vec<T> {
         let mut state = self.lock();
@@ -71,7 +123,7 @@ impl<T: Item> Queue<T> {
         batch
     }
 
-    /// Waits until a message is full.
+    /// Waits until a message is full, or a parcel is there.
     pub(super) async fn full(&self) {
         self.0.wake.notified().await;
     }
@@ -81,6 +133,8 @@ impl<T: Item> Queue<T> {
         let mut state = self.lock();
         state.closed = true;
         let left = std::mem::take(&mut state.items).len() as u64;
+        // Whoever waits for one is told by its end.
+        state.parcels.clear();
         drop(state);
         self.0.metrics.set_queue(T::SIGNAL, 0);
         self.0.metrics.dropped(T::SIGNAL, DropReason::Shutdown, left);
@@ -102,6 +156,14 @@ pub(super) struct QueuedSpan {
     pub(super) dropped: DroppedItems,
 }
 
+impl QueuedSpan {
+    /// A span, cut to its limits.
+    pub(super) fn within(limits: &SpanLimits, mut record: SpanRecord) -> Self {
+        let dropped = limit_span(&mut record, limits);
+        Self { record, dropped }
+    }
+}
+
 /// Where ended spans go. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct SpanSink {
@@ -115,9 +177,19 @@ impl SpanSink {
     }
 
     /// Takes a span, cut to its limits, or drops and counts it.
-    pub(crate) fn push(&self, mut record: SpanRecord) {
-        let dropped = limit_span(&mut record, &self.limits);
-        self.queue.push(QueuedSpan { record, dropped });
+    pub(crate) fn push(&self, record: SpanRecord) {
+        self.queue.push(QueuedSpan::within(&self.limits, record));
+    }
+
+    /// Takes spans past the queue, to be sent at once; the answer says how many were taken.
+    pub(crate) fn deliver(
+        &self,
+        spans: Vec<SpanRecord>,
+    ) -> Result<oneshot::Receiver<Result<u64, DeliveryError>>, DeliveryError> {
+        let (told, answer) = oneshot::channel();
+        let items = spans.into_iter().map(|span| QueuedSpan::within(&self.limits, span)).collect();
+        self.queue.deliver(Parcel { items, told })?;
+        Ok(answer)
     }
 }
 

@@ -81,9 +81,9 @@ impl Sender {
     }
 
     /// Sends one message within its time and before the end, and counts what became of it. Says
-    /// whether it was taken.
-    pub(super) async fn send<T: Item>(&mut self, items: Vec<T>) -> bool {
-        let weight = items.iter().map(Item::weight).sum();
+    /// how much of it was taken, or why nothing was.
+    pub(super) async fn send<T: Item>(&mut self, items: Vec<T>) -> Result<u64, String> {
+        let weight: u64 = items.iter().map(Item::weight).sum();
         if self.console {
             let written = console::write(&self.common.resource, &items);
             if self.collector.is_none() {
@@ -92,10 +92,10 @@ impl Sender {
                     // Whoever would read a complaint reads the same stream.
                     Err(_) => self.drop_items(DropReason::ExportFailed, weight),
                 }
-                return true;
+                return Ok(weight);
             }
         }
-        let Some(collector) = &mut self.collector else { return true };
+        let Some(collector) = &mut self.collector else { return Ok(weight) };
         let message = T::message(&self.common.resource, items);
         let outcome = tokio::select! {
             sent = collector.transport.send(&message) => sent.map_err(|error| error.to_string()),
@@ -107,12 +107,13 @@ impl Sender {
         match outcome {
             Ok(rejected) => {
                 let (refused, why) = rejected.unwrap_or_default();
-                self.taken(weight, refused.min(weight), &why);
-                true
+                let refused = refused.min(weight);
+                self.taken(weight, refused, &why);
+                Ok(weight - refused)
             }
             Err(error) => {
                 self.failed(weight, &error);
-                false
+                Err(error)
             }
         }
     }

@@ -15,7 +15,7 @@ use tracing::dispatcher::{self, Dispatch};
 use tracing::warn;
 
 use super::encode::Item;
-use super::queue::{LogSink, Queue, QueuedSpan, SpanSink};
+use super::queue::{DeliveryError, LogSink, Parcel, Queue, QueuedSpan, SpanSink};
 use super::record::LogRecord;
 use super::send::{Common, Route, Sender};
 use crate::config::{MetricConfig, ResourceConfig};
@@ -192,6 +192,9 @@ impl<T: Item> BatchLoop<T> {
             }
             // Asked before the work: what came before the word to end must still be sent.
             let is_last = ends(&stop);
+            while let Some(parcel) = self.queue.take_parcel() {
+                self.deliver(parcel).await;
+            }
             self.send_all(is_last).await;
             if let Some(flush) = flush {
                 // Whoever asked may have stopped waiting.
@@ -211,12 +214,33 @@ impl<T: Item> BatchLoop<T> {
                 self.sender.drop_items(DropReason::Shutdown, batch.len() as u64);
                 return;
             }
-            self.sender.send(batch).await;
+            // Counted and logged there.
+            let _ = self.sender.send(batch).await;
             if is_last && self.sender.is_failing() {
                 // No collector now: the rest would only make the program's end slow.
                 return;
             }
         }
+    }
+}
+
+impl<T: Item> BatchLoop<T> {
+    /// Sends a parcel, in messages of the usual size, and says what became of it.
+    async fn deliver(&mut self, parcel: Parcel<T>) {
+        let Parcel { mut items, told } = parcel;
+        let size = self.queue.limits().export_items_max;
+        let mut outcome = Ok(0);
+        while let (Ok(taken), false) = (&outcome, items.is_empty()) {
+            let rest = items.split_off(items.len().min(size));
+            let batch = std::mem::replace(&mut items, rest);
+            outcome = match self.sender.send(batch).await {
+                Ok(0) => Err(DeliveryError::Failed("it refused all of them".to_owned())),
+                Ok(more) => Ok(taken + more),
+                Err(error) => Err(DeliveryError::Failed(error)),
+            };
+        }
+        // Whoever asked may have stopped waiting.
+        let _ = told.send(outcome);
     }
 }
 
@@ -256,7 +280,7 @@ impl MetricLoop {
         let snapshot = metrics.snapshot();
         let now = SystemTime::now();
         let encoded = self.writer.write(&snapshot, started_at, now);
-        if self.sender.send(encoded).await {
+        if self.sender.send(encoded).await.is_ok() {
             self.writer.taken(snapshot, now);
         }
     }

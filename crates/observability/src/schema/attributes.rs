@@ -186,8 +186,8 @@ attributes! {
         "From the lease's arrival to the answer to its report.";
     LINK = "vmafx.link": OneOf(&["creation", "previous_attempt", "caller"]),
         "What a link means: `creation`, `previous_attempt`, `caller` (which is not recorded).";
-    SAMPLING_REASON = "vmafx.sampling.reason": OneOf(&["forced", "link", "ratio", "quiet"]),
-        "Why the trace is recorded, on its first span: `forced`, `link`, `ratio`, `quiet`.";
+    SAMPLING_REASON = "vmafx.sampling.reason": OneOf(&["forced", "link", "ratio", "quiet", "failed", "slow", "asked"]),
+        "Why the trace is recorded, on its first span. `failed`, `slow` and `asked`: it was rebuilt after the job's end.";
     MODEL = "vmafx.model": Text(&["vmaf_v0.6.1"]),
         "Name of the VMAF model.";
     FEATURE = "vmafx.feature": Text(&["vif", "adm", "motion"]),

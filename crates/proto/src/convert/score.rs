@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use types::{
-    Column, FrameTable, ModelScore, PooledScore, Provenance, ResultView, ScoreReport, StageTimings,
-    Warning,
+    Column, FrameTable, JobSpec, ModelScore, PooledScore, Provenance, ResultView, RunTimings,
+    ScoreReport, Stage, StageTimings, Timestamp, Warning,
 };
 
 use super::{bounded, micros, parsed, repeated, required};
@@ -17,17 +17,70 @@ use crate::limits::{COLUMNS_MAX, FRAMES_MAX, FRAMES_PER_CHUNK_MAX};
 /// Models, warnings or decoders of one result, and stages or features of one timing.
 const LIST_MAX: usize = 1_024;
 
+fn stages_out(stages: Vec<(Stage, Duration)>) -> Vec<pb::StageTiming> {
+    let stage = |(stage, wall): (Stage, Duration)| pb::StageTiming {
+        stage: stage.as_str().to_owned(),
+        wall_us: micros(wall),
+    };
+    stages.into_iter().map(stage).collect()
+}
+
+fn features_out(features: Vec<(String, Duration)>) -> Vec<pb::FeatureTiming> {
+    let feature = |(feature, cpu)| pb::FeatureTiming { feature, cpu_us: micros(cpu) };
+    features.into_iter().map(feature).collect()
+}
+
+fn stages_in(stages: Vec<pb::StageTiming>) -> Result<Vec<(Stage, Duration)>, WireError> {
+    bounded(stages.len(), "stages", LIST_MAX)?;
+    let mut converted = StageTimings::default();
+    for stage in stages {
+        let name = parsed(&stage.stage, "stages.stage")?;
+        converted.add(name, Duration::from_micros(stage.wall_us));
+    }
+    Ok(converted.stages)
+}
+
+fn features_in(features: Vec<pb::FeatureTiming>) -> Result<Vec<(String, Duration)>, WireError> {
+    bounded(features.len(), "features", LIST_MAX)?;
+    let feature =
+        |timing: pb::FeatureTiming| (timing.feature, Duration::from_micros(timing.cpu_us));
+    Ok(features.into_iter().map(feature).collect())
+}
+
+impl From<RunTimings> for pb::RunTimings {
+    fn from(run: RunTimings) -> Self {
+        Self {
+            distorted_index: run.distorted_index,
+            began_after_us: micros(run.began_after),
+            failed: run.failed,
+            stages: stages_out(run.stages),
+            features: features_out(run.features),
+        }
+    }
+}
+
+impl TryFrom<pb::RunTimings> for RunTimings {
+    type Error = WireError;
+
+    fn try_from(run: pb::RunTimings) -> Result<Self, WireError> {
+        Ok(Self {
+            distorted_index: run.distorted_index,
+            began_after: Duration::from_micros(run.began_after_us),
+            failed: run.failed,
+            stages: stages_in(run.stages)?,
+            features: features_in(run.features)?,
+        })
+    }
+}
+
 impl From<StageTimings> for pb::StageTimings {
     fn from(timings: StageTimings) -> Self {
-        let stage = |(stage, wall): (types::Stage, Duration)| pb::StageTiming {
-            stage: stage.as_str().to_owned(),
-            wall_us: micros(wall),
-        };
-        let feature = |(feature, cpu)| pb::FeatureTiming { feature, cpu_us: micros(cpu) };
         Self {
             wall_us: micros(timings.wall),
-            stages: timings.stages.into_iter().map(stage).collect(),
-            features: timings.features.into_iter().map(feature).collect(),
+            stages: stages_out(timings.stages),
+            features: features_out(timings.features),
+            arrived_at_us: timings.arrived_at.map(Timestamp::unix_micros),
+            runs: timings.runs.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -36,20 +89,13 @@ impl TryFrom<pb::StageTimings> for StageTimings {
     type Error = WireError;
 
     fn try_from(timings: pb::StageTimings) -> Result<Self, WireError> {
-        bounded(timings.stages.len(), "stages", LIST_MAX)?;
-        bounded(timings.features.len(), "features", LIST_MAX)?;
-        let wall = Duration::from_micros(timings.wall_us);
-        let mut converted = Self { wall, ..Self::default() };
-        for stage in timings.stages {
-            let name = parsed(&stage.stage, "stages.stage")?;
-            converted.add(name, Duration::from_micros(stage.wall_us));
-        }
-        converted.features = timings
-            .features
-            .into_iter()
-            .map(|feature| (feature.feature, Duration::from_micros(feature.cpu_us)))
-            .collect();
-        Ok(converted)
+        Ok(Self {
+            wall: Duration::from_micros(timings.wall_us),
+            stages: stages_in(timings.stages)?,
+            features: features_in(timings.features)?,
+            arrived_at: timings.arrived_at_us.map(Timestamp::from_unix_micros),
+            runs: repeated(timings.runs, "runs", JobSpec::DISTORTED_MAX)?,
+        })
     }
 }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use types::{
-    AttemptOutcome, AttemptView, Fence, JobFilter, JobSummary, JobView, Liveness, NodeView, PartId,
-    Progress, SessionId, SpanId, State, Timestamp,
+    AttemptOutcome, AttemptView, EarlierEnd, Fence, JobFilter, JobSummary, JobView, Liveness,
+    NodeView, PartId, Progress, SessionId, SpanId, State, Timestamp, TraceId,
 };
 
 use super::node::node_id;
@@ -24,6 +24,15 @@ fn span_id(text: &str, field: &str) -> Result<SpanId, WireError> {
         .ok_or_else(|| WireError::new(field, "is not a span id of 16 lower-case hex digits"))
 }
 
+/// Reads a trace id that may be absent.
+fn trace_id(text: &str, field: &str) -> Result<Option<TraceId>, WireError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let problem = "is not a trace id of 32 lower-case hex digits";
+    TraceId::parse(text).map(Some).ok_or_else(|| WireError::new(field, problem))
+}
+
 impl From<AttemptView> for pb::Attempt {
     fn from(attempt: AttemptView) -> Self {
         Self {
@@ -40,6 +49,7 @@ impl From<AttemptView> for pb::Attempt {
             failure: attempt.failure.map(Into::into),
             timings: attempt.timings.map(Into::into),
             settle_us: attempt.settle.map(micros),
+            trace_id: attempt.trace_id.map(|id| id.to_string()).unwrap_or_default(),
         }
     }
 }
@@ -55,6 +65,7 @@ impl TryFrom<pb::Attempt> for AttemptView {
             fence: Fence(attempt.fence),
             node: node_id(attempt.node_id, "node_id")?,
             span_id: span_id(&attempt.span_id, "span_id")?,
+            trace_id: trace_id(&attempt.trace_id, "trace_id")?,
             available_at: Timestamp::from_unix_micros(attempt.available_at_us),
             started_at: Timestamp::from_unix_micros(attempt.started_at_us),
             ended_at: attempt.ended_at_us.map(Timestamp::from_unix_micros),
@@ -72,6 +83,28 @@ fn attempt_outcome(text: &str) -> Result<Option<AttemptOutcome>, WireError> {
     }
     let outcome = AttemptOutcome::ALL.into_iter().find(|outcome| outcome.as_str() == text);
     outcome.map(Some).ok_or_else(|| WireError::new("outcome", format!("{text:?} is not one")))
+}
+
+impl From<EarlierEnd> for pb::EarlierEnd {
+    fn from(end: EarlierEnd) -> Self {
+        Self {
+            failed_at_us: unix_micros(end.failed_at),
+            failure: end.failure.map(Into::into),
+            retried_at_us: unix_micros(end.retried_at),
+        }
+    }
+}
+
+impl TryFrom<pb::EarlierEnd> for EarlierEnd {
+    type Error = WireError;
+
+    fn try_from(end: pb::EarlierEnd) -> Result<Self, WireError> {
+        Ok(Self {
+            failed_at: Timestamp::from_unix_micros(end.failed_at_us),
+            failure: optional(end.failure, "failure")?,
+            retried_at: Timestamp::from_unix_micros(end.retried_at_us),
+        })
+    }
 }
 
 impl From<Progress> for pb::Progress {
@@ -100,6 +133,7 @@ impl From<JobView> for pb::Job {
             trace: Some(job.trace.into()),
             root_span_id: job.root_span_id.to_string(),
             attempts: job.attempts.into_iter().map(Into::into).collect(),
+            earlier_ends: job.earlier_ends.into_iter().map(Into::into).collect(),
             progress: job.progress.map(Into::into),
             results: job.results.into_iter().map(Into::into).collect(),
             failure: job.failure.map(Into::into),
@@ -124,6 +158,7 @@ impl TryFrom<pb::Job> for JobView {
             trace: required(job.trace, "trace")?,
             root_span_id: span_id(&job.root_span_id, "root_span_id")?,
             attempts: repeated(job.attempts, "attempts", ATTEMPTS_MAX)?,
+            earlier_ends: repeated(job.earlier_ends, "earlier_ends", ATTEMPTS_MAX)?,
             progress: job.progress.map(Into::into),
             results: repeated(job.results, "results", types::JobSpec::DISTORTED_MAX)?,
             failure: optional(job.failure, "failure")?,

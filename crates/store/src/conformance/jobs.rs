@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use control::Transition;
-use types::{AttemptOutcome, Fence, PartId, State};
+use types::{AttemptOutcome, EarlierEnd, Fence, PartId, State};
 
 use super::Bench;
 use super::make::{
@@ -113,6 +113,29 @@ pub(super) fn failed_parts_are_revived(bench: &mut Bench) {
     bench.applied(drop_queued(3, 0));
     assert_eq!(state(bench, 3), Some(State::Cancelled));
     assert_eq!(bench.store().reader().failed_parts(job_id(3)), Ok(Vec::new()));
+}
+
+pub(super) fn earlier_ends_are_kept(bench: &mut Bench) {
+    bench.applied(session(1, "node", 1));
+    bench.applied(submit(1));
+    let ends = |bench: &mut Bench| {
+        let found = bench.store().reader().job(job_id(1)).expect("in good order");
+        found.expect("there").earlier_ends
+    };
+    for fence in 1..=2 {
+        bench.applied(lease(1, fence));
+        bench.applied(fail(1, fence));
+        let retried_at = at(5_000 + fence);
+        let (part, fence) = (PartId(1), Fence(fence));
+        bench.applied(Transition::Revive { part, fence, at: retried_at });
+    }
+    bench.reopen();
+    let expected = |fence: u64| EarlierEnd {
+        failed_at: at(100 * fence + 50),
+        failure: Some(failure()),
+        retried_at: at(5_000 + fence),
+    };
+    assert_eq!(ends(bench), [expected(1), expected(2)]);
 }
 
 pub(super) fn heads_read_back(bench: &mut Bench) {

@@ -9,9 +9,9 @@ use control::{
 };
 use types::{
     AttemptOutcome, Capabilities, Column, Failure, FailureKind, Fence, FrameTable, Incarnation,
-    JobId, JobSpec, MediaRef, ModelScore, NodeId, PartId, PooledScore, Provenance, ScoreReport,
-    SessionId, SpanId, Stage, StageTimings, State, Timestamp, TraceContext, TraceFlags, TraceId,
-    Warning,
+    JobId, JobSpec, MediaRef, ModelScore, NodeId, PartId, PooledScore, Provenance, RunTimings,
+    ScoreReport, SessionId, SpanId, Stage, StageTimings, State, Timestamp, TraceContext,
+    TraceFlags, TraceId, Warning,
 };
 
 use crate::codec;
@@ -105,6 +105,10 @@ pub(super) fn timings() -> StageTimings {
     let mut timings = StageTimings { wall: Duration::from_micros(7), ..StageTimings::default() };
     timings.add(Stage::Score, Duration::from_micros(5));
     timings.features.push(("vif".into(), Duration::from_micros(3)));
+    timings.arrived_at = Some(at(1));
+    let (stages, features) = (timings.stages.clone(), timings.features.clone());
+    let began_after = Duration::from_micros(2);
+    timings.runs = vec![RunTimings { began_after, stages, features, ..RunTimings::default() }];
     timings
 }
 

@@ -12,6 +12,7 @@ mod make;
 mod matrix;
 mod reads;
 mod sessions;
+mod traces;
 
 use control::{Store, Stored, Transition, Verdict};
 use types::Timestamp;
@@ -37,7 +38,10 @@ const CHECKS: &[(&str, Check)] = &[
     ("a job's whole story reads back", jobs::the_whole_story_reads_back),
     ("a job of many parts is derived from them", jobs::many_parts_are_one_job),
     ("failed parts are found and revived", jobs::failed_parts_are_revived),
+    ("a failure before a retry by hand is kept", jobs::earlier_ends_are_kept),
     ("what a lease needs reads back", jobs::heads_read_back),
+    ("a trace is due until it is done", traces::due_until_done),
+    ("a later mark outlives the end of an earlier one", traces::a_later_mark_stays),
     ("results keep every bit", reads::results_keep_every_bit),
     ("pages are complete and in order", reads::pages_are_complete_and_in_order),
     ("unknown things are not found", reads::unknown_things_are_not_found),

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use control::{
-    AttemptRecord, FailedPart, IdempotencyRecord, JobHead, JobRef, PartSnapshot, Read, StoreError,
-    StoreErrorKind, derive_state,
+    AttemptRecord, DueTrace, FailedPart, IdempotencyRecord, JobHead, JobRef, PartSnapshot, Read,
+    StoreError, StoreErrorKind, derive_state,
 };
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, params};
 use types::{
@@ -18,7 +18,7 @@ use types::{
 };
 
 use super::error::failed;
-use super::schema::{frames_id, outcome_of, state_of};
+use super::schema::{frames_id, outcome_of, reason_of, state_of};
 use crate::codec;
 
 const WHAT: &str = "read the queue";
@@ -350,6 +350,29 @@ impl Read for SqliteReader {
         self.begin();
         let sql = "SELECT j.uid FROM part p JOIN job j ON j.id = p.job_id WHERE p.id = ?1";
         self.first(sql, params![part.0], |row| Ok(JobId::from_bytes(row.get(0)?)))
+    }
+
+    fn due_traces(&mut self, limit: usize) -> Result<(Vec<DueTrace>, u64), StoreError> {
+        self.at_once(|| {
+            let sql = "SELECT j.uid, d.job_id, d.reason, d.due_us
+                       FROM trace_due d JOIN job j ON j.id = d.job_id
+                       ORDER BY d.job_id LIMIT ?1";
+            let raw = self.all(sql, params![limit], |row| {
+                let job = JobId::from_bytes(row.get(0)?);
+                Ok((job, row.get(1)?, row.get::<_, i64>(2)?, row.get(3)?))
+            })?;
+            let due = raw.into_iter().map(|(job, first, reason, due_us)| {
+                Ok(DueTrace {
+                    job,
+                    first_part: PartId(first),
+                    reason: reason_of(reason).ok_or_else(|| damaged("an unknown reason"))?,
+                    due_at: Timestamp::from_unix_micros(due_us),
+                })
+            });
+            let due = due.collect::<Result<_, StoreError>>()?;
+            let count = self.first("SELECT count(*) FROM trace_due", [], |row| row.get(0))?;
+            Ok((due, count.unwrap_or(0)))
+        })
     }
 
     fn page(

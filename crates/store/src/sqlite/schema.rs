@@ -2,14 +2,39 @@
 
 use control::{StoreError, StoreErrorKind};
 use rusqlite::Connection;
-use types::{AttemptOutcome, State};
+use types::{AttemptOutcome, ExportReason, State};
 
 use super::error::failed;
 
-/// The version of the tables below. A file of a newer version is refused.
-pub(super) const VERSION: i64 = 1;
+/// What leads from one version of the tables to the next, from an empty file on. A step that was
+/// delivered is never changed: files were written by it.
+const STEPS: [&str; 2] = [TABLES, TRACES];
 
-/// A job's row is found by its first part's id; its parts' ids follow without a gap.
+/// The version of the tables. A file of a newer version is refused.
+#[expect(clippy::cast_possible_wrap, reason = "a handful of steps")]
+pub(super) const VERSION: i64 = STEPS.len() as i64;
+
+/// Version 2: what it takes to tell a job's trace once more. `trace_id` is the trace of an attempt
+/// that has one of its own. `earlier_end` keeps when and why a part had failed that was then
+/// retried by hand. `trace_due` names jobs that have ended and whose trace is still to be exported.
+const TRACES: &str = "
+ALTER TABLE lease ADD COLUMN trace_id BLOB;
+ALTER TABLE attempt ADD COLUMN trace_id BLOB;
+CREATE TABLE earlier_end(
+  part_id INTEGER NOT NULL,
+  retried_us INTEGER NOT NULL,
+  failed_us INTEGER NOT NULL,
+  failure TEXT,
+  PRIMARY KEY(part_id, retried_us)
+) WITHOUT ROWID;
+CREATE TABLE trace_due(
+  job_id INTEGER PRIMARY KEY,
+  reason INTEGER NOT NULL,
+  due_us INTEGER NOT NULL
+);
+";
+
+/// Version 1. A job's row is found by its first part's id; its parts' ids follow without a gap.
 const TABLES: &str = "
 CREATE TABLE job(
   id INTEGER PRIMARY KEY,
@@ -125,18 +150,25 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let version: i64 = connection
         .query_row("PRAGMA user_version", [], |row| row.get(0))
         .map_err(failed("read the version of the tables"))?;
-    match version {
-        VERSION => Ok(()),
-        0 => {
+    match usize::try_from(version) {
+        Ok(known) if known <= STEPS.len() => {
+            let missing = &STEPS[known..];
+            if missing.is_empty() {
+                return Ok(());
+            }
             let transaction = connection.transaction().map_err(failed(WHAT))?;
-            transaction.execute_batch(TABLES).map_err(failed(WHAT))?;
+            for step in missing {
+                transaction.execute_batch(step).map_err(failed(WHAT))?;
+            }
             transaction.pragma_update(None, "user_version", VERSION).map_err(failed(WHAT))?;
             transaction.commit().map_err(failed(WHAT))
         }
-        other => Err(StoreError::new(
+        _ => Err(StoreError::new(
             StoreErrorKind::Version,
             "read the version of the tables",
-            format!("the file has version {other}, this program knows up to {VERSION}; upgrade it"),
+            format!(
+                "the file has version {version}, this program knows up to {VERSION}; upgrade it"
+            ),
         )),
     }
 }
@@ -169,4 +201,50 @@ pub(super) const fn outcome_number(outcome: AttemptOutcome) -> i64 {
 
 pub(super) fn outcome_of(number: i64) -> Option<AttemptOutcome> {
     AttemptOutcome::ALL.into_iter().find(|outcome| outcome_number(*outcome) == number)
+}
+
+/// Reasons as numbers. Part of the file's format: never renumber.
+pub(super) const fn reason_number(reason: ExportReason) -> i64 {
+    match reason {
+        ExportReason::Failed => 1,
+        ExportReason::Slow => 2,
+        ExportReason::Asked => 3,
+    }
+}
+
+pub(super) fn reason_of(number: i64) -> Option<ExportReason> {
+    ExportReason::ALL.into_iter().find(|reason| reason_number(*reason) == number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(connection: &Connection) -> i64 {
+        connection.query_row("PRAGMA user_version", [], |row| row.get(0)).expect("a number")
+    }
+
+    #[test]
+    fn a_file_of_every_older_version_is_brought_up_to_date_and_keeps_what_it_holds() {
+        for (known, _) in STEPS.iter().enumerate().skip(1) {
+            let mut connection = Connection::open_in_memory().expect("memory");
+            for step in &STEPS[..known] {
+                connection.execute_batch(step).expect("a step");
+            }
+            connection.pragma_update(None, "user_version", known).expect("set");
+            let sql = "INSERT INTO lease(part_id, fence, session, attempt, span, available_us,
+                                         started_us, errors, crashes)
+                       VALUES(7, 1, 1, 1, x'0102030405060708', 1, 2, 0, 0)";
+            connection.execute(sql, []).expect("a lease of an older program");
+            migrate(&mut connection).expect("brought up to date");
+            assert_eq!(version(&connection), VERSION);
+            let kept: (u64, Option<Vec<u8>>) = connection
+                .query_row("SELECT part_id, trace_id FROM lease", [], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })
+                .expect("kept");
+            assert_eq!(kept, (7, None));
+            migrate(&mut connection).expect("nothing left to do");
+        }
+    }
 }

@@ -5,10 +5,10 @@ use control::{
     Verdict,
 };
 use rusqlite::{Connection, OptionalExtension, Params, Transaction, TransactionBehavior, params};
-use types::{Failure, Fence, PartId, State, Timestamp};
+use types::{ExportReason, Failure, Fence, PartId, State, Timestamp};
 
 use super::error::failed;
-use super::schema::{frames_id, outcome_number, state_number};
+use super::schema::{frames_id, outcome_number, reason_number, state_number};
 use crate::codec;
 
 const WHAT: &str = "commit to the queue";
@@ -57,6 +57,12 @@ impl Write<'_> {
                 self.drop_queued(*part, *fence, *state, failure.as_ref(), *at)
             }
             Transition::Revive { part, fence, at } => self.revive(*part, *fence, *at),
+            Transition::TraceDue { part, reason, at } => self.trace_due(*part, *reason, *at),
+            Transition::TraceDone { first_part, due_at } => {
+                let sql = "DELETE FROM trace_due WHERE job_id = ?1 AND due_us = ?2";
+                let changed = self.execute(sql, params![first_part.0, micros(*due_at)])?;
+                Ok(if changed == 1 { Verdict::Applied } else { Verdict::Already })
+            }
             Transition::OpenSession(opened) => self.open_session(opened),
             Transition::Drain { session, draining } => {
                 let sql = "UPDATE session SET draining = ?2 WHERE id = ?1";
@@ -312,7 +318,28 @@ impl Write<'_> {
             let sql = "SELECT 1 FROM ready WHERE part_id = ?1 AND fence = ?2 AND available_us = ?3";
             return self.or_already(sql, params![part, fence, micros(at)]);
         }
+        let sql = "INSERT INTO earlier_end(part_id, retried_us, failed_us, failure)
+                   SELECT part_id, ?2, ended_us, failure FROM done WHERE part_id = ?1
+                   ON CONFLICT DO NOTHING";
+        self.execute(sql, params![part, micros(at)])?;
         Ok(one(self.execute("DELETE FROM done WHERE part_id = ?1", params![part])?))
+    }
+
+    fn trace_due(
+        &self,
+        part: PartId,
+        reason: ExportReason,
+        at: Timestamp,
+    ) -> Result<Verdict, StoreError> {
+        let sql = "INSERT INTO trace_due(job_id, reason, due_us)
+                   SELECT job_id, ?2, ?3 FROM part WHERE id = ?1
+                   ON CONFLICT DO UPDATE SET reason = ?2, due_us = ?3 WHERE due_us <> ?3";
+        let (reason, at) = (reason_number(reason), micros(at));
+        if self.execute(sql, params![part.0, reason, at])? == 1 {
+            return Ok(Verdict::Applied);
+        }
+        let sql = "SELECT 1 FROM trace_due d JOIN part p ON p.job_id = d.job_id WHERE p.id = ?1";
+        self.or_already(sql, params![part.0])
     }
 
     fn open_session(&self, opened: &SessionOpened) -> Result<Verdict, StoreError> {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use control::{StoreError, derive_failure, derive_state};
+use control::{PartSnapshot, StoreError, derive_failure, derive_state};
 use rusqlite::{Row, params};
 use types::{
-    AttemptView, Fence, JobSummary, JobView, NodeId, PartId, ResultView, SpanId, State, Timestamp,
+    AttemptView, EarlierEnd, Fence, JobSummary, JobView, NodeId, PartId, ResultView, SpanId, State,
+    Timestamp, TraceId,
 };
 
 use super::{JobRow, PartRow, SqliteReader, damaged};
@@ -23,6 +24,7 @@ impl SqliteReader {
         let parts = self.part_rows(&row)?;
         let state = derive_state(parts.iter().map(|part| &part.snapshot));
         let attempts = self.attempts(&row)?;
+        let earlier_ends = self.earlier_ends(&row)?;
         let results = match state {
             // A job of several parts shows its parts' results once they are merged; until then a
             // job is one part.
@@ -44,6 +46,7 @@ impl SqliteReader {
             trace: row.trace,
             root_span_id: row.root_span_id,
             attempts,
+            earlier_ends,
             progress: None,
             results,
             failure,
@@ -76,16 +79,43 @@ impl SqliteReader {
         })
     }
 
+    /// The failures that were followed by a retry by hand, oldest first.
+    fn earlier_ends(&self, row: &JobRow) -> Result<Vec<EarlierEnd>, StoreError> {
+        let (first, last) = (row.first, row.first + u64::from(row.part_count) - 1);
+        let sql = "SELECT retried_us, failed_us, failure FROM earlier_end
+                   WHERE part_id BETWEEN ?1 AND ?2 ORDER BY retried_us, part_id";
+        let raw = self.all(sql, params![first, last], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, Option<String>>(2)?))
+        })?;
+        // The parts of a job are retried together.
+        let mut ends = Vec::new();
+        for parts in raw.chunk_by(|a, b| a.0 == b.0) {
+            let failed_us = parts.iter().map(|part| part.1).max().unwrap_or(parts[0].0);
+            let snapshot = |part: &(i64, i64, Option<String>)| {
+                let failure = part.2.as_deref().map(codec::from_json).transpose()?;
+                Ok(PartSnapshot { state: State::Failed, failure })
+            };
+            let parts_then = parts.iter().map(snapshot).collect::<Result<Vec<_>, StoreError>>()?;
+            ends.push(EarlierEnd {
+                failed_at: Timestamp::from_unix_micros(failed_us),
+                failure: derive_failure(&parts_then).cloned(),
+                retried_at: Timestamp::from_unix_micros(parts[0].0),
+            });
+        }
+        Ok(ends)
+    }
+
     /// Every attempt, oldest first, running ones included.
     fn attempts(&self, row: &JobRow) -> Result<Vec<AttemptView>, StoreError> {
         let (first, last) = (row.first, row.first + u64::from(row.part_count) - 1);
         let sql = "SELECT a.part_id, a.attempt, a.fence, s.node, a.span, a.available_us,
-                          a.started_us, a.ended_us, a.outcome, a.failure, a.timings, a.settle_us
+                          a.started_us, a.ended_us, a.outcome, a.failure, a.timings, a.settle_us,
+                          a.trace_id
                    FROM attempt a JOIN session s ON s.id = a.session
                    WHERE a.part_id BETWEEN ?1 AND ?2";
         let mut raw = self.all(sql, params![first, last], RawAttempt::read)?;
         let sql = "SELECT l.part_id, l.attempt, l.fence, s.node, l.span, l.available_us,
-                          l.started_us, NULL, NULL, NULL, NULL, NULL
+                          l.started_us, NULL, NULL, NULL, NULL, NULL, l.trace_id
                    FROM lease l JOIN session s ON s.id = l.session
                    WHERE l.part_id BETWEEN ?1 AND ?2";
         raw.extend(self.all(sql, params![first, last], RawAttempt::read)?);
@@ -117,6 +147,7 @@ struct RawAttempt {
     failure: Option<String>,
     timings: Option<String>,
     settle_us: Option<u64>,
+    trace_id: Option<[u8; 16]>,
 }
 
 impl RawAttempt {
@@ -134,6 +165,7 @@ impl RawAttempt {
             failure: row.get(9)?,
             timings: row.get(10)?,
             settle_us: row.get(11)?,
+            trace_id: row.get(12)?,
         })
     }
 
@@ -148,6 +180,7 @@ impl RawAttempt {
             fence: Fence(self.fence),
             node: NodeId::new(self.node).map_err(|_| damaged("a malformed node name"))?,
             span_id: SpanId::new(self.span).ok_or_else(|| damaged("a span id of zero"))?,
+            trace_id: self.trace_id.and_then(TraceId::new),
             available_at: Timestamp::from_unix_micros(self.available_us),
             started_at: Timestamp::from_unix_micros(self.started_us),
             ended_at: self.ended_us.map(Timestamp::from_unix_micros),

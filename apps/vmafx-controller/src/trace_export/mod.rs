@@ -1,0 +1,48 @@
+//! The trace of a job that has ended, rebuilt from the store and exported.
+//!
+//! Whatever head sampling decided, and whatever became of the processes that ran the job: the
+//! store holds what the tree needs, and the ids are the same every time.
+
+use std::time::Duration;
+
+use observability::DeliveryError;
+use observability::job_trace::rebuild;
+use proto::rpc::ExportedTrace;
+use proto::{ApiError, ErrorKind};
+use types::{ExportReason, JobId};
+
+use crate::app::App;
+use crate::error::api_error;
+use crate::queue::QueueError;
+
+/// How long a caller waits for the collector.
+pub const EXPORT_WAIT_MAX: Duration = Duration::from_secs(20);
+
+impl App {
+    /// Rebuilds the trace of a job that has ended and sends it to the collector.
+    pub(crate) async fn export_trace(&self, job: JobId) -> Result<ExportedTrace, ApiError> {
+        let view = self.queue.job(job).await.map_err(|error| api_error(&error))?;
+        if !view.state.is_terminal() {
+            return Err(api_error(&QueueError::NotReady(view.state)));
+        }
+        let spans = rebuild(&view, ExportReason::Asked);
+        let delivery = self.telemetry.tracer.deliver(spans);
+        let delivered = tokio::time::timeout(EXPORT_WAIT_MAX, delivery).await;
+        let delivered = delivered.unwrap_or_else(|_| {
+            Err(DeliveryError::Failed(format!("no answer within {EXPORT_WAIT_MAX:?}")))
+        });
+        let taken = delivered.map_err(|error| delivery_error(&error))?;
+        tracing::info!(%job, trace = %view.trace.trace_id, spans = taken, "trace exported on request");
+        let spans = u32::try_from(taken).unwrap_or(u32::MAX);
+        Ok(ExportedTrace { trace_id: view.trace.trace_id, spans })
+    }
+}
+
+fn delivery_error(error: &DeliveryError) -> ApiError {
+    let kind = match error {
+        DeliveryError::Disabled => ErrorKind::NoCollector,
+        DeliveryError::Busy => ErrorKind::Overloaded,
+        DeliveryError::Shutdown | DeliveryError::Failed(_) => ErrorKind::Unavailable,
+    };
+    ApiError::new(kind, error.to_string())
+}

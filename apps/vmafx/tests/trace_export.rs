@@ -1,0 +1,163 @@
+//! The trace of a job that has ended, rebuilt from the store by real processes: the same ids as
+//! while it ran, a whole tree where nothing had been recorded.
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use observability::schema::span_name::{
+    FETCH, JOB, POOL, PROCESS, QUEUE_WAIT, SCORE, SEND, SETTLE,
+};
+use observability::testing::{OtlpReceiver, ReceivedSpan, check_tree, render_tree};
+use serde_json::Value;
+use support::{DEADLINE, Fleet, Ran, demo_pair, wait_for};
+use types::{SpanId, TraceId};
+
+/// The spans that are rebuilt of a job that succeeded at its first attempt.
+const REBUILT: [&str; 7] = [JOB, QUEUE_WAIT, PROCESS, FETCH, SCORE, POOL, SETTLE];
+
+fn telemetry(receiver: &OtlpReceiver, ratio: &str) -> Vec<(&'static str, String)> {
+    vec![
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.http_endpoint()),
+        ("OTEL_TRACES_SAMPLER_ARG", ratio.to_owned()),
+        ("OTEL_BSP_SCHEDULE_DELAY", "200".to_owned()),
+    ]
+}
+
+fn text(json: &Value, key: &str) -> String {
+    json[key].as_str().unwrap_or_else(|| panic!("no {key} in {json:#}")).to_owned()
+}
+
+/// Submits the demonstration's pair and waits until it is scored: its job id and its trace id.
+fn scored(fleet: &Fleet, flags: &[&str]) -> (String, TraceId) {
+    let (reference, distorted) = demo_pair();
+    let mut arguments = vec!["submit", &reference, &distorted, "--wait", "--json"];
+    arguments.extend(flags);
+    let ran: Ran = fleet.vmafx(&arguments);
+    let job = ran.json();
+    (text(&job, "job_id"), TraceId::parse(&text(&job, "trace_id")).expect("a trace id"))
+}
+
+fn of_trace(receiver: &OtlpReceiver, trace_id: TraceId) -> Vec<ReceivedSpan> {
+    receiver.spans().into_iter().filter(|span| span.trace_id == trace_id).collect()
+}
+
+/// Waits until the spans of the trace are one whole tree that holds all the names.
+fn whole_tree(receiver: &OtlpReceiver, trace_id: TraceId, names: &[&str]) -> Vec<ReceivedSpan> {
+    wait_for("the trace is one whole tree", DEADLINE, || {
+        let spans = of_trace(receiver, trace_id);
+        let all = names.iter().all(|name| spans.iter().any(|span| span.name == *name));
+        (all && check_tree(&spans).is_ok()).then_some(spans)
+    })
+}
+
+fn by_id(spans: &[ReceivedSpan]) -> BTreeMap<SpanId, &ReceivedSpan> {
+    spans.iter().map(|span| (span.span_id, span)).collect()
+}
+
+/// What is the same wherever a span comes from.
+fn essence(span: &ReceivedSpan) -> (String, String, u64, Option<SpanId>, String) {
+    let kind = format!("{:?}", span.kind);
+    let links = format!("{:?}", span.links);
+    (span.name.clone(), kind, span.start_unix_nanos, span.parent_span_id, links)
+}
+
+#[test]
+fn the_export_of_a_recorded_job_repeats_what_was_said_while_it_ran() {
+    let live = OtlpReceiver::start().expect("a port");
+    let fleet = Fleet::new().with_telemetry(&telemetry(&live, "0"));
+    let _controller = fleet.start_controller();
+    let _node = fleet.start_node("a");
+    let (job, trace_id) = scored(&fleet, &["--trace"]);
+    let names: Vec<&str> = REBUILT.iter().copied().chain([SEND]).collect();
+    let said = whole_tree(&live, trace_id, &names);
+
+    let later = OtlpReceiver::start().expect("a port");
+    let ran = fleet.vmafx(&["trace", "export", &job, "--endpoint", &later.http_endpoint()]);
+    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    assert_eq!(ran.stdout, format!("trace {trace_id}: 7 spans to {}\n", later.http_endpoint()));
+    let exported = of_trace(&later, trace_id);
+    let root = check_tree(&exported).unwrap_or_else(|e| panic!("{e}\n{}", render_tree(&exported)));
+    assert_eq!(root.name, JOB);
+    let (said, exported) = (by_id(&said), by_id(&exported));
+    assert_eq!(exported.len(), REBUILT.len());
+    for (id, span) in &exported {
+        let before = said.get(id).unwrap_or_else(|| panic!("{} has a new id", span.name));
+        match span.name.as_str() {
+            // The calls around them are not rebuilt: these hang one step higher.
+            JOB | SETTLE => assert_eq!(essence(before).2, essence(span).2, "{}", span.name),
+            _ => assert_eq!(essence(before), essence(span)),
+        }
+        match span.name.as_str() {
+            // The node's span ends when it has its answer, the settling with its commit.
+            PROCESS | SETTLE => assert!(before.end_unix_nanos >= span.start_unix_nanos),
+            _ => assert_eq!(before.end_unix_nanos, span.end_unix_nanos, "{}", span.name),
+        }
+    }
+}
+
+#[test]
+fn a_job_that_sampling_dropped_is_exported_whole_and_the_same_every_time() {
+    let receiver = OtlpReceiver::start().expect("a port");
+    let fleet = Fleet::new().with_telemetry(&telemetry(&receiver, "0"));
+    let _controller = fleet.start_controller();
+    let _node = fleet.start_node("a");
+    let (job, trace_id) = scored(&fleet, &[]);
+    assert_eq!(of_trace(&receiver, trace_id), [], "nothing was recorded");
+
+    let export = || {
+        let before = of_trace(&receiver, trace_id).len();
+        let ran = fleet.vmafx(&["trace", "export", &job]);
+        let expected = format!("trace {trace_id}: 7 spans to the controller's collector\n");
+        assert_eq!(ran.stdout, expected, "{ran:#?}");
+        of_trace(&receiver, trace_id).split_off(before)
+    };
+    let first = export();
+    let root =
+        check_tree(&first).unwrap_or_else(|error| panic!("{error}\n{}", render_tree(&first)));
+    assert_eq!((root.name.as_str(), root.text("vmafx.sampling.reason")), (JOB, "asked"));
+    assert_eq!(root.links[0].attributes["vmafx.link"], "caller");
+    for name in REBUILT {
+        assert_eq!(first.iter().filter(|span| span.name == name).count(), 1, "{name}");
+    }
+    assert!(first.iter().all(|span| span.flags & 1 == 1), "marked as recorded");
+    let score = first.iter().find(|span| span.name == SCORE).expect("one");
+    assert!(score.attributes["vmafx.feature_seconds.vif"].as_f64() > Some(0.0), "{score:#?}");
+    assert_eq!(export(), first, "the same again");
+
+    // The same as a document, without any collector.
+    let printed = fleet.vmafx(&["trace", "export", &job, "--json"]).json();
+    let file = fleet.folder().join("trace.json");
+    let ran = fleet.vmafx(&["trace", "export", &job, "--file", file.to_str().expect("UTF-8")]);
+    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    let written = std::fs::read_to_string(file).expect("written");
+    let written: Value = serde_json::from_str(&written).expect("JSON");
+    for document in [printed, written] {
+        let spans = document["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array();
+        let mut ids: Vec<String> =
+            spans.expect("spans").iter().map(|span| text(span, "spanId")).collect();
+        let mut expected: Vec<String> = first.iter().map(|span| span.span_id.to_string()).collect();
+        ids.sort();
+        expected.sort();
+        assert_eq!(ids, expected, "{document:#}");
+    }
+}
+
+#[test]
+fn what_cannot_be_exported_is_said() {
+    let fleet = Fleet::new();
+    let _controller = fleet.start_controller();
+    let (reference, distorted) = demo_pair();
+    let waiting = fleet.vmafx(&["submit", &reference, &distorted, "--json"]).json();
+    let job = text(&waiting, "job_id");
+    let ran = fleet.vmafx(&["trace", "export", &job]);
+    assert!(ran.code != Some(0) && ran.stderr.contains("queued"), "{ran:#?}");
+    let ran = fleet.vmafx(&["trace", "export", &job, "--json"]);
+    assert!(ran.code != Some(0) && ran.stderr.contains("queued"), "{ran:#?}");
+    assert_eq!(fleet.vmafx(&["cancel", &job]).code, Some(0));
+    let ran = fleet.vmafx(&["trace", "export", &job]);
+    assert!(ran.stderr.contains("OTEL_EXPORTER_OTLP_ENDPOINT"), "{ran:#?}");
+    let document = fleet.vmafx(&["trace", "export", &job, "--json"]).json();
+    let spans = document["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array();
+    assert_eq!(spans.expect("spans").len(), 1, "a job that never ran is its root: {document:#}");
+}

@@ -1,0 +1,63 @@
+//! The spans of a job: one shape, whoever writes them.
+//!
+//! Three write spans of a job: the node while it works, the controller at each commit, and
+//! whoever rebuilds the tree of a finished job from the store. All three build them here, from
+//! facts that lie in the store or get there with the report, so that the same span has the same
+//! id, parent, name and times wherever it comes from: an export that is repeated, or that follows
+//! a crash, says nothing new.
+//!
+//! The job's creation context, its root span's id and each attempt's span id are random and
+//! stored. Every other id follows from one of these by [`derived_span_id`].
+//!
+//! Calls (`SubmitJob`, `ReportResult`) are written by the layers and not rebuilt.
+
+mod attempt;
+mod ids;
+mod tree;
+
+pub use attempt::{AttemptEnd, AttemptTrace, RunResult};
+pub use ids::{SpanRole, derived_span_id};
+pub use tree::{ATTEMPTS_SHOWN_MAX, rebuild, terminal_spans};
+pub use types::ExportReason;
+
+use types::{JobId, SpanId, TraceContext};
+
+use crate::schema::attr;
+use crate::span::SpanRecord;
+
+/// The system of the queue's spans.
+const SYSTEM: &str = "vmafx";
+/// The destination of the queue's spans.
+const DESTINATION: &str = "vmafx.jobs";
+
+/// What links mean, the values of `vmafx.link`.
+mod meaning {
+    pub(super) const CREATION: &str = "creation";
+    pub(super) const PREVIOUS_ATTEMPT: &str = "previous_attempt";
+    pub(super) const CALLER: &str = "caller";
+}
+
+/// A job as its spans know it.
+#[derive(Debug, Clone, Copy)]
+pub struct JobTrace<'a> {
+    /// The job.
+    pub job: JobId,
+    /// Its creation context: the position of its `send` span.
+    pub trace: &'a TraceContext,
+    /// The span that stands for the whole job.
+    pub root_span_id: SpanId,
+}
+
+/// Adds what every span of the queue says.
+#[must_use]
+pub fn messaging(record: SpanRecord, operation: &'static str) -> SpanRecord {
+    record
+        .with(attr::MESSAGING_SYSTEM_NAME, SYSTEM)
+        .with(attr::MESSAGING_OPERATION_NAME, operation)
+        .with(attr::MESSAGING_OPERATION_TYPE, operation)
+        .with(attr::MESSAGING_DESTINATION_NAME, DESTINATION)
+}
+
+fn count(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,373 @@
+//! The spans of one attempt.
+
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use opentelemetry::trace::SpanKind;
+use types::{
+    AttemptOutcome, AttemptView, FailureKind, Fence, JobId, Lease, NodeId, PartId, ReportAnswer,
+    ResultView, RunTimings, ScoreReport, SpanId, Stage, StageTimings, Timestamp, TraceContext,
+};
+
+use super::{JobTrace, SpanRole, count, derived_span_id, meaning, messaging};
+use crate::propagation::Origin;
+use crate::schema::{attr, span_name};
+use crate::span::{IntoSystemTime, SpanLink, SpanRecord};
+
+/// What the spans of an attempt say of it.
+#[derive(Debug, Clone)]
+pub struct AttemptTrace<'a> {
+    job: JobId,
+    part: PartId,
+    part_index: u32,
+    attempt: u32,
+    fence: Fence,
+    node: &'a NodeId,
+    /// The position of the attempt's own span.
+    trace: TraceContext,
+    /// The span it is a child of.
+    parent: SpanId,
+    /// The position of the span that sent the job.
+    creation: TraceContext,
+    /// The position of the span of the attempt before.
+    previous: Option<TraceContext>,
+    queue_wait: Duration,
+}
+
+/// How an attempt ended, as its span tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttemptEnd {
+    /// The word of it.
+    pub outcome: AttemptOutcome,
+    /// Why it failed, where it did, and what happened in a few words.
+    pub error: Option<(FailureKind, &'static str)>,
+    /// What the controller said to the report.
+    pub answer: Option<ReportAnswer>,
+}
+
+impl AttemptEnd {
+    /// The attempt failed.
+    pub const FAILED: &'static str = "the attempt failed";
+    /// Whoever ran the attempt cannot tell any more.
+    pub const VANISHED: &'static str = "the worker vanished";
+
+    /// As the store knows it; `None` while the attempt runs.
+    #[must_use]
+    pub fn of_view(attempt: &AttemptView) -> Option<Self> {
+        let kind = attempt.failure.as_ref().map_or(FailureKind::Internal, |failure| failure.kind);
+        let outcome = attempt.outcome?;
+        let error = match outcome {
+            AttemptOutcome::Failed => Some((kind, Self::FAILED)),
+            AttemptOutcome::Lost => Some((kind, Self::VANISHED)),
+            AttemptOutcome::Succeeded | AttemptOutcome::Released | AttemptOutcome::Cancelled => {
+                None
+            }
+        };
+        let answer = attempt.settle.map(|_| ReportAnswer::Accepted);
+        Some(Self { outcome, error, answer })
+    }
+}
+
+/// What the stage spans say of one distorted video's result.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RunResult<'a> {
+    width: u32,
+    height: u32,
+    frame_count: u64,
+    /// The first model's version, and its mean.
+    model: Option<(&'a str, f64)>,
+}
+
+impl<'a> From<&'a ScoreReport> for RunResult<'a> {
+    fn from(report: &'a ScoreReport) -> Self {
+        let headline = report.headline();
+        Self {
+            width: report.width,
+            height: report.height,
+            frame_count: report.frames.frame_count() as u64,
+            model: headline.map(|model| (model.version.as_str(), model.pooled.mean)),
+        }
+    }
+}
+
+impl<'a> From<&'a ResultView> for RunResult<'a> {
+    fn from(result: &'a ResultView) -> Self {
+        let headline = result.models.first();
+        Self {
+            width: result.width,
+            height: result.height,
+            frame_count: result.frame_count,
+            model: headline.map(|model| (model.version.as_str(), model.pooled.mean)),
+        }
+    }
+}
+
+impl<'a> AttemptTrace<'a> {
+    /// The attempt of a lease, as its node knows it.
+    #[must_use]
+    pub fn of_lease(lease: &'a Lease, node: &'a NodeId) -> Self {
+        Self {
+            job: lease.job,
+            part: lease.part,
+            part_index: lease.part_index,
+            attempt: lease.attempt,
+            fence: lease.fence,
+            node,
+            trace: lease.trace.clone(),
+            parent: lease.parent.span_id,
+            creation: lease.parent.with_span(lease.creation),
+            previous: lease.previous_attempt.map(|previous| lease.parent.with_span(previous)),
+            queue_wait: lease.queue_wait,
+        }
+    }
+
+    /// An attempt as the store knows it; `before` is the one before it at the same part.
+    #[must_use]
+    pub fn of_view(
+        job: JobTrace<'_>,
+        attempt: &'a AttemptView,
+        before: Option<&AttemptView>,
+    ) -> Self {
+        Self {
+            job: job.job,
+            part: attempt.part,
+            part_index: attempt.part_index,
+            attempt: attempt.attempt,
+            fence: attempt.fence,
+            node: &attempt.node,
+            trace: attempt.trace(job.trace),
+            parent: job.root_span_id,
+            creation: job.trace.clone(),
+            previous: before.map(|before| before.trace(job.trace)),
+            queue_wait: attempt.started_at.since(attempt.available_at),
+        }
+    }
+
+    /// The attempt itself.
+    #[must_use]
+    pub fn process(
+        &self,
+        start: impl IntoSystemTime,
+        end: impl IntoSystemTime,
+        how: &AttemptEnd,
+    ) -> SpanRecord {
+        let name = span_name::PROCESS;
+        let record = SpanRecord::new(self.trace.clone(), SpanKind::Consumer, name, start, end)
+            .child_of(self.parent, Origin::Remote)
+            .with_link(SpanLink::new(self.creation.clone(), meaning::CREATION));
+        let mut record = self
+            .about(messaging(record, "process"))
+            .with(attr::QUEUE_WAIT_SECONDS, self.queue_wait.as_secs_f64())
+            .with(attr::OUTCOME, how.outcome.as_str());
+        if let Some(previous) = &self.previous {
+            let link = SpanLink::new(previous.clone(), meaning::PREVIOUS_ATTEMPT);
+            record = record.with_link(link);
+        }
+        if let Some(answer) = how.answer {
+            record = record.with(attr::REPORT_ANSWER, answer.as_str());
+        }
+        match how.error {
+            Some((kind, what)) => record.failed(kind.as_str(), what),
+            None => record,
+        }
+    }
+
+    /// The stages of the attempt's runs. They follow each other without a gap: each begins where
+    /// the one before has ended. `arrived_at` is when the lease arrived at the node; `results` are
+    /// the distorted videos', in the job's order, as far as there are any.
+    #[must_use]
+    pub fn stages(
+        &self,
+        arrived_at: Timestamp,
+        timings: &StageTimings,
+        results: &[RunResult<'_>],
+        failure: Option<FailureKind>,
+    ) -> Vec<SpanRecord> {
+        let whole = whole_as_one(timings);
+        let runs = if timings.runs.is_empty() { whole.as_slice() } else { &timings.runs };
+        let mut spans = Vec::with_capacity(runs.len() * 3);
+        for run in runs {
+            let began_at = arrived_at.after(run.began_after);
+            let result = results.get(run.distorted_index as usize).copied();
+            let before = spans.len();
+            self.run(began_at, run, result, &mut spans);
+            let failed_in = failure.filter(|_| run.failed && spans.len() > before);
+            if let Some(kind) = failed_in
+                && let Some(last) = spans.pop()
+            {
+                spans.push(last.failed(kind.as_str(), AttemptEnd::FAILED));
+            }
+        }
+        spans
+    }
+
+    fn run(
+        &self,
+        began_at: Timestamp,
+        run: &RunTimings,
+        result: Option<RunResult<'_>>,
+        spans: &mut Vec<SpanRecord>,
+    ) {
+        let took = |stage| run.stage(stage).unwrap_or_default();
+        // What did not happen in a run that failed makes no span.
+        let happened = |stage| !run.failed || run.stage(stage).is_some();
+        let fetched_at = began_at.after(took(Stage::Fetch));
+        let scored_at = fetched_at.after(took(Stage::Decode)).after(took(Stage::Score));
+        let pooled_at = scored_at.after(took(Stage::Pool));
+        let index = run.distorted_index;
+        if happened(Stage::Fetch) {
+            let mut fetch =
+                self.stage(SpanRole::Fetch, index, span_name::FETCH, [began_at, fetched_at]);
+            if let Some(result) = result {
+                fetch = fetch
+                    .with(attr::WIDTH, i64::from(result.width))
+                    .with(attr::HEIGHT, i64::from(result.height));
+            }
+            spans.push(fetch);
+        }
+        if happened(Stage::Decode) || happened(Stage::Score) {
+            let mut score =
+                self.stage(SpanRole::Score, index, span_name::SCORE, [fetched_at, scored_at]);
+            if let Some(result) = result {
+                score = score.with(attr::FRAME_COUNT, count(result.frame_count));
+            }
+            for stage in [Stage::Decode, Stage::Score] {
+                score.attributes.push(seconds(attr::STAGE_SECONDS, stage.as_str(), took(stage)));
+            }
+            for (feature, cpu) in &run.features {
+                score.attributes.push(seconds(attr::FEATURE_SECONDS, feature, *cpu));
+            }
+            spans.push(score);
+        }
+        if happened(Stage::Pool) {
+            let mut pool =
+                self.stage(SpanRole::Pool, index, span_name::POOL, [scored_at, pooled_at]);
+            if let Some((model, mean)) = result.and_then(|result| result.model) {
+                pool = pool.with(attr::MODEL, model.to_owned()).with(attr::SCORE_MEAN, mean);
+            }
+            spans.push(pool);
+        }
+    }
+
+    fn stage(
+        &self,
+        role: SpanRole,
+        index: u32,
+        name: &'static str,
+        [start, end]: [Timestamp; 2],
+    ) -> SpanRecord {
+        let id = derived_span_id(self.trace.span_id, role, index);
+        let context = self.trace.with_span(id);
+        SpanRecord::new(context, SpanKind::Internal, name, start, end)
+            .child_of(self.trace.span_id, Origin::Local)
+    }
+
+    /// The wait before the attempt, below `parent`, which stands for the job.
+    pub(super) fn wait(
+        &self,
+        job: JobTrace<'_>,
+        parent: SpanId,
+        attempt: &AttemptView,
+        retry_cause: Option<FailureKind>,
+    ) -> SpanRecord {
+        let id = derived_span_id(attempt.span_id, SpanRole::Wait, 0);
+        let (start, end) = (attempt.available_at, attempt.started_at);
+        let context = job.trace.with_span(id);
+        let name = span_name::QUEUE_WAIT;
+        let record = SpanRecord::new(context, SpanKind::Internal, name, start, end)
+            .child_of(parent, Origin::Local);
+        let mut record =
+            self.about(record).with(attr::QUEUE_WAIT_SECONDS, self.queue_wait.as_secs_f64());
+        if let Some(cause) = retry_cause {
+            record = record.with(attr::RETRY_CAUSE, cause.as_str());
+        }
+        match &self.previous {
+            Some(previous) => {
+                record.with_link(SpanLink::new(previous.clone(), meaning::PREVIOUS_ATTEMPT))
+            }
+            None => record,
+        }
+    }
+
+    /// The end of the attempt in the store, from the report's arrival, or the loss, until
+    /// `settled_at`. `call` is the call that brought the report, where it is recorded.
+    #[must_use]
+    pub fn settle(
+        &self,
+        attempt: &AttemptView,
+        call: Option<SpanId>,
+        settled_at: Timestamp,
+    ) -> SpanRecord {
+        let lost = match (attempt.outcome, &attempt.failure) {
+            (Some(AttemptOutcome::Lost), Some(failure)) => Some(failure.kind),
+            _ => None,
+        };
+        let (parent, origin) = match call {
+            Some(call) => (call, Origin::Local),
+            // Ended by the controller without a report, by a cancel or because the lease never
+            // arrived: its node may never write the attempt's span.
+            None if attempt.settle.is_none() && lost.is_none() => (self.parent, Origin::Local),
+            None => (self.trace.span_id, Origin::Remote),
+        };
+        let id = derived_span_id(self.trace.span_id, SpanRole::Settle, 0);
+        let context = self.trace.with_span(id);
+        let (kind, name) = (SpanKind::Client, span_name::SETTLE);
+        let record = SpanRecord::new(context, kind, name, settling_from(attempt), settled_at)
+            .child_of(parent, origin);
+        let outcome = attempt.outcome.map_or("", AttemptOutcome::as_str);
+        let record = self.about(messaging(record, "settle")).with(attr::OUTCOME, outcome);
+        match lost {
+            Some(cause) => record
+                .with(attr::LEASE_CAUSE, cause.as_str())
+                .failed(cause.as_str(), "the lease ended without a report"),
+            None => record,
+        }
+    }
+
+    /// Adds which attempt at which part of which job a span is about.
+    fn about(&self, record: SpanRecord) -> SpanRecord {
+        record
+            .with(attr::MESSAGING_MESSAGE_ID, self.part.to_string())
+            .with(attr::JOB_ID, self.job.to_string())
+            .with(attr::PART_ID, count(self.part.0))
+            .with(attr::PART_INDEX, i64::from(self.part_index))
+            .with(attr::ATTEMPT_NUMBER, i64::from(self.attempt))
+            .with(attr::FENCE, count(self.fence.0))
+            .with(attr::NODE_ID, self.node.to_string())
+    }
+}
+
+/// When an attempt's end began to be settled.
+fn settling_from(attempt: &AttemptView) -> Timestamp {
+    let ended_at = attempt.ended_at.unwrap_or(attempt.started_at);
+    before(ended_at, attempt.settle.unwrap_or_default())
+}
+
+pub(super) fn before(at: Timestamp, duration: Duration) -> Timestamp {
+    let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+    Timestamp::from_unix_micros(at.unix_micros().saturating_sub(micros))
+}
+
+/// The attempt's stages as those of one run, for a node that does not tell its runs.
+fn whole_as_one(timings: &StageTimings) -> Vec<RunTimings> {
+    const OF_A_RUN: [Stage; 4] = [Stage::Fetch, Stage::Decode, Stage::Score, Stage::Pool];
+    let stages: Vec<_> =
+        timings.stages.iter().filter(|(stage, _)| OF_A_RUN.contains(stage)).copied().collect();
+    if stages.is_empty() {
+        return Vec::new();
+    }
+    vec![RunTimings {
+        distorted_index: 0,
+        began_after: timings.stage(Stage::Start),
+        // Only what is known to have happened is shown.
+        failed: stages.len() < OF_A_RUN.len(),
+        stages,
+        features: timings.features.clone(),
+    }]
+}
+
+/// Whole microseconds, which is what the wire and the store keep.
+fn seconds(prefix: &str, what: &str, duration: Duration) -> KeyValue {
+    let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    KeyValue::new(format!("{prefix}.{what}"), Duration::from_micros(micros).as_secs_f64())
+}
