@@ -10,8 +10,8 @@
 //! - **Passed, not global.** Components get a [`Telemetry`] (a [`Tracer`] and [`Metrics`]).
 //!
 //! When a job's spans are written the programs decide that move jobs; what they look like stands
-//! in [`job_trace`]. Spans and export are our own code over OpenTelemetry's context API and wire messages,
-//! because queue spans need ids and times that are chosen before, or in another process.
+//! in [`job_trace`]. Spans and export are our own code over OpenTelemetry's context API and wire
+//! messages, because queue spans need ids and times that are chosen before, or in another process.
 //!
 //! # A program
 //! ```no_run

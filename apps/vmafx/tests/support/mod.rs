@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 pub mod collector;
+pub mod manifests;
 pub mod otelcol;
 
 /// Anything slower than this on loopback is a failure.
@@ -181,6 +182,11 @@ impl Fleet {
     /// The controller's gRPC address as a URL.
     pub fn controller_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.grpc_port)
+    }
+
+    /// The port of the controller's HTTP face.
+    pub fn http_port(&self) -> u16 {
+        self.http_port
     }
 
     /// A command that knows nothing of this process's own VMAFX or OpenTelemetry settings.
