@@ -75,6 +75,20 @@ pub struct SpanRecord {
     pub events: Vec<SpanEvent>,
     /// Unset, or an error. Success is not set by hand.
     pub status: Status,
+    /// What was dropped of it.
+    pub(crate) dropped: DroppedItems,
+}
+
+/// How much of a span was dropped to keep its limits.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct DroppedItems {
+    pub(crate) attributes: u32,
+    pub(crate) events: u32,
+    pub(crate) links: u32,
+    /// Attributes by event; empty where none were dropped.
+    pub(crate) event_attributes: Vec<u32>,
+    /// Attributes by link; empty where none were dropped.
+    pub(crate) link_attributes: Vec<u32>,
 }
 
 impl SpanRecord {
@@ -98,6 +112,7 @@ impl SpanRecord {
             links: Vec::new(),
             events: Vec::new(),
             status: Status::Unset,
+            dropped: DroppedItems::default(),
         }
     }
 
@@ -269,6 +284,17 @@ struct Recording {
     links: Vec<SpanLink>,
     events: Vec<SpanEvent>,
     status: Status,
+    dropped: DroppedItems,
+}
+
+/// Adds what there is room for, and counts what there is not: a span that lives for hours holds
+/// no more than another.
+fn push_within<T>(items: &mut Vec<T>, item: T, room: usize, dropped: &mut u32) {
+    if items.len() < room {
+        items.push(item);
+    } else {
+        *dropped = dropped.saturating_add(1);
+    }
 }
 
 /// A span of this process. It ends with [`end`](Self::end) or when dropped, exactly once.
@@ -331,6 +357,7 @@ impl ActiveSpan {
                 links,
                 events: Vec::new(),
                 status: Status::Unset,
+                dropped: DroppedItems::default(),
             })
         });
         let started = now;
@@ -359,7 +386,9 @@ impl ActiveSpan {
     /// Sets an attribute, if recording.
     pub fn set(&mut self, key: &'static str, value: impl Into<Value>) {
         if let Some(recording) = &mut self.recording {
-            recording.attributes.push(KeyValue::new(key, value));
+            let room = self.tracer.span_limits().attributes.count_max;
+            let item = KeyValue::new(key, value);
+            push_within(&mut recording.attributes, item, room, &mut recording.dropped.attributes);
         }
     }
 
@@ -373,7 +402,8 @@ impl ActiveSpan {
     /// Adds a link, if recording.
     pub fn link(&mut self, link: SpanLink) {
         if let Some(recording) = &mut self.recording {
-            recording.links.push(link);
+            let room = self.tracer.span_limits().links_max;
+            push_within(&mut recording.links, link, room, &mut recording.dropped.links);
         }
     }
 
@@ -381,7 +411,9 @@ impl ActiveSpan {
     pub fn event(&mut self, name: impl Into<Cow<'static, str>>, attributes: Vec<KeyValue>) {
         if let Some(recording) = &mut self.recording {
             let at = recording.started_at + self.started.elapsed();
-            recording.events.push(SpanEvent { name: name.into(), at, attributes });
+            let event = SpanEvent { name: name.into(), at, attributes };
+            let room = self.tracer.span_limits().events_max;
+            push_within(&mut recording.events, event, room, &mut recording.dropped.events);
         }
     }
 
@@ -421,6 +453,7 @@ impl ActiveSpan {
             links: caller.map(|caller| SpanLink::new(caller, "caller")).into_iter().collect(),
             events: Vec::new(),
             status: Status::Unset,
+            dropped: DroppedItems::default(),
         }));
     }
 
@@ -464,6 +497,7 @@ impl ActiveSpan {
             links: recording.links,
             events: recording.events,
             status: recording.status,
+            dropped: recording.dropped,
         });
     }
 }

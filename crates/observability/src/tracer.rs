@@ -12,7 +12,7 @@ use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, TraceContextExt};
 use types::{SpanId, TraceContext, TraceFlags, TraceId};
 
-use crate::config::OtelConfig;
+use crate::config::{OtelConfig, SpanLimits};
 use crate::export::{DeliveryError, SpanSink};
 use crate::ids::{new_span_id, new_trace_id};
 use crate::propagation::{
@@ -79,6 +79,11 @@ impl Tracer {
     #[must_use]
     pub fn is_enabled(&self) -> bool {
         self.0.sink.is_some()
+    }
+
+    /// What a span may hold.
+    pub(crate) fn span_limits(&self) -> SpanLimits {
+        self.0.sink.as_ref().map_or_else(SpanLimits::default, |sink| *sink.limits())
     }
 
     /// The sampler; its rules may be replaced while the process runs.

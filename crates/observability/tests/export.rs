@@ -214,12 +214,26 @@ fn what_a_span_may_hold_is_bounded_and_told() {
         full.events.push(SpanEvent { name: "retry".into(), at: full.start, attributes });
         full.links.push(SpanLink::new(full.context.clone(), "creation"));
     }
+    let linked = full.context.clone();
     guard.tracer().emit_span(full);
+    // A running span takes no more either, however long it runs.
+    let mut running = guard.tracer().span("running").parent(Parent::Root).start();
+    for _ in 0..1_000 {
+        running.set("a", "long text");
+        running.event("retry", vec![KeyValue::new("why", "long text")]);
+        running.link(SpanLink::new(linked.clone(), "creation"));
+    }
+    running.end();
     guard.shutdown();
-    let span = receiver.spans().pop().expect("arrived");
-    assert_eq!(span.text("a"), "lon");
-    assert_eq!((span.attributes.len(), span.events.len(), span.links.len()), (2, 1, 1));
-    assert_eq!(span.links[0].attributes["vmafx.link"], "cre");
+    let spans = receiver.spans();
+    assert_eq!(spans.len(), 2);
+    for (span, offered) in spans.iter().zip([(3, 3, 3), (1_001, 1_000, 1_000)]) {
+        assert_eq!(span.text("a"), "lon");
+        assert_eq!((span.attributes.len(), span.events.len(), span.links.len()), (2, 1, 1));
+        assert_eq!(span.links[0].attributes["vmafx.link"], "cre");
+        let told = (span.dropped_attributes, span.dropped_events, span.dropped_links);
+        assert_eq!(told, (offered.0 - 2, offered.1 - 1, offered.2 - 1), "{}", span.name);
+    }
 }
 
 #[tokio::test(flavor = "current_thread")]

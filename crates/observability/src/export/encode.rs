@@ -22,14 +22,13 @@ use opentelemetry_proto::tonic::trace::v1::{
 };
 use tracing::Level;
 
-use super::queue::QueuedSpan;
 use super::record::LogRecord;
 use super::transport::OtlpMessage;
 use crate::config::ResourceConfig;
 use crate::metrics::{Signal, unix_nanos};
 use crate::propagation::Origin;
 use crate::schema::{SEMCONV_VERSION, attr};
-use crate::span::{SpanEvent, SpanLink};
+use crate::span::{SpanEvent, SpanLink, SpanRecord};
 
 /// The name under which spans and metrics are written.
 const SCOPE: &str = "vmafx";
@@ -50,7 +49,7 @@ pub(super) trait Item: Clone + Send + 'static {
     fn message(resource: &Resource, items: Vec<Self>) -> Self::Message;
 }
 
-impl Item for QueuedSpan {
+impl Item for SpanRecord {
     type Message = ExportTraceServiceRequest;
     const SIGNAL: Signal = Signal::Traces;
 
@@ -156,7 +155,8 @@ fn schema_url() -> String {
     format!("https://opentelemetry.io/schemas/{SEMCONV_VERSION}")
 }
 
-fn encode_span(QueuedSpan { record, dropped }: QueuedSpan) -> Span {
+fn encode_span(record: SpanRecord) -> Span {
+    let dropped = record.dropped;
     let kind = match record.kind {
         SpanKind::Client => OtlpSpanKind::Client,
         SpanKind::Server => OtlpSpanKind::Server,
@@ -288,8 +288,6 @@ mod tests {
     use types::{SpanId, TraceContext};
 
     use super::*;
-    use crate::export::limits::DroppedItems;
-    use crate::span::SpanRecord;
 
     #[test]
     fn ids_times_and_relations_arrive_as_given() {
@@ -302,8 +300,9 @@ mod tests {
                 .with("list", Value::Array(Array::I64(vec![7, 8])))
                 .with_link(SpanLink::new(context, "creation"))
                 .failed("timed_out", "took too long");
-        let dropped = DroppedItems { attributes: 3, ..DroppedItems::default() };
-        let span = encode_span(QueuedSpan { record, dropped });
+        let mut record = record;
+        record.dropped.attributes = 3;
+        let span = encode_span(record);
         assert_eq!(span.span_id, [0x00, 0xf0, 0x67, 0xaa, 0x0b, 0xa9, 0x02, 0xb7]);
         assert_eq!((span.parent_span_id.as_slice(), span.flags), (&[1; 8][..], 0x301));
         assert_eq!(span.start_time_unix_nano, 1_700_000_000_000_000_123);

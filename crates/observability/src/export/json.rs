@@ -1,7 +1,7 @@
 //! Spans as a document: what a collector is sent, in OTLP's JSON form, for files and pipes.
 
 use super::encode::{Item as _, resource};
-use super::queue::QueuedSpan;
+use super::limits::limit_span;
 use crate::config::OtelConfig;
 use crate::span::SpanRecord;
 
@@ -12,9 +12,8 @@ use crate::span::SpanRecord;
 /// When a value has no JSON form.
 pub fn otlp_json(
     config: &OtelConfig,
-    spans: Vec<SpanRecord>,
+    mut spans: Vec<SpanRecord>,
 ) -> serde_json::Result<serde_json::Value> {
-    let limits = &config.span_limits;
-    let items = spans.into_iter().map(|span| QueuedSpan::within(limits, span)).collect();
-    serde_json::to_value(QueuedSpan::message(&resource(&config.resource), items))
+    spans.iter_mut().for_each(|span| limit_span(span, &config.span_limits));
+    serde_json::to_value(SpanRecord::message(&resource(&config.resource), spans))
 }

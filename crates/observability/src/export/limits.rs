@@ -7,28 +7,14 @@ use opentelemetry::{Array, KeyValue, StringValue, Value};
 use crate::config::{AttributeLimits, ITEMS_DEFAULT, SpanLimits};
 use crate::span::SpanRecord;
 
-/// How much of a span was dropped.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct DroppedItems {
-    pub(super) attributes: u32,
-    pub(super) events: u32,
-    pub(super) links: u32,
-    /// Attributes by event; empty where none were dropped.
-    pub(super) event_attributes: Vec<u32>,
-    /// Attributes by link; empty where none were dropped.
-    pub(super) link_attributes: Vec<u32>,
-}
-
-/// Cuts a span to its limits.
-pub(super) fn limit_span(record: &mut SpanRecord, limits: &SpanLimits) -> DroppedItems {
+/// Cuts a span to its limits, and counts on it what was dropped.
+pub(super) fn limit_span(record: &mut SpanRecord, limits: &SpanLimits) {
     let chars_max = limits.attributes.value_chars_max;
     let of = |count_max| AttributeLimits { count_max, value_chars_max: chars_max };
-    let mut dropped = DroppedItems {
-        attributes: limit_attributes(&mut record.attributes, &limits.attributes),
-        events: limit_items(&mut record.events, limits.events_max),
-        links: limit_items(&mut record.links, limits.links_max),
-        ..DroppedItems::default()
-    };
+    let dropped = &mut record.dropped;
+    dropped.attributes += limit_attributes(&mut record.attributes, &limits.attributes);
+    dropped.events += limit_items(&mut record.events, limits.events_max);
+    dropped.links += limit_items(&mut record.links, limits.links_max);
     let of_event = of(limits.event_attributes_max);
     let events = record.events.iter_mut();
     dropped.event_attributes =
@@ -50,7 +36,6 @@ pub(super) fn limit_span(record: &mut SpanRecord, limits: &SpanLimits) -> Droppe
     {
         *description = short.into();
     }
-    dropped
 }
 
 /// Cuts attributes to their limits and says how many were dropped.
@@ -142,7 +127,8 @@ mod tests {
     #[test]
     fn each_kind_of_item_is_cut_and_counted_for_itself() {
         let mut record = full_span(5);
-        let dropped = limit_span(&mut record, &limits(3, 2));
+        limit_span(&mut record, &limits(3, 2));
+        let dropped = record.dropped;
         // The error type is the sixth attribute.
         assert_eq!((dropped.attributes, dropped.events, dropped.links), (3, 2, 2));
         assert_eq!(dropped.event_attributes, [2, 2, 2]);
@@ -158,14 +144,15 @@ mod tests {
     fn what_keeps_the_limits_stays_as_it_is() {
         let mut record = full_span(5);
         let before = record.clone();
-        assert_eq!(limit_span(&mut record, &limits(6, 4)), DroppedItems::default());
+        limit_span(&mut record, &limits(6, 4));
         assert_eq!(record, before);
     }
 
     #[test]
     fn limits_of_nothing_leave_nothing() {
         let mut record = full_span(2);
-        let dropped = limit_span(&mut record, &limits(0, 0));
+        limit_span(&mut record, &limits(0, 0));
+        let dropped = record.dropped;
         assert_eq!((dropped.attributes, dropped.events, dropped.links), (3, 2, 2));
         assert_eq!(record.name, "");
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, oneshot};
 
 use super::encode::Item;
-use super::limits::{DroppedItems, limit_attributes, limit_span, shortened};
+use super::limits::{limit_attributes, limit_span, shortened};
 use super::record::LogRecord;
 use crate::config::{AttributeLimits, BatchConfig, SpanLimits};
 use crate::metrics::{DropReason, TelemetryMetrics};
@@ -149,25 +149,10 @@ impl<T: Item> Queue<T> {
     }
 }
 
-/// A span that waits, within its limits.
-#[derive(Debug, Clone)]
-pub(super) struct QueuedSpan {
-    pub(super) record: SpanRecord,
-    pub(super) dropped: DroppedItems,
-}
-
-impl QueuedSpan {
-    /// A span, cut to its limits.
-    pub(super) fn within(limits: &SpanLimits, mut record: SpanRecord) -> Self {
-        let dropped = limit_span(&mut record, limits);
-        Self { record, dropped }
-    }
-}
-
 /// Where ended spans go. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct SpanSink {
-    pub(super) queue: Queue<QueuedSpan>,
+    pub(super) queue: Queue<SpanRecord>,
     limits: SpanLimits,
 }
 
@@ -177,17 +162,23 @@ impl SpanSink {
     }
 
     /// Takes a span, cut to its limits, or drops and counts it.
-    pub(crate) fn push(&self, record: SpanRecord) {
-        self.queue.push(QueuedSpan::within(&self.limits, record));
+    pub(crate) fn push(&self, mut record: SpanRecord) {
+        limit_span(&mut record, &self.limits);
+        self.queue.push(record);
+    }
+
+    /// What a span may hold.
+    pub(crate) fn limits(&self) -> &SpanLimits {
+        &self.limits
     }
 
     /// Takes spans past the queue, to be sent at once; the answer says how many were taken.
     pub(crate) fn deliver(
         &self,
-        spans: Vec<SpanRecord>,
+        mut items: Vec<SpanRecord>,
     ) -> Result<oneshot::Receiver<Result<u64, DeliveryError>>, DeliveryError> {
         let (told, answer) = oneshot::channel();
-        let items = spans.into_iter().map(|span| QueuedSpan::within(&self.limits, span)).collect();
+        items.iter_mut().for_each(|span| limit_span(span, &self.limits));
         self.queue.deliver(Parcel { items, told })?;
         Ok(answer)
     }

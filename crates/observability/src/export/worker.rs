@@ -15,11 +15,12 @@ use tracing::dispatcher::{self, Dispatch};
 use tracing::warn;
 
 use super::encode::Item;
-use super::queue::{DeliveryError, LogSink, Parcel, Queue, QueuedSpan, SpanSink};
+use super::queue::{DeliveryError, LogSink, Parcel, Queue, SpanSink};
 use super::record::LogRecord;
 use super::send::{Common, Route, Sender};
 use crate::config::{MetricConfig, ResourceConfig};
 use crate::metrics::{DropReason, MetricWriter, Metrics, Signal};
+use crate::span::SpanRecord;
 
 /// Flushes that may wait for their turn.
 const FLUSHES_WAITING_MAX: usize = 16;
@@ -122,7 +123,7 @@ impl Pipeline {
 }
 
 struct Worker {
-    spans: Option<BatchLoop<QueuedSpan>>,
+    spans: Option<BatchLoop<SpanRecord>>,
     logs: Option<BatchLoop<LogRecord>>,
     metrics: Option<MetricLoop>,
 }

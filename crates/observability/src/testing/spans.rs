@@ -35,6 +35,12 @@ pub struct ReceivedSpan {
     pub links: Vec<ReceivedLink>,
     /// The names of its events.
     pub events: Vec<String>,
+    /// How many of its attributes were dropped.
+    pub dropped_attributes: u32,
+    /// How many of its events were dropped.
+    pub dropped_events: u32,
+    /// How many of its links were dropped.
+    pub dropped_links: u32,
     /// The description of its error status, where it has one.
     pub error: Option<String>,
     /// The attributes of the process that sent it.
@@ -110,6 +116,9 @@ fn convert(span: Span, resource: &BTreeMap<String, Value>) -> Option<ReceivedSpa
         attributes: pairs(span.attributes),
         links: links.collect(),
         events: span.events.into_iter().map(|event| event.name).collect(),
+        dropped_attributes: span.dropped_attributes_count,
+        dropped_events: span.dropped_events_count,
+        dropped_links: span.dropped_links_count,
         error: status.map(|status| status.message),
         resource: resource.clone(),
         flags: span.flags,
@@ -262,6 +271,9 @@ mod tests {
             attributes: BTreeMap::new(),
             links: Vec::new(),
             events: Vec::new(),
+            dropped_attributes: 0,
+            dropped_events: 0,
+            dropped_links: 0,
             error: None,
             resource: BTreeMap::new(),
             flags: 1,
