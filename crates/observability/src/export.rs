@@ -15,6 +15,7 @@ mod retry;
 mod send;
 mod tls;
 mod transport;
+mod wire_json;
 mod worker;
 
 pub use json::otlp_json;

@@ -33,7 +33,7 @@ use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
 
 use super::retry::{Retry, SendError};
-use super::tls;
+use super::{tls, wire_json};
 use crate::config::{Compression, OtlpConfig, Protocol};
 use crate::ids::random_fraction;
 use crate::logs::with_causes;
@@ -217,7 +217,7 @@ impl HttpTransport {
             |error: &dyn std::error::Error| SendError::new(error.to_string(), Retry::Never);
         let encoded = match self.encoding {
             Encoding::Protobuf => message.encode_to_vec(),
-            Encoding::Json => serde_json::to_vec(message).map_err(|error| failed(&error))?,
+            Encoding::Json => wire_json::encode(message).map_err(|error| failed(&error))?,
         };
         let mut request = Request::new(Full::default());
         *request.method_mut() = Method::POST;

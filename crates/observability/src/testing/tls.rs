@@ -66,6 +66,16 @@ impl TestPki {
         self.files.path().join("client.key")
     }
 
+    /// The certificate and the key of a server on loopback, for a program that reads files.
+    pub fn server_files(&self) -> io::Result<(PathBuf, PathBuf)> {
+        let (certificate, key) = self.leaf("localhost", ExtendedKeyUsagePurpose::ServerAuth)?;
+        let path = |name| self.files.path().join(name);
+        let (certificate_file, key_file) = (path("server.pem"), path("server.key"));
+        std::fs::write(&certificate_file, certificate.pem())?;
+        std::fs::write(&key_file, key.serialize_pem())?;
+        Ok((certificate_file, key_file))
+    }
+
     fn leaf(
         &self,
         name: &str,
