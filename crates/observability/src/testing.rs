@@ -2,14 +2,16 @@
 //!
 //! It runs on a thread of its own, so that it works beside any runtime and in tests without one.
 //! It can be told to misbehave. [`TlsFront`] puts TLS in front of it. [`check_tree`] says whether
-//! spans form one whole trace.
+//! spans form one whole trace, [`Emitted`] whether all that came is declared.
 
+mod conformance;
 mod logs;
 mod receiver;
 mod spans;
 mod tls;
 
+pub use conformance::Emitted;
 pub use logs::ReceivedLog;
-pub use receiver::{Behaviour, OtlpReceiver, WaitError};
+pub use receiver::{Behaviour, OtlpReceiver, ReceivedMetrics, WaitError};
 pub use spans::{ReceivedLink, ReceivedSpan, TreeError, check_tree, render_tree};
 pub use tls::{Clients, TestPki, TlsFront};

@@ -172,8 +172,10 @@ attributes! {
     LEASE_CAUSE = "vmafx.lease.cause": OneOf(&["lease_expired", "node_lost"]),
         "Why a lease ended before its report: no sign of life until its end, or the node's process or stream was gone.";
     RETRY_CAUSE = "vmafx.retry.cause":
-        OneOf(&["decoder_missing", "decoder_failed", "io", "disk_full", "timed_out", "node_lost", "lease_expired", "internal", "released", "by_hand"]),
-        "Why a part is tried again: what ended the attempt before, `released` when its node handed it back, `by_hand` when somebody asked for it.";
+        OneOf(&["decoder_missing", "decoder_failed", "io", "disk_full", "timed_out", "node_lost", "lease_expired", "internal", "released", "by_hand",
+            "not_found", "permission_denied", "source_refused", "not_a_video", "truncated", "zero_frames", "size_mismatch", "chroma_mismatch",
+            "depth_mismatch", "unsupported_format", "unknown_model", "unknown_feature", "invalid_job", "cancelled"]),
+        "Why a part is tried again: what ended the attempt before, `released` when its node handed it back, `by_hand` when somebody asked for it. The kinds behind `by_hand` are final, so that only a wish brings a retry after them.";
     REPORT_ANSWER = "vmafx.report.answer": OneOf(&["accepted", "duplicate", "stale", "cancelled", "unknown_session"]),
         "What the controller said to a report.";
     NODE_ID = "vmafx.node.id": Text(&["node-7"]),

@@ -47,6 +47,7 @@ struct Collected {
     spans: Vec<ReceivedSpan>,
     metrics: Vec<Metric>,
     metric_resource: BTreeMap<String, Value>,
+    metrics_by_process: BTreeMap<String, ReceivedMetrics>,
     logs: Vec<ReceivedLog>,
 }
 
@@ -96,12 +97,28 @@ impl Shared {
         self.change(|collected| {
             for of_resource in request.resource_metrics {
                 let resource = of_resource.resource.map(|resource| pairs(resource.attributes));
-                collected.metric_resource = resource.unwrap_or_default();
+                let resource = resource.unwrap_or_default();
                 let scopes = of_resource.scope_metrics.into_iter();
-                collected.metrics = scopes.flat_map(|scope| scope.metrics).collect();
+                let metrics: Vec<Metric> = scopes.flat_map(|scope| scope.metrics).collect();
+                let id = resource.get("service.instance.id").and_then(Value::as_str);
+                collected.metrics_by_process.insert(
+                    id.unwrap_or_default().to_owned(),
+                    ReceivedMetrics { resource: resource.clone(), metrics: metrics.clone() },
+                );
+                collected.metric_resource = resource;
+                collected.metrics = metrics;
             }
         });
     }
+}
+
+/// The metrics of one process, of its last message with any.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ReceivedMetrics {
+    /// The attributes of the process.
+    pub resource: BTreeMap<String, Value>,
+    /// What it sent.
+    pub metrics: Vec<Metric>,
 }
 
 /// Why a message is not taken.
@@ -224,6 +241,12 @@ impl OtlpReceiver {
     #[must_use]
     pub fn metrics(&self) -> Vec<Metric> {
         self.shared.lock().metrics.clone()
+    }
+
+    /// The last metrics of each process that sent any, also of those that have ended.
+    #[must_use]
+    pub fn metrics_of_all(&self) -> Vec<ReceivedMetrics> {
+        self.shared.lock().metrics_by_process.values().cloned().collect()
     }
 
     /// The attributes of the process that sent the last metrics.

@@ -1,0 +1,201 @@
+//! Real processes go through what can happen to jobs, and everything they emit is held to the
+//! schema: no name is emitted that is not declared, and none is declared that nothing emits.
+
+mod support;
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::Instant;
+
+use observability::testing::{Emitted, OtlpReceiver};
+use support::{DEADLINE, Fleet, Ran, demo_folder, demo_pair, free_port, long_pair, wait_for};
+
+/// Repeats of the demonstration's clip: enough to be killed or cancelled in the middle.
+const LONG: usize = 60;
+
+/// Everything is recorded and sent soon.
+fn telemetry(receiver: &OtlpReceiver) -> Vec<(&'static str, String)> {
+    [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.http_endpoint().as_str()),
+        ("OTEL_LOGS_EXPORTER", "otlp"),
+        ("OTEL_TRACES_SAMPLER_ARG", "1"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "200"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "200"),
+        ("OTEL_BLRP_SCHEDULE_DELAY", "200"),
+    ]
+    .map(|(name, value)| (name, value.to_owned()))
+    .to_vec()
+}
+
+/// One HTTP request on loopback and the whole answer.
+fn http(port: u16, request_line: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("it listens");
+    stream.set_read_timeout(Some(DEADLINE)).expect("a socket");
+    let length = body.len();
+    let request = format!(
+        "{request_line} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: schema-test\r\n\
+         Content-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    );
+    stream.write_all(request.as_bytes()).expect("it reads");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("it answers");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn status(answer: &str) -> &str {
+    answer.split(' ').nth(1).unwrap_or_default()
+}
+
+fn submitted(ran: &Ran) -> String {
+    ran.json()["job_id"].as_str().expect("a job id").to_owned()
+}
+
+fn wait_for_job(fleet: &Fleet, job: &str, what: &str, holds: impl Fn(&serde_json::Value) -> bool) {
+    wait_for(what, DEADLINE, || holds(&fleet.vmafx(&["job", job, "--json"]).json()).then_some(()));
+}
+
+fn wait_for_state(fleet: &Fleet, job: &str, state: &str) {
+    wait_for_job(fleet, job, &format!("the job is {state}"), |job| job["state"] == state);
+}
+
+fn is_being_scored(job: &serde_json::Value) -> bool {
+    job["progress"]["frames_done"].as_u64() > Some(0)
+}
+
+/// A fleet to whose processes all that can happen happens.
+struct Scenario {
+    fleet: Fleet,
+    roots: String,
+    node_http: u16,
+}
+
+impl Scenario {
+    fn new(receiver: &OtlpReceiver) -> Self {
+        let fleet = Fleet::new().with_telemetry(&telemetry(receiver));
+        let roots = format!("{}:{}", demo_folder().display(), fleet.folder().display());
+        Self { fleet, roots, node_http: free_port() }
+    }
+
+    fn node(&self, name: &str, more: &[(&str, &str)]) -> support::Process {
+        let mut variables = vec![("VMAFX_SCORING_ROOTS", self.roots.as_str())];
+        variables.extend(more);
+        self.fleet.start_node_with(name, &variables)
+    }
+
+    fn submit(&self, arguments: &[&str]) -> Ran {
+        self.fleet.vmafx(&[&["submit", "--json"], arguments].concat())
+    }
+
+    /// A node is killed while it scores; another finishes.
+    fn lost_and_retried(&self) -> support::Process {
+        let (reference, distorted) = long_pair(self.fleet.folder(), LONG);
+        let first = self.node("first", &[]);
+        let job = submitted(&self.submit(&[&reference, &distorted, "--trace"]));
+        wait_for_job(&self.fleet, &job, "the first node scores", is_being_scored);
+        first.kill_9();
+        let listen = format!("127.0.0.1:{}", self.node_http);
+        let second = self.node("second", &[("VMAFX_NODE_LISTEN", &listen)]);
+        wait_for_state(&self.fleet, &job, "succeeded");
+        second
+    }
+
+    fn cancelled(&self) {
+        let (reference, distorted) = long_pair(self.fleet.folder(), LONG);
+        let job = submitted(&self.submit(&[&reference, &distorted]));
+        wait_for_job(&self.fleet, &job, "the node scores", is_being_scored);
+        assert_eq!(self.fleet.vmafx(&["cancel", &job]).code, Some(0));
+        wait_for_state(&self.fleet, &job, "cancelled");
+    }
+
+    fn failed_and_retried_by_hand(&self) {
+        let (reference, _) = demo_pair();
+        let absent = self.fleet.folder().join("absent.y4m");
+        let job = submitted(&self.submit(&[&reference, absent.to_str().expect("a UTF-8 path")]));
+        wait_for_state(&self.fleet, &job, "failed");
+        assert_eq!(self.fleet.vmafx(&["retry", &job]).code, Some(0));
+        wait_for_state(&self.fleet, &job, "failed");
+    }
+
+    /// The faces, asked rightly and wrongly.
+    fn asked(&self, job: &str) {
+        for arguments in [&["explain", job][..], &["jobs"], &["nodes"], &["frames", job]] {
+            let ran = self.fleet.vmafx(arguments);
+            assert_eq!(ran.code, Some(0), "{ran:#?}");
+        }
+        let port = self.fleet.http_port();
+        for (request, expected) in [
+            ("GET /v1/jobs".to_owned(), "200"),
+            (format!("GET /v1/jobs/{job}"), "200"),
+            (format!("GET /v1/jobs/{job}/explain"), "200"),
+            ("GET /no/such/route".to_owned(), "404"),
+            ("GET /healthz".to_owned(), "200"),
+        ] {
+            assert_eq!(status(&http(port, &request, "")), expected, "{request}");
+        }
+    }
+
+    /// Another program keeps the store's write lock for so long that submits are refused.
+    fn store_blocked(&self) {
+        let store = rusqlite::Connection::open(self.fleet.folder().join("controller.db"));
+        let store = store.expect("the controller's store");
+        store.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+        let (reference, distorted) = demo_pair();
+        let body = serde_json::json!({"reference": reference, "distorted": [distorted]});
+        let (port, body) = (self.fleet.http_port(), body.to_string());
+        std::thread::scope(|scope| {
+            let refused = scope.spawn(|| http(port, "POST /v1/jobs", &body));
+            // Meanwhile the metrics are there, again and again, for as long as the submit waits.
+            let mut scrapes = 0_u32;
+            while !refused.is_finished() {
+                assert_eq!(status(&http(port, "GET /metrics", "")), "200");
+                scrapes += 1;
+            }
+            let answer = refused.join().expect("no panic");
+            assert!(status(&answer).starts_with('5'), "{answer}");
+            assert!(scrapes > 1, "the store was not waited for");
+        });
+        assert_ne!(self.submit(&[&reference, &distorted]).code, Some(0));
+        drop(store);
+        wait_for("the store works again", DEADLINE, || {
+            (self.submit(&[&reference, &distorted]).code == Some(0)).then_some(())
+        });
+    }
+
+    fn scrapes(&self) -> [String; 2] {
+        [self.fleet.http_port(), self.node_http].map(|port| http(port, "GET /metrics", ""))
+    }
+}
+
+#[test]
+fn what_is_emitted_is_declared_and_what_is_declared_is_emitted() {
+    let began = Instant::now();
+    let receiver = OtlpReceiver::start().expect("a receiver on loopback");
+    let scenario = Scenario::new(&receiver);
+    let controller = scenario.fleet.start_controller();
+    let node = scenario.lost_and_retried();
+    let (reference, distorted) = demo_pair();
+    let ran = scenario.submit(&[&reference, &distorted, "--wait"]);
+    let job = submitted(&ran);
+    scenario.cancelled();
+    scenario.failed_and_retried_by_hand();
+    scenario.asked(&job);
+    scenario.store_blocked();
+    let scrapes = scenario.scrapes();
+    assert_eq!(node.terminate(), Some(0));
+    assert_eq!(controller.terminate(), Some(0));
+    println!("the scenario took {:?}", began.elapsed());
+
+    let mut emitted = Emitted::new();
+    receiver.spans().iter().for_each(|span| emitted.span(span));
+    receiver.metrics_of_all().iter().for_each(|metrics| emitted.metrics(metrics));
+    receiver.logs().iter().for_each(|log| emitted.log(log));
+    scrapes.iter().for_each(|text| emitted.scrape(text));
+    let (undeclared, unseen) = (emitted.undeclared(), emitted.unseen());
+    assert!(
+        undeclared.is_empty() && unseen.is_empty(),
+        "emitted and not declared so:\n  {}\ndeclared and never emitted:\n  {}",
+        undeclared.join("\n  "),
+        unseen.join("\n  ")
+    );
+    assert!(emitted.exemplars() > 0, "no measurement names its trace");
+}
