@@ -118,7 +118,13 @@ impl Scenario {
 
     /// The faces, asked rightly and wrongly.
     fn asked(&self, job: &str) {
-        for arguments in [&["explain", job][..], &["jobs"], &["nodes"], &["frames", job]] {
+        for arguments in [
+            &["explain", job][..],
+            &["jobs"],
+            &["nodes"],
+            &["frames", job],
+            &["trace", "export", job],
+        ] {
             let ran = self.fleet.vmafx(arguments);
             assert_eq!(ran.code, Some(0), "{ran:#?}");
         }

@@ -177,7 +177,10 @@ pub const SPANS: &[SpanDef] = &[
         kind: "INTERNAL",
         emitter: "node",
         description: "Sources checked, probed and opened, models loaded.",
-        attributes: attribute_refs![attr::WIDTH, attr::HEIGHT],
+        attributes: attribute_refs![
+            attr::WIDTH = "the sources could be opened",
+            attr::HEIGHT = "the sources could be opened"
+        ],
     },
     SpanDef {
         id: "attempt.score",
