@@ -164,8 +164,8 @@ fn report(sites: &[Site], baseline: &Baseline, received: u64) -> Result<(), Erro
     Ok(())
 }
 
-const EXPORTED: &str = "vmafx_telemetry_exported_total{signal=\"traces\"}";
-const DROPPED: &str = "vmafx_telemetry_dropped_total{signal=\"traces\",reason=\"queue_full\"}";
+const EXPORTED: &str = "vmafx_telemetry_exported_total{vmafx_telemetry_signal=\"traces\"}";
+const DROPPED: &str = "vmafx_telemetry_dropped_total{vmafx_telemetry_signal=\"traces\",vmafx_telemetry_drop_reason=\"queue_full\"}";
 
 /// A collector that takes everything at once; its endpoint, and the bytes it has received.
 async fn collector() -> Result<(String, Arc<AtomicU64>), Error> {
