@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::trace_export::TraceRules;
+
 /// Where gRPC listens unless told otherwise.
 pub const GRPC_LISTEN_DEFAULT: &str = "127.0.0.1:50051";
 /// Where HTTP listens unless told otherwise.
@@ -48,6 +50,8 @@ pub struct Config {
     pub stream_age_max: Duration,
     /// How long a shutdown waits for calls in flight.
     pub shutdown_grace: Duration,
+    /// Which jobs' traces are exported at their end although sampling had dropped them.
+    pub traces: TraceRules,
     /// Holds the tokens that callers must present, one a line.
     pub token_file: Option<PathBuf>,
     /// Listens beyond loopback although anybody may call.
@@ -70,6 +74,7 @@ impl Default for Config {
             crashes_max: 3,
             stream_age_max: Duration::from_secs(1_800),
             shutdown_grace: Duration::from_secs(10),
+            traces: TraceRules::default(),
             token_file: None,
             insecure: false,
         }
@@ -172,6 +177,15 @@ pub struct Args {
     /// How long a shutdown waits for calls in flight
     #[arg(long, env = "VMAFX_SHUTDOWN_GRACE", default_value = "10s", value_parser = parse_duration)]
     pub shutdown_grace: Duration,
+    /// Export the traces of failed jobs although sampling had dropped them
+    #[arg(long, env = "VMAFX_TRACE_FAILED", default_value = "true", action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub trace_failed: bool,
+    /// Export the traces of jobs that took longer than this although sampling had dropped them; or off
+    #[arg(long, env = "VMAFX_TRACE_SLOWER_THAN", default_value = "30m", value_parser = parse_threshold)]
+    pub trace_slower_than: Threshold,
+    /// How many such traces a minute, and at once, are exported at most
+    #[arg(long, env = "VMAFX_TRACE_RATE_MAX", default_value = "60", value_parser = clap::value_parser!(u32).range(1..))]
+    pub trace_rate_max: u32,
     /// A file with the bearer tokens that callers must present, one a line
     #[arg(long, env = "VMAFX_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
@@ -201,6 +215,11 @@ impl From<Args> for Config {
             crashes_max: args.crashes_max,
             stream_age_max: args.stream_age_max,
             shutdown_grace: args.shutdown_grace,
+            traces: TraceRules {
+                failed: args.trace_failed,
+                slower_than: args.trace_slower_than.0,
+                per_minute: args.trace_rate_max,
+            },
             token_file: args.token_file,
             insecure: args.insecure,
         }
@@ -231,6 +250,19 @@ fn parse_listen(text: &str) -> Result<SocketAddr, String> {
             "{text:?} is not an address with a port, such as 127.0.0.1:8080, [::1]:8080 or :8080"
         )
     })
+}
+
+/// A duration that may be switched off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Threshold(pub Option<Duration>);
+
+/// Reads a duration, or `off`.
+fn parse_threshold(text: &str) -> Result<Threshold, String> {
+    if text == "off" {
+        return Ok(Threshold(None));
+    }
+    let duration = parse_duration(text).map_err(|error| format!("{error}, or off"))?;
+    Ok(Threshold(Some(duration)))
 }
 
 /// Reads a number with a unit: `250ms`, `10s`, `5m`, `1h`.
@@ -267,6 +299,7 @@ mod tests {
         assert!(args.grpc_listen.ip().is_loopback() && args.http_listen.ip().is_loopback());
         assert_eq!(args.lease, Config::default().lease);
         assert_eq!(args.backoff_max, Config::default().backoff_max);
+        assert_eq!(args.traces, TraceRules::default());
     }
 
     #[test]
@@ -297,6 +330,15 @@ mod tests {
             assert_eq!(parse_listen(text), Ok(expected.parse().expect("an address")), "{text}");
         }
         assert!(parse_listen("8080").is_err() && parse_listen("example:80").is_err());
+    }
+
+    #[test]
+    fn traces_after_the_end_are_switched_off_by_a_word() {
+        let off = ["vmafx-controller", "--trace-failed=false", "--trace-slower-than=off"];
+        let config = Config::from(Args::try_parse_from(off).expect("known flags"));
+        assert!(!config.traces.failed && config.traces.slower_than.is_none());
+        assert!(parse_threshold("never").is_err());
+        assert_eq!(parse_threshold("90s"), Ok(Threshold(Some(Duration::from_secs(90)))));
     }
 
     #[test]

@@ -27,6 +27,7 @@ use crate::force::ForceBudget;
 use crate::grpc::{self, Face};
 use crate::queue::{Queue, QueueConfig, QueueThread};
 use crate::telemetry::{GAUGES_INTERVAL, QueueTelemetry, ReportsInFlight, set_gauges};
+use crate::trace_export::{self, DueTraces, TracePolicy};
 
 type Served = VmafxControllerServer<Face>;
 
@@ -65,7 +66,10 @@ impl Controller {
         let http = listen("HTTP", config.http_listen).await?;
         make_directory(&config.db_path)?;
         let reports = ReportsInFlight::default();
-        let observer = QueueTelemetry::new(telemetry.clone(), reports.clone());
+        let queue_metrics = telemetry.metrics.queue().clone();
+        let policy = TracePolicy::new(config.traces, queue_metrics, Instant::now());
+        let due = policy.due();
+        let observer = QueueTelemetry::new(telemetry.clone(), reports.clone(), policy);
         let queue_config = queue_config(&config);
         let opened = Instant::now();
         let open = move || Queue::open(queue_config, Arc::new(observer));
@@ -92,6 +96,7 @@ impl Controller {
         handle.serve_grpc(grpc)?;
         handle.serve_http(http);
         handle.keep_gauges();
+        handle.export_due_traces(due);
         handle.welcome().await;
         tracing::info!(
             grpc = %handle.grpc_addr,
@@ -210,6 +215,14 @@ impl ControllerHandle {
                 set_gauges(&app.telemetry.metrics, &app.queue.stats());
             }
         });
+    }
+
+    /// Exports the traces that are due, those of an earlier run of the controller too.
+    fn export_due_traces(&self, due: Arc<DueTraces>) {
+        if self.app.telemetry.tracer.is_enabled() {
+            let (app, closing) = (Arc::downgrade(&self.app), self.app.closing.clone());
+            tokio::spawn(trace_export::run(app, due, closing));
+        }
     }
 
     async fn welcome(&self) {

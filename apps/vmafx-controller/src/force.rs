@@ -17,24 +17,34 @@ struct Level {
     at: Instant,
 }
 
-/// Grants forced traces.
+/// Grants forced traces, and others that are limited alike.
 #[derive(Debug)]
-pub struct ForceBudget(Mutex<Level>);
+pub struct ForceBudget {
+    per_minute: f64,
+    level: Mutex<Level>,
+}
 
 impl ForceBudget {
-    /// A full bucket.
+    /// A full bucket of forced traces.
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        Self(Mutex::new(Level { tokens: f64::from(FORCED_BURST), at: now }))
+        const _: () = assert!(FORCED_BURST == FORCED_PER_MINUTE);
+        Self::per_minute(FORCED_PER_MINUTE, now)
+    }
+
+    /// A full bucket that grants this many a minute, and as many at once.
+    #[must_use]
+    pub fn per_minute(per_minute: u32, now: Instant) -> Self {
+        let per_minute = f64::from(per_minute);
+        Self { per_minute, level: Mutex::new(Level { tokens: per_minute, at: now }) }
     }
 
     /// Takes one grant, if there is one.
     pub fn take(&self, now: Instant) -> bool {
-        const PER_SECOND: f64 = FORCED_PER_MINUTE as f64 / 60.0;
-        let mut level = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut level = self.level.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = now.checked_duration_since(level.at).unwrap_or(Duration::ZERO);
-        let refilled = level.tokens + waited.as_secs_f64() * PER_SECOND;
-        level.tokens = refilled.min(f64::from(FORCED_BURST));
+        let refilled = level.tokens + waited.as_secs_f64() * self.per_minute / 60.0;
+        level.tokens = refilled.min(self.per_minute);
         level.at = level.at.max(now);
         let granted = level.tokens >= 1.0;
         if granted {

@@ -22,3 +22,4 @@ pub use config::{Args, Config, ConfigError, EXIT_CODES, default_db_path};
 pub use controller::{Controller, ControllerHandle};
 pub use error::StartError;
 pub use force::{FORCED_BURST, FORCED_PER_MINUTE};
+pub use trace_export::{TRACES_DUE_MAX, TraceRules};

@@ -3,14 +3,14 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use observability::schema::span_name::{
     FETCH, JOB, POOL, PROCESS, QUEUE_WAIT, SCORE, SEND, SETTLE,
 };
-use observability::testing::{OtlpReceiver, ReceivedSpan, check_tree, render_tree};
+use observability::testing::{Behaviour, OtlpReceiver, ReceivedSpan, check_tree, render_tree};
 use serde_json::Value;
-use support::{DEADLINE, Fleet, Ran, demo_pair, wait_for};
+use support::{DEADLINE, Fleet, Ran, demo_pair, long_pair, wait_for};
 use types::{SpanId, TraceId};
 
 /// The spans that are rebuilt of a job that succeeded at its first attempt.
@@ -36,6 +36,30 @@ fn scored(fleet: &Fleet, flags: &[&str]) -> (String, TraceId) {
     let ran: Ran = fleet.vmafx(&arguments);
     let job = ran.json();
     (text(&job, "job_id"), TraceId::parse(&text(&job, "trace_id")).expect("a trace id"))
+}
+
+/// Submits a pair that no node finds, and waits until the job has failed.
+fn failed(fleet: &Fleet) -> (String, TraceId) {
+    let (reference, _) = demo_pair();
+    let missing = fleet.folder().join("missing.y4m");
+    let missing = missing.to_str().expect("UTF-8");
+    let submitted = fleet.vmafx(&["submit", &reference, missing, "--json"]).json();
+    let job = text(&submitted, "job_id");
+    wait_for("the job fails", DEADLINE, || {
+        (fleet.vmafx(&["job", &job, "--json"]).json()["state"] == "failed").then_some(())
+    });
+    (job, TraceId::parse(&text(&submitted, "trace_id")).expect("a trace id"))
+}
+
+/// The ids of the spans that are rebuilt of a job now.
+fn rebuilt_ids(fleet: &Fleet, job: &str) -> BTreeSet<String> {
+    let document = fleet.vmafx(&["trace", "export", job, "--json"]).json();
+    let spans = document["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().cloned();
+    spans.expect("spans").iter().map(|span| text(span, "spanId")).collect()
+}
+
+fn ids(spans: &[ReceivedSpan]) -> BTreeSet<String> {
+    spans.iter().map(|span| span.span_id.to_string()).collect()
 }
 
 fn of_trace(receiver: &OtlpReceiver, trace_id: TraceId) -> Vec<ReceivedSpan> {
@@ -160,4 +184,111 @@ fn what_cannot_be_exported_is_said() {
     let document = fleet.vmafx(&["trace", "export", &job, "--json"]).json();
     let spans = document["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array();
     assert_eq!(spans.expect("spans").len(), 1, "a job that never ran is its root: {document:#}");
+}
+
+#[test]
+fn a_failed_job_arrives_whole_although_sampling_dropped_it_and_nothing_else_does() {
+    let receiver = OtlpReceiver::start().expect("a port");
+    let fleet = Fleet::new()
+        .with_telemetry(&telemetry(&receiver, "0"))
+        .with_setting("VMAFX_TRACE_SLOWER_THAN", "off");
+    let _controller = fleet.start_controller();
+    let _node = fleet.start_node("a");
+    let (_, _unrecorded) = scored(&fleet, &[]);
+    let (job, trace_id) = failed(&fleet);
+    let spans = whole_tree(&receiver, trace_id, &[JOB, QUEUE_WAIT, PROCESS, FETCH, SETTLE]);
+    let of = |name: &str| spans.iter().find(|span| span.name == name).expect("there");
+    assert_eq!(of(JOB).parent_span_id, None);
+    assert_eq!(of(JOB).text("vmafx.sampling.reason"), "failed");
+    for name in [JOB, PROCESS, FETCH] {
+        assert_eq!(of(name).text("error.type"), "source_refused", "{}", render_tree(&spans));
+        let told = of(name).error.clone().expect("an error status");
+        assert!(!told.contains("missing.y4m") && !told.contains('/'), "no path in {told:?}");
+    }
+    assert_eq!(ids(&spans), rebuilt_ids(&fleet, &job));
+    let traces: BTreeSet<_> = receiver.spans().iter().map(|span| span.trace_id).collect();
+    assert_eq!(traces, [trace_id].into(), "{}", render_tree(&receiver.spans()));
+}
+
+#[test]
+fn a_slow_job_arrives_whole_although_sampling_dropped_it() {
+    let receiver = OtlpReceiver::start().expect("a port");
+    let fleet = Fleet::new()
+        .with_telemetry(&telemetry(&receiver, "0"))
+        .with_setting("VMAFX_TRACE_SLOWER_THAN", "1ms");
+    let _controller = fleet.start_controller();
+    let _node = fleet.start_node("a");
+    let (job, trace_id) = scored(&fleet, &[]);
+    let spans = whole_tree(&receiver, trace_id, &REBUILT);
+    let root = check_tree(&spans).expect("whole");
+    assert_eq!((root.name.as_str(), root.text("vmafx.sampling.reason")), (JOB, "slow"));
+    assert_eq!(ids(&spans), rebuilt_ids(&fleet, &job));
+}
+
+#[test]
+fn a_controller_killed_between_commit_and_export_exports_the_same_spans_after_its_restart() {
+    let receiver = OtlpReceiver::start().expect("a port");
+    receiver.behave(Behaviour::Hang);
+    let fleet = Fleet::new().with_telemetry(&telemetry(&receiver, "0"));
+    let controller = fleet.start_controller();
+    let _node = fleet.start_node("a");
+    let (job, trace_id) = failed(&fleet);
+    wait_for("the export is on its way", DEADLINE, || (receiver.requests() > 0).then_some(()));
+    let before = rebuilt_ids(&fleet, &job);
+    controller.kill_9();
+    assert_eq!(of_trace(&receiver, trace_id), [], "nothing was taken");
+
+    receiver.behave(Behaviour::Accept);
+    let _controller = fleet.start_controller();
+    let spans = whole_tree(&receiver, trace_id, &[JOB, QUEUE_WAIT, PROCESS, FETCH, SETTLE]);
+    assert_eq!(ids(&spans), before, "the same, and no others");
+    let traces: BTreeSet<_> = receiver.spans().iter().map(|span| span.trace_id).collect();
+    assert_eq!(traces, [trace_id].into());
+}
+
+#[test]
+fn a_collector_that_comes_back_gets_what_failed_while_it_was_away() {
+    let receiver = OtlpReceiver::start().expect("a port");
+    receiver.behave(Behaviour::Refuse(400));
+    let fleet = Fleet::new().with_telemetry(&telemetry(&receiver, "0"));
+    let _controller = fleet.start_controller();
+    let _node = fleet.start_node("a");
+    let (_, first) = failed(&fleet);
+    let (_, second) = failed(&fleet);
+    wait_for("an export was refused", DEADLINE, || (receiver.requests() > 0).then_some(()));
+    receiver.behave(Behaviour::Accept);
+    for trace_id in [first, second] {
+        whole_tree(&receiver, trace_id, &[JOB, QUEUE_WAIT, PROCESS, FETCH, SETTLE]);
+    }
+}
+
+#[test]
+fn an_attempt_whose_node_was_killed_and_its_retry_are_rebuilt_with_cause_and_link() {
+    let receiver = OtlpReceiver::start().expect("a port");
+    let fleet = Fleet::new()
+        .with_telemetry(&telemetry(&receiver, "0"))
+        .with_setting("VMAFX_TRACE_SLOWER_THAN", "1ms");
+    let _controller = fleet.start_controller();
+    let (reference, distorted) = long_pair(fleet.folder(), 60);
+    let roots = fleet.folder().to_str().expect("a UTF-8 path").to_owned();
+    let first = fleet.start_node_with("first", &[("VMAFX_SCORING_ROOTS", &roots)]);
+    let submitted = fleet.vmafx(&["submit", &reference, &distorted, "--json"]).json();
+    let job = text(&submitted, "job_id");
+    wait_for("the first node scores", DEADLINE, || {
+        let job = fleet.vmafx(&["job", &job, "--json"]).json();
+        (job["progress"]["frames_done"].as_u64() > Some(0)).then_some(())
+    });
+    first.kill_9();
+    let _second = fleet.start_node_with("second", &[("VMAFX_SCORING_ROOTS", &roots)]);
+    let trace_id = TraceId::parse(&text(&submitted, "trace_id")).expect("a trace id");
+    let spans = whole_tree(&receiver, trace_id, &REBUILT);
+    let mut attempts: Vec<_> = spans.iter().filter(|span| span.name == PROCESS).collect();
+    attempts.sort_by_key(|span| span.start_unix_nanos);
+    let [lost, second] = attempts[..] else { panic!("{}", render_tree(&spans)) };
+    assert_eq!(lost.text("error.type"), "node_lost");
+    let link = second.links.iter().find(|link| link.span_id == lost.span_id).expect("a link");
+    assert_eq!(link.attributes["vmafx.link"], "previous_attempt");
+    let settles: Vec<_> = spans.iter().filter(|span| span.name == SETTLE).collect();
+    let of_lost = settles.iter().find(|span| span.parent_span_id == Some(lost.span_id));
+    assert_eq!(of_lost.expect("settled").text("vmafx.lease.cause"), "node_lost");
 }

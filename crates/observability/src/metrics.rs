@@ -29,7 +29,7 @@ pub use groups::{
 };
 pub use labels::{
     AttemptOutcome, DropReason, JobEnd, Label, LeaseLostCause, NodeLiveness, PartState,
-    ReportAnswer, RetryCause, Signal,
+    ReportAnswer, RetryCause, Signal, TraceExport,
 };
 pub use registry::{
     LABEL_VALUES_MAX, MetricSnapshot, OTHER, Point, PointValue, Registry, SERIES_MAX,

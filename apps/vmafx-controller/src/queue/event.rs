@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use types::{
-    AttemptView, FailureKind, JobId, JobView, Lease, NodeId, PartId, ReportAnswer, SpanId, State,
-    Timestamp, TraceContext,
+    AttemptView, ExportReason, FailureKind, JobId, JobView, Lease, NodeId, PartId, ReportAnswer,
+    SpanId, State, Timestamp, TraceContext,
 };
 
 /// Told of everything that became durable. Must not block: it runs on the queue's own threads.
@@ -18,6 +18,18 @@ pub trait QueueObserver: Send + Sync {
     fn wants_finished(&self, job: &FinishedJob<'_>) -> bool {
         let _ = job;
         true
+    }
+
+    /// Whether [`trace_due`](Self::trace_due) is worth asking.
+    fn marks_traces(&self) -> bool {
+        false
+    }
+
+    /// Whether the trace of a job that is about to end is to be exported from the store, and why.
+    /// The mark becomes durable with the end itself. Asked on the writer thread, before the commit.
+    fn trace_due(&self, job: &FinishedJob<'_>) -> Option<ExportReason> {
+        let _ = job;
+        None
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use control::{
-    Answer, Cancelled, Command, Idempotency, NodeMessage, Read, StoreError, StoreErrorKind,
-    Submitted, waiting_for,
+    Answer, Cancelled, Command, DueTrace, Idempotency, NodeMessage, Read, StoreError,
+    StoreErrorKind, Submitted, waiting_for,
 };
 use store::SqliteReader;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -57,6 +57,8 @@ pub enum RetrySelection {
 #[derive(Debug)]
 pub(super) enum Response {
     Answer(Answer),
+    /// To `TracesDone`.
+    Done,
     ToNode(Vec<ToNode>),
     Attached {
         connection: control::ConnectionId,
@@ -96,6 +98,7 @@ pub(super) enum Message {
     Command(Command<Reply>),
     Cancel { job: JobId, to: Reply },
     Retry { jobs: Vec<JobId>, to: Reply },
+    TracesDone { traces: Vec<DueTrace>, to: Reply },
     Shutdown,
 }
 
@@ -310,6 +313,22 @@ impl Queue {
                 return Ok(jobs);
             }
         }
+    }
+
+    /// Jobs that have ended and whose trace is to be exported, oldest first, and how many there are.
+    ///
+    /// # Errors
+    /// Store trouble.
+    pub async fn due_traces(&self, limit: usize) -> Result<(Vec<DueTrace>, u64), QueueError> {
+        self.read(move |reader| reader.due_traces(limit)).await
+    }
+
+    /// These traces have been exported, or are given up. Answers once that is durable.
+    ///
+    /// # Errors
+    /// Overload and store trouble: then they are due as before.
+    pub async fn traces_done(&self, traces: Vec<DueTrace>) -> Result<(), QueueError> {
+        self.commands.ask(|to| Message::TracesDone { traces, to }).await.map(drop)
     }
 
     /// A snapshot of the newest jobs that pass, then every change of one that passes. With `only`,

@@ -181,7 +181,8 @@ impl Release {
         }
     }
 
-    fn head(&self, part: PartId, reader: &mut dyn Read) -> Option<Arc<JobHead>> {
+    /// What is known of a part's job, from memory where it is there.
+    pub(super) fn head(&self, part: PartId, reader: &mut dyn Read) -> Option<Arc<JobHead>> {
         if let Some((ended, head)) = &self.ended
             && *ended == part
         {

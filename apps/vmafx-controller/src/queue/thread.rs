@@ -6,8 +6,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use control::{
-    Command, Control, ExistingKey, Output, Random, Store, StoreError, StoreErrorKind, Transition,
-    Turn, Verdict,
+    Command, Control, DueTrace, Effect, Event, ExistingKey, Output, Random, Store, StoreError,
+    StoreErrorKind, Transition, Turn, Verdict,
 };
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use store::{SqliteConfig, SqliteStore};
@@ -16,9 +16,9 @@ use types::{JobId, Timestamp};
 
 use super::config::QueueConfig;
 use super::error::QueueError;
-use super::event::{QueueEvent, QueueObserver};
+use super::event::{FinishedJob, QueueEvent, QueueObserver};
 use super::follower::{self, Note};
-use super::handle::{Message, Queue, Readers, Reply, Sender, Shared};
+use super::handle::{Message, Queue, Readers, Reply, Response, Sender, Shared};
 use super::live::{Clock, Live};
 use super::release::Release;
 use super::stats::Gauges;
@@ -125,6 +125,7 @@ pub(super) fn open(
         shared: Arc::clone(&shared),
         observer: Arc::clone(&observer),
         out: Output::default(),
+        told: Vec::new(),
         again: Vec::new(),
         trouble: None,
         gauges_at: None,
@@ -173,6 +174,8 @@ struct Writer {
     shared: Arc<Shared>,
     observer: Arc<dyn QueueObserver>,
     out: Output<Reply>,
+    /// Who is told when the batch is durable, and of nothing else.
+    told: Vec<Reply>,
     /// What releasing effects found out, for the next batch.
     again: Vec<Command<Reply>>,
     /// The store's last failure, and until when nothing is written.
@@ -295,8 +298,22 @@ impl Writer {
             Message::Command(command) => self.step(command),
             Message::Cancel { job, to } => self.cancel(job, to),
             Message::Retry { jobs, to } => self.retry(&jobs, to),
+            Message::TracesDone { traces, to } => self.traces_done(traces, to),
         }
         Flow::On
+    }
+
+    fn traces_done(&mut self, traces: Vec<DueTrace>, to: Reply) {
+        if let Some((error, _)) = &self.trouble {
+            let _ = to.send(Err(QueueError::Store(error.clone())));
+            return;
+        }
+        let done = |trace: DueTrace| Transition::TraceDone {
+            first_part: trace.first_part,
+            due_at: trace.due_at,
+        };
+        self.out.transitions.extend(traces.into_iter().map(done));
+        self.told.push(to);
     }
 
     fn cancel(&mut self, job: JobId, to: Reply) {
@@ -359,16 +376,43 @@ impl Writer {
     }
 
     fn commit_and_release(&mut self) {
-        let transitions = std::mem::take(&mut self.out.transitions);
+        let mut transitions = std::mem::take(&mut self.out.transitions);
         let effects = std::mem::take(&mut self.out.effects);
+        let told = std::mem::take(&mut self.told);
+        self.mark_traces(&effects, &mut transitions);
         if !transitions.is_empty()
             && let Err(error) = self.commit(&transitions)
         {
             self.release.refuse(effects, &error);
+            for to in told {
+                let _ = to.send(Err(QueueError::Store(error.clone())));
+            }
             return self.enter_trouble(error);
+        }
+        for to in told {
+            let _ = to.send(Ok(Response::Done));
         }
         let now = self.now();
         self.release.let_go(effects, self.store.reader(), now, &mut self.again);
+    }
+
+    /// Marks the jobs that end here and whose trace is to be exported: together with the end, so
+    /// that no crash comes between.
+    fn mark_traces(&mut self, effects: &[Effect<Reply>], transitions: &mut Vec<Transition>) {
+        if !self.observer.marks_traces() {
+            return;
+        }
+        for effect in effects {
+            let Effect::Event(Event::Finished { part, state }) = effect else { continue };
+            let (part, state) = (*part, *state);
+            let Some(head) = self.release.head(part, self.store.reader()) else { continue };
+            let at = self.shared.clock.now();
+            let took = at.since(head.submitted_at);
+            let job = FinishedJob { job: head.job, state, trace: &head.trace, took };
+            if let Some(reason) = self.observer.trace_due(&job) {
+                transitions.push(Transition::TraceDue { part, reason, at });
+            }
+        }
     }
 
     fn commit(&mut self, transitions: &[Transition]) -> Result<(), StoreError> {

@@ -14,14 +14,15 @@ mod reports;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use observability::Telemetry;
 use observability::job_trace::{AttemptEnd, AttemptTrace, JobTrace, terminal_spans};
 use observability::metrics::{LeaseLostCause, Metrics, NodeLiveness, RetryCause};
-use types::{AttemptView, FailureKind, JobView, State, Timestamp, TraceContext};
+use types::{AttemptView, ExportReason, FailureKind, JobView, State, Timestamp, TraceContext};
 
 use crate::queue::{FinishedJob, QueueEvent, QueueObserver, QueueStats};
+use crate::trace_export::TracePolicy;
 
 pub(crate) use reports::ReportsInFlight;
 
@@ -31,14 +32,15 @@ const COMMIT_TIME_MAX: Duration = Duration::from_secs(30);
 /// The queue's observer.
 #[derive(Debug)]
 pub(crate) struct QueueTelemetry {
+    policy: TracePolicy,
     telemetry: Telemetry,
     reports: ReportsInFlight,
     panicked: AtomicBool,
 }
 
 impl QueueTelemetry {
-    pub(crate) fn new(telemetry: Telemetry, reports: ReportsInFlight) -> Self {
-        Self { telemetry, reports, panicked: AtomicBool::new(false) }
+    pub(crate) fn new(telemetry: Telemetry, reports: ReportsInFlight, policy: TracePolicy) -> Self {
+        Self { policy, telemetry, reports, panicked: AtomicBool::new(false) }
     }
 
     fn is_recorded(&self, trace: &TraceContext) -> bool {
@@ -83,6 +85,7 @@ impl QueueTelemetry {
             }
             QueueEvent::Committed { writes, duration } => {
                 self.telemetry.metrics.store().committed(*writes, *duration);
+                self.policy.committed();
             }
             QueueEvent::Nondeterminism { part, digests } => {
                 queue.contradicted();
@@ -129,6 +132,14 @@ impl QueueObserver for QueueTelemetry {
             self.telemetry.metrics.queue().finished(job.state, job.took);
             self.is_recorded(job.trace)
         })
+    }
+
+    fn marks_traces(&self) -> bool {
+        self.policy.is_on() && self.telemetry.tracer.is_enabled()
+    }
+
+    fn trace_due(&self, job: &FinishedJob<'_>) -> Option<ExportReason> {
+        self.contain(None, || self.policy.mark(job, Instant::now()))
     }
 }
 

@@ -3,6 +3,9 @@
 //! Whatever head sampling decided, and whatever became of the processes that ran the job: the
 //! store holds what the tree needs, and the ids are the same every time.
 
+mod policy;
+mod task;
+
 use std::time::Duration;
 
 use observability::DeliveryError;
@@ -14,6 +17,10 @@ use types::{ExportReason, JobId};
 use crate::app::App;
 use crate::error::api_error;
 use crate::queue::QueueError;
+
+pub(crate) use policy::{DueTraces, TracePolicy};
+pub use policy::{TRACES_DUE_MAX, TraceRules};
+pub(crate) use task::run;
 
 /// How long a caller waits for the collector.
 pub const EXPORT_WAIT_MAX: Duration = Duration::from_secs(20);

@@ -44,7 +44,10 @@ fn episodes(job: &JobView) -> Vec<Episode<'_>> {
         add(start, earlier.failed_at, State::Failed, earlier.failure.as_ref());
         start = earlier.retried_at;
     }
-    add(start, finished_at, job.state, job.failure.as_ref());
+    // A job that was retried by hand and has not ended again is told up to its last end.
+    if job.state.is_terminal() {
+        add(start, finished_at, job.state, job.failure.as_ref());
+    }
     episodes
 }
 
@@ -132,7 +135,7 @@ pub fn terminal_spans(job: &JobView) -> Vec<SpanRecord> {
 }
 
 /// The whole tree of a job that has ended, from what the store holds: sampled, and with one root,
-/// the span that stands for the job.
+/// the span that stands for the job. Empty for a job that has never ended.
 #[must_use]
 pub fn rebuild(job: &JobView, reason: ExportReason) -> Vec<SpanRecord> {
     let mut sampled = job.clone();
@@ -140,13 +143,18 @@ pub fn rebuild(job: &JobView, reason: ExportReason) -> Vec<SpanRecord> {
     let job = &sampled;
     let episodes = episodes(job);
     let top = Top::Nowhere(reason);
-    let last = episodes.len() - 1;
+    let Some(last) = episodes.len().checked_sub(1) else { return Vec::new() };
     let mut spans: Vec<SpanRecord> = episodes
         .iter()
         .enumerate()
         .map(|(index, episode)| episode.record(job, &top, index == last))
         .collect();
-    for attempt in shown(job) {
+    let unfinished_from = match job.earlier_ends.last() {
+        Some(earlier) if !job.state.is_terminal() => Some(earlier.retried_at),
+        _ => None,
+    };
+    let is_told = |at| unfinished_from.is_none_or(|from| at < from);
+    for attempt in shown(job).iter().filter(|attempt| is_told(attempt.available_at)) {
         let next = |index: usize| episodes.get(index + 1);
         let episode = episodes
             .iter()

@@ -8,7 +8,7 @@ use types::{Stage, State};
 use super::cells::{Counter, Gauge, Histogram, SecondsCounter};
 use super::labels::{
     AttemptOutcome, DropReason, JobEnd, Label, LeaseLostCause, NodeLiveness, PartState,
-    ReportAnswer, RetryCause, Signal,
+    ReportAnswer, RetryCause, Signal, TraceExport,
 };
 use super::registry::{Family, OpenFamily, Point, Registry};
 use crate::schema::{attr, instrument};
@@ -27,6 +27,7 @@ pub struct QueueMetrics {
     lost: Family<LeaseLostCause, Counter>,
     reports: Family<ReportAnswer, Counter>,
     contradicted: Counter,
+    trace_exports: Family<TraceExport, Counter>,
     wait: Histogram,
     job_duration: Family<JobEnd, Histogram>,
     nodes: Family<NodeLiveness, Gauge>,
@@ -47,6 +48,7 @@ impl QueueMetrics {
             retried: registry.family(instrument::PARTS_RETRIED),
             lost: registry.family(instrument::LEASE_LOST),
             reports: registry.family(instrument::REPORTS),
+            trace_exports: registry.family(instrument::TRACE_EXPORTS),
             contradicted: registry.single(instrument::RESULTS_CONTRADICTED),
             wait: registry.single(instrument::QUEUE_WAIT),
             job_duration: registry.family(instrument::JOB_DURATION),
@@ -119,6 +121,11 @@ impl QueueMetrics {
     /// Two results of one part differed.
     pub fn contradicted(&self) {
         self.contradicted.add(1);
+    }
+
+    /// `traces` that were to be exported after their jobs' end met this.
+    pub fn trace_export(&self, outcome: TraceExport, traces: u64) {
+        self.trace_exports.get(outcome).add(traces);
     }
 
     /// A part was leased after waiting this long.

@@ -58,6 +58,18 @@ labels! {
         Cancelled = "cancelled",
     }
 
+    /// What became of a trace that was to be exported after its job's end.
+    TraceExport {
+        /// The collector took it.
+        Exported = "exported",
+        /// There were too many in a short time.
+        RateLimited = "rate_limited",
+        /// Too many waited for the collector.
+        Overflow = "overflow",
+        /// No collector took it for a day.
+        Expired = "expired",
+    }
+
     /// Why a part is tried again.
     RetryCause {
         /// The node had no decoder for it.

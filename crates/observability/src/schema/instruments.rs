@@ -140,6 +140,8 @@ instruments! {
         "Leases that ended without a report. Rising: nodes die, hang or lose their network.";
     REPORTS = Counter, "vmafx.reports", "{report}", [attr::REPORT_ANSWER], &[],
         "Reports answered. Anything but accepted says that a node was late or repeated itself, which is harmless.";
+    TRACE_EXPORTS = Counter, "vmafx.trace.exports", "{trace}", [attr::TRACE_EXPORT], &[],
+        "Traces of failed or slow jobs that sampling had dropped and that were to be exported after the end, by what became of them.";
     RESULTS_CONTRADICTED = Counter, "vmafx.results.contradicted", "{result}", [], &[],
         "Late results that differ from the one that counts. Anything but 0: a node computes wrongly, or an input changed.";
     QUEUE_WAIT = Histogram, "vmafx.queue.wait", "s", [], WAIT_SECONDS_BUCKETS,

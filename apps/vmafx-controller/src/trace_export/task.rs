@@ -1,0 +1,94 @@
+//! Exports the traces that are due.
+//!
+//! The marks lie in the store, made together with the end of each job; here they are worked off and
+//! taken away when the collector has acknowledged. A collector that is away, or a crash at any
+//! line, leaves the mark, and the same spans are sent again later.
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, SystemTime};
+
+use observability::DeliveryError;
+use observability::job_trace::rebuild;
+use observability::metrics::TraceExport;
+use tokio_util::sync::CancellationToken;
+use types::Timestamp;
+
+use super::policy::DueTraces;
+use crate::app::App;
+use crate::queue::{DueTrace, QueueError};
+
+/// Jobs that are looked up and sent together.
+const JOBS_AT_ONCE: usize = 32;
+/// How long a trace is kept for a collector that does not take it.
+pub const DUE_KEPT: Duration = Duration::from_secs(24 * 3_600);
+/// The pause after a failure; it doubles from there.
+const PAUSE_FIRST: Duration = Duration::from_secs(1);
+/// The longest pause.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// Works until the controller goes down.
+pub(crate) async fn run(app: Weak<App>, due: Arc<DueTraces>, closing: CancellationToken) {
+    let work = async {
+        let mut pause = PAUSE_FIRST;
+        loop {
+            let Some(app) = app.upgrade() else { return };
+            let outcome = export_some(&app, &due).await;
+            drop(app);
+            match outcome {
+                Ok(0) => {
+                    pause = PAUSE_FIRST;
+                    due.some().await;
+                }
+                Ok(_) => pause = PAUSE_FIRST,
+                Err(error) => {
+                    tracing::debug!(%error, "the traces that are due wait");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(PAUSE_MAX);
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = work => {}
+        () = closing.cancelled() => {}
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ExportError {
+    #[error("{0}")]
+    Queue(#[from] QueueError),
+    #[error("{0}")]
+    Delivery(#[from] DeliveryError),
+}
+
+/// Exports the oldest of what is due; answers how many jobs are done with.
+async fn export_some(app: &App, due: &DueTraces) -> Result<usize, ExportError> {
+    let (traces, waiting) = app.queue.due_traces(JOBS_AT_ONCE).await?;
+    due.counted(waiting);
+    if traces.is_empty() {
+        return Ok(0);
+    }
+    let metrics = app.telemetry.metrics.queue();
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now = Timestamp::EPOCH.after(since_epoch);
+    let is_kept = |trace: &DueTrace| now.since(trace.due_at) <= DUE_KEPT;
+    let (kept, expired): (Vec<_>, Vec<_>) = traces.iter().copied().partition(is_kept);
+    let mut spans = Vec::new();
+    for trace in &kept {
+        match app.queue.job(trace.job).await {
+            Ok(job) => spans.extend(rebuild(&job, trace.reason)),
+            // A job that is gone has no trace.
+            Err(QueueError::NotFound) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if !spans.is_empty() {
+        app.telemetry.tracer.deliver(spans).await?;
+    }
+    let done = traces.len();
+    app.queue.traces_done(traces).await?;
+    metrics.trace_export(TraceExport::Exported, kept.len() as u64);
+    metrics.trace_export(TraceExport::Expired, expired.len() as u64);
+    Ok(done)
+}
