@@ -7,6 +7,8 @@
 //!   bounded, what is dropped is counted, the end takes [`SHUTDOWN_BUDGET`] at most.
 //! - **Declared once.** Every name lives in [`schema`]; the reference in
 //!   `docs/development/observability.md` is written from it.
+//! - **Never its own cause.** One thread sends everything; what it and the transports log is never
+//!   exported, at any level.
 //! - **Passed, not global.** Components get a [`Telemetry`] (a [`Tracer`] and [`Metrics`]).
 //!
 //! When a job's spans are written the programs decide that move jobs; what they look like stands
