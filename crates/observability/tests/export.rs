@@ -2,16 +2,13 @@
 
 mod common;
 
-use std::time::Instant;
-
 use common::{PROTOCOLS, SOON, config, endpoint, record};
 use observability::config::SpanLimits;
 use observability::metrics::Signal;
 use observability::sampler::{ParentRule, RootRule, SamplerConfig};
 use observability::testing::{OtlpReceiver, check_tree};
 use observability::{
-    KeyValue, Origin, OtelGuard, Parent, SHUTDOWN_BUDGET, SpanEvent, SpanKind, SpanLink,
-    SpanRecord, new_span_id,
+    KeyValue, Origin, OtelGuard, Parent, SpanEvent, SpanKind, SpanLink, SpanRecord, new_span_id,
 };
 use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, metric};
 use types::{Timestamp, TraceFlags};
@@ -243,10 +240,9 @@ async fn the_end_within_a_blocked_runtime_loses_nothing() {
         let endpoint = endpoint(&receiver, protocol);
         let guard = OtelGuard::start(&config(&endpoint, protocol, &[]));
         guard.tracer().emit_span(record("last words"));
-        // Inline on the only thread of the runtime, where the SDK's exporter hangs.
-        let started = Instant::now();
+        // Inline on the only thread of the runtime, where an exporter that needs it would be stuck
+        // and lose what it holds.
         drop(guard);
-        assert!(started.elapsed() < SHUTDOWN_BUDGET, "{protocol}");
         assert_eq!(receiver.spans().len(), 1, "{protocol}");
     }
 }

@@ -9,6 +9,7 @@ use std::io::{self, Write as _};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 
 use super::encode::Item;
+use super::wire_json;
 
 /// Writes `items`, a line each, in one piece.
 pub(super) fn write<T: Item>(resource: &Resource, items: &[T]) -> io::Result<()> {
@@ -21,7 +22,7 @@ pub(super) fn write<T: Item>(resource: &Resource, items: &[T]) -> io::Result<()>
 fn lines<T: Item>(resource: &Resource, items: &[T]) -> io::Result<Vec<u8>> {
     let mut lines = Vec::new();
     for item in items {
-        serde_json::to_writer(&mut lines, &T::message(resource, vec![item.clone()]))?;
+        lines.extend(wire_json::encode(&T::message(resource, vec![item.clone()]))?);
         lines.push(b'\n');
     }
     Ok(lines)
@@ -58,6 +59,7 @@ mod tests {
         let lines: Vec<Value> =
             text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
         assert_eq!(lines.len(), 2);
+        assert!(!text.contains("null"), "{text}");
         let first = &lines[0]["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0];
         assert_eq!(first["body"]["stringValue"], "one\nline");
         assert_eq!(first["traceId"], "4bf92f3577b34da6a3ce929d0e0e4736");

@@ -2,6 +2,7 @@
 
 use super::encode::{Item as _, resource};
 use super::limits::limit_span;
+use super::wire_json;
 use crate::config::OtelConfig;
 use crate::span::SpanRecord;
 
@@ -15,5 +16,5 @@ pub fn otlp_json(
     mut spans: Vec<SpanRecord>,
 ) -> serde_json::Result<serde_json::Value> {
     spans.iter_mut().for_each(|span| limit_span(span, &config.span_limits));
-    serde_json::to_value(SpanRecord::message(&resource(&config.resource), spans))
+    wire_json::document(&SpanRecord::message(&resource(&config.resource), spans))
 }

@@ -8,9 +8,14 @@ use serde_json::Value;
 
 /// The message in JSON, without a field that has no value.
 pub(super) fn encode(message: &impl Serialize) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec(&document(message)?)
+}
+
+/// The message as a JSON document, without a field that has no value.
+pub(super) fn document(message: &impl Serialize) -> serde_json::Result<Value> {
     let mut value = serde_json::to_value(message)?;
     remove_nulls(&mut value);
-    serde_json::to_vec(&value)
+    Ok(value)
 }
 
 fn remove_nulls(value: &mut Value) {
