@@ -66,6 +66,13 @@ pub fn free_port() -> u16 {
     listener.local_addr().expect("a bound socket").port()
 }
 
+/// Ports that were free a moment ago, no two the same.
+pub fn free_ports<const N: usize>() -> [u16; N] {
+    let listeners: [TcpListener; N] =
+        std::array::from_fn(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"));
+    listeners.map(|listener| listener.local_addr().expect("a bound socket").port())
+}
+
 /// Whether something accepts connections on a loopback port.
 pub fn is_listening(port: u16) -> bool {
     let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, port));

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::collector::{Span, Tree};
-use super::{DEADLINE, Process, Ran, asset, free_port, wait_for};
+use super::{DEADLINE, Process, Ran, asset, free_ports, wait_for};
 
 /// The folder with the configurations that are shipped.
 pub fn shipped_folder() -> PathBuf {
@@ -43,20 +43,22 @@ pub struct Config {
 impl Config {
     /// Takes these files, a later one going before an earlier.
     pub fn of(files: &[PathBuf]) -> Self {
-        let ports: [u16; 5] = std::array::from_fn(|_| free_port());
-        let [grpc_port, http_port, prometheus_port, health_port, self_port] = ports;
         let config = Self {
             files: files.to_vec(),
             variables: BTreeMap::new(),
-            grpc_port,
-            http_port,
-            prometheus_port,
-            health_port,
+            grpc_port: 0,
+            http_port: 0,
+            prometheus_port: 0,
+            health_port: 0,
         };
-        config
-            .with("LISTEN_HOST", &"127.0.0.1")
-            .with("PAGES_HOST", &"127.0.0.1")
-            .with("OTLP_GRPC_PORT", &grpc_port)
+        config.with("LISTEN_HOST", &"127.0.0.1").with("PAGES_HOST", &"127.0.0.1").on_free_ports()
+    }
+
+    fn on_free_ports(mut self) -> Self {
+        let [grpc_port, http_port, prometheus_port, health_port, self_port] = free_ports();
+        (self.grpc_port, self.http_port) = (grpc_port, http_port);
+        (self.prometheus_port, self.health_port) = (prometheus_port, health_port);
+        self.with("OTLP_GRPC_PORT", &grpc_port)
             .with("OTLP_HTTP_PORT", &http_port)
             .with("PROMETHEUS_PORT", &prometheus_port)
             .with("HEALTH_PORT", &health_port)
@@ -91,6 +93,9 @@ impl Config {
     }
 }
 
+/// How often a start is tried while others take the ports.
+const STARTS_MAX: usize = 5;
+
 /// A running Collector.
 pub struct Otelcol {
     process: Process,
@@ -98,15 +103,27 @@ pub struct Otelcol {
 }
 
 impl Otelcol {
-    /// Starts a Collector and waits until it says that it is healthy.
-    pub fn start(name: &str, folder: &Path, config: Config) -> Self {
-        let mut process = Process::start(config.command(&[]), name, folder);
-        wait_for("the Collector is healthy", DEADLINE, || {
-            assert!(process.is_running(), "the Collector ended:\n{}", process.output());
-            let answer = http_get(config.health_port, "/", "*/*")?;
-            answer.starts_with("HTTP/1.1 200").then_some(())
-        });
-        Self { process, config }
+    /// Starts a Collector and waits until it says that it is healthy. Where somebody else was
+    /// faster to take a port, it tries others.
+    pub fn start(name: &str, folder: &Path, mut config: Config) -> Self {
+        for attempt in 1..=STARTS_MAX {
+            let log = format!("{name}-{attempt}");
+            let mut process = Process::start(config.command(&[]), &log, folder);
+            let is_healthy = wait_for("the Collector is healthy, or has ended", DEADLINE, || {
+                if !process.is_running() {
+                    return Some(false);
+                }
+                let answer = http_get(config.health_port, "/", "*/*")?;
+                answer.starts_with("HTTP/1.1 200").then_some(true)
+            });
+            if is_healthy {
+                return Self { process, config };
+            }
+            let output = process.output();
+            assert!(output.contains("address already in use"), "the Collector ended:\n{output}");
+            config = config.on_free_ports();
+        }
+        panic!("{STARTS_MAX} times somebody else took a port first");
     }
 
     /// Asks it to end, which writes out whatever it holds.
