@@ -18,7 +18,7 @@ pub enum Temporality {
     Cumulative,
     /// Counters and histograms from the push before; what goes up and down, from the start.
     Delta,
-    /// As `Delta`, but sums that are read from the operating system count from the start.
+    /// As `Delta`, but sums that the operating system or the runtime keeps count from the start.
     LowMemory,
 }
 

@@ -184,6 +184,10 @@ pub(super) fn read(env: &mut Env<'_>, signal: &SignalNames) -> Exporters {
             let scheme = scheme_unless_given(protocol, insecure, &tls);
             let endpoint = read_endpoint(env, signal, (&name, scheme), protocol);
             exporters.bad_endpoint = endpoint.is_none();
+            let is_plain = endpoint.as_ref().is_some_and(|at| at.scheme_str() == Some("http"));
+            if is_plain && tls.are_named() && insecure != Some(true) {
+                env.warn(format_args!("{name} is not https: the certificates named are not used"));
+            }
             endpoint
         }
         None => local(signal, protocol).filter(|_| wish == Wish::Otlp),

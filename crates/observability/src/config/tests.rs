@@ -166,6 +166,16 @@ fn an_endpoint_without_a_scheme_is_encrypted_when_that_is_asked_for() {
 }
 
 #[test]
+fn certificates_for_an_endpoint_in_plain_are_complained_of_once() {
+    let certificate = ("OTEL_EXPORTER_OTLP_CERTIFICATE", "ca.pem");
+    for (endpoint, warnings) in [("http://c", 1), ("https://c", 0), ("c", 0)] {
+        let config = read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint), certificate]);
+        assert_eq!(config.warnings.len(), warnings, "{endpoint}: {:?}", config.warnings);
+        assert!(config.traces.is_some() && config.metrics.is_some());
+    }
+}
+
+#[test]
 fn logs_leave_only_when_asked_for_by_name() {
     const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c");
     for (variables, otlp, console) in [

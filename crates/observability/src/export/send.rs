@@ -218,3 +218,18 @@ async fn deadline(stop: &mut watch::Receiver<Option<Instant>>) {
         _ => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_shown_without_what_may_be_a_key() {
+        for (endpoint, text) in [
+            ("https://c:4318/v1/traces?api-key=secret", "https://c:4318/v1/traces"),
+            ("http://127.0.0.1:4317", "http://127.0.0.1:4317/"),
+        ] {
+            assert_eq!(shown(&endpoint.parse().expect("a URL")), text);
+        }
+    }
+}

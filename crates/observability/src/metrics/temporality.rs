@@ -14,6 +14,9 @@ use super::registry::{LabelSet, MetricSnapshot, Point, PointValue};
 use crate::config::Temporality;
 use crate::schema::{InstrumentDef, InstrumentKind};
 
+/// The names under which the operating system's and the runtime's own counts are read.
+const READ_NAMESPACES: [&str; 2] = ["process.", "vmafx.runtime."];
+
 /// Writes the metrics of a process for OTLP, one push after the other.
 #[derive(Debug)]
 pub(crate) struct MetricWriter {
@@ -68,8 +71,8 @@ impl MetricWriter {
 
     fn is_delta(&self, def: &InstrumentDef) -> bool {
         let sums = matches!(def.kind, InstrumentKind::Counter | InstrumentKind::Histogram);
-        // What the operating system counts is read, not recorded: a delta would need memory.
-        let is_read = def.name.starts_with("process.");
+        // What others count is read, not recorded: a delta would need memory.
+        let is_read = READ_NAMESPACES.iter().any(|space| def.name.starts_with(space));
         match self.temporality {
             Temporality::Cumulative => false,
             Temporality::Delta => sums,
