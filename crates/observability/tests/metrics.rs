@@ -215,7 +215,7 @@ fn open_metrics_is_well_formed_to_its_end() {
                     kind = text;
                 }
                 "UNIT" => {
-                    assert!(name == family && family.ends_with(&format!("_{text}")), "{line}")
+                    assert!(name == family && family.ends_with(&format!("_{text}")), "{line}");
                 }
                 _ => panic!("{line}"),
             }
