@@ -7,10 +7,14 @@
 
 mod call;
 mod grpc;
+mod http_client;
+mod http_route;
 mod http_server;
+mod intern;
 mod methods;
 
 pub use call::{CallBody, CallFuture, ServerSpan};
 pub use grpc::{GrpcClient, GrpcClientLayer, GrpcServer, GrpcServerLayer};
+pub use http_client::{HttpClient, HttpClientLayer};
 pub use http_server::{HttpServer, HttpServerLayer};
 pub use methods::{GrpcMethods, Visibility};

@@ -39,6 +39,7 @@ pub use text::{Rendered, prometheus_name};
 
 pub(crate) use groups::DurationMetrics;
 pub(crate) use otlp::unix_nanos;
+pub(crate) use registry::LabelSet;
 use runtime::Runtimes;
 pub(crate) use temporality::MetricWriter;
 

@@ -51,12 +51,7 @@ impl Propagators {
     /// The context that a caller's headers describe; an empty one where there are none.
     #[must_use]
     pub fn extract(self, headers: &HeaderMap) -> Context {
-        let incoming = self.incoming(headers);
-        let base = incoming.base();
-        match incoming.parent {
-            Some(parent) => base.with_remote_span_context(parent),
-            None => base,
-        }
+        self.incoming(headers).cx()
     }
 
     /// What a caller's headers say, before a context is made of it.
@@ -124,6 +119,14 @@ pub(crate) struct Incoming {
 }
 
 impl Incoming {
+    /// A context that continues where the caller is.
+    pub(crate) fn cx(&self) -> Context {
+        match &self.parent {
+            Some(parent) => self.base().with_remote_span_context(parent.clone()),
+            None => self.base(),
+        }
+    }
+
     /// A context with everything but the span.
     pub(crate) fn base(&self) -> Context {
         match &self.baggage {
@@ -177,7 +180,7 @@ fn inject_trace(context: &SpanContext, headers: &mut HeaderMap) {
     }
     if *context.trace_state() == TraceState::NONE {
         headers.remove(TRACESTATE);
-    } else if let Ok(value) = HeaderValue::from_str(&context.trace_state().header()) {
+    } else if let Ok(value) = HeaderValue::from_str(&state_header(context.trace_state())) {
         headers.insert(TRACESTATE, value);
     }
 }
@@ -212,6 +215,22 @@ pub(crate) fn trace_state(text: &str) -> TraceState {
     TraceState::from_str(text).unwrap_or(TraceState::NONE)
 }
 
+/// A `tracestate` as its header.
+pub(crate) fn state_header(state: &TraceState) -> String {
+    let members = || state.into_iter();
+    let length = members().map(|(key, value)| key.len() + value.len() + 2).sum();
+    let mut text = String::with_capacity(length);
+    for (key, value) in members() {
+        if !text.is_empty() {
+            text.push(',');
+        }
+        text.push_str(key);
+        text.push('=');
+        text.push_str(value);
+    }
+    text
+}
+
 /// The same position, as plain data; `None` when it is no valid position.
 #[must_use]
 pub fn trace_context(context: &SpanContext) -> Option<TraceContext> {
@@ -219,7 +238,7 @@ pub fn trace_context(context: &SpanContext) -> Option<TraceContext> {
         trace_id: TraceId::new(context.trace_id().to_bytes())?,
         span_id: SpanId::new(context.span_id().to_bytes())?,
         flags: TraceFlags(context.trace_flags().to_u8()),
-        tracestate: context.trace_state().header(),
+        tracestate: state_header(context.trace_state()),
     })
 }
 

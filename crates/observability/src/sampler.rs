@@ -20,6 +20,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use opentelemetry::trace::TraceState;
 use types::{TraceContext, TraceFlags, TraceId};
 
 pub use control::{
@@ -27,6 +28,7 @@ pub use control::{
     SamplingStatus,
 };
 
+use crate::propagation::{state_header, trace_state};
 use control::Rules;
 use floor::Floor;
 pub(crate) use threshold::named_randomness;
@@ -216,12 +218,17 @@ impl SamplingDecision {
         }
     }
 
-    /// Whether [`tracestate`](Self::tracestate) may differ from what it is given.
-    pub(crate) fn changes_tracestate(self, has_one: bool) -> bool {
-        match self.threshold {
-            Threshold::Keep => false,
-            Threshold::Erase => has_one,
-            Threshold::Set(_) => true,
+    /// As [`tracestate`](Self::tracestate), for OpenTelemetry's API.
+    pub(crate) fn trace_state(self, callers: Option<&TraceState>) -> TraceState {
+        let callers = callers.filter(|state| **state != TraceState::NONE);
+        match (self.threshold, callers) {
+            (Threshold::Keep, Some(callers)) => callers.clone(),
+            (Threshold::Set(threshold), None) => {
+                let member = (threshold::MEMBER, threshold::written(threshold));
+                TraceState::from_key_value([member]).unwrap_or(TraceState::NONE)
+            }
+            (Threshold::Keep | Threshold::Erase, None) => TraceState::NONE,
+            (_, Some(callers)) => trace_state(&self.tracestate(&state_header(callers))),
         }
     }
 

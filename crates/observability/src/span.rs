@@ -196,8 +196,6 @@ pub struct SpanBuilder<'t> {
     pub(crate) start: Option<SystemTime>,
     pub(crate) links: Vec<SpanLink>,
     pub(crate) forced: bool,
-    /// Which token of the sampler's floor it may take; told from the name unless set.
-    kind_of_root: Option<u64>,
 }
 
 impl<'t> SpanBuilder<'t> {
@@ -211,23 +209,21 @@ impl<'t> SpanBuilder<'t> {
             start: None,
             links: Vec::new(),
             forced: false,
-            kind_of_root: None,
         }
     }
 
-    /// Sets which token of the sampler's floor it may take.
-    pub(crate) fn kind_of_root(mut self, kind: u64) -> Self {
-        self.kind_of_root = Some(kind);
-        self
+    /// What is kept of it if it is recorded.
+    pub(crate) fn particulars(self) -> Particulars {
+        Particulars { kind: self.kind, name: self.name, start: self.start, links: self.links }
     }
 
     /// What its context depends on.
-    pub(crate) fn begin(&mut self, now: Instant) -> Start {
+    pub(crate) fn begin(&self, now: Instant) -> Start {
         Start {
             span_id: self.span_id,
             forced: self.forced,
             linked: self.links.iter().any(|link| link.context.flags.is_sampled()),
-            kind_of_root: self.kind_of_root.unwrap_or_else(|| quick_hash(self.name.as_bytes())),
+            kind_of_root: quick_hash(self.name.as_bytes()),
             now,
         }
     }
@@ -300,13 +296,24 @@ fn push_within<T>(items: &mut Vec<T>, item: T, room: usize, dropped: &mut u32) {
 /// A span of this process. It ends with [`end`](Self::end) or when dropped, exactly once.
 #[derive(Debug)]
 pub struct ActiveSpan {
-    tracer: Tracer,
+    /// Who exports it when it ends; `None` where its owner brings the tracer then.
+    tracer: Option<Tracer>,
+    /// Whether it may be exported at all.
+    is_exported: bool,
     cx: Context,
     parent_span_id: Option<SpanId>,
     parent_origin: Origin,
     started: Instant,
     recording: Option<Box<Recording>>,
     ended: bool,
+}
+
+/// What is kept of a span that is recorded, from its start.
+pub(crate) struct Particulars {
+    pub(crate) kind: SpanKind,
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) start: Option<SystemTime>,
+    pub(crate) links: Vec<SpanLink>,
 }
 
 /// What [`Tracer`] found out about a span that starts.
@@ -336,23 +343,24 @@ impl StartedSpan {
 
 impl ActiveSpan {
     pub(crate) fn new(
-        tracer: Tracer,
+        tracer: Option<Tracer>,
+        is_exported: bool,
         started: StartedSpan,
-        builder: SpanBuilder<'_>,
         now: Instant,
+        particulars: impl FnOnce() -> Particulars,
     ) -> Self {
         let StartedSpan { cx, parent_span_id, parent_origin, recorded, .. } = started;
         let recording = recorded.then(|| {
+            let Particulars { kind, name, start, mut links } = particulars();
             let mut attributes = Vec::with_capacity(ATTRIBUTES_USUAL);
             if let Some(reason) = started.reason {
                 attributes.push(KeyValue::new(schema::attr::SAMPLING_REASON, reason.as_str()));
             }
-            let mut links = builder.links;
             links.extend(started.unrecorded_caller.map(|caller| SpanLink::new(caller, "caller")));
             Box::new(Recording {
-                kind: builder.kind,
-                name: builder.name,
-                started_at: builder.start.unwrap_or_else(SystemTime::now),
+                kind,
+                name,
+                started_at: start.unwrap_or_else(SystemTime::now),
                 attributes,
                 links,
                 events: Vec::new(),
@@ -361,7 +369,16 @@ impl ActiveSpan {
             })
         });
         let started = now;
-        Self { tracer, cx, parent_span_id, parent_origin, started, recording, ended: false }
+        Self {
+            tracer,
+            is_exported,
+            cx,
+            parent_span_id,
+            parent_origin,
+            started,
+            recording,
+            ended: false,
+        }
     }
 
     /// Whether attributes are worth building.
@@ -435,7 +452,7 @@ impl ActiveSpan {
     /// the trace, with a link in place of the parent. Without an exporter, or without a trace,
     /// nothing changes.
     pub fn promote(&mut self, kind: SpanKind, name: impl Into<Cow<'static, str>>) {
-        if self.ended || self.recording.is_some() || !self.tracer.is_enabled() {
+        if self.ended || self.recording.is_some() || !self.is_exported {
             return;
         }
         let Some(mut trace) = self.trace() else { return };
@@ -473,19 +490,27 @@ impl ActiveSpan {
         self.finish(Some(end.into_system_time()));
     }
 
-    /// Ends it now, for an owner that cannot give it away.
-    pub(crate) fn finish_now(&mut self) {
-        self.finish(None);
+    /// Ends it this long after its start, for an owner that keeps the tracer.
+    pub(crate) fn finish_after(&mut self, took: Duration, tracer: &Tracer) {
+        let end = self.recording.as_ref().map(|recording| recording.started_at + took);
+        self.finish_by(tracer, end);
     }
 
     fn finish(&mut self, end: Option<SystemTime>) {
-        if std::mem::replace(&mut self.ended, true) {
+        match self.tracer.take() {
+            Some(tracer) => self.finish_by(&tracer, end),
+            None => self.ended = true,
+        }
+    }
+
+    fn finish_by(&mut self, tracer: &Tracer, end: Option<SystemTime>) {
+        if std::mem::replace(&mut self.ended, true) || self.recording.is_none() {
             return;
         }
         let (Some(recording), Some(context)) = (self.recording.take(), self.trace()) else {
             return;
         };
-        self.tracer.emit_span(SpanRecord {
+        tracer.emit_span(SpanRecord {
             context,
             parent_span_id: self.parent_span_id,
             parent_origin: self.parent_origin,

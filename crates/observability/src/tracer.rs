@@ -9,20 +9,22 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use opentelemetry::Context;
-use opentelemetry::trace::{SpanContext, TraceContextExt};
+use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt};
 use types::{SpanId, TraceContext, TraceFlags, TraceId};
 
 use crate::config::{OtelConfig, SpanLimits};
 use crate::export::{DeliveryError, SpanSink};
 use crate::ids::{new_span_id, new_trace_id};
 use crate::propagation::{
-    Incoming, Origin, Propagators, context_of, span_context, trace_context, trace_state,
+    Incoming, Origin, Propagators, context_of, span_context, state_header, trace_context,
 };
 use crate::sampler::{
     Question, Sampler, SamplerControl, SamplingDecision, SamplingReason, SamplingRequest,
     named_randomness,
 };
-use crate::span::{ActiveSpan, Parent, SpanBuilder, SpanRecord, StartedSpan, local_only};
+use crate::span::{
+    ActiveSpan, Parent, Particulars, SpanBuilder, SpanRecord, StartedSpan, local_only, quick_hash,
+};
 
 #[derive(Debug)]
 struct Inner {
@@ -47,9 +49,8 @@ pub(crate) struct Start {
     pub(crate) now: Instant,
 }
 
-/// The context of a new span, and how it came to be.
+/// How the context of a new span came to be.
 struct Next {
-    context: SpanContext,
     recorded: bool,
     parent: Option<SpanId>,
     parent_origin: Origin,
@@ -158,7 +159,7 @@ impl Tracer {
         self.0.propagators.inject(cx, headers);
     }
 
-    pub(crate) fn start_span(&self, mut builder: SpanBuilder<'_>) -> ActiveSpan {
+    pub(crate) fn start_span(&self, builder: SpanBuilder<'_>) -> ActiveSpan {
         let start = builder.begin(Instant::now());
         let started = match &builder.parent {
             Parent::Current => Context::map_current(|cx| self.continue_from(cx, &start)),
@@ -166,33 +167,41 @@ impl Tracer {
             Parent::Context(cx) => self.continue_from(cx, &start),
             Parent::Remote(trace) => self.continue_from(&context_of(trace, Origin::Remote), &start),
         };
-        ActiveSpan::new(self.clone(), started, builder, start.now)
+        let is_exported = self.is_enabled();
+        ActiveSpan::new(Some(self.clone()), is_exported, started, start.now, || {
+            builder.particulars()
+        })
     }
 
-    /// The span of a call that came with `incoming`.
+    /// The span of a call of that name, which lives as long as the process, that came with
+    /// `incoming`. Whoever gets it ends it by [`ActiveSpan::finish_after`].
     pub(crate) fn serve(
         &self,
         incoming: &Incoming,
-        mut builder: SpanBuilder<'_>,
+        name: &'static str,
         now: Instant,
     ) -> ActiveSpan {
-        let start = builder.begin(now);
+        let kind_of_root = quick_hash(name.as_bytes());
+        let start = Start { span_id: None, forced: false, linked: false, kind_of_root, now };
         let parent = incoming.parent.as_ref();
         let started = if self.is_enabled() {
-            let next = self.next(parent, &start);
-            let cx = incoming.base().with_remote_span_context(next.context.clone());
-            next.started(cx)
+            let (context, next) = self.next(parent, &start);
+            next.started(incoming.base().with_remote_span_context(context))
         } else {
-            let cx = match parent {
-                Some(parent) => incoming.base().with_remote_span_context(parent.clone()),
+            StartedSpan::unrecorded(match parent {
+                Some(_) => incoming.cx(),
                 None => {
                     let context = span_context(&unexported(&start), Origin::Local);
                     incoming.local_only_base().with_remote_span_context(context)
                 }
-            };
-            StartedSpan::unrecorded(cx)
+            })
         };
-        ActiveSpan::new(self.clone(), started, builder, now)
+        ActiveSpan::new(None, self.is_enabled(), started, now, || Particulars {
+            kind: SpanKind::Server,
+            name: Cow::Borrowed(name),
+            start: None,
+            links: Vec::new(),
+        })
     }
 
     /// A new span under `parent_cx`.
@@ -200,9 +209,8 @@ impl Tracer {
         let parent_span = parent_cx.span();
         let parent = Some(parent_span.span_context()).filter(|context| context.is_valid());
         if self.is_enabled() {
-            let next = self.next(parent, start);
-            let cx = parent_cx.with_remote_span_context(next.context.clone());
-            return next.started(cx);
+            let (context, next) = self.next(parent, start);
+            return next.started(parent_cx.with_remote_span_context(context));
         }
         StartedSpan::unrecorded(match parent {
             Some(_) => parent_cx.clone(),
@@ -211,7 +219,7 @@ impl Tracer {
     }
 
     /// The context of a new span after `parent`, and the decision if one was made.
-    fn next(&self, parent: Option<&SpanContext>, start: &Start) -> Next {
+    fn next(&self, parent: Option<&SpanContext>, start: &Start) -> (SpanContext, Next) {
         let span_id = start.span_id.unwrap_or_else(new_span_id);
         let parent_flags = parent.map(|parent| TraceFlags(parent.trace_flags().to_u8()));
         let api_trace_id = parent.map(SpanContext::trace_id);
@@ -229,21 +237,17 @@ impl Tracer {
                 parent: parent_flags,
                 kind: start.kind_of_root,
             };
-            let named = || named_randomness(&parent?.trace_state().header());
+            let named = || named_randomness(&state_header(parent?.trace_state()));
             self.sampler().answer(&question, named, || start.now)
         });
         let flags = match decision {
             Some(decision) => decision.flags(),
             None => parent_flags.unwrap_or_default(),
         };
-        let state = parent.map(SpanContext::trace_state);
-        let has_state = state.is_some_and(|state| *state != Default::default());
-        let state = match (decision, state) {
-            (Some(decision), state) if decision.changes_tracestate(has_state) => {
-                let before = state.map(opentelemetry::trace::TraceState::header);
-                trace_state(&decision.tracestate(&before.unwrap_or_default()))
-            }
-            (_, state) => state.cloned().unwrap_or_default(),
+        let callers = parent.map(SpanContext::trace_state);
+        let state = match decision {
+            Some(decision) => decision.trace_state(callers),
+            None => callers.cloned().unwrap_or_default(),
         };
         let context = SpanContext::new(
             opentelemetry::TraceId::from_bytes(trace_id.to_bytes()),
@@ -260,8 +264,7 @@ impl Tracer {
             });
         let begins = parent.is_none() || against_caller;
         let is_remote = parent.is_some_and(SpanContext::is_remote);
-        Next {
-            context,
+        let next = Next {
             recorded,
             parent: parent
                 .filter(|_| !against_caller)
@@ -269,7 +272,8 @@ impl Tracer {
             parent_origin: if is_remote && !begins { Origin::Remote } else { Origin::Local },
             reason: decision.filter(|_| begins).map(|decision| decision.reason),
             unrecorded_caller: parent.filter(|_| against_caller).and_then(trace_context),
-        }
+        };
+        (context, next)
     }
 }
 

@@ -13,10 +13,11 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt as _;
 use observability::layers::{
-    GrpcClientLayer, GrpcMethods, GrpcServerLayer, HttpServerLayer, ServerSpan, Visibility,
+    GrpcClientLayer, GrpcMethods, GrpcServerLayer, HttpClientLayer, HttpServerLayer, ServerSpan,
+    Visibility,
 };
 use observability::testing::{OtlpReceiver, ReceivedSpan, check_tree};
-use observability::{OtelConfig, OtelGuard, Parent, SpanKind, current_trace};
+use observability::{OtelConfig, OtelGuard, Parent, SpanKind, current_trace, with_context};
 use tower::{Layer as _, Service as _, ServiceExt as _, service_fn};
 
 const RUN: &str = "a.v1.S/Run";
@@ -208,14 +209,146 @@ async fn probes_leave_nothing_and_polls_a_duration_only() {
 #[tokio::test]
 async fn a_scan_of_unknown_methods_makes_one_name() {
     let bench = Bench::new("1");
-    for index in 0..300 {
+    for index in 0..1_000 {
         serve(&bench, &format!("/scan{index}.v1.S/M{index}"), || trailers_only("12")).await;
     }
     let text = bench.scrape();
     assert!(!text.contains("scan"), "{text}");
     let spans = bench.finish();
-    assert_eq!(spans.len(), 300);
-    assert!(spans.iter().all(|span| span.name == "_OTHER"));
+    assert_eq!(spans.len(), 1_000);
+    assert!(spans.iter().all(|span| span.name == "_OTHER" && span.text("rpc.method") == "_OTHER"));
+    assert!(spans.iter().any(|span| span.text("rpc.method_original") == "scan999.v1.S/M999"));
+}
+
+#[tokio::test]
+async fn a_scan_of_unknown_urls_makes_one_name_and_one_series() {
+    let bench = Bench::new("1");
+    let before = bench.scrape().lines().count();
+    for index in 0..1_000 {
+        http_get(&bench, &format!("/scan/{index}/wp-login.php?token=secret{index}")).await;
+    }
+    let text = bench.scrape();
+    assert!(!text.contains("scan"), "{text}");
+    let series: Vec<_> = text
+        .lines()
+        .filter(|line| line.starts_with("http_server_request_duration_seconds_count"))
+        .collect();
+    assert_eq!(series.len(), 1, "{series:?}");
+    assert!(series[0].ends_with(" 1000"), "{series:?}");
+    assert!(text.lines().count() < before + 60);
+    let spans = bench.finish();
+    assert_eq!(spans.len(), 1_000);
+    assert!(spans.iter().all(|span| span.name == "GET" && span.text("http.route").is_empty()));
+    assert!(!format!("{spans:?}").contains("secret"));
+}
+
+#[tokio::test]
+async fn a_scan_of_unknown_http_methods_makes_one_name() {
+    let bench = Bench::new("1");
+    for index in 0..100 {
+        let method = format!("SCAN{index}");
+        let request = Request::builder().method(method.as_str()).uri("/v1/jobs/j-1");
+        let request = request.body(AxumBody::empty()).expect("a request");
+        router(&bench).oneshot(request).await.expect("infallible");
+    }
+    let text = bench.scrape();
+    assert!(!text.contains("SCAN") && text.contains("http_request_method=\"_OTHER\""), "{text}");
+    let spans = bench.finish();
+    assert_eq!(spans.len(), 100);
+    assert!(spans.iter().all(|span| span.name == "HTTP /v1/jobs/{id}"));
+    assert!(spans.iter().any(|span| span.text("http.request.method_original") == "SCAN99"));
+}
+
+#[tokio::test]
+async fn an_http_client_names_the_method_alone_and_keeps_secrets_out() {
+    let bench = Bench::new("1");
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let addr = listener.local_addr().expect("its address");
+    let app = router(&bench);
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let connector = hyper_util::client::legacy::connect::HttpConnector::new();
+    let client = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new())
+        .build::<_, http_body_util::Empty<Bytes>>(connector);
+    let client = HttpClientLayer::new(bench.guard.telemetry()).layer(client);
+    let caller = bench.guard.tracer().span("caller").parent(Parent::Root).start();
+    let closed = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let refused = closed.local_addr().expect("its address");
+    drop(closed);
+    with_context(caller.cx().clone(), async {
+        for (addr, path) in [
+            (addr, "/v1/jobs/j-17?token=secret"),
+            (addr, "/none"),
+            (addr, "/broken"),
+            (refused, "/"),
+        ] {
+            let request = Request::builder().uri(format!("http://{addr}{path}"));
+            let request = request.body(http_body_util::Empty::new()).expect("a request");
+            match client.clone().oneshot(request).await {
+                Ok(answer) => drop(answer.into_body().collect().await.expect("read")),
+                Err(_) => assert_eq!(addr, refused),
+            }
+        }
+    })
+    .await;
+    caller.end();
+    let text = bench.scrape();
+    assert!(text.contains("http_client_request_duration_seconds_count"), "{text}");
+    let spans = bench.finish();
+    assert_eq!(check_tree(&spans).expect("whole").name, "caller");
+    let clients: Vec<_> = spans.iter().filter(|span| span.kind == SpanKind::Client).collect();
+    assert!(clients.iter().all(|span| span.name == "GET"));
+    let mut outcomes: Vec<_> = clients
+        .iter()
+        .map(|span| {
+            (span.attributes.get("http.response.status_code").cloned(), span.text("error.type"))
+        })
+        .map(|(status, error)| (status.and_then(|status| status.as_i64()), error))
+        .collect();
+    outcomes.sort_unstable();
+    assert_eq!(
+        outcomes,
+        [(None, "connection"), (Some(200), ""), (Some(404), "404"), (Some(500), "500")]
+    );
+    let served = spans.iter().find(|span| span.name == "GET /v1/jobs/{id}").expect("served");
+    let client = clients.iter().find(|span| Some(span.span_id) == served.parent_span_id);
+    let client = client.expect("the trace was handed on");
+    assert_eq!(client.text("url.full"), format!("http://{addr}/v1/jobs/j-17"));
+    assert_eq!(client.text("server.address"), "127.0.0.1");
+    assert_eq!(client.attributes["server.port"], addr.port());
+    assert!(!format!("{spans:?}").contains("secret"));
+}
+
+#[tokio::test]
+async fn a_handler_reaches_its_span_without_the_request() {
+    let bench = Bench::new("1");
+    let handler = service_fn(|_: Request<()>| async {
+        tokio::task::yield_now().await;
+        ServerSpan::current().expect("a request is served").set("vmafx.job.id", "j9");
+        Ok::<_, Infallible>(unary("0"))
+    });
+    assert_eq!(ServerSpan::current(), None);
+    bench.server().layer(handler).oneshot(request("/a.v1.S/Run")).await.expect("infallible");
+    assert_eq!(ServerSpan::current(), None);
+    let spans = bench.finish();
+    assert_eq!(spans[0].text("vmafx.job.id"), "j9");
+}
+
+#[tokio::test]
+async fn a_panic_in_a_handler_ends_its_span_and_leaves_the_thread_clean() {
+    let bench = Bench::new("1");
+    let handler = service_fn(|_: Request<()>| async {
+        if true {
+            panic!("a handler's fault");
+        }
+        Ok::<_, Infallible>(unary("0"))
+    });
+    let call = bench.server().layer(handler).oneshot(request("/a.v1.S/Run"));
+    let outcome = tokio::spawn(call).await;
+    assert!(outcome.is_err_and(|error| error.is_panic()));
+    assert_eq!((ServerSpan::current(), current_trace()), (None, None));
+    serve(&bench, "/a.v1.S/Run", || unary("0")).await;
+    let spans = bench.finish();
+    assert_eq!(spans.len(), 2);
 }
 
 #[tokio::test]
@@ -292,8 +425,11 @@ async fn without_an_exporter_a_callers_trace_passes_through() {
                 sender.send(seen(request.headers())).expect("heard");
                 async { Ok::<_, Infallible>(unary("0")) }
             });
-            assert!(current_trace().is_some(), "logs have a trace in any case");
-            client.layer(next).oneshot(request("/a.v1.S/Run"))
+            let call = client.clone().layer(next);
+            async move {
+                assert!(current_trace().is_some(), "logs have a trace in any case");
+                call.oneshot(request("/a.v1.S/Run")).await
+            }
         });
         let mut request = request("/a.v1.S/Run");
         if let Some(incoming) = incoming {

@@ -123,5 +123,10 @@ async fn calls_that_succeed_fail_and_are_given_up_each_make_one_pair_of_spans() 
         found.sort_unstable();
         assert_eq!(found, expected, "{kind:?}");
     }
+    let served = spans.iter().filter(|span| span.kind == SpanKind::Server);
+    for span in served {
+        assert_eq!(span.text("network.peer.address"), "127.0.0.1");
+        assert!(span.attributes["network.peer.port"].as_i64().is_some_and(|port| port > 0));
+    }
     assert!(!format!("{spans:?}").contains("secret"));
 }

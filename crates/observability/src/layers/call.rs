@@ -1,10 +1,16 @@
-//! What all layers share: the future and the body through which a call is followed.
+//! What all layers share: the span of a call, and the future and the body through which a call is
+//! followed.
+//!
+//! While a call's future or body runs, its context is the current one. While its handler runs, its server
+//! span lies on a stack of the thread, where [`ServerSpan`] finds it; otherwise it lies in the future
+//! or the body. So a span that nobody records needs no lock and no allocation but its context's.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context as TaskContext, Poll, ready};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
@@ -15,57 +21,159 @@ use pin_project_lite::pin_project;
 use types::TraceContext;
 
 use crate::span::{ActiveSpan, SpanLink};
+use crate::tracer::Tracer;
 
-/// The span of the request being served, among the request's extensions. Cheap to clone; after the
-/// response has ended it changes nothing any more.
-#[derive(Debug, Clone)]
+/// A server span while the code of its request runs.
+struct Serving {
+    span: ActiveSpan,
+    /// The name it gets should somebody ask for its trace.
+    name: &'static str,
+}
+
+thread_local! {
+    /// The server spans of the code that runs on this thread, the innermost last.
+    static SERVING: RefCell<Vec<Serving>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The span of the request being served: among the request's extensions, or by
+/// [`current`](Self::current). It is at hand in the handler and in what the handler awaits, until
+/// the response begins; later, and in a task of its own, it changes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerSpan {
-    span: Arc<Mutex<ActiveSpan>>,
-    name: Arc<str>,
+    _made_by_layers: (),
 }
 
 impl ServerSpan {
-    pub(super) fn new(span: ActiveSpan, name: Arc<str>) -> Self {
-        Self { span: Arc::new(Mutex::new(span)), name }
+    pub(super) const HANDLE: Self = Self { _made_by_layers: () };
+
+    /// The span of the request that the code here serves, if it serves one.
+    #[must_use]
+    pub fn current() -> Option<Self> {
+        Self::HANDLE.with(|_| Self::HANDLE)
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, ActiveSpan> {
-        self.span.lock().unwrap_or_else(PoisonError::into_inner)
+    fn with<T>(self, read: impl FnOnce(&mut Serving) -> T) -> Option<T> {
+        SERVING.with_borrow_mut(|stack| stack.last_mut().map(read))
     }
 
     /// The position to give to whoever continues the trace.
     #[must_use]
-    pub fn trace(&self) -> Option<TraceContext> {
-        self.lock().trace()
+    pub fn trace(self) -> Option<TraceContext> {
+        self.with(|serving| serving.span.trace()).flatten()
     }
 
     /// The context in which this span is the current one.
     #[must_use]
-    pub fn cx(&self) -> Context {
-        self.lock().cx().clone()
+    pub fn cx(self) -> Context {
+        let cx = self.with(|serving| serving.span.cx().clone());
+        cx.unwrap_or_else(Context::current)
     }
 
     /// Sets an attribute, if recording.
-    pub fn set(&self, key: &'static str, value: impl Into<Value>) {
-        self.lock().set(key, value);
+    pub fn set(self, key: &'static str, value: impl Into<Value>) {
+        self.with(|serving| serving.span.set(key, value));
     }
 
     /// Adds a link, if recording.
-    pub fn link(&self, link: SpanLink) {
-        self.lock().link(link);
+    pub fn link(self, link: SpanLink) {
+        self.with(|serving| serving.span.link(link));
     }
 
     /// Records the span though sampling had dropped it: the request itself asks for its trace. The
     /// context handed out from now on is sampled.
-    pub fn promote(&self) {
-        self.lock().promote(SpanKind::Server, self.name.to_string());
+    pub fn promote(self) {
+        self.with(|serving| serving.span.promote(SpanKind::Server, serving.name));
     }
+}
+
+/// The span of a call, or the context of a call without one.
+#[derive(Debug)]
+pub(super) enum CallSpan {
+    /// Of a server; `None` while it lies on the thread's stack.
+    Server { span: Option<ActiveSpan>, name: &'static str },
+    /// Of a client.
+    Client(ActiveSpan),
+    /// A call that leaves a duration only, in the context of its caller, from then on.
+    None(Context, Instant),
+}
+
+impl CallSpan {
+    /// The context in which the call runs.
+    pub(super) fn cx(&self) -> Context {
+        match self {
+            Self::Server { span: Some(span), .. } | Self::Client(span) => span.cx().clone(),
+            Self::Server { span: None, .. } => Context::current(),
+            Self::None(cx, _) => cx.clone(),
+        }
+    }
+
+    /// Ends it once, by `tracer`: tells `duration` how long it took and in which context, then what `describe`
+    /// says.
+    pub(super) fn finish(
+        &mut self,
+        tracer: &Tracer,
+        duration: impl FnOnce(f64, &Context),
+        describe: impl FnOnce(&mut ActiveSpan),
+    ) {
+        let span = match self {
+            Self::Server { span: Some(span), .. } | Self::Client(span) => span,
+            // It is never dropped while it is lent.
+            Self::Server { span: None, .. } => return,
+            Self::None(cx, began) => return duration(began.elapsed().as_secs_f64(), cx),
+        };
+        let took: Duration = span.elapsed();
+        duration(took.as_secs_f64(), span.cx());
+        if span.is_recording() {
+            describe(span);
+        }
+        span.finish_after(took, tracer);
+    }
+}
+
+/// Puts a server span on the thread's stack, and back when dropped.
+struct Lent<'a>(&'a mut CallSpan);
+
+impl<'a> Lent<'a> {
+    fn new(call: &'a mut CallSpan) -> Self {
+        if let CallSpan::Server { span, name } = call
+            && let Some(span) = span.take()
+        {
+            SERVING.with_borrow_mut(|stack| stack.push(Serving { span, name }));
+        }
+        Self(call)
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        if let CallSpan::Server { span, .. } = self.0 {
+            *span = SERVING.with_borrow_mut(Vec::pop).map(|serving| serving.span);
+        }
+    }
+}
+
+/// Runs code of the call in its context.
+fn within<T>(call: &mut impl Call, run: impl FnOnce() -> T) -> T {
+    let _attached = call.span().cx().attach();
+    run()
+}
+
+/// Runs code of the handler: as [`within`], with the server span at hand.
+fn serving<T>(call: &mut impl Call, run: impl FnOnce() -> T) -> T {
+    let _attached = call.span().cx().attach();
+    let _lent = Lent::new(call.span());
+    run()
 }
 
 /// A call that is being followed. It ends when dropped.
 pub(super) trait Call: Send + 'static {
-    /// The context in which the call runs.
-    fn cx(&self) -> Context;
+    /// Its span.
+    fn span(&mut self) -> &mut CallSpan;
+
+    /// Whether code of the call may run while its response is read.
+    fn streams(&self) -> bool {
+        true
+    }
 
     /// The response has begun.
     fn responded(&mut self, status: StatusCode, headers: &HeaderMap);
@@ -113,9 +221,10 @@ where
 
     fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let attached = this.call.as_ref().map(|call| call.cx().attach());
-        let result = ready!(this.inner.poll(task));
-        drop(attached);
+        let result = ready!(match this.call {
+            Some(call) => serving(call, || this.inner.poll(task)),
+            None => this.inner.poll(task),
+        });
         let mut call = this.call.take();
         match result {
             Ok(response) => {
@@ -125,7 +234,10 @@ where
                 if response.body().is_end_stream() {
                     end(&mut call);
                 }
-                Poll::Ready(Ok(response.map(|inner| CallBody { inner, call })))
+                // A body that only hands out what the handler made runs no code of the call.
+                let runs_code = call.as_ref().is_some_and(Call::streams)
+                    && response.body().size_hint().exact().is_none();
+                Poll::Ready(Ok(response.map(|inner| CallBody { inner, call, runs_code })))
             }
             Err(error) => {
                 if let Some(mut call) = call {
@@ -138,9 +250,11 @@ where
 }
 
 fn end<C: Call>(call: &mut Option<C>) {
-    if let Some(mut call) = call.take() {
+    if let Some(call) = call {
         call.completed();
     }
+    // Where it lies: a call is large to be moved.
+    *call = None;
 }
 
 pin_project! {
@@ -149,6 +263,7 @@ pin_project! {
         #[pin]
         inner: B,
         call: Option<C>,
+        runs_code: bool,
     }
 }
 
@@ -160,7 +275,7 @@ impl<B, C> fmt::Debug for CallBody<B, C> {
 
 impl<B: Default, C> Default for CallBody<B, C> {
     fn default() -> Self {
-        Self { inner: B::default(), call: None }
+        Self { inner: B::default(), call: None, runs_code: false }
     }
 }
 
@@ -178,9 +293,10 @@ where
         task: &mut TaskContext<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let mut this = self.project();
-        let attached = this.call.as_ref().map(|call| call.cx().attach());
-        let frame = ready!(this.inner.as_mut().poll_frame(task));
-        drop(attached);
+        let frame = ready!(match this.call {
+            Some(call) if *this.runs_code => within(call, || this.inner.as_mut().poll_frame(task)),
+            _ => this.inner.as_mut().poll_frame(task),
+        });
         match &frame {
             None => end(this.call),
             Some(Ok(frame)) => {

@@ -8,23 +8,27 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context as TaskContext, Poll};
 use std::time::Instant;
 
-use http::{HeaderMap, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use opentelemetry::Context;
 use opentelemetry::trace::SpanKind;
 use tonic::Code;
+use tonic::transport::server::TcpConnectInfo;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::call::{Call, CallBody, CallFuture, ServerSpan};
+use super::call::{Call, CallBody, CallFuture, CallSpan, ServerSpan};
+use super::intern::{OTHER, intern};
 use super::methods::{GrpcMethods, Visibility};
 use crate::init::Telemetry;
 use crate::metrics::Histogram;
 use crate::schema::attr;
-use crate::span::{ActiveSpan, quick_hash};
+use crate::span::{ActiveSpan, cut};
 
 const CODES: usize = 17;
-const GRPC_STATUS: &str = "grpc-status";
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+/// Longer names of unknown methods are cut.
+const METHOD_BYTES_MAX: usize = 256;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Side {
@@ -38,7 +42,7 @@ struct Shared {
     methods: GrpcMethods,
     side: Side,
     /// Host and port that a client calls.
-    target: Option<(String, u16)>,
+    target: Option<(&'static str, u16)>,
     /// Histograms by method, then by status code, each made when first needed.
     durations: Vec<[OnceLock<Histogram>; CODES]>,
 }
@@ -48,14 +52,28 @@ impl Shared {
         let durations = (0..methods.len()).map(|_| Default::default()).collect();
         let target = target.and_then(|uri| {
             let default_port = if uri.scheme_str() == Some("https") { 443 } else { 80 };
-            Some((uri.host()?.to_owned(), uri.port_u16().unwrap_or(default_port)))
+            Some((intern(uri.host()?), uri.port_u16().unwrap_or(default_port)))
         });
         Self { telemetry: telemetry.clone(), methods, side, target, durations }
     }
 
+    fn describe(&self, span: &mut ActiveSpan, method: usize, code: Code) {
+        span.set(attr::RPC_SYSTEM_NAME, "grpc");
+        span.set(attr::RPC_METHOD, self.methods.name(method));
+        span.set(attr::RPC_STATUS_CODE, code_name(code));
+        if let Some((host, port)) = self.target {
+            span.set(attr::SERVER_ADDRESS, host);
+            span.set(attr::SERVER_PORT, i64::from(port));
+        }
+        if is_error(code, self.side) {
+            // The status message may hold a path or an argument, so it stays out.
+            span.fail(code_name(code), "");
+        }
+    }
+
     fn duration(&self, method: usize, code: Code) -> &Histogram {
         self.durations[method][code as usize].get_or_init(|| {
-            let name = self.methods.name(method).to_string();
+            let name = self.methods.name(method);
             let mut labels = vec![
                 (attr::RPC_SYSTEM_NAME, "grpc".into()),
                 (attr::RPC_METHOD, name.into()),
@@ -135,32 +153,44 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let shared = &self.shared;
-        let (method, name, visibility) = shared.methods.find(request.uri().path());
+        let (method, visibility) = shared.methods.find(request.uri().path());
         if visibility == Visibility::Hidden {
             return CallFuture::new(self.inner.call(request), None);
         }
         let tracer = &shared.telemetry.tracer;
-        let caller = tracer.propagators().incoming(request.headers());
-        let span = match visibility {
-            Visibility::Span => {
-                let kind = quick_hash(name.as_bytes());
-                let builder = tracer.span("").kind(SpanKind::Server).kind_of_root(kind);
-                let mut span = tracer.serve(&caller, builder, Instant::now());
-                if span.is_recording() {
-                    span.rename(name.to_string());
+        let incoming = tracer.propagators().incoming(request.headers());
+        let now = Instant::now();
+        let span = if visibility == Visibility::Span {
+            let name = shared.methods.name(method);
+            let mut span = tracer.serve(&incoming, name, now);
+            if span.is_recording() {
+                describe_peer(&mut span, request.extensions());
+                if name == OTHER {
+                    describe_unknown(&mut span, request.uri().path());
                 }
-                let span = ServerSpan::new(span, Arc::clone(name));
-                request.extensions_mut().insert(span.clone());
-                CallSpan::Server(span)
             }
-            _ => CallSpan::None(tracer.extract(request.headers())),
+            request.extensions_mut().insert(ServerSpan::HANDLE);
+            CallSpan::Server { span: Some(span), name }
+        } else {
+            CallSpan::None(incoming.cx(), now)
         };
-        let call = GrpcCall::new(shared, method, span);
-        let attached = call.cx().attach();
-        let inner = self.inner.call(request);
-        drop(attached);
-        CallFuture::new(inner, Some(call))
+        follow(&mut self.inner, shared, method, span, request)
     }
+}
+
+/// Calls the service and follows the call from then on.
+fn follow<S, B>(
+    service: &mut S,
+    shared: &Arc<Shared>,
+    method: usize,
+    span: CallSpan,
+    request: Request<B>,
+) -> CallFuture<S::Future, GrpcCall>
+where
+    S: Service<Request<B>>,
+{
+    let inner = service.call(request);
+    CallFuture::new(inner, Some(GrpcCall { shared: Arc::clone(shared), method, span, code: None }))
 }
 
 /// A gRPC client whose calls are followed.
@@ -186,32 +216,19 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let shared = &self.shared;
         let tracer = &shared.telemetry.tracer;
-        let (method, name, visibility) = shared.methods.find(request.uri().path());
-        let span = match visibility {
-            Visibility::Span => {
-                let mut span = tracer.span("").kind(SpanKind::Client).start();
-                if span.is_recording() {
-                    span.rename(name.to_string());
-                }
-                CallSpan::Client(Box::new(span))
-            }
-            _ => CallSpan::None(Context::current()),
+        let (method, visibility) = shared.methods.find(request.uri().path());
+        let span = if visibility == Visibility::Span {
+            let builder = tracer.span(shared.methods.name(method)).kind(SpanKind::Client);
+            CallSpan::Client(builder.start())
+        } else {
+            CallSpan::None(Context::current(), Instant::now())
         };
-        let call = GrpcCall::new(shared, method, span);
-        let cx = call.cx();
-        tracer.inject(&cx, request.headers_mut());
-        let attached = cx.attach();
-        let inner = self.inner.call(request);
-        drop(attached);
-        CallFuture::new(inner, (visibility != Visibility::Hidden).then_some(call))
+        tracer.inject(&span.cx(), request.headers_mut());
+        if visibility == Visibility::Hidden {
+            return CallFuture::new(self.inner.call(request), None);
+        }
+        follow(&mut self.inner, shared, method, span, request)
     }
-}
-
-#[derive(Debug)]
-enum CallSpan {
-    Server(ServerSpan),
-    Client(Box<ActiveSpan>),
-    None(Context),
 }
 
 /// A gRPC call that is being followed.
@@ -220,41 +237,16 @@ pub struct GrpcCall {
     shared: Arc<Shared>,
     method: usize,
     span: CallSpan,
-    started: Instant,
     code: Option<Code>,
 }
 
-impl GrpcCall {
-    fn new(shared: &Arc<Shared>, method: usize, span: CallSpan) -> Self {
-        let shared = Arc::clone(shared);
-        Self { shared, method, span, started: Instant::now(), code: None }
-    }
-
-    fn describe(&self, span: &mut ActiveSpan, code: Code) {
-        if !span.is_recording() {
-            return;
-        }
-        span.set(attr::RPC_SYSTEM_NAME, "grpc");
-        span.set(attr::RPC_METHOD, self.shared.methods.name(self.method).to_string());
-        span.set(attr::RPC_STATUS_CODE, code_name(code));
-        if let Some((host, port)) = &self.shared.target {
-            span.set(attr::SERVER_ADDRESS, host.clone());
-            span.set(attr::SERVER_PORT, i64::from(*port));
-        }
-        if is_error(code, self.shared.side) {
-            // The status message may hold a path or an argument, so it stays out.
-            span.fail(code_name(code), "");
-        }
-    }
-}
-
 impl Call for GrpcCall {
-    fn cx(&self) -> Context {
-        match &self.span {
-            CallSpan::Server(span) => span.cx(),
-            CallSpan::Client(span) => span.cx().clone(),
-            CallSpan::None(cx) => cx.clone(),
-        }
+    fn span(&mut self) -> &mut CallSpan {
+        &mut self.span
+    }
+
+    fn streams(&self) -> bool {
+        !self.shared.methods.is_unary(self.method)
     }
 
     fn responded(&mut self, status: StatusCode, headers: &HeaderMap) {
@@ -283,25 +275,26 @@ impl Call for GrpcCall {
 impl Drop for GrpcCall {
     fn drop(&mut self) {
         let code = self.code.unwrap_or(Code::Cancelled);
-        let took = self.started.elapsed().as_secs_f64();
-        let cx = self.cx();
-        self.shared.duration(self.method, code).record_in(took, &cx);
-        match &self.span {
-            CallSpan::Server(span) => {
-                let mut span = span.lock();
-                self.describe(&mut span, code);
-                span.finish_now();
-            }
-            CallSpan::Client(_) => {
-                let none = CallSpan::None(Context::new());
-                if let CallSpan::Client(mut span) = std::mem::replace(&mut self.span, none) {
-                    self.describe(&mut span, code);
-                    span.finish_now();
-                }
-            }
-            CallSpan::None(_) => {}
-        }
+        let (shared, method) = (&self.shared, self.method);
+        self.span.finish(
+            &shared.telemetry.tracer,
+            |seconds, cx| shared.duration(method, code).record_in(seconds, cx),
+            |span| shared.describe(span, method, code),
+        );
     }
+}
+
+fn describe_peer(span: &mut ActiveSpan, extensions: &http::Extensions) {
+    let peer = extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
+    if let Some(peer) = peer {
+        span.set(attr::NETWORK_PEER_ADDRESS, peer.ip().to_string());
+        span.set(attr::NETWORK_PEER_PORT, i64::from(peer.port()));
+    }
+}
+
+fn describe_unknown(span: &mut ActiveSpan, path: &str) {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    span.set(attr::RPC_METHOD_ORIGINAL, cut(path, METHOD_BYTES_MAX).to_owned());
 }
 
 fn read_code(headers: &HeaderMap) -> Option<Code> {

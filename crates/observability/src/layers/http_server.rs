@@ -3,23 +3,24 @@
 //! For `axum::Router::layer`, where the matched route is known. A request that matches none has no
 //! route: its span is named by its method alone. A 5xx status makes an error.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Instant;
 
-use axum::extract::MatchedPath;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Version, header};
+use axum::extract::{ConnectInfo, MatchedPath};
+use http::uri::Scheme;
+use http::{HeaderMap, Request, Response, StatusCode, Version, header};
 use http_body::Body;
-use opentelemetry::Context;
-use opentelemetry::trace::SpanKind;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::call::{Call, CallBody, CallFuture, ServerSpan};
+use super::call::{Call, CallBody, CallFuture, CallSpan, ServerSpan};
+use super::http_route::{Ending, KnownMethod, Routes};
 use super::methods::Visibility;
 use crate::init::Telemetry;
 use crate::schema::attr;
-use crate::span::{ActiveSpan, quick_hash};
+use crate::span::ActiveSpan;
 
 /// Routes that leave nothing behind unless set otherwise: probes and scrapes.
 const HIDDEN_ROUTES: [&str; 4] = ["/healthz", "/readyz", "/livez", "/metrics"];
@@ -27,17 +28,10 @@ const HIDDEN_ROUTES: [&str; 4] = ["/healthz", "/readyz", "/livez", "/metrics"];
 /// Longer paths and user agents are cut.
 const TEXT_BYTES_MAX: usize = 256;
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Shared {
     telemetry: Telemetry,
-    routes: Vec<(String, Visibility)>,
-}
-
-impl Shared {
-    fn visibility(&self, route: &str) -> Visibility {
-        let found = self.routes.iter().find(|(name, _)| name == route);
-        found.map_or(Visibility::Span, |(_, visibility)| *visibility)
-    }
+    routes: Routes,
 }
 
 /// Follows the requests that an HTTP server serves.
@@ -49,14 +43,17 @@ impl HttpServerLayer {
     #[must_use]
     pub fn new(telemetry: &Telemetry) -> Self {
         let hidden = HIDDEN_ROUTES.iter().map(|route| ((*route).to_owned(), Visibility::Hidden));
-        Self(Arc::new(Shared { telemetry: telemetry.clone(), routes: hidden.collect() }))
+        let routes = Routes::new(hidden.collect());
+        Self(Arc::new(Shared { telemetry: telemetry.clone(), routes }))
     }
 
     /// Sets what requests of the route template leave behind.
     #[must_use]
-    pub fn with(mut self, route: &str, visibility: Visibility) -> Self {
-        Arc::make_mut(&mut self.0).routes.insert(0, (route.to_owned(), visibility));
-        self
+    pub fn with(self, route: &str, visibility: Visibility) -> Self {
+        let mut shown = vec![(route.to_owned(), visibility)];
+        shown.extend(self.0.routes.shown.iter().cloned());
+        let telemetry = self.0.telemetry.clone();
+        Self(Arc::new(Shared { telemetry, routes: Routes::new(shown) }))
     }
 }
 
@@ -90,44 +87,33 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let shared = &self.shared;
-        let route = request.extensions().get::<MatchedPath>().cloned();
-        let path = route.as_ref().map_or_else(|| request.uri().path(), MatchedPath::as_str);
-        let visibility = shared.visibility(path);
+        let matched = request.extensions().get::<MatchedPath>().cloned();
+        let route = shared.routes.of(matched.as_ref().map(MatchedPath::as_str));
+        let visibility = match &matched {
+            Some(_) => route.visibility,
+            None => shared.routes.visibility(request.uri().path()),
+        };
         if visibility == Visibility::Hidden {
             return CallFuture::new(self.inner.call(request), None);
         }
         let tracer = &shared.telemetry.tracer;
-        let method = method_name(request.method());
-        let (span, cx) = match visibility {
-            Visibility::Span => {
-                let name: Arc<str> = span_name(method, route.as_ref()).into();
-                let builder = tracer.span("").kind(SpanKind::Server);
-                let builder = builder.kind_of_root(quick_hash(name.as_bytes()));
-                let incoming = tracer.propagators().incoming(request.headers());
-                let mut span = tracer.serve(&incoming, builder, Instant::now());
-                if span.is_recording() {
-                    span.rename(name.to_string());
-                    describe_request(&mut span, &request);
-                }
-                let span = ServerSpan::new(span, name);
-                request.extensions_mut().insert(span.clone());
-                (Some(span), Context::new())
+        let incoming = tracer.propagators().incoming(request.headers());
+        let now = Instant::now();
+        let method = KnownMethod::of(request.method());
+        let span = if visibility == Visibility::Span {
+            let name = route.span_name(method);
+            let mut span = tracer.serve(&incoming, name, now);
+            if span.is_recording() {
+                describe_request(&mut span, &request);
             }
-            _ => (None, tracer.extract(request.headers())),
+            request.extensions_mut().insert(ServerSpan::HANDLE);
+            CallSpan::Server { span: Some(span), name }
+        } else {
+            CallSpan::None(incoming.cx(), now)
         };
-        let call = HttpCall {
-            shared: Arc::clone(shared),
-            method,
-            route,
-            span,
-            cx,
-            started: Instant::now(),
-            status: None,
-            broken: false,
-        };
-        let attached = call.cx().attach();
+        let ending = Ending { status: None, is_broken: false };
+        let call = HttpCall { shared: Arc::clone(shared), method, matched, span, ending };
         let inner = self.inner.call(request);
-        drop(attached);
         CallFuture::new(inner, Some(call))
     }
 }
@@ -136,35 +122,19 @@ where
 #[derive(Debug)]
 pub struct HttpCall {
     shared: Arc<Shared>,
-    method: &'static str,
-    route: Option<MatchedPath>,
-    span: Option<ServerSpan>,
-    /// The caller's context, where the request has no span.
-    cx: Context,
-    started: Instant,
-    status: Option<StatusCode>,
-    broken: bool,
-}
-
-impl HttpCall {
-    /// Why the request failed, if it did. A body that the client left early is no failure.
-    fn error_type(&self) -> Option<String> {
-        match self.status {
-            Some(status) if status.is_server_error() => Some(status.as_str().to_owned()),
-            _ if self.broken => Some("broken_off".to_owned()),
-            Some(_) => None,
-            None => Some("cancelled".to_owned()),
-        }
-    }
+    method: KnownMethod,
+    matched: Option<MatchedPath>,
+    span: CallSpan,
+    ending: Ending,
 }
 
 impl Call for HttpCall {
-    fn cx(&self) -> Context {
-        self.span.as_ref().map_or_else(|| self.cx.clone(), ServerSpan::cx)
+    fn span(&mut self) -> &mut CallSpan {
+        &mut self.span
     }
 
     fn responded(&mut self, status: StatusCode, _: &HeaderMap) {
-        self.status = Some(status);
+        self.ending.status = Some(status);
     }
 
     fn trailers(&mut self, _: &HeaderMap) {}
@@ -172,80 +142,61 @@ impl Call for HttpCall {
     fn completed(&mut self) {}
 
     fn failed(&mut self) {
-        self.broken = true;
+        self.ending.is_broken = true;
     }
 }
 
 impl Drop for HttpCall {
     fn drop(&mut self) {
-        let cx = self.cx();
-        let error_type = self.error_type();
-        let mut labels = vec![(attr::HTTP_REQUEST_METHOD, self.method.into())];
-        if let Some(route) = &self.route {
-            labels.push((attr::HTTP_ROUTE, route.as_str().to_owned().into()));
-        }
-        if let Some(status) = self.status {
-            labels.push((attr::HTTP_RESPONSE_STATUS_CODE, status.as_str().to_owned().into()));
-        }
-        if let Some(error_type) = &error_type {
-            labels.push((attr::ERROR_TYPE, error_type.clone().into()));
-        }
-        let durations = self.shared.telemetry.metrics.durations();
-        durations.http_server.get(labels).record_in(self.started.elapsed().as_secs_f64(), &cx);
-        let Some(span) = &self.span else { return };
-        let mut span = span.lock();
-        if span.is_recording() {
-            span.set(attr::HTTP_REQUEST_METHOD, self.method);
-            if let Some(route) = &self.route {
-                span.set(attr::HTTP_ROUTE, route.as_str().to_owned());
-            }
-            if let Some(status) = self.status {
-                span.set(attr::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16()));
-            }
-            if let Some(error_type) = error_type {
-                span.fail(error_type, "");
-            }
-        }
-        span.finish_now();
+        let (shared, method, ending) = (&self.shared, self.method, self.ending);
+        let route = shared.routes.of(self.matched.as_ref().map(MatchedPath::as_str));
+        self.span.finish(
+            &shared.telemetry.tracer,
+            |seconds, cx| {
+                let family = &shared.telemetry.metrics.durations().http_server;
+                let make = |labels| family.get(labels);
+                route.record(method, ending, make, |histogram| histogram.record_in(seconds, cx));
+            },
+            |span| {
+                span.set(attr::HTTP_REQUEST_METHOD, method.as_str());
+                if let Some(template) = route.template {
+                    span.set(attr::HTTP_ROUTE, template);
+                }
+                if let Some(status) = ending.status {
+                    span.set(attr::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16()));
+                }
+                if let Some(error_type) = ending.error_type() {
+                    span.fail(error_type, "");
+                }
+            },
+        );
     }
 }
 
 fn describe_request<B>(span: &mut ActiveSpan, request: &Request<B>) {
     let cut = |text: &str| crate::span::cut(text, TEXT_BYTES_MAX).to_owned();
     span.set(attr::URL_PATH, cut(request.uri().path()));
-    span.set(attr::URL_SCHEME, request.uri().scheme_str().unwrap_or("http").to_owned());
-    let version = match request.version() {
-        Version::HTTP_10 => "1.0",
-        Version::HTTP_2 => "2",
-        _ => "1.1",
-    };
-    span.set(attr::NETWORK_PROTOCOL_VERSION, version);
+    let is_https = request.uri().scheme() == Some(&Scheme::HTTPS);
+    span.set(attr::URL_SCHEME, if is_https { "https" } else { "http" });
+    if !KnownMethod::of(request.method()).is_known() {
+        span.set(attr::HTTP_REQUEST_METHOD_ORIGINAL, cut(request.method().as_str()));
+    }
+    if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
+        span.set(attr::NETWORK_PEER_ADDRESS, peer.ip().to_string());
+        span.set(attr::NETWORK_PEER_PORT, i64::from(peer.port()));
+    }
+    span.set(attr::NETWORK_PROTOCOL_VERSION, version_text(request.version()));
     let agent = request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
     if let Some(agent) = agent {
         span.set(attr::USER_AGENT_ORIGINAL, cut(agent));
     }
 }
 
-fn method_name(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::HEAD => "HEAD",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::DELETE => "DELETE",
-        Method::CONNECT => "CONNECT",
-        Method::OPTIONS => "OPTIONS",
-        Method::TRACE => "TRACE",
-        Method::PATCH => "PATCH",
-        _ => "_OTHER",
-    }
-}
-
-fn span_name(method: &'static str, route: Option<&MatchedPath>) -> String {
-    // The conventions give unknown methods this name, so that they cannot make up names.
-    let method = if method == "_OTHER" { "HTTP" } else { method };
-    match route {
-        Some(route) => format!("{method} {}", route.as_str()),
-        None => method.to_owned(),
+/// The version as the conventions write it.
+fn version_text(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_2 => "2",
+        _ => "1.1",
     }
 }

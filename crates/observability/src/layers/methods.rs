@@ -1,10 +1,10 @@
 //! The gRPC methods that a process knows, and what of them is shown.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
+
+use super::intern::{OTHER, intern};
+use crate::span::quick_hash;
 
 /// What a call leaves behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,15 +20,16 @@ pub enum Visibility {
 /// Packages whose calls leave nothing behind: health and reflection.
 const HIDDEN_PACKAGES: [&str; 2] = ["/grpc.health.", "/grpc.reflection."];
 
-/// The name under which all unknown methods go.
-const OTHER: &str = "_OTHER";
-
 /// The methods that a server serves or a client calls. Any other is `_OTHER`.
 #[derive(Debug, Clone)]
 pub struct GrpcMethods {
-    by_path: HashMap<String, usize>,
+    /// Numbers of methods by the hash of their name; a slot that is taken sends on to the next.
+    /// Always twice as many slots as names, so that a search ends soon.
+    by_hash: Vec<Option<usize>>,
     /// Name and visibility; the last one is `_OTHER`.
-    methods: Vec<(Arc<str>, Visibility)>,
+    methods: Vec<(&'static str, Visibility)>,
+    /// The methods known to answer with one message.
+    unary: Vec<bool>,
 }
 
 impl GrpcMethods {
@@ -38,14 +39,21 @@ impl GrpcMethods {
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
-        let mut this = Self { by_path: HashMap::new(), methods: Vec::new() };
-        for name in names {
-            let name = name.as_ref();
-            this.by_path.insert(format!("/{name}"), this.methods.len());
-            this.methods.push((name.into(), Visibility::Span));
+        let mut methods: Vec<_> =
+            names.into_iter().map(|name| (intern(name.as_ref()), Visibility::Span)).collect();
+        methods.sort_unstable_by_key(|(name, _)| *name);
+        methods.dedup();
+        methods.push((OTHER, Visibility::Span));
+        let mut by_hash = vec![None; (2 * methods.len()).next_power_of_two()];
+        for (index, (name, _)) in methods.iter().enumerate() {
+            let mut slot = quick_hash(name.as_bytes()) as usize & (by_hash.len() - 1);
+            while by_hash[slot].is_some() {
+                slot = (slot + 1) & (by_hash.len() - 1);
+            }
+            by_hash[slot] = Some(index);
         }
-        this.methods.push((OTHER.into(), Visibility::Span));
-        this
+        let unary = vec![false; methods.len()];
+        Self { by_hash, methods, unary }
     }
 
     /// Takes every method of a compiled descriptor set, as generated code embeds it for
@@ -56,10 +64,18 @@ impl GrpcMethods {
             file.service.iter().flat_map(|service| {
                 let dot = if file.package().is_empty() { "" } else { "." };
                 let prefix = format!("{}{dot}{}", file.package(), service.name());
-                service.method.iter().map(move |method| format!("{prefix}/{}", method.name()))
+                service.method.iter().map(move |method| {
+                    (format!("{prefix}/{}", method.name()), method.server_streaming())
+                })
             })
         });
-        Ok(Self::new(names))
+        let mut this = Self::new(names.clone().map(|(name, _)| name));
+        for (name, streams) in names {
+            if let Some(index) = this.number(&name) {
+                this.unary[index] = !streams;
+            }
+        }
+        Ok(this)
     }
 
     /// Sets what calls of the method, named in full or by its last part, leave behind. A name that
@@ -68,7 +84,7 @@ impl GrpcMethods {
     pub fn with(mut self, name: &str, visibility: Visibility) -> Self {
         for (method, shown) in &mut self.methods {
             let last = method.rsplit('/').next();
-            if &**method == name || last == Some(name) {
+            if *method == name || last == Some(name) {
                 *shown = visibility;
             }
         }
@@ -81,20 +97,37 @@ impl GrpcMethods {
     }
 
     /// The name of a method by its number.
-    pub(super) fn name(&self, index: usize) -> &str {
-        &self.methods[index].0
+    pub(super) fn name(&self, index: usize) -> &'static str {
+        self.methods[index].0
     }
 
-    /// The method of a request's path: its number, its name, what is shown of it.
-    pub(super) fn find(&self, path: &str) -> (usize, &Arc<str>, Visibility) {
-        let index = self.by_path.get(path).copied();
-        if index.is_none() && HIDDEN_PACKAGES.iter().any(|package| path.starts_with(package)) {
-            let (name, _) = &self.methods[self.methods.len() - 1];
-            return (self.methods.len() - 1, name, Visibility::Hidden);
+    /// Whether the method is known to answer with one message.
+    pub(super) fn is_unary(&self, index: usize) -> bool {
+        self.unary[index]
+    }
+
+    /// The method of a request's path: its number and what is shown of it.
+    pub(super) fn find(&self, path: &str) -> (usize, Visibility) {
+        let other = self.methods.len() - 1;
+        match path.strip_prefix('/').and_then(|name| self.number(name)) {
+            Some(index) if index != other => (index, self.methods[index].1),
+            _ if HIDDEN_PACKAGES.iter().any(|package| path.starts_with(package)) => {
+                (other, Visibility::Hidden)
+            }
+            _ => (other, self.methods[other].1),
         }
-        let index = index.unwrap_or(self.methods.len() - 1);
-        let (name, visibility) = &self.methods[index];
-        (index, name, *visibility)
+    }
+
+    fn number(&self, name: &str) -> Option<usize> {
+        let last = self.by_hash.len() - 1;
+        let mut slot = quick_hash(name.as_bytes()) as usize & last;
+        while let Some(index) = self.by_hash[slot] {
+            if self.methods[index].0 == name {
+                return Some(index);
+            }
+            slot = (slot + 1) & last;
+        }
+        None
     }
 }
 
@@ -112,11 +145,14 @@ mod tests {
             ("/a.v1.S/Watch", "a.v1.S/Watch", Visibility::DurationOnly),
             ("/a.v1.S/Other", "_OTHER", Visibility::Span),
             ("/wp-login.php", "_OTHER", Visibility::Span),
+            ("/_OTHER", "_OTHER", Visibility::Span),
+            ("a.v1.S/Run", "_OTHER", Visibility::Span),
+            ("", "_OTHER", Visibility::Span),
             ("/grpc.health.v1.Health/Check", "_OTHER", Visibility::Hidden),
             ("/grpc.reflection.v1.ServerReflection/X", "_OTHER", Visibility::Hidden),
         ] {
-            let (_, found, shown) = methods.find(path);
-            assert_eq!((&**found, shown), (name, visibility), "{path}");
+            let (found, shown) = methods.find(path);
+            assert_eq!((methods.name(found), shown), (name, visibility), "{path}");
         }
     }
 
@@ -137,7 +173,7 @@ mod tests {
         };
         let encoded = FileDescriptorSet { file: vec![file] }.encode_to_vec();
         let methods = GrpcMethods::from_descriptors(&encoded).expect("a descriptor set");
-        assert_eq!(&**methods.find("/a.v1.S/Two").1, "a.v1.S/Two");
+        assert_eq!(methods.name(methods.find("/a.v1.S/Two").0), "a.v1.S/Two");
         assert_eq!(methods.len(), 3);
         assert!(GrpcMethods::from_descriptors(b"\xff").is_err());
     }

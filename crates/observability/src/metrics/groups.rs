@@ -357,6 +357,7 @@ pub(crate) struct DurationMetrics {
     pub(crate) rpc_server: OpenFamily<Histogram>,
     pub(crate) rpc_client: OpenFamily<Histogram>,
     pub(crate) http_server: OpenFamily<Histogram>,
+    pub(crate) http_client: OpenFamily<Histogram>,
 }
 
 impl DurationMetrics {
@@ -365,6 +366,7 @@ impl DurationMetrics {
             rpc_server: registry.open_family(instrument::RPC_SERVER_DURATION),
             rpc_client: registry.open_family(instrument::RPC_CLIENT_DURATION),
             http_server: registry.open_family(instrument::HTTP_SERVER_DURATION),
+            http_client: registry.open_family(instrument::HTTP_CLIENT_DURATION),
         }
     }
 }

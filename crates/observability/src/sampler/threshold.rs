@@ -11,7 +11,7 @@ use types::{TraceContext, TraceId};
 pub(super) const RANGE: u64 = 1 << 56;
 
 /// OpenTelemetry's member of `tracestate`.
-const MEMBER: &str = "ot";
+pub(super) const MEMBER: &str = "ot";
 /// Hex digits of a full threshold or randomness.
 const DIGITS: usize = 14;
 /// Members that W3C allows.
@@ -77,10 +77,11 @@ pub(super) fn with_threshold(tracestate: &str, threshold: Option<u64>) -> String
     all.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
 }
 
-fn written(threshold: u64) -> String {
-    let digits = format!("{threshold:014x}");
-    let short = digits.trim_end_matches('0');
-    format!("th:{}", if short.is_empty() { "0" } else { short })
+/// The field of a threshold: its hex digits without zeros at the end, but one.
+pub(super) fn written(threshold: u64) -> String {
+    let zeros = (threshold.trailing_zeros() as usize / 4).min(DIGITS - 1);
+    let width = DIGITS - zeros;
+    format!("th:{:0width$x}", threshold >> (4 * zeros))
 }
 
 fn members(tracestate: &str) -> impl Iterator<Item = (&str, &str)> {

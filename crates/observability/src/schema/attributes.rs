@@ -116,6 +116,10 @@ attributes! {
         "Host name or address of the server that a client calls, as configured.";
     SERVER_PORT = "server.port": Int(&[50_051]),
         "Port of the server that a client calls.";
+    NETWORK_PEER_ADDRESS = "network.peer.address": Text(&["10.1.2.80"]),
+        "Address at the other end of the connection: of the caller, or of a proxy before it.";
+    NETWORK_PEER_PORT = "network.peer.port": Int(&[65123]),
+        "Port at the other end of the connection.";
     NETWORK_PROTOCOL_VERSION = "network.protocol.version": Text(&["1.1", "2"]),
         "HTTP version of the request: `1.0`, `1.1`, `2`.";
 
@@ -123,16 +127,22 @@ attributes! {
         "Always `grpc`.";
     RPC_METHOD = "rpc.method": Text(&["vmafx.controller.v1.VmafxController/SubmitJob"]),
         "Full method, `package.Service/Method`; `_OTHER` for a method this server does not know.";
+    RPC_METHOD_ORIGINAL = "rpc.method_original": Text(&["wrong.v1.Service/Method"]),
+        "The method as it was called, where this server does not know it; cut at 256 bytes, on spans only.";
     RPC_STATUS_CODE = "rpc.status_code": Text(&["OK", "DEADLINE_EXCEEDED"]),
         "gRPC status by name: `OK`, `DEADLINE_EXCEEDED`, ...";
 
     HTTP_REQUEST_METHOD = "http.request.method":
         OneOf(&["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "_OTHER"]),
         "HTTP method; `_OTHER` for an unknown one.";
+    HTTP_REQUEST_METHOD_ORIGINAL = "http.request.method_original": Text(&["SCAN"]),
+        "The method as it was sent, where it is an unknown one; cut, on spans only.";
     HTTP_ROUTE = "http.route": Text(&["/v1/jobs/{id}"]),
         "Template of the matched route, never the path itself.";
     HTTP_RESPONSE_STATUS_CODE = "http.response.status_code": Int(&[200, 404]),
         "HTTP status of the response.";
+    URL_FULL = "url.full": Text(&["http://127.0.0.1:8080/v1/jobs"]),
+        "URL of a request made, without credentials and query, cut at 512 bytes; on spans only.";
     URL_SCHEME = "url.scheme": Text(&["http"]),
         "`http` or `https`.";
     URL_PATH = "url.path": Text(&["/v1/jobs/0192f0c1"]),

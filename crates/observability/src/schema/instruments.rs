@@ -119,6 +119,10 @@ instruments! {
         [attr::HTTP_REQUEST_METHOD, attr::HTTP_ROUTE = "a route matched", attr::HTTP_RESPONSE_STATUS_CODE = "a response was begun",
          attr::ERROR_TYPE = "the request failed"], RPC_SECONDS_BUCKETS,
         "Duration of HTTP requests served, to the last byte of the response.";
+    HTTP_CLIENT_DURATION = Histogram, "http.client.request.duration", "s",
+        [attr::HTTP_REQUEST_METHOD, attr::SERVER_ADDRESS, attr::SERVER_PORT,
+         attr::HTTP_RESPONSE_STATUS_CODE = "a response was begun", attr::ERROR_TYPE = "the request failed"], RPC_SECONDS_BUCKETS,
+        "Duration of HTTP requests made, to the last byte of the response.";
 
     QUEUE_DEPTH = Gauge, "vmafx.queue.depth", "{part}", [attr::PART_STATE], &[],
         "Parts in the store that are queued or running. Growing while nodes idle: no node can run what waits.";

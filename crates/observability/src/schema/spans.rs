@@ -55,7 +55,14 @@ pub const SPANS: &[SpanDef] = &[
         kind: "SERVER",
         emitter: "gRPC server layer",
         description: "A call as its server saw it, until the last byte of the response.",
-        attributes: attribute_refs![attr::RPC_SYSTEM_NAME, attr::RPC_METHOD, attr::RPC_STATUS_CODE],
+        attributes: attribute_refs![
+            attr::RPC_SYSTEM_NAME,
+            attr::RPC_METHOD,
+            attr::RPC_METHOD_ORIGINAL = "the method is not known",
+            attr::RPC_STATUS_CODE,
+            attr::NETWORK_PEER_ADDRESS = "the transport tells it",
+            attr::NETWORK_PEER_PORT = "the transport tells it"
+        ],
     },
     SpanDef {
         id: "rpc.client",
@@ -79,12 +86,30 @@ pub const SPANS: &[SpanDef] = &[
         description: "An HTTP request as its server saw it, until the last byte of the response.",
         attributes: attribute_refs![
             attr::HTTP_REQUEST_METHOD,
+            attr::HTTP_REQUEST_METHOD_ORIGINAL = "the method is not known",
+            attr::NETWORK_PEER_ADDRESS = "the server tells it",
+            attr::NETWORK_PEER_PORT = "the server tells it",
             attr::HTTP_ROUTE = "a route matched",
             attr::HTTP_RESPONSE_STATUS_CODE = "a response was begun",
             attr::URL_PATH,
             attr::URL_SCHEME,
             attr::NETWORK_PROTOCOL_VERSION,
             attr::USER_AGENT_ORIGINAL = "the caller sent one"
+        ],
+    },
+    SpanDef {
+        id: "http.client",
+        name: "{http.request.method}",
+        kind: "CLIENT",
+        emitter: "HTTP client layer",
+        description: "An HTTP request as its client saw it, until the last byte of the response.",
+        attributes: attribute_refs![
+            attr::HTTP_REQUEST_METHOD,
+            attr::HTTP_REQUEST_METHOD_ORIGINAL = "the method is not known",
+            attr::HTTP_RESPONSE_STATUS_CODE = "a response was begun",
+            attr::SERVER_ADDRESS,
+            attr::SERVER_PORT,
+            attr::URL_FULL
         ],
     },
     SpanDef {
