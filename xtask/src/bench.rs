@@ -14,6 +14,7 @@ const PACKAGES: [&str; 3] = ["bench", "vmafx", "vmafx-controller"];
 /// Runs one benchmark with its flags, or both without any.
 pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
     let (benches, flags) = match arguments {
+        ["telemetry"] => return telemetry(),
         [bench @ ("engine" | "queue"), flags @ ..] => (vec![*bench], flags),
         flags => (vec!["queue", "engine"], flags),
     };
@@ -28,6 +29,15 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
             run.envs(assets::set_up()?.environment());
         }
         command::run(run)?;
+    }
+    Ok(())
+}
+
+/// What telemetry costs a call: times and allocations, each with an allocator of its own.
+fn telemetry() -> Result<(), String> {
+    for example in ["span_cost", "span_allocations"] {
+        let run = ["run", "--release", "--package", "observability", "--example", example];
+        command::cargo(&run)?;
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use opentelemetry::trace::{SpanKind, Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue, Value};
 use types::{SpanId, Timestamp, TraceContext};
 
+use crate::config::SpanLimits;
 use crate::propagation::{LocalOnly, Origin, span_context, trace_context};
 use crate::sampler::{SamplingReason, without_threshold};
 use crate::schema;
@@ -298,14 +299,33 @@ fn push_within<T>(items: &mut Vec<T>, item: T, room: usize, dropped: &mut u32) {
 pub struct ActiveSpan {
     /// Who exports it when it ends; `None` where its owner brings the tracer then.
     tracer: Option<Tracer>,
-    /// Whether it may be exported at all.
-    is_exported: bool,
+    /// What it may hold; `None` where nothing is exported.
+    room: Option<Room>,
     cx: Context,
     parent_span_id: Option<SpanId>,
     parent_origin: Origin,
     started: Instant,
     recording: Option<Box<Recording>>,
     ended: bool,
+}
+
+/// How many items a running span may hold.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Room {
+    attributes: u32,
+    links: u32,
+    events: u32,
+}
+
+impl Room {
+    pub(crate) fn of(limits: &SpanLimits) -> Self {
+        let count = |most: usize| u32::try_from(most).unwrap_or(u32::MAX);
+        Self {
+            attributes: count(limits.attributes.count_max),
+            links: count(limits.links_max),
+            events: count(limits.events_max),
+        }
+    }
 }
 
 /// What is kept of a span that is recorded, from its start.
@@ -344,7 +364,7 @@ impl StartedSpan {
 impl ActiveSpan {
     pub(crate) fn new(
         tracer: Option<Tracer>,
-        is_exported: bool,
+        room: Option<Room>,
         started: StartedSpan,
         now: Instant,
         particulars: impl FnOnce() -> Particulars,
@@ -369,16 +389,7 @@ impl ActiveSpan {
             })
         });
         let started = now;
-        Self {
-            tracer,
-            is_exported,
-            cx,
-            parent_span_id,
-            parent_origin,
-            started,
-            recording,
-            ended: false,
-        }
+        Self { tracer, room, cx, parent_span_id, parent_origin, started, recording, ended: false }
     }
 
     /// Whether attributes are worth building.
@@ -403,7 +414,7 @@ impl ActiveSpan {
     /// Sets an attribute, if recording.
     pub fn set(&mut self, key: &'static str, value: impl Into<Value>) {
         if let Some(recording) = &mut self.recording {
-            let room = self.tracer.span_limits().attributes.count_max;
+            let room = self.room.unwrap_or_default().attributes as usize;
             let item = KeyValue::new(key, value);
             push_within(&mut recording.attributes, item, room, &mut recording.dropped.attributes);
         }
@@ -419,7 +430,7 @@ impl ActiveSpan {
     /// Adds a link, if recording.
     pub fn link(&mut self, link: SpanLink) {
         if let Some(recording) = &mut self.recording {
-            let room = self.tracer.span_limits().links_max;
+            let room = self.room.unwrap_or_default().links as usize;
             push_within(&mut recording.links, link, room, &mut recording.dropped.links);
         }
     }
@@ -429,7 +440,7 @@ impl ActiveSpan {
         if let Some(recording) = &mut self.recording {
             let at = recording.started_at + self.started.elapsed();
             let event = SpanEvent { name: name.into(), at, attributes };
-            let room = self.tracer.span_limits().events_max;
+            let room = self.room.unwrap_or_default().events as usize;
             push_within(&mut recording.events, event, room, &mut recording.dropped.events);
         }
     }
@@ -452,7 +463,7 @@ impl ActiveSpan {
     /// the trace, with a link in place of the parent. Without an exporter, or without a trace,
     /// nothing changes.
     pub fn promote(&mut self, kind: SpanKind, name: impl Into<Cow<'static, str>>) {
-        if self.ended || self.recording.is_some() || !self.is_exported {
+        if self.ended || self.recording.is_some() || self.room.is_none() {
             return;
         }
         let Some(mut trace) = self.trace() else { return };

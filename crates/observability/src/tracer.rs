@@ -12,7 +12,7 @@ use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt};
 use types::{SpanId, TraceContext, TraceFlags, TraceId};
 
-use crate::config::{OtelConfig, SpanLimits};
+use crate::config::OtelConfig;
 use crate::export::{DeliveryError, SpanSink};
 use crate::ids::{new_span_id, new_trace_id};
 use crate::propagation::{
@@ -23,7 +23,8 @@ use crate::sampler::{
     named_randomness,
 };
 use crate::span::{
-    ActiveSpan, Parent, Particulars, SpanBuilder, SpanRecord, StartedSpan, local_only, quick_hash,
+    ActiveSpan, Parent, Particulars, Room, SpanBuilder, SpanRecord, StartedSpan, local_only,
+    quick_hash,
 };
 
 #[derive(Debug)]
@@ -82,9 +83,9 @@ impl Tracer {
         self.0.sink.is_some()
     }
 
-    /// What a span may hold.
-    pub(crate) fn span_limits(&self) -> SpanLimits {
-        self.0.sink.as_ref().map_or_else(SpanLimits::default, |sink| *sink.limits())
+    /// What a span may hold; `None` where nothing is exported.
+    fn room(&self) -> Option<Room> {
+        self.0.sink.as_ref().map(|sink| Room::of(sink.limits()))
     }
 
     /// The sampler; its rules may be replaced while the process runs.
@@ -167,10 +168,8 @@ impl Tracer {
             Parent::Context(cx) => self.continue_from(cx, &start),
             Parent::Remote(trace) => self.continue_from(&context_of(trace, Origin::Remote), &start),
         };
-        let is_exported = self.is_enabled();
-        ActiveSpan::new(Some(self.clone()), is_exported, started, start.now, || {
-            builder.particulars()
-        })
+        let tracer = Some(self.clone());
+        ActiveSpan::new(tracer, self.room(), started, start.now, || builder.particulars())
     }
 
     /// The span of a call of that name, which lives as long as the process, that came with
@@ -196,7 +195,7 @@ impl Tracer {
                 }
             })
         };
-        ActiveSpan::new(None, self.is_enabled(), started, now, || Particulars {
+        ActiveSpan::new(None, self.room(), started, now, || Particulars {
             kind: SpanKind::Server,
             name: Cow::Borrowed(name),
             start: None,
