@@ -38,7 +38,7 @@ thread_local! {
 /// The span of the request being served: among the request's extensions, or by
 /// [`current`](Self::current). It is at hand in the handler and in what the handler awaits, until
 /// the response begins; later, and in a task of its own, it changes nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerSpan {
     _made_by_layers: (),
 }
@@ -52,36 +52,36 @@ impl ServerSpan {
         Self::HANDLE.with(|_| Self::HANDLE)
     }
 
-    fn with<T>(self, read: impl FnOnce(&mut Serving) -> T) -> Option<T> {
+    fn with<T>(&self, read: impl FnOnce(&mut Serving) -> T) -> Option<T> {
         SERVING.with_borrow_mut(|stack| stack.last_mut().map(read))
     }
 
     /// The position to give to whoever continues the trace.
     #[must_use]
-    pub fn trace(self) -> Option<TraceContext> {
+    pub fn trace(&self) -> Option<TraceContext> {
         self.with(|serving| serving.span.trace()).flatten()
     }
 
     /// The context in which this span is the current one.
     #[must_use]
-    pub fn cx(self) -> Context {
+    pub fn cx(&self) -> Context {
         let cx = self.with(|serving| serving.span.cx().clone());
         cx.unwrap_or_else(Context::current)
     }
 
     /// Sets an attribute, if recording.
-    pub fn set(self, key: &'static str, value: impl Into<Value>) {
+    pub fn set(&self, key: &'static str, value: impl Into<Value>) {
         self.with(|serving| serving.span.set(key, value));
     }
 
     /// Adds a link, if recording.
-    pub fn link(self, link: SpanLink) {
+    pub fn link(&self, link: SpanLink) {
         self.with(|serving| serving.span.link(link));
     }
 
     /// Records the span though sampling had dropped it: the request itself asks for its trace. The
     /// context handed out from now on is sampled.
-    pub fn promote(self) {
+    pub fn promote(&self) {
         self.with(|serving| serving.span.promote(SpanKind::Server, serving.name));
     }
 }
