@@ -152,12 +152,29 @@ impl Otelcol {
     }
 }
 
-/// The body of what a page on loopback answers; `None` while nothing does.
+/// What a page on loopback answers, head and body; `None` while nothing does.
 pub fn http_get(port: u16, path: &str, accept: &str) -> Option<String> {
+    http(port, path, accept, "HTTP/1.1")
+}
+
+/// The JSON that a page on loopback answers; `None` while nothing does.
+pub fn http_json(port: u16, path: &str) -> Option<Value> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/?&=_-.".contains(&byte);
+    let escaped: String = path
+        .bytes()
+        .map(|byte| if is_plain(byte) { char::from(byte).into() } else { format!("%{byte:02X}") })
+        .collect();
+    // The older version keeps the body in one piece.
+    let answer = http(port, &escaped, "application/json", "HTTP/1.0")?;
+    let (_, body) = answer.split_once("\r\n\r\n")?;
+    serde_json::from_str(body).ok()
+}
+
+fn http(port: u16, path: &str, accept: &str, version: &str) -> Option<String> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
     let request = format!(
-        "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"
+        "GET {path} {version}\r\nHost: 127.0.0.1\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).ok()?;
     let mut answer = Vec::new();
