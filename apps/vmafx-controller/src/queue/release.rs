@@ -9,6 +9,7 @@ use control::{
     Read, StoreError, judge_late,
 };
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use types::{
     AttemptView, Fence, JobId, Lease, PartId, ReportAnswer, SessionId, SpanId, State, Timestamp,
     ToNode,
@@ -23,10 +24,31 @@ use super::handle::{Reply, Response, Shared, without_lease};
 /// What a batch's effects leave behind for the next batch.
 type Again = Vec<Command<Reply>>;
 
+/// Messages by stream, in the order in which they came up.
+#[derive(Debug, Default)]
+struct Outbox {
+    messages: HashMap<ConnectionId, (SessionId, Vec<ToNode>)>,
+    order: Vec<ConnectionId>,
+}
+
+impl Outbox {
+    fn push(&mut self, session: SessionId, connection: ConnectionId, message: ToNode) {
+        let (_, messages) = self.messages.entry(connection).or_insert_with(|| {
+            self.order.push(connection);
+            // Most often an answer and a lease.
+            (session, Vec::with_capacity(2))
+        });
+        messages.push(message);
+    }
+}
+
 pub(super) struct Release {
     shared: Arc<Shared>,
     observer: Arc<dyn QueueObserver>,
     streams: HashMap<ConnectionId, mpsc::Sender<ToNode>>,
+    /// What this batch has to say on each stream. It goes all at once, so that an answer and the
+    /// lease that follows it wake their node once.
+    outbox: Outbox,
     /// Jobs of parts that were submitted lately, oldest first in `order`.
     recent: HashMap<PartId, Arc<JobHead>>,
     order: VecDeque<PartId>,
@@ -45,6 +67,7 @@ impl Release {
             shared,
             observer,
             streams: HashMap::new(),
+            outbox: Outbox::default(),
             recent: HashMap::new(),
             order: VecDeque::new(),
             running: HashMap::new(),
@@ -94,11 +117,19 @@ impl Release {
                 }
                 Effect::AnswerLate { to, report } => self.answer_late(to, &report, reader),
                 Effect::Deliver { session, connection, message } => {
-                    self.deliver(session, connection, message, again);
+                    if let Some(message) = self.ready(message) {
+                        self.outbox.push(session, connection, message);
+                    }
                 }
-                Effect::Close { connection, .. } => drop(self.streams.remove(&connection)),
+                Effect::Close { connection, .. } => {
+                    self.send(connection, again);
+                    self.streams.remove(&connection);
+                }
                 Effect::Event(event) => self.event(event, reader, now, again),
             }
+        }
+        for connection in std::mem::take(&mut self.outbox.order) {
+            self.send(connection, again);
         }
         self.leases.clear();
         self.ended = None;
@@ -122,7 +153,20 @@ impl Release {
             }
             Answer::UnknownSession => drop(to.send(Err(QueueError::UnknownSession))),
             Answer::UnknownNode => drop(to.send(Err(QueueError::UnknownNode))),
+            Answer::Reported(answer) => self.reported(to, answer),
             answer => drop(to.send(Ok(Response::Answer(answer)))),
+        }
+    }
+
+    fn reported(&mut self, to: Reply, answer: ReportAnswer) {
+        match to {
+            Reply::Stream(to) => {
+                let (session, connection) = (to.session, to.connection);
+                self.outbox.push(session, connection, to.message(Some(answer)));
+            }
+            to @ Reply::Call(_) => {
+                let _ = to.send(Ok(Response::Answer(Answer::Reported(answer))));
+            }
         }
     }
 
@@ -144,7 +188,7 @@ impl Release {
                         .observe(&QueueEvent::Nondeterminism { part: report.part, digests });
                 }
                 self.observer.observe(&QueueEvent::Reported { answer });
-                let _ = to.send(Ok(Response::Answer(Answer::Reported(answer))));
+                self.reported(to, answer);
             }
             Err(error) => drop(to.send(Err(error.into()))),
         }
@@ -158,26 +202,27 @@ impl Release {
         }
     }
 
-    fn deliver(
-        &mut self,
-        session: SessionId,
-        connection: ConnectionId,
-        message: NodeMessage,
-        again: &mut Again,
-    ) {
-        let Some(message) = self.ready(message) else { return };
-        let sent = match self.streams.get(&connection) {
-            Some(stream) => stream.try_send(message).map_err(|error| match error {
-                mpsc::error::TrySendError::Full(message)
-                | mpsc::error::TrySendError::Closed(message) => message,
-            }),
-            None => Err(message),
-        };
-        if let Err(message) = sent {
+    /// Sends what the outbox has for a stream.
+    fn send(&mut self, connection: ConnectionId, again: &mut Again) {
+        let Some((session, messages)) = self.outbox.messages.remove(&connection) else { return };
+        let stream = self.streams.get(&connection);
+        let mut unsent = Vec::new();
+        for message in messages {
+            let sent = match stream {
+                Some(stream) if unsent.is_empty() => {
+                    stream.try_send(message).map_err(|error| match error {
+                        TrySendError::Full(message) | TrySendError::Closed(message) => message,
+                    })
+                }
+                _ => Err(message),
+            };
+            unsent.extend(sent.err());
+        }
+        if !unsent.is_empty() {
             // Gone, or it does not read: end it; its node attaches again or is lost.
             self.streams.remove(&connection);
             again.push(Command::Detach { session, connection });
-            give_back(vec![message], again);
+            give_back(unsent, again);
         }
     }
 

@@ -2,7 +2,9 @@
 
 use control::{Answer, Command, ConnectionId};
 use tokio::sync::mpsc;
-use types::{AttemptReport, Fence, Incarnation, NodeStatus, PartId, SessionId, ToNode};
+use types::{
+    AttemptReport, Fence, Incarnation, NodeStatus, PartId, ReportAnswer, SessionId, ToNode,
+};
 
 use super::error::QueueError;
 use super::handle::{Reply, Response, Sender};
@@ -49,7 +51,8 @@ impl WorkStream {
     /// [`QueueError::Shutdown`].
     pub fn report(&self, report: AttemptReport) -> Result<(), QueueError> {
         let (part, fence) = (report.part, report.fence);
-        let to = || StreamReply { replies: self.replies.clone(), part, fence };
+        let (session, connection) = (self.session, self.connection);
+        let to = || StreamReply { session, connection, replies: self.replies.clone(), part, fence };
         let report = match encode_report(report, self.clock.now()) {
             Ok(report) => Box::new(report),
             Err(error) => {
@@ -57,7 +60,7 @@ impl WorkStream {
                 return Ok(());
             }
         };
-        let (session, incarnation) = (self.session, self.incarnation);
+        let incarnation = self.incarnation;
         let command = Command::Report { session, incarnation, report, to: Reply::Stream(to()) };
         match self.commands.tell(command) {
             Err(QueueError::Overloaded) => {
@@ -79,21 +82,28 @@ impl Drop for WorkStream {
 /// The answer to a report that came over a work stream goes back over it.
 #[derive(Debug)]
 pub(super) struct StreamReply {
+    pub(super) session: SessionId,
+    pub(super) connection: ConnectionId,
     replies: mpsc::WeakSender<ToNode>,
     part: PartId,
     fence: Fence,
 }
 
 impl StreamReply {
-    /// Sends the answer, while the stream lives and has room: a node that gets none asks again.
+    /// The answer as the node gets it; `None` where the report was not taken.
+    pub(super) fn message(&self, answer: Option<ReportAnswer>) -> ToNode {
+        ToNode::Reported { part: self.part, fence: self.fence, answer }
+    }
+
+    /// Sends the answer past the queue, while the stream lives and has room: a node that gets none
+    /// asks again.
     pub(super) fn send(self, answer: &Result<Response, QueueError>) {
-        let Self { replies, part, fence } = self;
         let answer = match answer {
             Ok(Response::Answer(Answer::Reported(answer))) => Some(*answer),
             _ => None,
         };
-        if let Some(stream) = replies.upgrade() {
-            let _ = stream.try_send(ToNode::Reported { part, fence, answer });
+        if let Some(stream) = self.replies.upgrade() {
+            let _ = stream.try_send(self.message(answer));
         }
     }
 }
