@@ -52,6 +52,9 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// Which jobs' traces are exported at their end although sampling had dropped them.
     pub traces: TraceRules,
+    /// An attempt that is leased more than this after it could have been has a trace of its own;
+    /// `None` keeps all in the job's.
+    pub trace_cut_over: Option<Duration>,
     /// Holds the tokens that callers must present, one a line.
     pub token_file: Option<PathBuf>,
     /// Listens beyond loopback although anybody may call.
@@ -75,6 +78,7 @@ impl Default for Config {
             stream_age_max: Duration::from_secs(1_800),
             shutdown_grace: Duration::from_secs(10),
             traces: TraceRules::default(),
+            trace_cut_over: Some(Duration::from_secs(3_600)),
             token_file: None,
             insecure: false,
         }
@@ -183,6 +187,9 @@ pub struct Args {
     /// Export the traces of jobs that took longer than this although sampling had dropped them; or off
     #[arg(long, env = "VMAFX_TRACE_SLOWER_THAN", default_value = "30m", value_parser = parse_threshold)]
     pub trace_slower_than: Threshold,
+    /// Begin a linked trace with an attempt that is leased this long after it could have been; or off
+    #[arg(long, env = "VMAFX_TRACE_CUT_OVER", default_value = "1h", value_parser = parse_threshold)]
+    pub trace_cut_over: Threshold,
     /// How many such traces a minute, and at once, are exported at most
     #[arg(long, env = "VMAFX_TRACE_RATE_MAX", default_value = "60", value_parser = clap::value_parser!(u32).range(1..))]
     pub trace_rate_max: u32,
@@ -220,6 +227,7 @@ impl From<Args> for Config {
                 slower_than: args.trace_slower_than.0,
                 per_minute: args.trace_rate_max,
             },
+            trace_cut_over: args.trace_cut_over.0,
             token_file: args.token_file,
             insecure: args.insecure,
         }
@@ -300,6 +308,7 @@ mod tests {
         assert_eq!(args.lease, Config::default().lease);
         assert_eq!(args.backoff_max, Config::default().backoff_max);
         assert_eq!(args.traces, TraceRules::default());
+        assert_eq!(args.trace_cut_over, Config::default().trace_cut_over);
     }
 
     #[test]

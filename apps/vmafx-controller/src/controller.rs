@@ -133,6 +133,7 @@ fn queue_config(config: &Config) -> QueueConfig {
     queue.lease = config.lease;
     queue.liveness_interval = config.liveness_interval;
     queue.stream_grace = config.stream_grace;
+    queue.trace_cut_over = config.trace_cut_over;
     queue.retry.first = config.backoff_base;
     queue.retry.cap = config.backoff_max;
     queue.retry.crashes_max = config.crashes_max;

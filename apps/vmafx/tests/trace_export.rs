@@ -21,6 +21,8 @@ fn telemetry(receiver: &OtlpReceiver, ratio: &str) -> Vec<(&'static str, String)
         ("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.http_endpoint()),
         ("OTEL_TRACES_SAMPLER_ARG", ratio.to_owned()),
         ("OTEL_BSP_SCHEDULE_DELAY", "200".to_owned()),
+        // Nothing but what a test means, however long it takes.
+        ("VMAFX_TRACES_MIN_PER_MINUTE", "0".to_owned()),
     ]
 }
 
@@ -291,4 +293,44 @@ fn an_attempt_whose_node_was_killed_and_its_retry_are_rebuilt_with_cause_and_lin
     let settles: Vec<_> = spans.iter().filter(|span| span.name == SETTLE).collect();
     let of_lost = settles.iter().find(|span| span.parent_span_id == Some(lost.span_id));
     assert_eq!(of_lost.expect("settled").text("vmafx.lease.cause"), "node_lost");
+}
+
+#[test]
+fn after_a_long_wait_the_attempt_has_a_linked_trace_of_its_own() {
+    let receiver = OtlpReceiver::start().expect("a port");
+    let fleet = Fleet::new()
+        .with_telemetry(&telemetry(&receiver, "0"))
+        .with_setting("VMAFX_TRACE_CUT_OVER", "1ms");
+    let _controller = fleet.start_controller();
+    let (reference, distorted) = demo_pair();
+    let submitted = fleet.vmafx(&["submit", &reference, &distorted, "--trace", "--json"]).json();
+    let job = text(&submitted, "job_id");
+    // Nobody could take it before now.
+    let _node = fleet.start_node("late");
+    wait_for("the job succeeds", DEADLINE, || {
+        (fleet.vmafx(&["job", &job, "--json"]).json()["state"] == "succeeded").then_some(())
+    });
+    let view = fleet.vmafx(&["job", &job, "--json"]).json();
+    let of_job = TraceId::parse(&text(&submitted, "trace_id")).expect("a trace id");
+    let own = TraceId::parse(&text(&view["attempts"][0], "trace_id")).expect("its own trace");
+    assert_ne!(own, of_job);
+    let explained = fleet.vmafx(&["explain", &job]).stdout;
+    assert!(explained.contains(&own.to_string()), "{explained}");
+
+    let main = whole_tree(&receiver, of_job, &[SEND, JOB, QUEUE_WAIT]);
+    let attempt = whole_tree(&receiver, own, &[PROCESS, FETCH, SCORE, POOL, SETTLE]);
+    let root = check_tree(&attempt).expect("whole");
+    let send = main.iter().find(|span| span.name == SEND).expect("sent");
+    assert_eq!((root.name.as_str(), root.text("vmafx.sampling.reason")), (PROCESS, "link"));
+    let link = &root.links[0];
+    assert_eq!((link.trace_id, link.span_id), (of_job, send.span_id));
+    assert_eq!(link.attributes["vmafx.link"], "creation");
+    let wait = main.iter().find(|span| span.name == QUEUE_WAIT).expect("waited");
+    assert_eq!((wait.links[0].trace_id, wait.links[0].span_id), (own, root.span_id));
+    assert_eq!(wait.links[0].attributes["vmafx.link"], "attempt");
+
+    let rebuilt = rebuilt_ids(&fleet, &job);
+    let said: BTreeSet<String> = ids(&main).union(&ids(&attempt)).cloned().collect();
+    assert!(rebuilt.is_subset(&said), "{rebuilt:?} of {said:?}");
+    assert_eq!(rebuilt.len(), REBUILT.len());
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use types::{
     AttemptOutcome, Failure, FailureKind, Fence, Incarnation, JobId, JobSpec, NodeId, NodeStatus,
     NodeView, PartId, Progress, Registered, Registration, ReportAnswer, Requirements, SessionId,
-    SpanId, StageTimings, State, StopReason, Timestamp, TraceContext,
+    SpanId, StageTimings, State, StopReason, Timestamp, TraceContext, TraceId,
 };
 
 use crate::retry::Tally;
@@ -272,6 +272,8 @@ pub struct Grant {
     pub node: NodeId,
     /// The attempt's span.
     pub span_id: SpanId,
+    /// The trace that begins with it, where it does not belong to the job's.
+    pub trace_id: Option<TraceId>,
     /// Since when the part could have been leased.
     pub available_at: Timestamp,
     /// When it was leased.

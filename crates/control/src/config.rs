@@ -15,6 +15,9 @@ pub struct Config {
     pub stream_grace: Duration,
     /// What becomes of a part whose attempt did not succeed.
     pub retry: RetryPolicy,
+    /// An attempt that is leased more than this after it could have been has a trace of its own;
+    /// `None` keeps all in the job's.
+    pub trace_cut_over: Option<Duration>,
 }
 
 impl Config {
@@ -60,6 +63,7 @@ impl Default for Config {
             liveness_interval: Duration::from_secs(2),
             stream_grace: Duration::from_secs(1),
             retry: RetryPolicy::default(),
+            trace_cut_over: Some(Duration::from_secs(3_600)),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Randomness as an argument: a seeded generator, so that a run can be repeated.
 
-use types::{JobId, SpanId, Timestamp};
+use types::{JobId, SpanId, Timestamp, TraceId};
 
 /// A SplitMix64 generator. Good for identifiers and jitter, useless for secrets.
 #[derive(Debug, Clone)]
@@ -33,6 +33,16 @@ impl Random {
     pub fn span_id(&mut self) -> SpanId {
         loop {
             if let Some(id) = SpanId::new(self.next_u64().to_be_bytes()) {
+                return id;
+            }
+        }
+    }
+
+    /// A trace id, never all zero.
+    pub fn trace_id(&mut self) -> TraceId {
+        loop {
+            let bytes = u128::from(self.next_u64()) << 64 | u128::from(self.next_u64());
+            if let Some(id) = TraceId::new(bytes.to_be_bytes()) {
                 return id;
             }
         }

@@ -6,7 +6,7 @@ use thiserror::Error;
 use types::{
     AttemptOutcome, ExportReason, Fence, FrameTable, JobFilter, JobId, JobPage, JobSpec,
     JobSummary, JobView, PartId, Requirements, ResultView, SessionId, SpanId, State, Timestamp,
-    TraceContext,
+    TraceContext, TraceId,
 };
 
 use crate::command::{FailedPart, JobRef};
@@ -58,6 +58,8 @@ pub struct StoredLease<'a> {
     pub session: SessionId,
     /// The attempt's span.
     pub span_id: SpanId,
+    /// The trace that begins with it, where it does not belong to the job's.
+    pub trace_id: Option<TraceId>,
     /// When it was leased.
     pub started_at: Timestamp,
 }

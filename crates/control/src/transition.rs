@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use types::{
     AttemptOutcome, Capabilities, ExportReason, Failure, Fence, Incarnation, JobId, JobSpec,
-    NodeId, PartId, SessionId, SpanId, StageTimings, State, Timestamp, TraceContext,
+    NodeId, PartId, SessionId, SpanId, StageTimings, State, Timestamp, TraceContext, TraceId,
 };
 
 use crate::command::Idempotency;
@@ -67,6 +67,8 @@ pub struct LeaseGrant {
     pub session: SessionId,
     /// The attempt's span.
     pub span_id: SpanId,
+    /// The trace that begins with it, where it does not belong to the job's.
+    pub trace_id: Option<TraceId>,
     /// Since when the part could have been leased.
     pub available_at: Timestamp,
     /// When it was leased.

@@ -34,6 +34,7 @@ const DESTINATION: &str = "vmafx.jobs";
 mod meaning {
     pub(super) const CREATION: &str = "creation";
     pub(super) const PREVIOUS_ATTEMPT: &str = "previous_attempt";
+    pub(super) const ATTEMPT: &str = "attempt";
     pub(super) const CALLER: &str = "caller";
 }
 

@@ -242,6 +242,7 @@ fn lease() -> Lease {
         parent: trace(4),
         creation: SpanId::new([8; 8]).expect("not zero"),
         previous_attempt: SpanId::new([7; 8]),
+        previous_trace: TraceId::new([5; 16]),
         queue_wait: Duration::from_micros(1_500),
     }
 }

@@ -192,7 +192,10 @@ impl Timeline {
             self.push_until(RowKind::Running, "running", self.end, &note);
             return;
         };
-        let note = format!("on {}: {}", attempt.node, ending(attempt));
+        let mut note = format!("on {}: {}", attempt.node, ending(attempt));
+        if let Some(trace_id) = attempt.trace_id {
+            note = format!("trace {trace_id} {note}");
+        }
         match (&attempt.timings, attempt.outcome) {
             (_, Some(AttemptOutcome::Lost)) => {
                 self.push_until(RowKind::Lost, "lost attempt", ended_at, &note);

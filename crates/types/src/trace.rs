@@ -201,6 +201,18 @@ impl TraceContext {
         format!("00-{}-{}-{:02x}", self.trace_id, self.span_id, self.flags.0)
     }
 
+    /// The position of the span of an attempt of the job that was created here: in this trace, or
+    /// in one of its own, which is recorded if this one is.
+    #[must_use]
+    pub fn of_attempt(&self, own_trace: Option<TraceId>, span_id: SpanId) -> Self {
+        match own_trace {
+            None => self.with_span(span_id),
+            Some(trace_id) => {
+                Self { trace_id, span_id, flags: self.flags, tracestate: String::new() }
+            }
+        }
+    }
+
     /// The same trace, continued from another span.
     #[must_use]
     pub fn with_span(&self, span_id: SpanId) -> Self {

@@ -54,10 +54,7 @@ impl AttemptView {
     /// The position of the attempt's span, in the job's trace or in its own.
     #[must_use]
     pub fn trace(&self, job: &TraceContext) -> TraceContext {
-        TraceContext {
-            trace_id: self.trace_id.unwrap_or(job.trace_id),
-            ..job.with_span(self.span_id)
-        }
+        job.of_attempt(self.trace_id, self.span_id)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::id::{Fence, Incarnation, JobId, NodeId, PartId, SessionId};
 use crate::job::JobSpec;
 use crate::score::ScoreReport;
 use crate::timing::StageTimings;
-use crate::trace::{SpanId, TraceContext};
+use crate::trace::{SpanId, TraceContext, TraceId};
 
 /// What a node can do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,7 +96,8 @@ pub struct Lease {
     /// What to do.
     pub spec: JobSpec,
     /// The attempt's own span, pre-allocated and stored: `span_id` is the id that the CONSUMER
-    /// span of this attempt must carry, in this trace, recorded when the flags say so.
+    /// span of this attempt must carry, in this trace, recorded when the flags say so. After a long
+    /// wait the trace is another than the parent's, and the span its first.
     pub trace: TraceContext,
     /// The span that is the parent of the attempt's: the job's root span.
     pub parent: TraceContext,
@@ -104,6 +105,8 @@ pub struct Lease {
     pub creation: SpanId,
     /// The span of the attempt before this one, for a retry to link to.
     pub previous_attempt: Option<SpanId>,
+    /// The trace of that span, where it is not the job's.
+    pub previous_trace: Option<TraceId>,
     /// How long the part waited in the queue before this lease.
     pub queue_wait: Duration,
 }

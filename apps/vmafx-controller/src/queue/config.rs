@@ -18,6 +18,9 @@ pub struct QueueConfig {
     pub stream_grace: Duration,
     /// What becomes of a part whose attempt did not succeed.
     pub retry: RetryPolicy,
+    /// An attempt that is leased more than this after it could have been has a trace of its own;
+    /// `None` keeps all in the job's.
+    pub trace_cut_over: Option<Duration>,
     /// How much write-ahead log is laid out at start, so that commits overwrite instead of append.
     pub wal_prewarm_bytes: u64,
     /// How large the file may grow; `None` leaves it to the disk.
@@ -66,6 +69,7 @@ impl QueueConfig {
             liveness_interval: control.liveness_interval,
             stream_grace: control.stream_grace,
             retry: control.retry,
+            trace_cut_over: control.trace_cut_over,
             wal_prewarm_bytes: 32 << 20,
             bytes_max: None,
             readers: 2,
@@ -79,6 +83,7 @@ impl QueueConfig {
             liveness_interval: self.liveness_interval,
             stream_grace: self.stream_grace,
             retry: self.retry.clone(),
+            trace_cut_over: self.trace_cut_over,
         }
     }
 }

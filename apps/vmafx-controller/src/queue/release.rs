@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use types::{
     AttemptView, Fence, JobId, Lease, PartId, ReportAnswer, SessionId, SpanId, State, Timestamp,
-    ToNode,
+    ToNode, TraceId,
 };
 
 use super::config::QueueConfig;
@@ -311,6 +311,7 @@ impl Release {
             again.push(Command::Undelivered { leases: vec![(grant.part, grant.fence)] });
             return;
         };
+        let previous = previous_attempt(grant, head.job, reader);
         let lease = Box::new(Lease {
             job: head.job,
             part: grant.part,
@@ -318,10 +319,11 @@ impl Release {
             fence: grant.fence,
             attempt: grant.attempt,
             spec: (*head.spec).clone(),
-            trace: head.trace.with_span(grant.span_id),
+            trace: head.trace.of_attempt(grant.trace_id, grant.span_id),
             parent: head.trace.with_span(head.root_span_id),
             creation: head.trace.span_id,
-            previous_attempt: previous_attempt(grant, head.job, reader),
+            previous_attempt: previous.map(|(span_id, _)| span_id),
+            previous_trace: previous.and_then(|(_, trace_id)| trace_id),
             queue_wait: grant.started_at.since(grant.available_at),
         });
         self.recent.remove(&grant.part);
@@ -348,7 +350,7 @@ impl Release {
             fence: grant.fence,
             node: grant.node,
             span_id: grant.span_id,
-            trace_id: None,
+            trace_id: grant.trace_id,
             available_at: grant.available_at,
             started_at: grant.started_at,
             ended_at: Some(ended_at),
@@ -401,14 +403,18 @@ fn give_back(messages: Vec<ToNode>, again: &mut Again) {
     }
 }
 
-/// The span of the attempt before this one. Only a retry costs a look into the store; where that
+/// The span of the attempt before this one, and its trace where it is not the job's. Only a retry costs a look into the store; where that
 /// fails the retry goes without its link.
-fn previous_attempt(grant: &Grant, job: JobId, reader: &mut dyn Read) -> Option<SpanId> {
+fn previous_attempt(
+    grant: &Grant,
+    job: JobId,
+    reader: &mut dyn Read,
+) -> Option<(SpanId, Option<TraceId>)> {
     if grant.fence <= Fence(1) {
         return None;
     }
     let attempts = reader.job(job).ok().flatten()?.attempts;
     let before =
         attempts.iter().filter(|other| other.part == grant.part && other.fence < grant.fence);
-    before.max_by_key(|other| other.fence).map(|other| other.span_id)
+    before.max_by_key(|other| other.fence).map(|other| (other.span_id, other.trace_id))
 }

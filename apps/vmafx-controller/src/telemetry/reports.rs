@@ -44,9 +44,10 @@ impl ReportsInFlight {
 
     /// The call that brings this report, if it belongs to the job's trace.
     pub(super) fn call_of(&self, attempt: &AttemptView, job: &TraceContext) -> Option<SpanId> {
+        let trace_id = attempt.trace_id.unwrap_or(job.trace_id);
         let reports = self.lock();
         let call = reports.get(&(attempt.part, attempt.fence))?;
-        (call.trace_id == job.trace_id).then_some(call.span_id)
+        (call.trace_id == trace_id).then_some(call.span_id)
     }
 }
 

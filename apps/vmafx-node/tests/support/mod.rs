@@ -393,6 +393,7 @@ pub fn lease_of(part: u64, spec: JobSpec) -> ToNode {
         parent: trace(0x2000),
         creation: observability::new_span_id(),
         previous_attempt: None,
+        previous_trace: None,
         queue_wait: Duration::from_millis(5),
     }))
 }

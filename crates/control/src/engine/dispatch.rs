@@ -49,12 +49,15 @@ impl<T> Control<T> {
         waiting: Waiting,
         turn: &mut Turn<'_, T>,
     ) {
+        let waited = turn.now.since(waiting.available_at);
+        let cut_over = self.config.trace_cut_over.is_some_and(|limit| waited > limit);
         let lease = LeaseGrant {
             part,
             fence: waiting.fence.next(),
             attempt: waiting.attempt.saturating_add(1),
             session,
             span_id: turn.random.span_id(),
+            trace_id: cut_over.then(|| turn.random.trace_id()),
             available_at: waiting.available_at,
             started_at: turn.now,
             tally: waiting.tally,

@@ -242,6 +242,7 @@ impl<T> Control<T> {
             session: lease.session,
             node: node.unwrap_or_else(unknown_node),
             span_id: lease.span_id,
+            trace_id: lease.trace_id,
             available_at: lease.available_at,
             started_at: lease.started_at,
         }

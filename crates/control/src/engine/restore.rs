@@ -89,7 +89,7 @@ impl<T> Control<T> {
     }
 
     fn load_lease(&mut self, stored: &StoredLease<'_>) {
-        let StoredLease { part, session, span_id, started_at } = *stored;
+        let StoredLease { part, session, span_id, trace_id, started_at } = *stored;
         let key = self.load_key(&part);
         let lease = LeaseGrant {
             part: part.part,
@@ -97,6 +97,7 @@ impl<T> Control<T> {
             attempt: part.attempt,
             session,
             span_id,
+            trace_id,
             available_at: part.available_at,
             started_at,
             tally: part.tally,

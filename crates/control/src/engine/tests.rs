@@ -320,6 +320,26 @@ fn a_status_is_acknowledged_where_it_asks_and_after_what_it_brought() {
     }
 }
 
+#[test]
+fn an_attempt_leased_more_than_the_cut_over_after_it_could_have_been_has_its_own_trace() {
+    let limit = Config::default().trace_cut_over.expect("on by default");
+    let lease_after = |waited: Duration| {
+        let mut site = Site::new();
+        site.submit(draft());
+        site.now = site.now.after(waited);
+        site.node("a", 1);
+        let lease = site.lease();
+        let stored = site.transitions.iter().find_map(|transition| match transition {
+            Transition::Lease(lease) => Some(lease.trace_id),
+            _ => None,
+        });
+        assert_eq!(stored, Some(lease.trace_id), "stored as it is sent");
+        lease.trace_id
+    };
+    assert_eq!(lease_after(limit), None);
+    assert!(lease_after(limit + Duration::from_micros(1)).is_some());
+}
+
 fn grant_of_a_job(site: &mut Site) -> Grant {
     site.submit(draft());
     site.lease()
@@ -764,7 +784,10 @@ fn reload(site: &mut Site, node: Node, grant: &Grant) {
     let control = &mut site.control;
     control.unload();
     control.load(Stored::Session(&StoredSession { opened, draining: false }), site.now);
-    control.load(Stored::Lease(StoredLease { part, session, span_id, started_at }), site.now);
+    control.load(
+        Stored::Lease(StoredLease { part, session, span_id, trace_id: None, started_at }),
+        site.now,
+    );
     let mut out = Output::default();
     let turn = &mut Turn { now: site.now, random: &mut site.random, out: &mut out };
     control.loaded(turn);

@@ -11,6 +11,7 @@ use types::{
 
 use super::{JobTrace, SpanRole, count, derived_span_id, meaning, messaging};
 use crate::propagation::Origin;
+use crate::sampler::SamplingReason;
 use crate::schema::{attr, span_name};
 use crate::span::{IntoSystemTime, SpanLink, SpanRecord};
 
@@ -25,8 +26,8 @@ pub struct AttemptTrace<'a> {
     node: &'a NodeId,
     /// The position of the attempt's own span.
     trace: TraceContext,
-    /// The span it is a child of.
-    parent: SpanId,
+    /// The span it is a child of: the job's; `None` where a trace of its own begins with it.
+    parent: Option<SpanId>,
     /// The position of the span that sent the job.
     creation: TraceContext,
     /// The position of the span of the attempt before.
@@ -114,9 +115,11 @@ impl<'a> AttemptTrace<'a> {
             fence: lease.fence,
             node,
             trace: lease.trace.clone(),
-            parent: lease.parent.span_id,
+            parent: (lease.trace.trace_id == lease.parent.trace_id).then_some(lease.parent.span_id),
             creation: lease.parent.with_span(lease.creation),
-            previous: lease.previous_attempt.map(|previous| lease.parent.with_span(previous)),
+            previous: lease
+                .previous_attempt
+                .map(|previous| lease.parent.of_attempt(lease.previous_trace, previous)),
             queue_wait: lease.queue_wait,
         }
     }
@@ -136,7 +139,7 @@ impl<'a> AttemptTrace<'a> {
             fence: attempt.fence,
             node: &attempt.node,
             trace: attempt.trace(job.trace),
-            parent: job.root_span_id,
+            parent: attempt.trace_id.is_none().then_some(job.root_span_id),
             creation: job.trace.clone(),
             previous: before.map(|before| before.trace(job.trace)),
             queue_wait: attempt.started_at.since(attempt.available_at),
@@ -152,9 +155,13 @@ impl<'a> AttemptTrace<'a> {
         how: &AttemptEnd,
     ) -> SpanRecord {
         let name = span_name::PROCESS;
-        let record = SpanRecord::new(self.trace.clone(), SpanKind::Consumer, name, start, end)
-            .child_of(self.parent, Origin::Remote)
-            .with_link(SpanLink::new(self.creation.clone(), meaning::CREATION));
+        let record = SpanRecord::new(self.trace.clone(), SpanKind::Consumer, name, start, end);
+        let record = match self.parent {
+            Some(parent) => record.child_of(parent, Origin::Remote),
+            // A new trace, recorded because the one it links to is.
+            None => record.with(attr::SAMPLING_REASON, SamplingReason::Link.as_str()),
+        }
+        .with_link(SpanLink::new(self.creation.clone(), meaning::CREATION));
         let mut record = self
             .about(messaging(record, "process"))
             .with(attr::QUEUE_WAIT_SECONDS, self.queue_wait.as_secs_f64())
@@ -281,11 +288,14 @@ impl<'a> AttemptTrace<'a> {
         if let Some(cause) = retry_cause {
             record = record.with(attr::RETRY_CAUSE, cause.as_str());
         }
-        match &self.previous {
-            Some(previous) => {
-                record.with_link(SpanLink::new(previous.clone(), meaning::PREVIOUS_ATTEMPT))
-            }
-            None => record,
+        if let Some(previous) = &self.previous {
+            let link = SpanLink::new(previous.clone(), meaning::PREVIOUS_ATTEMPT);
+            record = record.with_link(link);
+        }
+        match self.parent {
+            Some(_) => record,
+            // The way on, into the attempt's own trace.
+            None => record.with_link(SpanLink::new(self.trace.clone(), meaning::ATTEMPT)),
         }
     }
 
@@ -306,7 +316,10 @@ impl<'a> AttemptTrace<'a> {
             Some(call) => (call, Origin::Local),
             // Ended by the controller without a report, by a cancel or because the lease never
             // arrived: its node may never write the attempt's span.
-            None if attempt.settle.is_none() && lost.is_none() => (self.parent, Origin::Local),
+            None if attempt.settle.is_none() && lost.is_none() => match self.parent {
+                Some(job) => (job, Origin::Local),
+                None => (self.trace.span_id, Origin::Remote),
+            },
             None => (self.trace.span_id, Origin::Remote),
         };
         let id = derived_span_id(self.trace.span_id, SpanRole::Settle, 0);

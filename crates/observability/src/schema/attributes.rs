@@ -196,8 +196,8 @@ attributes! {
         "From the moment a part could run to its lease.";
     DURATION_SECONDS = "vmafx.attempt.duration_seconds": Double(&[1.2]),
         "From the lease's arrival to the answer to its report.";
-    LINK = "vmafx.link": OneOf(&["creation", "previous_attempt", "caller"]),
-        "What a link means: `creation`, `previous_attempt`, `caller` (which is not recorded).";
+    LINK = "vmafx.link": OneOf(&["creation", "previous_attempt", "attempt", "caller"]),
+        "What a link means: `creation`, `previous_attempt`, `attempt` (which has a trace of its own), `caller` (which is not recorded).";
     SAMPLING_REASON = "vmafx.sampling.reason": OneOf(&["forced", "link", "ratio", "quiet", "failed", "slow", "asked"]),
         "Why the trace is recorded, on its first span. `failed`, `slow` and `asked`: it was rebuilt after the job's end.";
     MODEL = "vmafx.model": Text(&["vmaf_v0.6.1"]),

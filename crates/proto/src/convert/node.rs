@@ -156,6 +156,7 @@ impl From<Lease> for pb::Lease {
             queue_wait_us: micros(lease.queue_wait),
             creation_span_id: lease.creation.to_string(),
             previous_span_id: lease.previous_attempt.map(String::from).unwrap_or_default(),
+            previous_trace_id: lease.previous_trace.map(String::from).unwrap_or_default(),
         }
     }
 }
@@ -181,6 +182,7 @@ impl TryFrom<pb::Lease> for Lease {
                 "" => None,
                 id => Some(span(id, "previous_span_id")?),
             },
+            previous_trace: super::view::trace_id(&lease.previous_trace_id, "previous_trace_id")?,
             queue_wait: Duration::from_micros(lease.queue_wait_us),
         })
     }

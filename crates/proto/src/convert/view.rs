@@ -25,7 +25,7 @@ fn span_id(text: &str, field: &str) -> Result<SpanId, WireError> {
 }
 
 /// Reads a trace id that may be absent.
-fn trace_id(text: &str, field: &str) -> Result<Option<TraceId>, WireError> {
+pub(super) fn trace_id(text: &str, field: &str) -> Result<Option<TraceId>, WireError> {
     if text.is_empty() {
         return Ok(None);
     }

@@ -91,6 +91,8 @@ pub(super) fn grant(part: u64, fence: u64) -> LeaseGrant {
         attempt: u32::try_from(fence).expect("small"),
         session: SESSION,
         span_id: span(part * 10 + fence),
+        // Every second attempt has a trace of its own.
+        trace_id: fence.is_multiple_of(2).then(|| trace(part * 10 + fence).trace_id),
         available_at: at(fence),
         started_at: at(100 * fence),
         tally: tally(0, 0),

@@ -8,7 +8,7 @@ use control::{
 use rusqlite::{Connection, Row};
 use types::{
     Capabilities, Fence, Incarnation, JobId, NodeId, PartId, Requirements, SessionId, SpanId,
-    Timestamp,
+    Timestamp, TraceId,
 };
 
 use super::error::failed;
@@ -136,20 +136,22 @@ fn leases(
 ) -> Result<(), StoreError> {
     let sql = "SELECT l.part_id, p.part_index, j.part_count, j.tenant, j.priority, j.needs,
                       l.available_us, l.fence, l.attempt, l.errors, l.crashes, j.errors_max,
-                      l.session, l.span, l.started_us
+                      l.session, l.span, l.started_us, l.trace_id
                FROM lease l JOIN part p ON p.id = l.part_id JOIN job j ON j.id = p.job_id";
     let mut statement = connection.prepare(sql).map_err(failed(WHAT))?;
     let mut rows = statement.query([]).map_err(failed(WHAT))?;
     while let Some(row) = rows.next().map_err(failed(WHAT))? {
         let part = part(row, needs)?;
         let read = || -> rusqlite::Result<_> {
-            Ok((row.get(12)?, row.get::<_, [u8; 8]>(13)?, row.get(14)?))
+            let trace_id = row.get::<_, Option<[u8; 16]>>(15)?;
+            Ok((row.get(12)?, row.get::<_, [u8; 8]>(13)?, row.get(14)?, trace_id))
         };
-        let (session, span, started_us) = read().map_err(failed(WHAT))?;
+        let (session, span, started_us, trace_id) = read().map_err(failed(WHAT))?;
         each(Stored::Lease(StoredLease {
             part,
             session: SessionId(session),
             span_id: SpanId::new(span).ok_or_else(|| damaged(&"a span id is zero"))?,
+            trace_id: trace_id.and_then(TraceId::new),
             started_at: Timestamp::from_unix_micros(started_us),
         }));
     }

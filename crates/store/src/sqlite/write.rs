@@ -5,7 +5,7 @@ use control::{
     Verdict,
 };
 use rusqlite::{Connection, OptionalExtension, Params, Transaction, TransactionBehavior, params};
-use types::{ExportReason, Failure, Fence, PartId, State, Timestamp};
+use types::{ExportReason, Failure, Fence, PartId, State, Timestamp, TraceId};
 
 use super::error::failed;
 use super::schema::{frames_id, outcome_number, reason_number, state_number};
@@ -175,8 +175,8 @@ impl Write<'_> {
             return self.or_already(sql, params![part, fence, lease.session.0]);
         }
         let sql = "INSERT INTO lease(part_id, fence, session, attempt, span, available_us,
-                                     started_us, errors, crashes)
-                   VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+                                     started_us, errors, crashes, trace_id)
+                   VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
         let span = lease.span_id.to_bytes();
         let (available, started) = (micros(lease.available_at), micros(lease.started_at));
         let (errors, crashes) = (lease.tally.errors, lease.tally.crashes);
@@ -189,7 +189,8 @@ impl Write<'_> {
             available,
             started,
             errors,
-            crashes
+            crashes,
+            lease.trace_id.map(TraceId::to_bytes)
         ];
         self.execute(sql, values)?;
         Ok(Verdict::Applied)
@@ -230,8 +231,8 @@ impl Write<'_> {
         let lease = &end.lease;
         let sql = "INSERT INTO attempt(part_id, fence, attempt, session, span, available_us,
                                        started_us, ended_us, outcome, failure, timings, settle_us,
-                                       digest)
-                   VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+                                       digest, trace_id)
+                   VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
         let failure = end.failure.as_ref().map(codec::to_json).transpose()?;
         let timings = end.timings.as_ref().map(codec::to_json).transpose()?;
         let settle = end.settle.map(|it| i64::try_from(it.as_micros()).unwrap_or(i64::MAX));
@@ -248,7 +249,8 @@ impl Write<'_> {
             failure,
             timings,
             settle,
-            end.digest
+            end.digest,
+            lease.trace_id.map(TraceId::to_bytes)
         ];
         self.execute(sql, values).map(drop)
     }
