@@ -9,7 +9,7 @@ use common::{Running, soon};
 use http::Method;
 use observability::config::OtelConfig;
 use observability::layers::{GrpcClient, GrpcClientLayer, GrpcMethods};
-use observability::schema::span_name::{JOB, PROCESS, QUEUE_WAIT as WAIT, SEND, SETTLE};
+use observability::schema::span_name::{COMMIT, JOB, PROCESS, QUEUE_WAIT as WAIT, SEND, SETTLE};
 use observability::testing::{OtlpReceiver, ReceivedSpan, check_tree, render_tree};
 use observability::{OtelGuard, Parent, SpanKind, SpanRecord, Telemetry, with_context};
 use proto::controller as pb;
@@ -122,6 +122,14 @@ async fn a_forced_job_is_one_tree_from_its_submission_to_its_settlement() {
     assert_eq!(parent(SETTLE), Some(server.span_id), "{}", render_tree(&spans));
     assert_eq!(one(&spans, SEND).kind, SpanKind::Producer);
     assert_eq!(one(&spans, SETTLE).kind, SpanKind::Client);
+    let commits = named(&spans, COMMIT);
+    for above in [SEND, JOB, SETTLE] {
+        let commit = commits.iter().find(|commit| commit.parent_span_id == id(above));
+        let commit = commit.unwrap_or_else(|| panic!("{above}: {}", render_tree(&spans)));
+        assert_eq!(commit.text("db.system.name"), "sqlite");
+        assert!(commit.attributes["db.operation.batch.size"].as_u64() >= Some(1), "{commit:#?}");
+    }
+    assert_eq!(commits.len(), 3);
     let job = one(&spans, JOB);
     assert_eq!(job.text("vmafx.job.id"), submitted.job_id);
     assert_eq!(job.text("vmafx.job.state"), "succeeded");

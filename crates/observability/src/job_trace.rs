@@ -12,10 +12,12 @@
 //! Calls (`SubmitJob`, `ReportResult`) are written by the layers and not rebuilt.
 
 mod attempt;
+mod commit;
 mod ids;
 mod tree;
 
 pub use attempt::{AttemptEnd, AttemptTrace, RunResult};
+pub use commit::Commit;
 pub use ids::{SpanRole, derived_span_id};
 pub use tree::{ATTEMPTS_SHOWN_MAX, rebuild, terminal_spans};
 pub use types::ExportReason;

@@ -10,6 +10,7 @@
 //! are children of the root; `settle` is a child of the call that brought the report, or of the
 //! attempt where no call did.
 
+mod commits;
 mod reports;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,11 +20,14 @@ use std::time::{Duration, Instant, SystemTime};
 use observability::Telemetry;
 use observability::job_trace::{AttemptEnd, AttemptTrace, JobTrace, terminal_spans};
 use observability::metrics::{LeaseLostCause, Metrics, NodeLiveness, RetryCause};
-use types::{AttemptView, ExportReason, FailureKind, JobView, State, Timestamp, TraceContext};
+use types::{
+    AttemptView, ExportReason, FailureKind, JobView, SpanId, State, Timestamp, TraceContext,
+};
 
 use crate::queue::{FinishedJob, QueueEvent, QueueObserver, QueueStats};
 use crate::trace_export::TracePolicy;
 
+use commits::LastCommit;
 pub(crate) use reports::ReportsInFlight;
 
 /// A commit that seems to have taken longer is a clock that was set.
@@ -33,6 +37,7 @@ const COMMIT_TIME_MAX: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct QueueTelemetry {
     policy: TracePolicy,
+    last_commit: LastCommit,
     telemetry: Telemetry,
     reports: ReportsInFlight,
     panicked: AtomicBool,
@@ -40,7 +45,8 @@ pub(crate) struct QueueTelemetry {
 
 impl QueueTelemetry {
     pub(crate) fn new(telemetry: Telemetry, reports: ReportsInFlight, policy: TracePolicy) -> Self {
-        Self { policy, telemetry, reports, panicked: AtomicBool::new(false) }
+        let (last_commit, panicked) = (LastCommit::default(), AtomicBool::new(false));
+        Self { policy, last_commit, telemetry, reports, panicked }
     }
 
     fn is_recorded(&self, trace: &TraceContext) -> bool {
@@ -60,9 +66,17 @@ impl QueueTelemetry {
     fn record(&self, event: &QueueEvent<'_>) {
         let queue = self.telemetry.metrics.queue();
         match event {
-            QueueEvent::Submitted { .. } => queue.submitted(1),
-            QueueEvent::Leased { available_at, started_at, .. } => {
+            QueueEvent::Submitted { trace, .. } => {
+                queue.submitted(1);
+                if self.is_recorded(trace) {
+                    self.commit_of(trace, trace.span_id);
+                }
+            }
+            QueueEvent::Leased { lease, available_at, started_at, .. } => {
                 queue.waited(started_at.since(*available_at));
+                if self.is_recorded(&lease.trace) {
+                    self.commit_of(&lease.parent, lease.trace.span_id);
+                }
             }
             QueueEvent::AttemptEnded { job, trace, root_span_id, attempt, lost_cause } => {
                 if let Some(cause) = lost_cause {
@@ -86,6 +100,7 @@ impl QueueTelemetry {
             QueueEvent::Committed { writes, duration } => {
                 self.telemetry.metrics.store().committed(*writes, *duration);
                 self.policy.committed();
+                self.last_commit.set(*writes, *duration);
             }
             QueueEvent::Nondeterminism { part, digests } => {
                 queue.contradicted();
@@ -112,7 +127,16 @@ impl QueueTelemetry {
             self.telemetry.tracer.emit_span(trace.process(attempt.started_at, ended_at, &end));
         }
         let call = self.reports.call_of(attempt, job.trace);
-        self.telemetry.tracer.emit_span(trace.settle(attempt, call, settled_at(attempt)));
+        let settle = trace.settle(attempt, call, settled_at(attempt));
+        self.commit_of(&settle.context, settle.context.span_id);
+        self.telemetry.tracer.emit_span(settle);
+    }
+
+    /// Writes the commit that has just been made, below `parent`.
+    fn commit_of(&self, parent: &TraceContext, about: SpanId) {
+        if let Some(commit) = self.last_commit.get() {
+            self.telemetry.tracer.emit_span(commit.span(parent, about));
+        }
     }
 
     fn job_finished(&self, job: &JobView) {

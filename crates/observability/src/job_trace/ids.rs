@@ -18,6 +18,8 @@ pub enum SpanRole {
     /// The life of a failed job after a retry by hand; from the root span's id and the number of
     /// the retry, from 1.
     Again,
+    /// The commit that made something durable; from the id of the span of that something.
+    Commit,
 }
 
 impl SpanRole {
@@ -30,6 +32,7 @@ impl SpanRole {
             Self::Score => 4,
             Self::Pool => 5,
             Self::Again => 6,
+            Self::Commit => 7,
         }
     }
 }
@@ -61,13 +64,14 @@ mod tests {
 
     use super::*;
 
-    const ROLES: [SpanRole; 6] = [
+    const ROLES: [SpanRole; 7] = [
         SpanRole::Wait,
         SpanRole::Settle,
         SpanRole::Fetch,
         SpanRole::Score,
         SpanRole::Pool,
         SpanRole::Again,
+        SpanRole::Commit,
     ];
 
     #[test]
@@ -82,13 +86,14 @@ mod tests {
         assert_eq!(all, EXPECTED);
     }
 
-    const EXPECTED: [&str; 7] = [
+    const EXPECTED: [&str; 8] = [
         "ea358c3c939e4766",
         "541342f8ef1243c8",
         "f7142807c05ae87d",
         "a62504d6c6aa21fe",
         "cb8d1171ca1042be",
         "38773d2debea1002",
+        "a52b6f6025ba8d3f",
         "d13bc92638008915",
     ];
 

@@ -116,6 +116,12 @@ attributes! {
         "Host name or address of the server that a client calls, as configured.";
     SERVER_PORT = "server.port": Int(&[50_051]),
         "Port of the server that a client calls.";
+    DB_SYSTEM_NAME = "db.system.name": OneOf(&["sqlite"]),
+        "The store's product.";
+    DB_OPERATION_NAME = "db.operation.name": OneOf(&["COMMIT"]),
+        "What is done to the store.";
+    DB_OPERATION_BATCH_SIZE = "db.operation.batch.size": Int(&[1, 36]),
+        "Writes that share the commit.";
     NETWORK_PEER_ADDRESS = "network.peer.address": Text(&["10.1.2.80"]),
         "Address at the other end of the connection: of the caller, or of a proxy before it.";
     NETWORK_PEER_PORT = "network.peer.port": Int(&[65123]),

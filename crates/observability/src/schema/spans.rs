@@ -45,6 +45,8 @@ pub mod span_name {
     pub const POOL: &str = "pool";
     /// The end of an attempt, in the store.
     pub const SETTLE: &str = "settle vmafx.jobs";
+    /// One commit of the store.
+    pub const COMMIT: &str = "COMMIT";
 }
 
 /// Every span in use.
@@ -135,7 +137,8 @@ pub const SPANS: &[SpanDef] = &[
             attr::FRAME_COUNT = "the job succeeded",
             attr::WIDTH = "the job succeeded",
             attr::HEIGHT = "the job succeeded",
-            attr::SCORE_MEAN = "the job succeeded"
+            attr::SCORE_MEAN = "the job succeeded",
+            attr::SAMPLING_REASON = "it was rebuilt after the end"
         ],
     },
     SpanDef {
@@ -191,9 +194,10 @@ pub const SPANS: &[SpanDef] = &[
             attr::ATTEMPT_NUMBER,
             attr::FENCE,
             attr::NODE_ID,
-            attr::QUEUE_WAIT_SECONDS = "its node wrote it",
-            attr::OUTCOME = "its node wrote it",
-            attr::REPORT_ANSWER = "its report was answered"
+            attr::QUEUE_WAIT_SECONDS,
+            attr::OUTCOME,
+            attr::REPORT_ANSWER = "its report was answered",
+            attr::SAMPLING_REASON = "it has a trace of its own"
         ],
     },
     SpanDef {
@@ -213,7 +217,11 @@ pub const SPANS: &[SpanDef] = &[
         kind: "INTERNAL",
         emitter: "node",
         description: "Frames decoded and scored, with the seconds of each feature as attributes.",
-        attributes: attribute_refs![attr::FRAME_COUNT, attr::STAGE_SECONDS, attr::FEATURE_SECONDS],
+        attributes: attribute_refs![
+            attr::FRAME_COUNT = "all frames were scored",
+            attr::STAGE_SECONDS,
+            attr::FEATURE_SECONDS = "all frames were scored"
+        ],
     },
     SpanDef {
         id: "attempt.pool",
@@ -247,6 +255,19 @@ pub const SPANS: &[SpanDef] = &[
             attr::NODE_ID,
             attr::OUTCOME,
             attr::LEASE_CAUSE = "the lease ended without a report"
+        ],
+    },
+    SpanDef {
+        id: "store.commit",
+        name: span_name::COMMIT,
+        kind: "CLIENT",
+        emitter: "controller",
+        description: "The commit of the store that made a submission, a lease or the end of an \
+                      attempt durable, with its sync; others share it.",
+        attributes: attribute_refs![
+            attr::DB_SYSTEM_NAME,
+            attr::DB_OPERATION_NAME,
+            attr::DB_OPERATION_BATCH_SIZE
         ],
     },
 ];
