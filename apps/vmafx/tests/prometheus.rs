@@ -102,8 +102,10 @@ fn prometheus_reads_the_numbers_and_its_exemplars_name_exported_traces() {
     let (_prometheus, port) = start_prometheus(folder.path(), targets);
     wait_for("the jobs are counted", DEADLINE, || {
         let finished = query(port, "vmafx_jobs_finished_total{vmafx_job_state=\"succeeded\"}")?;
-        let attempts =
-            query(port, "vmafx_node_attempt_duration_seconds_count{vmafx_attempt_outcome=\"succeeded\"}")?;
+        let attempts = query(
+            port,
+            "vmafx_node_attempt_duration_seconds_count{vmafx_attempt_outcome=\"succeeded\"}",
+        )?;
         let is_right = |series: &[Value]| {
             series.len() == 1 && series[0]["value"][1] == JOBS.to_string().as_str()
         };
