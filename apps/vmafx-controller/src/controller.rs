@@ -195,6 +195,8 @@ impl ControllerHandle {
         });
         let stop = self.stop.clone().cancelled_owned();
         let served = async move {
+            // Requests know who calls.
+            let router = router.into_make_service_with_connect_info::<SocketAddr>();
             let served = axum::serve(listener, router).with_graceful_shutdown(stop).await;
             served.map_err(|error| error.to_string())
         };

@@ -7,7 +7,15 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::Instant;
 
+use http::uri::PathAndQuery;
+use http_body_util::{BodyExt as _, Empty};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use observability::layers::HttpClientLayer;
 use observability::testing::{Emitted, OtlpReceiver};
+use observability::{OtelConfig, OtelGuard};
+use tower::{Layer as _, ServiceExt as _};
+
 use support::{DEADLINE, Fleet, Ran, demo_folder, demo_pair, free_port, long_pair, wait_for};
 
 /// Repeats of the demonstration's clip: enough to be killed or cancelled in the middle.
@@ -140,6 +148,45 @@ impl Scenario {
         }
     }
 
+    /// A caller of another make: over HTTP within spans of its own, with a method nobody knows and
+    /// at a port where nobody listens; over gRPC with a method that is not there. Gives what the
+    /// caller itself shows at `/metrics`.
+    fn called_by_others(&self, receiver: &OtlpReceiver) -> String {
+        let variables = telemetry(receiver);
+        let config = OtelConfig::from_env("vmafx-caller", |name| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
+        });
+        let guard = OtelGuard::start(&config);
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(async {
+            let client = Client::builder(TokioExecutor::new()).build_http::<Empty<_>>();
+            let client = HttpClientLayer::new(guard.telemetry()).layer(client);
+            let (there, nowhere) = (self.fleet.http_port(), free_port());
+            for (method, port) in [("GET", there), ("BREW", there), ("GET", nowhere)] {
+                let request = http::Request::builder()
+                    .method(method)
+                    .uri(format!("http://127.0.0.1:{port}/v1/jobs"))
+                    .body(Empty::<tonic::codegen::Bytes>::new())
+                    .expect("a request");
+                match client.clone().oneshot(request).await {
+                    Ok(answer) => drop(answer.into_body().collect().await.expect("it ends")),
+                    Err(_) => assert_eq!(port, nowhere),
+                }
+            }
+            let controller = tonic::transport::Endpoint::from_shared(self.fleet.controller_url());
+            let channel = controller.expect("a URL").connect().await.expect("it listens");
+            let mut grpc = tonic::client::Grpc::new(channel);
+            grpc.ready().await.expect("it is open");
+            let path = PathAndQuery::from_static("/vmafx.controller.v1.VmafxController/Brew");
+            let codec = tonic_prost::ProstCodec::<(), ()>::default();
+            let answer = grpc.unary(tonic::Request::new(()), path, codec).await;
+            assert_eq!(answer.expect_err("no such method").code(), tonic::Code::Unimplemented);
+        });
+        let text = guard.metrics().render(None).body;
+        guard.shutdown();
+        text
+    }
+
     /// Another program keeps the store's write lock for so long that submits are refused.
     fn store_blocked(&self) {
         let store = rusqlite::Connection::open(self.fleet.folder().join("controller.db"));
@@ -185,6 +232,7 @@ fn what_is_emitted_is_declared_and_what_is_declared_is_emitted() {
     scenario.cancelled();
     scenario.failed_and_retried_by_hand();
     scenario.asked(&job);
+    let caller = scenario.called_by_others(&receiver);
     scenario.store_blocked();
     let scrapes = scenario.scrapes();
     assert_eq!(node.terminate(), Some(0));
@@ -195,7 +243,7 @@ fn what_is_emitted_is_declared_and_what_is_declared_is_emitted() {
     receiver.spans().iter().for_each(|span| emitted.span(span));
     receiver.metrics_of_all().iter().for_each(|metrics| emitted.metrics(metrics));
     receiver.logs().iter().for_each(|log| emitted.log(log));
-    scrapes.iter().for_each(|text| emitted.scrape(text));
+    scrapes.iter().chain([&caller]).for_each(|text| emitted.scrape(text));
     let (undeclared, unseen) = (emitted.undeclared(), emitted.unseen());
     assert!(
         undeclared.is_empty() && unseen.is_empty(),

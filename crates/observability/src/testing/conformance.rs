@@ -251,7 +251,10 @@ fn expand(pattern: &str, attributes: &Attributes) -> String {
     while let Some((before, after)) = rest.split_once('{') {
         name.push_str(before);
         let (key, behind) = after.split_once('}').unwrap_or((after, ""));
-        name.push_str(attributes.get(key).and_then(Value::as_str).unwrap_or_default());
+        let value = attributes.get(key).and_then(Value::as_str).unwrap_or_default();
+        // The conventions' name for a method that is not known.
+        let unknown = key == attr::HTTP_REQUEST_METHOD && value == "_OTHER";
+        name.push_str(if unknown { "HTTP" } else { value });
         rest = behind;
     }
     name.push_str(rest);
@@ -283,6 +286,8 @@ mod tests {
         assert_eq!(expand(pattern, &attributes), "GET /v1/jobs/{id}");
         assert_eq!(expand(pattern, &Attributes::new()), "");
         assert_eq!(expand("wait", &attributes), "wait");
+        let unknown = Attributes::from([(attr::HTTP_REQUEST_METHOD.to_owned(), "_OTHER".into())]);
+        assert_eq!(expand(pattern, &unknown), "HTTP");
     }
 
     #[test]
