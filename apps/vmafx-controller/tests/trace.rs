@@ -8,6 +8,7 @@ use common::node::{Node, failed, succeeded};
 use common::{Running, soon};
 use http::Method;
 use observability::config::OtelConfig;
+use observability::job_trace::rebuild;
 use observability::layers::{GrpcClient, GrpcClientLayer, GrpcMethods};
 use observability::schema::span_name::{COMMIT, JOB, PROCESS, QUEUE_WAIT as WAIT, SEND, SETTLE};
 use observability::testing::{OtlpReceiver, ReceivedSpan, check_tree, render_tree};
@@ -18,8 +19,8 @@ use proto::rpc::Submit;
 use tonic::transport::Channel;
 use tower::Layer as _;
 use types::{
-    AttemptOutcome, FailureKind, JobId, JobSpec, Lease, MediaRef, Outcome, ReportAnswer, State,
-    TraceId,
+    AttemptOutcome, ExportReason, FailureKind, JobId, JobSpec, Lease, MediaRef, Outcome,
+    ReportAnswer, State, TraceId,
 };
 use vmafx_controller::FORCED_BURST;
 
@@ -196,7 +197,7 @@ async fn a_job_that_failed_and_was_retried_by_hand_writes_no_span_twice() {
     running.http().post("/v1/jobs/retry", &format!(r#"{{"job_ids":["{}"]}}"#, lease.job)).await;
     let second = node.lease().await;
     process(&mut node, &second, succeeded(1), worker.telemetry()).await;
-    running.reached(lease.job, State::Succeeded).await;
+    let job = running.reached(lease.job, State::Succeeded).await;
     running.handle.shutdown().await;
     worker.shutdown_async().await;
     controller.shutdown_async().await;
@@ -210,6 +211,20 @@ async fn a_job_that_failed_and_was_retried_by_hand_writes_no_span_twice() {
     assert_eq!(failed.text("error.type"), "not_a_video");
     assert_eq!(again.parent_span_id, Some(failed.span_id));
     assert_eq!(named(&spans, WAIT).len(), 2);
+
+    // What is rebuilt of it later has the same ids and the same places.
+    assert_eq!(job.earlier_ends.len(), 1);
+    let rebuilt = rebuild(&job, ExportReason::Asked);
+    for name in [JOB, WAIT, PROCESS, SETTLE] {
+        let mut then: Vec<_> = named(&spans, name).iter().map(|span| span.span_id).collect();
+        let of_name = rebuilt.iter().filter(|span| span.name == name);
+        let mut now: Vec<_> = of_name.map(|span| span.context.span_id).collect();
+        then.sort();
+        now.sort();
+        assert_eq!(now, then, "{name}");
+    }
+    let later = rebuilt.iter().find(|span| span.context.span_id == again.span_id).expect("there");
+    assert_eq!(later.parent_span_id, again.parent_span_id);
 }
 
 #[tokio::test]
