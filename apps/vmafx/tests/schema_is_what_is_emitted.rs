@@ -79,7 +79,10 @@ struct Scenario {
 
 impl Scenario {
     fn new(receiver: &OtlpReceiver) -> Self {
-        let fleet = Fleet::new().with_telemetry(&telemetry(receiver));
+        // The attempt that waits for its node to start has a trace of its own.
+        let fleet = Fleet::new()
+            .with_telemetry(&telemetry(receiver))
+            .with_setting("VMAFX_TRACE_CUT_OVER", "1ms");
         let roots = format!("{}:{}", demo_folder().display(), fleet.folder().display());
         Self { fleet, roots, node_http: free_port() }
     }
