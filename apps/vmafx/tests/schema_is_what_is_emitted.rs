@@ -99,8 +99,12 @@ impl Scenario {
 
     /// A node is killed while it scores; another finishes.
     fn lost_and_retried(&self) -> support::Process {
-        let (reference, distorted) = long_pair(self.fleet.folder(), LONG);
+        // Submitted before there is a node, so that it surely waits.
+        let (reference, distorted) = demo_pair();
+        let early = submitted(&self.submit(&[&reference, &distorted]));
         let first = self.node("first", &[]);
+        wait_for_state(&self.fleet, &early, "succeeded");
+        let (reference, distorted) = long_pair(self.fleet.folder(), LONG);
         let job = submitted(&self.submit(&[&reference, &distorted, "--trace"]));
         wait_for_job(&self.fleet, &job, "the first node scores", is_being_scored);
         first.kill_9();
