@@ -26,6 +26,8 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 /// Cancel safe: a report may be sent twice.
 pub(crate) async fn deliver(shared: &Arc<Shared>, report: AttemptReport) -> Option<ReportAnswer> {
     tokio::select! {
+        // An answer that is there counts, even at the node's end.
+        biased;
         answer = send(shared, report) => Some(answer),
         () = shared.leaving.cancelled() => None,
     }

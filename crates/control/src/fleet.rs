@@ -78,12 +78,13 @@ pub(crate) struct Session<T> {
 }
 
 impl<T> Session<T> {
-    /// Accepted reports that are remembered.
-    const ANSWERED_MAX: usize = 64;
+    /// Accepted reports that are remembered at least, and for each slot.
+    const ANSWERED_MIN: usize = 16;
 
     /// Remembers that the attempt's report was accepted.
     pub(crate) fn answered(&mut self, part: PartId, fence: Fence) {
-        if self.answered.len() >= Self::ANSWERED_MAX {
+        let max = Self::ANSWERED_MIN.max(2 * self.capabilities.slots as usize);
+        if self.answered.len() >= max {
             self.answered.pop_front();
         }
         self.answered.push_back((part, fence));

@@ -9,7 +9,9 @@
 //! The job's creation context, its root span's id and each attempt's span id are random and
 //! stored. Every other id follows from one of these by [`derived_span_id`].
 //!
-//! Calls (`SubmitJob`, `ReportResult`) are written by the layers and not rebuilt.
+//! Calls (`SubmitJob`, `ReportResult`) are written by the layers and not rebuilt. So a rebuilt tree
+//! begins with the job's span, which has a link in place of its parent, and `settle` lies below its
+//! attempt; their ids are the same.
 
 mod attempt;
 mod commit;

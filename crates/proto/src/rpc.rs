@@ -24,6 +24,9 @@ const MESSAGES_MAX: usize = 4_096;
 /// comes behind it.
 pub const REPORT_VALUES_MAX: usize = 4_096;
 
+/// Bytes of a message over a work stream, whatever it carries.
+pub const STREAM_MESSAGE_BYTES_MAX: usize = 1 << 20;
+
 /// A job to submit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Submit {

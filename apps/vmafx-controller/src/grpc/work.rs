@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use observability::new_span_id;
+use prost::Message as _;
 use proto::controller as pb;
-use proto::rpc::{FromNode, REPORT_VALUES_MAX, SignOfLife};
+use proto::rpc::{FromNode, REPORT_VALUES_MAX, STREAM_MESSAGE_BYTES_MAX, SignOfLife};
 use proto::{WireError, rpc};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
@@ -90,7 +91,9 @@ impl Stream {
         loop {
             if taken == SIGNS_IN_A_ROW_MAX {
                 taken = 0;
-                tokio::task::yield_now().await;
+                if let Some(next) = self.others().await {
+                    return next;
+                }
             }
             tokio::select! {
                 // What the node says goes first, all of it, so that reports share a commit; a node
@@ -116,7 +119,29 @@ impl Stream {
         }
     }
 
-    fn take(&self, said: pb::NodeMessage) -> Result<(), Status> {
+    /// What others have to say after many messages of the node; `None` when there is nothing.
+    async fn others(&mut self) -> Option<Next> {
+        tokio::task::yield_now().await;
+        if self.closing.is_cancelled() {
+            return Some(Next::Last(ToNode::Reconnect));
+        }
+        if Instant::now() >= self.old.deadline() {
+            return Some(self.aged());
+        }
+        match self.work.try_next() {
+            Some(Some(message)) => Some(Next::Send(message)),
+            Some(None) => Some(Next::End),
+            None => None,
+        }
+    }
+
+    fn take(&mut self, said: pb::NodeMessage) -> Result<(), Status> {
+        if said.encoded_len() > STREAM_MESSAGE_BYTES_MAX {
+            let text = format!(
+                "a message of over {STREAM_MESSAGE_BYTES_MAX} bytes came over a work stream"
+            );
+            return Err(Status::invalid_argument(text));
+        }
         let taken = match FromNode::try_from(said)? {
             FromNode::Status { status, acknowledge } => self.work.status(status, acknowledge),
             FromNode::Report(report) if report.outcome.value_count() > REPORT_VALUES_MAX => {

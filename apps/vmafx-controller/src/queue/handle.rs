@@ -323,6 +323,12 @@ impl Queue {
         self.read(move |reader| reader.due_traces(limit)).await
     }
 
+    /// The present time by the clock that all stored times are of.
+    #[must_use]
+    pub fn now(&self) -> types::Timestamp {
+        self.shared.clock.now()
+    }
+
     /// These traces have been exported, or are given up. Answers once that is durable.
     ///
     /// # Errors
@@ -374,6 +380,7 @@ impl Queue {
                 replies,
                 commands: self.commands.clone(),
                 clock: self.shared.clock.clone(),
+                unanswered: 0,
             }),
             other => Err(unexpected(&other)),
         }

@@ -77,6 +77,11 @@ impl Release {
         }
     }
 
+    /// Forgets a stream that its node has ended. What this batch still has for it comes back.
+    pub(super) fn stream_ended(&mut self, connection: ConnectionId) {
+        self.streams.remove(&connection);
+    }
+
     /// Refuses everybody whose batch could not be committed.
     pub(super) fn refuse(&mut self, effects: Vec<Effect<Reply>>, error: &StoreError) {
         for effect in effects {

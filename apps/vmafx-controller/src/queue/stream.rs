@@ -2,6 +2,7 @@
 
 use control::{Answer, Command, ConnectionId};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TryRecvError;
 use types::{
     AttemptReport, Fence, Incarnation, NodeStatus, PartId, ReportAnswer, SessionId, ToNode,
 };
@@ -10,6 +11,10 @@ use super::error::QueueError;
 use super::handle::{Reply, Response, Sender};
 use super::intake::encode_report;
 use super::live::Clock;
+
+/// Reports of one stream that may wait for their answers; further ones are to be sent by calls, so
+/// that one node cannot fill the queue's line.
+const REPORTS_UNANSWERED_MAX: usize = 1_024;
 
 /// What the controller sends one node, for as long as its stream lives. Detaches on drop.
 #[derive(Debug)]
@@ -22,6 +27,8 @@ pub struct WorkStream {
     pub(super) replies: mpsc::WeakSender<ToNode>,
     pub(super) commands: Sender,
     pub(super) clock: Clock,
+    /// Reports taken whose answers have not left yet.
+    pub(super) unanswered: usize,
 }
 
 impl WorkStream {
@@ -30,7 +37,26 @@ impl WorkStream {
     ///
     /// Cancel safe.
     pub async fn next(&mut self) -> Option<ToNode> {
-        self.messages.recv().await
+        let message = self.messages.recv().await;
+        self.leaves(message.as_ref());
+        message
+    }
+
+    /// The next message if there is one now; `Some(None)` where [`next`](Self::next) would end.
+    pub fn try_next(&mut self) -> Option<Option<ToNode>> {
+        let message = match self.messages.try_recv() {
+            Ok(message) => Some(message),
+            Err(TryRecvError::Disconnected) => None,
+            Err(TryRecvError::Empty) => return None,
+        };
+        self.leaves(message.as_ref());
+        Some(message)
+    }
+
+    fn leaves(&mut self, message: Option<&ToNode>) {
+        if matches!(message, Some(ToNode::Reported { .. })) {
+            self.unanswered = self.unanswered.saturating_sub(1);
+        }
     }
 
     /// Takes the node's sign of life. Touches memory only. Where `acknowledge` is not 0 it is sent
@@ -49,10 +75,15 @@ impl WorkStream {
     ///
     /// # Errors
     /// [`QueueError::Shutdown`].
-    pub fn report(&self, report: AttemptReport) -> Result<(), QueueError> {
+    pub fn report(&mut self, report: AttemptReport) -> Result<(), QueueError> {
         let (part, fence) = (report.part, report.fence);
+        self.unanswered += 1;
         let (session, connection) = (self.session, self.connection);
         let to = || StreamReply { session, connection, replies: self.replies.clone(), part, fence };
+        if self.unanswered > REPORTS_UNANSWERED_MAX {
+            to().send(&Err(QueueError::Overloaded));
+            return Ok(());
+        }
         let report = match encode_report(report, self.clock.now()) {
             Ok(report) => Box::new(report),
             Err(error) => {

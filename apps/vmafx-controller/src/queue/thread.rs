@@ -356,6 +356,9 @@ impl Writer {
             return;
         }
         self.nodes_changed |= matches!(command, Command::Register { .. });
+        if let Command::Detach { connection, .. } = &command {
+            self.release.stream_ended(*connection);
+        }
         let now = self.now();
         let turn = &mut Turn { now, random: &mut self.random, out: &mut self.out };
         self.control.step(command, turn);

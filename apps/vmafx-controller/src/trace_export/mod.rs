@@ -6,7 +6,7 @@
 mod policy;
 mod task;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use observability::DeliveryError;
 use observability::job_trace::rebuild;
@@ -31,6 +31,14 @@ impl App {
         let view = self.queue.job(job).await.map_err(|error| api_error(&error))?;
         if !view.state.is_terminal() {
             return Err(api_error(&QueueError::NotReady(view.state)));
+        }
+        if self.forced.as_ref().is_some_and(|budget| !budget.take(Instant::now())) {
+            let text = format!(
+                "too many traces were asked for; {} a minute are exported for callers that are \
+                 not known",
+                crate::force::FORCED_PER_MINUTE
+            );
+            return Err(ApiError::new(ErrorKind::Overloaded, text));
         }
         let spans = rebuild(&view, ExportReason::Asked);
         let delivery = self.telemetry.tracer.deliver(spans);

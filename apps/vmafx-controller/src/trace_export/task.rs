@@ -5,13 +5,12 @@
 //! line, leaves the mark, and the same spans are sent again later.
 
 use std::sync::{Arc, Weak};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use observability::DeliveryError;
 use observability::job_trace::rebuild;
 use observability::metrics::TraceExport;
 use tokio_util::sync::CancellationToken;
-use types::Timestamp;
 
 use super::policy::DueTraces;
 use crate::app::App;
@@ -21,6 +20,8 @@ use crate::queue::{DueTrace, QueueError};
 const JOBS_AT_ONCE: usize = 32;
 /// How long a trace is kept for a collector that does not take it.
 pub const DUE_KEPT: Duration = Duration::from_secs(24 * 3_600);
+/// Traces that are tried alone before it is believed that no collector is there.
+const TRIES_ALONE_MAX: usize = 3;
 /// The pause after a failure; it doubles from there.
 const PAUSE_FIRST: Duration = Duration::from_secs(1);
 /// The longest pause.
@@ -69,13 +70,61 @@ async fn export_some(app: &App, due: &DueTraces) -> Result<usize, ExportError> {
     if traces.is_empty() {
         return Ok(0);
     }
-    let metrics = app.telemetry.metrics.queue();
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let now = Timestamp::EPOCH.after(since_epoch);
+    // By the clock that made the marks: the system's may have been set since.
+    let now = app.queue.now();
     let is_kept = |trace: &DueTrace| now.since(trace.due_at) <= DUE_KEPT;
     let (kept, expired): (Vec<_>, Vec<_>) = traces.iter().copied().partition(is_kept);
+    let outcome = match send(app, &kept).await {
+        Ok(()) => Outcome { exported: kept, refused: Vec::new() },
+        Err(error) => one_by_one(app, kept, error).await?,
+    };
+    let Outcome { exported, refused } = outcome;
+    let counts = [
+        (TraceExport::Exported, exported.len()),
+        (TraceExport::Refused, refused.len()),
+        (TraceExport::Expired, expired.len()),
+    ];
+    let done: Vec<_> = exported.into_iter().chain(refused).chain(expired).collect();
+    let count = done.len();
+    app.queue.traces_done(done).await?;
+    let metrics = app.telemetry.metrics.queue();
+    for (what, count) in counts {
+        metrics.trace_export(what, count as u64);
+    }
+    Ok(count)
+}
+
+struct Outcome {
+    exported: Vec<DueTrace>,
+    refused: Vec<DueTrace>,
+}
+
+/// Of traces that were not taken together: which of them is not taken alone either, while others
+/// are? A collector that takes some is there; what it does not take then, it never will, and must
+/// not hold up the rest.
+async fn one_by_one(
+    app: &App,
+    traces: Vec<DueTrace>,
+    error: ExportError,
+) -> Result<Outcome, ExportError> {
+    let (mut exported, mut refused) = (Vec::new(), Vec::new());
+    for trace in traces {
+        match send(app, &[trace]).await {
+            Ok(()) => exported.push(trace),
+            Err(ExportError::Queue(error)) => return Err(error.into()),
+            Err(ExportError::Delivery(_)) => refused.push(trace),
+        }
+        // Nobody is there: the first few tell.
+        if exported.is_empty() && refused.len() >= TRIES_ALONE_MAX {
+            return Err(error);
+        }
+    }
+    if exported.is_empty() { Err(error) } else { Ok(Outcome { exported, refused }) }
+}
+
+async fn send(app: &App, traces: &[DueTrace]) -> Result<(), ExportError> {
     let mut spans = Vec::new();
-    for trace in &kept {
+    for trace in traces {
         match app.queue.job(trace.job).await {
             Ok(job) => spans.extend(rebuild(&job, trace.reason)),
             // A job that is gone has no trace.
@@ -86,9 +135,5 @@ async fn export_some(app: &App, due: &DueTraces) -> Result<usize, ExportError> {
     if !spans.is_empty() {
         app.telemetry.tracer.deliver(spans).await?;
     }
-    let done = traces.len();
-    app.queue.traces_done(traces).await?;
-    metrics.trace_export(TraceExport::Exported, kept.len() as u64);
-    metrics.trace_export(TraceExport::Expired, expired.len() as u64);
-    Ok(done)
+    Ok(())
 }

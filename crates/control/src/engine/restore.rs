@@ -34,6 +34,7 @@ impl<T> Control<T> {
         self.loading = Loading::default();
         for session in self.fleet.sessions.values_mut() {
             session.leases.clear();
+            session.answered.clear();
             session.draining = false;
         }
         self.fleet.forget_classes();

@@ -258,9 +258,10 @@ fn local(signal: &SignalNames, protocol: Protocol) -> Option<Uri> {
 
 /// What an endpoint without a scheme means. The specification encrypts gRPC then, unless told
 /// otherwise; `localhost:4317`, as people write it, would not work. So it is encrypted when that is
-/// asked for, by `INSECURE=false` or by naming certificates, and plain otherwise.
+/// asked for, by `INSECURE=false` or by naming certificates, and plain otherwise. `INSECURE=true` is
+/// for gRPC alone: over HTTP it does not undo certificates.
 fn scheme_unless_given(protocol: Protocol, insecure: Option<bool>, tls: &TlsFiles) -> &'static str {
-    let insecure = insecure.filter(|_| protocol == Protocol::Grpc);
+    let insecure = insecure.filter(|insecure| !insecure || protocol == Protocol::Grpc);
     if insecure.unwrap_or(!tls.are_named()) { "http" } else { "https" }
 }
 
@@ -288,7 +289,9 @@ fn read_endpoint(
         let why = if has_user {
             format!("names a user, for which {} is the place", generic("HEADERS"))
         } else {
-            format!("is not a URL of http or https: {}", shown(&value))
+            // Nor a query, which may hold a key.
+            let told = value.split_once('?').map_or(value.as_str(), |(before, _)| before);
+            format!("is not a URL of http or https: {}", shown(told))
         };
         env.warn(format_args!("{name} {why}; not exported"));
     }

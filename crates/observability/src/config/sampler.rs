@@ -90,6 +90,10 @@ fn read_file(path: &Path) -> Result<String, String> {
     let problem =
         |error: std::io::Error| format!("{FILE}={} cannot be read: {error}", path.display());
     let mut text = String::new();
+    // Opening a pipe would wait for its writer.
+    if !std::fs::metadata(path).map_err(problem)?.is_file() {
+        return Err(format!("{FILE}={} is not a file", path.display()));
+    }
     let file = File::open(path).map_err(problem)?;
     file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(problem)?;
     if text.len() as u64 > FILE_BYTES_MAX {

@@ -143,7 +143,8 @@ fn an_endpoint_without_a_scheme_is_encrypted_when_that_is_asked_for() {
             "https",
         ),
         ("http/protobuf", vec![], "http"),
-        ("http/protobuf", vec![(INSECURE, "false")], "http"),
+        ("http/protobuf", vec![(INSECURE, "false")], "https"),
+        ("http/protobuf", vec![(CERTIFICATE, "ca.pem"), (INSECURE, "true")], "https"),
         ("http/protobuf", vec![(CERTIFICATE, "ca.pem")], "https"),
     ] {
         let mut variables = vec![

@@ -206,9 +206,9 @@ pub const VARIABLES: &[Variable] = &[
             "OTEL_EXPORTER_OTLP_METRICS_INSECURE",
             "OTEL_EXPORTER_OTLP_LOGS_INSECURE",
         ], "`true`", ("config::otlp", "0.2.0"),
-        "for gRPC endpoints without a scheme: `false` encrypts, `true` does not, unset goes by \
-         whether certificates are named. The specification would encrypt, and `localhost:4317` \
-         would not work",
+        "for endpoints without a scheme: `false` encrypts, `true` does not (gRPC only), unset goes \
+         by whether certificates are named. The specification would encrypt gRPC, and \
+         `localhost:4317` would not work",
     ),
     honoured(
         &["OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"], "`cumulative`", ("metrics::temporality", "0.2.0"),

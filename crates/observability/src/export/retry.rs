@@ -95,12 +95,14 @@ impl Retry {
     pub(super) fn pause(self, attempt: u32, jitter: f64) -> Option<Duration> {
         let pause = match self {
             Self::Never => return None,
-            Self::Soon => {
-                PAUSE_FIRST.saturating_mul(2_u32.saturating_pow(attempt - 1)).min(PAUSE_MAX)
-            }
-            Self::After(asked) => asked.min(RETRY_AFTER_MAX),
+            Self::Soon => PAUSE_FIRST
+                .saturating_mul(2_u32.saturating_pow(attempt - 1))
+                .min(PAUSE_MAX)
+                .mul_f64(0.75 + jitter / 2.0),
+            // Never earlier than asked for.
+            Self::After(asked) => asked.min(RETRY_AFTER_MAX).mul_f64(1.0 + jitter / 4.0),
         };
-        (attempt < ATTEMPTS_MAX).then(|| pause.mul_f64(0.75 + jitter / 2.0))
+        (attempt < ATTEMPTS_MAX).then_some(pause)
     }
 }
 
@@ -165,9 +167,11 @@ mod tests {
         let soon: Vec<_> = (1..=5).map(|attempt| millis(Retry::Soon, attempt)).collect();
         assert_eq!(soon, [Some(100), Some(200), Some(400), Some(800), None]);
         let hour = Retry::After(Duration::from_secs(3_600));
-        assert_eq!(millis(hour, 1), Some(30_000));
+        assert_eq!(millis(hour, 1), Some(33_750));
         let ever = Retry::After(Duration::MAX);
-        assert_eq!(millis(ever, 1), Some(30_000));
+        assert_eq!(millis(ever, 1), Some(33_750));
+        let asked = Retry::After(Duration::from_secs(8)).pause(1, 0.0);
+        assert_eq!(asked, Some(Duration::from_secs(8)), "never earlier than asked for");
         assert_eq!(millis(Retry::After(Duration::ZERO), 1), Some(0));
         assert_eq!(millis(Retry::Never, 1), None);
         let spread = [0.0, 1.0].map(|jitter| Retry::Soon.pause(1, jitter).expect("a pause"));

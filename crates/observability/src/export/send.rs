@@ -66,6 +66,8 @@ pub(super) struct Sender {
     console: bool,
     failing: bool,
     refusing: bool,
+    /// What is being sent is kept by whoever gave it: a failure loses nothing.
+    keeps: bool,
 }
 
 impl Sender {
@@ -77,7 +79,15 @@ impl Sender {
             config,
         });
         let console = route.console;
-        Self { signal, common, collector, console, failing: false, refusing: false }
+        Self { signal, common, collector, console, failing: false, refusing: false, keeps: false }
+    }
+
+    /// As [`send`](Self::send), of what its giver keeps and sends again: a failure is no loss.
+    pub(super) async fn send_kept<T: Item>(&mut self, items: Vec<T>) -> Result<u64, String> {
+        self.keeps = true;
+        let outcome = self.send(items).await;
+        self.keeps = false;
+        outcome
     }
 
     /// Sends one message within its time and before the end, and counts what became of it. Says
@@ -142,7 +152,9 @@ impl Sender {
     /// Logs the first of a row of failures; the metrics count them all.
     fn failed(&mut self, weight: u64, error: &str) {
         let reason = if self.is_over() { DropReason::Shutdown } else { DropReason::ExportFailed };
-        self.drop_items(reason, weight);
+        if !self.keeps {
+            self.drop_items(reason, weight);
+        }
         if !std::mem::replace(&mut self.failing, true) {
             let (signal, endpoint) = (self.signal.as_str(), self.endpoint());
             self.say(|| {

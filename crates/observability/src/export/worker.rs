@@ -193,9 +193,6 @@ impl<T: Item> BatchLoop<T> {
             }
             // Asked before the work: what came before the word to end must still be sent.
             let is_last = ends(&stop);
-            while let Some(parcel) = self.queue.take_parcel() {
-                self.deliver(parcel).await;
-            }
             self.send_all(is_last).await;
             if let Some(flush) = flush {
                 // Whoever asked may have stopped waiting.
@@ -208,17 +205,32 @@ impl<T: Item> BatchLoop<T> {
         }
     }
 
+    /// Sends what waits. What comes meanwhile waits for the next round, unless it fills a message
+    /// or this round is the last: a queue that is never quite empty keeps nobody waiting.
     async fn send_all(&mut self, is_last: bool) {
         loop {
+            // One parcel to a message, so that neither keeps the other waiting.
+            let parcel = self.queue.take_parcel();
+            let brought = parcel.is_some();
+            if let Some(parcel) = parcel {
+                self.deliver(parcel).await;
+            }
             let batch = self.queue.take();
+            if brought && batch.is_empty() && !self.sender.is_over() {
+                continue;
+            }
             if batch.is_empty() || self.sender.is_over() {
                 self.sender.drop_items(DropReason::Shutdown, batch.len() as u64);
                 return;
             }
+            let is_full = batch.len() >= self.queue.limits().export_items_max;
             // Counted and logged there.
             let _ = self.sender.send(batch).await;
             if is_last && self.sender.is_failing() {
                 // No collector now: the rest would only make the program's end slow.
+                return;
+            }
+            if !is_last && !is_full && !brought {
                 return;
             }
         }
@@ -234,7 +246,7 @@ impl<T: Item> BatchLoop<T> {
         while let (Ok(taken), false) = (&outcome, items.is_empty()) {
             let rest = items.split_off(items.len().min(size));
             let batch = std::mem::replace(&mut items, rest);
-            outcome = match self.sender.send(batch).await {
+            outcome = match self.sender.send_kept(batch).await {
                 Ok(0) => Err(DeliveryError::Failed("it refused all of them".to_owned())),
                 Ok(more) => Ok(taken + more),
                 Err(error) => Err(DeliveryError::Failed(error)),

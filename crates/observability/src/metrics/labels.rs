@@ -68,6 +68,8 @@ labels! {
         Overflow = "overflow",
         /// No collector took it for a day.
         Expired = "expired",
+        /// The collector took others and not this one.
+        Refused = "refused",
     }
 
     /// Why a part is tried again.

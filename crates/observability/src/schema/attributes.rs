@@ -227,7 +227,7 @@ attributes! {
 
     SIGNAL = "vmafx.telemetry.signal": OneOf(&["traces", "metrics", "logs"]),
         "`traces`, `metrics` or `logs`.";
-    TRACE_EXPORT = "vmafx.trace.export": OneOf(&["exported", "rate_limited", "overflow", "expired"]),
+    TRACE_EXPORT = "vmafx.trace.export": OneOf(&["exported", "rate_limited", "overflow", "expired", "refused"]),
         "What became of a trace that was to be exported after its job's end: `overflow` when too many waited, `expired` when no collector took it for a day.";
     DROP_REASON = "vmafx.telemetry.drop_reason": OneOf(&["queue_full", "export_failed", "rejected", "shutdown"]),
         "`queue_full`, `export_failed`, `rejected` or `shutdown`.";

@@ -25,6 +25,11 @@ fn stages_out(stages: Vec<(Stage, Duration)>) -> Vec<pb::StageTiming> {
     stages.into_iter().map(stage).collect()
 }
 
+/// Features whose time a run tells.
+const FEATURES_TIMED_MAX: usize = 128;
+/// Bytes of a feature's name.
+const FEATURE_NAME_BYTES_MAX: usize = 128;
+
 fn features_out(features: Vec<(String, Duration)>) -> Vec<pb::FeatureTiming> {
     let feature = |(feature, cpu)| pb::FeatureTiming { feature, cpu_us: micros(cpu) };
     features.into_iter().map(feature).collect()
@@ -41,10 +46,12 @@ fn stages_in(stages: Vec<pb::StageTiming>) -> Result<Vec<(Stage, Duration)>, Wir
 }
 
 fn features_in(features: Vec<pb::FeatureTiming>) -> Result<Vec<(String, Duration)>, WireError> {
-    bounded(features.len(), "features", LIST_MAX)?;
-    let feature =
-        |timing: pb::FeatureTiming| (timing.feature, Duration::from_micros(timing.cpu_us));
-    Ok(features.into_iter().map(feature).collect())
+    bounded(features.len(), "features", FEATURES_TIMED_MAX)?;
+    let feature = |timing: pb::FeatureTiming| {
+        bounded(timing.feature.len(), "features.feature", FEATURE_NAME_BYTES_MAX)?;
+        Ok((timing.feature, Duration::from_micros(timing.cpu_us)))
+    };
+    features.into_iter().map(feature).collect()
 }
 
 impl From<RunTimings> for pb::RunTimings {
