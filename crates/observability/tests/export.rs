@@ -2,11 +2,15 @@
 
 mod common;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
 use common::{PROTOCOLS, SOON, config, endpoint, record};
 use observability::config::SpanLimits;
 use observability::metrics::Signal;
 use observability::sampler::{ParentRule, RootRule, SamplerConfig};
-use observability::testing::{OtlpReceiver, check_tree};
+use observability::testing::{Behaviour, OtlpReceiver, check_tree};
 use observability::{
     KeyValue, Origin, OtelGuard, Parent, SpanEvent, SpanKind, SpanLink, SpanRecord, new_span_id,
 };
@@ -254,4 +258,39 @@ async fn the_end_can_be_awaited() {
     guard.tracer().emit_span(record("last words"));
     guard.shutdown_async().await;
     assert_eq!(receiver.spans().len(), 1);
+}
+
+/// Spans end faster than the collector answers, all the time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_that_is_never_empty_keeps_no_delivery_and_no_flush_waiting() {
+    let receiver = OtlpReceiver::start().expect("a port");
+    receiver.behave(Behaviour::Slow(Duration::from_millis(5)));
+    let more = [("OTEL_BSP_SCHEDULE_DELAY", "10")];
+    let guard = OtelGuard::start(&config(&receiver.http_endpoint(), "http/protobuf", &more));
+    let (tracer, stop) = (guard.tracer().clone(), Arc::new(AtomicBool::new(false)));
+    let pushing = std::thread::spawn({
+        let (tracer, stop) = (tracer.clone(), Arc::clone(&stop));
+        move || {
+            while !stop.load(Ordering::Relaxed) {
+                tracer.emit_span(record("steady"));
+                std::thread::sleep(Duration::from_micros(500));
+            }
+        }
+    });
+    let steady = receiver.wait_until(SOON, |spans| !spans.is_empty());
+    steady.expect("the stream of spans has begun");
+    let delivery = tracer.deliver(vec![record("delivered")]);
+    let delivered = tokio::time::timeout(SOON, delivery).await.expect("not kept waiting");
+    assert_eq!(delivered.expect("taken"), 1);
+    let flushed = tokio::task::spawn_blocking(move || {
+        let began = Instant::now();
+        guard.flush(SOON);
+        (began.elapsed(), guard)
+    });
+    let (took, guard) = flushed.await.expect("no panic");
+    assert!(took < SOON, "{took:?}");
+    stop.store(true, Ordering::Relaxed);
+    pushing.join().expect("no panic");
+    guard.shutdown_async().await;
+    assert!(receiver.spans().iter().any(|span| span.name == "delivered"));
 }
