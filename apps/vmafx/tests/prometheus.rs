@@ -4,11 +4,11 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use observability::testing::promtool_check;
 use serde_json::Value;
 use support::otelcol::{Config, Otelcol, http_get, http_json, test_config};
 use support::{DEADLINE, Fleet, Process, demo_pair, free_port, wait_for};
@@ -48,23 +48,6 @@ fn query(port: u16, expression: &str) -> Option<Vec<Value>> {
     answer["data"]["result"].as_array().cloned()
 }
 
-/// What `promtool check metrics` says of a page.
-fn check_metrics(page: &str) -> Result<(), String> {
-    let mut promtool = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("promtool; `cargo xtask setup` installs it");
-    let mut input = promtool.stdin.take().expect("it is piped");
-    input.write_all(page.as_bytes()).expect("it reads");
-    drop(input);
-    let output = promtool.wait_with_output().expect("it ends");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    if output.status.success() && said.is_empty() { Ok(()) } else { Err(said) }
-}
-
 fn page(port: u16) -> String {
     let answer = http_get(port, "/metrics", "text/plain").expect("an answer");
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
@@ -94,9 +77,9 @@ fn prometheus_reads_the_numbers_and_its_exemplars_name_exported_traces() {
     for port in [fleet.http_port(), node_port] {
         let page = page(port);
         assert!(page.lines().count() > 50, "{page}");
-        check_metrics(&page).unwrap_or_else(|said| panic!("promtool: {said}"));
+        promtool_check(&page).unwrap_or_else(|said| panic!("promtool: {said}"));
     }
-    check_metrics("nonsense{").expect_err("promtool refuses what is wrong");
+    promtool_check("nonsense{").expect_err("promtool refuses what is wrong");
 
     let targets = [("controller", fleet.http_port()), ("node", node_port)];
     let (_prometheus, port) = start_prometheus(folder.path(), targets);

@@ -2,16 +2,19 @@
 //!
 //! It runs on a thread of its own, so that it works beside any runtime and in tests without one.
 //! It can be told to misbehave. [`TlsFront`] puts TLS in front of it. [`check_tree`] says whether
-//! spans form one whole trace, [`Emitted`] whether all that came is declared.
+//! spans form one whole trace, [`Emitted`] whether all that came is declared, and
+//! [`promtool_check`] what Prometheus thinks of a page.
 
 mod conformance;
 mod logs;
+mod promtool;
 mod receiver;
 mod spans;
 mod tls;
 
 pub use conformance::Emitted;
 pub use logs::ReceivedLog;
+pub use promtool::promtool_check;
 pub use receiver::{Behaviour, OtlpReceiver, ReceivedMetrics, WaitError};
 pub use spans::{ReceivedLink, ReceivedSpan, TreeError, check_tree, render_tree};
 pub use tls::{Clients, TestPki, TlsFront};

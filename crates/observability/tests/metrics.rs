@@ -4,8 +4,6 @@
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
-use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -14,7 +12,7 @@ use observability::metrics::{
     AttemptOutcome, LABEL_VALUES_MAX, Metrics, OTHER, Point, PointValue, RetryCause,
 };
 use observability::schema::{INSTRUMENTS, InstrumentKind, attr, instrument};
-use observability::testing::OtlpReceiver;
+use observability::testing::{OtlpReceiver, promtool_check};
 use observability::{Origin, OtelGuard, context_of};
 use types::{Stage, State, TraceContext};
 
@@ -158,18 +156,7 @@ fn filled() -> Metrics {
 #[test]
 fn promtool_finds_nothing_wrong_with_the_text() {
     let text = filled().render(None).body;
-    let mut promtool = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("promtool, which `cargo xtask setup` installs");
-    promtool.stdin.take().expect("piped").write_all(text.as_bytes()).expect("it reads");
-    let output = promtool.wait_with_output().expect("it ends");
-    let said =
-        [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned());
-    assert!(output.status.success() && said.iter().all(String::is_empty), "{said:?}\n{text}");
+    promtool_check(&text).unwrap_or_else(|said| panic!("{said}\n{text}"));
 }
 
 /// A line of OpenMetrics text taken apart.

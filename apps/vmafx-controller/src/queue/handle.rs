@@ -85,7 +85,10 @@ impl Reply {
         match self {
             Self::Call(to) => to.send(answer),
             Self::Stream(to) => {
-                to.send(&answer);
+                to.send(match answer {
+                    Ok(Response::Answer(Answer::Reported(answer))) => Some(answer),
+                    _ => None,
+                });
                 Ok(())
             }
         }

@@ -1,6 +1,6 @@
 //! A node's work stream, seen from the controller.
 
-use control::{Answer, Command, ConnectionId};
+use control::{Command, ConnectionId};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
 use types::{
@@ -8,7 +8,7 @@ use types::{
 };
 
 use super::error::QueueError;
-use super::handle::{Reply, Response, Sender};
+use super::handle::{Reply, Sender};
 use super::intake::encode_report;
 use super::live::Clock;
 
@@ -80,22 +80,17 @@ impl WorkStream {
         self.unanswered += 1;
         let (session, connection) = (self.session, self.connection);
         let to = || StreamReply { session, connection, replies: self.replies.clone(), part, fence };
-        if self.unanswered > REPORTS_UNANSWERED_MAX {
-            to().send(&Err(QueueError::Overloaded));
+        let has_room = self.unanswered <= REPORTS_UNANSWERED_MAX;
+        let encoded = has_room.then(|| encode_report(report, self.clock.now()));
+        let Some(report) = encoded.and_then(Result::ok).map(Box::new) else {
+            to().send(None);
             return Ok(());
-        }
-        let report = match encode_report(report, self.clock.now()) {
-            Ok(report) => Box::new(report),
-            Err(error) => {
-                to().send(&Err(error.into()));
-                return Ok(());
-            }
         };
         let incarnation = self.incarnation;
         let command = Command::Report { session, incarnation, report, to: Reply::Stream(to()) };
         match self.commands.tell(command) {
             Err(QueueError::Overloaded) => {
-                to().send(&Err(QueueError::Overloaded));
+                to().send(None);
                 Ok(())
             }
             told => told,
@@ -126,13 +121,9 @@ impl StreamReply {
         ToNode::Reported { part: self.part, fence: self.fence, answer }
     }
 
-    /// Sends the answer past the queue, while the stream lives and has room: a node that gets none
-    /// asks again.
-    pub(super) fn send(self, answer: &Result<Response, QueueError>) {
-        let answer = match answer {
-            Ok(Response::Answer(Answer::Reported(answer))) => Some(*answer),
-            _ => None,
-        };
+    /// Sends the answer at once, while the stream lives and has room: a node that gets none asks
+    /// again.
+    pub(super) fn send(self, answer: Option<ReportAnswer>) {
         if let Some(stream) = self.replies.upgrade() {
             let _ = stream.try_send(self.message(answer));
         }

@@ -216,11 +216,14 @@ impl<T: Item> BatchLoop<T> {
                 self.deliver(parcel).await;
             }
             let batch = self.queue.take();
-            if brought && batch.is_empty() && !self.sender.is_over() {
-                continue;
-            }
-            if batch.is_empty() || self.sender.is_over() {
+            if self.sender.is_over() {
                 self.sender.drop_items(DropReason::Shutdown, batch.len() as u64);
+                return;
+            }
+            if batch.is_empty() {
+                if brought {
+                    continue;
+                }
                 return;
             }
             let is_full = batch.len() >= self.queue.limits().export_items_max;
