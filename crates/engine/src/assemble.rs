@@ -119,12 +119,7 @@ impl Sequence {
         if self.frames.len() == FRAMES_MAX {
             return Err(SequenceError::TooLong);
         }
-        let spatial_count = values.spatial.as_ref().map(Vec::len);
-        let expected = self.plan.needs_spatial(index).then_some(self.plan.spatial().len());
-        let wants_motion = self.plan.needs_previous_reference() && index != 0;
-        if spatial_count != expected || values.motion_sad.is_some() != wants_motion {
-            return Err(SequenceError::Foreign(index));
-        }
+        check_form(&self.plan, &values)?;
         self.frames.insert(index, values);
         Ok(())
     }
@@ -166,27 +161,7 @@ impl Sequence {
         }
         let mut frames = self.table();
         self.predict(&mut frames);
-        let pooled: Vec<(String, PooledScore)> = frames
-            .columns
-            .iter()
-            .map(|column| {
-                let pooled = pool(&column.values).expect("frame 0 is always scored");
-                (column.name.clone(), pooled)
-            })
-            .collect();
-        let first_model = frames.columns.len() - self.plan.models().len();
-        let models = self
-            .plan
-            .models()
-            .zip(&pooled[first_model..])
-            .map(|(model, (name, pooled))| ModelScore {
-                name: name.clone(),
-                version: model.version().to_owned(),
-                sha256: model.sha256().to_owned(),
-                pooled: *pooled,
-            })
-            .collect();
-        Ok(Scores { width: self.width, height: self.height, models, pooled, frames })
+        Ok(Scores::of_table(&self.plan, (self.width, self.height), frames))
     }
 
     /// Feature columns over the frames that were scored.
@@ -239,7 +214,43 @@ impl Sequence {
     }
 }
 
+/// Refuses values that do not have the form that the plan gives them.
+pub(crate) fn check_form(plan: &Plan, values: &FrameValues) -> Result<(), SequenceError> {
+    let index = values.frame_index;
+    let spatial_count = values.spatial.as_ref().map(Vec::len);
+    let expected = plan.needs_spatial(index).then_some(plan.spatial().len());
+    let wants_motion = plan.needs_previous_reference() && index != 0;
+    if spatial_count != expected || values.motion_sad.is_some() != wants_motion {
+        return Err(SequenceError::Foreign(index));
+    }
+    Ok(())
+}
+
 impl Scores {
+    /// Pools a clip's whole table, which has the plan's columns and frame 0 at least.
+    pub(crate) fn of_table(plan: &Plan, (width, height): (u32, u32), frames: FrameTable) -> Self {
+        let pooled: Vec<(String, PooledScore)> = frames
+            .columns
+            .iter()
+            .map(|column| {
+                let pooled = pool(&column.values).expect("frame 0 is always scored");
+                (column.name.clone(), pooled)
+            })
+            .collect();
+        let first_model = frames.columns.len() - plan.models().len();
+        let models = plan
+            .models()
+            .zip(&pooled[first_model..])
+            .map(|(model, (name, pooled))| ModelScore {
+                name: name.clone(),
+                version: model.version().to_owned(),
+                sha256: model.sha256().to_owned(),
+                pooled: *pooled,
+            })
+            .collect();
+        Self { width, height, models, pooled, frames }
+    }
+
     /// The report of the run, with its digest.
     #[must_use]
     pub fn into_report(

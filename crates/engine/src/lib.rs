@@ -55,6 +55,7 @@ mod assemble;
 mod digest;
 mod features;
 mod hex;
+mod live;
 mod log;
 mod model;
 mod motion;
@@ -69,6 +70,7 @@ pub use features::{
     MODEL_NAME_CHARS_MAX, MODELS_MAX, MotionOptions, OutputSet, Plan, PlanOptions, REQUESTS_MAX,
 };
 pub use kernels::{Isa, IsaLevel, IsaUnavailable, UnknownIsa};
+pub use live::{AHEAD_MAX, LiveFrame, LiveSequence};
 pub use log::{LogFormat, LogOptions, Precision, write_log};
 pub use model::{
     BuiltinModel, LIBVMAF_COMMIT, LIBVMAF_VERSION, MODEL_BYTES_MAX, MODEL_NAME_DEFAULT, Model,

@@ -45,6 +45,25 @@ pub(crate) fn motion_column(
     }
 }
 
+/// One motion value of one frame: what [`motion_column`] has in its place.
+///
+/// `own` is the raw difference from the frame before, `None` for frame 0; `next` is that of the
+/// frame after, `None` where there is none.
+pub(crate) fn motion_value(
+    own: Option<u64>,
+    next: Option<u64>,
+    size: (u32, u32),
+    options: &MotionOptions,
+    column: MotionColumn,
+) -> f64 {
+    // A clip of these frames alone: the frame before the own one, which only must be there, the
+    // own one, and the one after.
+    let raw = [Some(0), own, next];
+    let raw: Vec<u64> = raw.into_iter().flatten().collect();
+    let place = usize::from(own.is_some());
+    motion_column(&raw, size, options, column)[place]
+}
+
 fn motion2(sad: &[f64]) -> Vec<f64> {
     let value = |(index, own): (usize, &f64)| match sad.get(index + 1) {
         _ if index == 0 => 0.0,

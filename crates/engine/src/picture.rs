@@ -68,7 +68,11 @@ impl PictureSpec {
         samples * self.format.bytes_per_sample() as u64
     }
 
-    fn check(&self) -> Result<(), PictureError> {
+    /// Whether pictures of this kind are taken.
+    ///
+    /// # Errors
+    /// [`PictureError`] when size or bit depth is not supported.
+    pub fn check(&self) -> Result<(), PictureError> {
         let side_fits = |side| (1..=Self::SIDE_MAX).contains(&side);
         if !side_fits(self.width) || !side_fits(self.height) {
             return Err(PictureError::Size { width: self.width, height: self.height });
