@@ -16,6 +16,8 @@
 //!
 //! - [`ScoreRequest`] says what to score ([`ScoreRequest::from_job`] takes it from a job);
 //!   [`RunConfig`] says with what: source rules, `ffmpeg`, threads, niceness, instruction set.
+//! - [`StreamRun`] scores frames that a [`PairSource`] hands over one by one, and gives each frame's
+//!   scores as soon as they are final.
 //! - [`run`] blocks until the report is there. From other threads, [`media::CancelToken::cancel`]
 //!   ends it and [`Progress`] says how far it is.
 //! - [`ScoreError::kind`] is the one mapping to [`types::FailureKind`].
@@ -30,8 +32,10 @@ mod pipeline;
 mod progress;
 mod request;
 mod run;
+mod stream;
 
 pub use error::ScoreError;
 pub use progress::Progress;
 pub use request::{ModelRequest, ScoreRequest};
 pub use run::{RunConfig, run};
+pub use stream::{LiveScores, PairSource, StreamRun};

@@ -1,4 +1,4 @@
-//! The frames of a run: two readers fill, workers score, and one lock keeps them in step.
+//! The frames of a run: readers fill, workers score, and one lock keeps them in step.
 //!
 //! Invariants: a reader never holds more pictures than its pool makes, and waits while all are in
 //! use: that is the back-pressure. Workers take frames in order and may finish in any. Whoever
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use engine::{
     FrameAnalyzer, FrameInput, FrameValues, Isa, Picture, PictureMut, PicturePool, PictureSpec,
-    Plan, PlanesWanted, Sequence,
+    Plan, PlanesWanted, Sequence, SequenceError,
 };
 use media::stop::STOP_CHECK_INTERVAL;
 use media::{MediaError, Pair, PairRange, Stop, Video};
@@ -23,6 +23,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::error::ScoreError;
 use crate::progress::Progress;
+use crate::stream::PairSource;
 
 /// Pictures of each video that may wait for a worker or be filled, beyond those being scored.
 const LOOKAHEAD_PICTURES: usize = 2;
@@ -50,11 +51,22 @@ impl Side {
     }
 }
 
+/// Where the values of frames go, in whatever order they come. Called under the run's lock.
+pub(crate) trait Collect: Send {
+    fn add(&mut self, values: FrameValues) -> Result<(), SequenceError>;
+}
+
+impl Collect for Sequence {
+    fn add(&mut self, values: FrameValues) -> Result<(), SequenceError> {
+        Self::add(self, values)
+    }
+}
+
 /// What a run of the pipeline gives.
 #[derive(Debug)]
-pub(crate) struct Outcome {
-    /// The values of every frame.
-    pub sequence: Sequence,
+pub(crate) struct Outcome<C = Sequence> {
+    /// What took the values of every frame.
+    pub sequence: C,
     /// The video that ended before the other, if one did.
     pub length_mismatch: Option<Side>,
     /// How long at least one frame was being scored.
@@ -104,21 +116,50 @@ fn run_in(
             let shared = &shared;
             spawn(scope, shared, "score-read", move || shared.read(side, video, skip, pool));
         }
-        for _ in 0..workers.threads.get() {
-            let shared = &shared;
-            spawn(scope, shared, "score-compute", move || {
-                let analyzer = FrameAnalyzer::new(Arc::clone(plan), spec, workers.isa);
-                shared.score(analyzer)
-            });
-        }
+        spawn_workers(scope, &shared, plan, spec, workers);
     });
     shared.into_outcome()
 }
 
-/// Starts a thread whose error or panic becomes the run's.
-fn spawn<'scope, 'env>(
+/// Scores the frames that a source hands over, both pictures of each at once.
+pub(crate) fn run_fed<C: Collect>(
+    plan: &Arc<Plan>,
+    spec: PictureSpec,
+    source: &mut dyn PairSource,
+    collector: C,
+    workers: Workers,
+    stop: &Stop,
+    progress: &Progress,
+) -> Result<Outcome<C>, ScoreError> {
+    let pools = Pools::new(spec, workers.threads)?;
+    let shared = Shared::new(collector, stop, progress, u64::MAX);
+    std::thread::scope(|scope| {
+        let (shared, pools) = (&shared, &pools);
+        spawn(scope, shared, "score-read", move || shared.feed(source, pools));
+        spawn_workers(scope, shared, plan, spec, workers);
+    });
+    shared.into_outcome()
+}
+
+fn spawn_workers<'scope, 'env, C: Collect>(
     scope: &'scope std::thread::Scope<'scope, 'env>,
-    shared: &'scope Shared<'_>,
+    shared: &'scope Shared<'_, C>,
+    plan: &'scope Arc<Plan>,
+    spec: PictureSpec,
+    workers: Workers,
+) {
+    for _ in 0..workers.threads.get() {
+        spawn(scope, shared, "score-compute", move || {
+            let analyzer = FrameAnalyzer::new(Arc::clone(plan), spec, workers.isa);
+            shared.score(analyzer)
+        });
+    }
+}
+
+/// Starts a thread whose error or panic becomes the run's.
+fn spawn<'scope, 'env, C: Collect>(
+    scope: &'scope std::thread::Scope<'scope, 'env>,
+    shared: &'scope Shared<'_, C>,
     name: &str,
     body: impl FnOnce() -> Result<(), ScoreError> + Send + 'scope,
 ) {
@@ -178,7 +219,7 @@ struct End {
     cut: bool,
 }
 
-struct State {
+struct State<C> {
     queues: [VecDeque<Picture>; 2],
     ends: [Option<End>; 2],
     previous_reference: Option<Picture>,
@@ -186,7 +227,7 @@ struct State {
     frames_in_work: usize,
     in_work_since: Instant,
     score_time: Duration,
-    sequence: Sequence,
+    sequence: C,
     feature_times: Vec<(String, Duration)>,
     failure: Option<ScoreError>,
 }
@@ -199,8 +240,8 @@ struct Frame {
     distorted: Picture,
 }
 
-impl State {
-    fn new(sequence: Sequence) -> Self {
+impl<C: Collect> State<C> {
+    fn new(sequence: C) -> Self {
         Self {
             queues: Default::default(),
             ends: [None, None],
@@ -263,8 +304,8 @@ impl State {
     }
 }
 
-struct Shared<'a> {
-    state: Mutex<State>,
+struct Shared<'a, C> {
+    state: Mutex<State<C>>,
     /// A frame may be there, or the end is.
     work: Condvar,
     /// A picture may be free, or no more are wanted.
@@ -274,8 +315,8 @@ struct Shared<'a> {
     limit: u64,
 }
 
-impl<'r> Shared<'r> {
-    fn new(sequence: Sequence, stop: &'r Stop, progress: &'r Progress, limit: u64) -> Self {
+impl<'r, C: Collect> Shared<'r, C> {
+    fn new(sequence: C, stop: &'r Stop, progress: &'r Progress, limit: u64) -> Self {
         Self {
             state: Mutex::new(State::new(sequence)),
             work: Condvar::new(),
@@ -286,12 +327,12 @@ impl<'r> Shared<'r> {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<C>> {
         // A panic under the lock is recorded as the run's failure; what is left is only read then.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(condition: &Condvar, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+    fn wait<'a>(condition: &Condvar, state: MutexGuard<'a, State<C>>) -> MutexGuard<'a, State<C>> {
         let waited = condition.wait_timeout(state, STOP_CHECK_INTERVAL);
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
@@ -340,6 +381,32 @@ impl<'r> Shared<'r> {
         self.lock().ends[side as usize] = Some(End { frame_count, cut });
         self.work.notify_all();
         self.space.notify_all();
+        Ok(())
+    }
+
+    /// The life of the one reader of a source.
+    fn feed(&self, source: &mut dyn PairSource, pools: &Pools) -> Result<(), ScoreError> {
+        let mut frame_count = 0;
+        loop {
+            let reference =
+                self.wait_for_picture(Side::Reference, frame_count, &pools.reference)?;
+            let distorted =
+                self.wait_for_picture(Side::Distorted, frame_count, &pools.distorted)?;
+            let (Some(mut reference), Some(mut distorted)) = (reference, distorted) else { break };
+            let Some(bytes) = source.fill(&mut reference, &mut distorted, self.stop)? else {
+                break;
+            };
+            self.progress.add_bytes_read(bytes);
+            self.push(Side::Reference, reference.freeze());
+            self.push(Side::Distorted, distorted.freeze());
+            frame_count += 1;
+        }
+        if frame_count == 0 {
+            let (name, detail) = ("the stream".to_owned(), "it has none at all".to_owned());
+            return Err(MediaError::ZeroFrames { name, detail }.into());
+        }
+        self.lock().ends = [Some(End { frame_count, cut: false }); 2];
+        self.work.notify_all();
         Ok(())
     }
 
@@ -423,7 +490,7 @@ impl<'r> Shared<'r> {
         Ok(())
     }
 
-    fn into_outcome(self) -> Result<Outcome, ScoreError> {
+    fn into_outcome(self) -> Result<Outcome<C>, ScoreError> {
         let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
         let length_mismatch = state.length_mismatch();
         if let Some(failure) = state.failure {

@@ -52,16 +52,24 @@ pub fn run(
     stop: &Stop,
     progress: &Progress,
 ) -> Result<ScoreReport, ScoreError> {
-    // A thread of its own, so that niceness, which cannot be taken back, ends with the run. All that
-    // it starts, decoders included, inherits it.
+    apart(config.niced, progress, || run_here(request, config, stop, progress))
+}
+
+/// Does the work of a run on a thread of its own, so that niceness, which cannot be taken back, ends
+/// with the run. All that it starts, decoders included, inherits it.
+pub(crate) fn apart(
+    niced: bool,
+    progress: &Progress,
+    work: impl FnOnce() -> Result<ScoreReport, ScoreError> + Send,
+) -> Result<ScoreReport, ScoreError> {
     std::thread::scope(|scope| {
         let whole =
             std::thread::Builder::new().name("score".to_owned()).spawn_scoped(scope, || {
-                if config.niced {
+                if niced {
                     // Refused at worst; the run is then as nice as its caller.
                     let _ = rustix::process::setpriority_process(None, NICENESS);
                 }
-                let result = run_here(request, config, stop, progress);
+                let result = work();
                 progress.add_cpu_time(pipeline::thread_cpu_time());
                 result
             });
@@ -120,7 +128,7 @@ fn finish(
     Ok(scores.into_report(warnings, provenance, StageTimings::default()))
 }
 
-fn small_picture_warning(width: u32, height: u32) -> Option<Warning> {
+pub(crate) fn small_picture_warning(width: u32, height: u32) -> Option<Warning> {
     let side_min = PictureSpec::DEFINED_SIDE_MIN;
     (width.min(height) < side_min).then(|| Warning {
         code: "small_picture".to_owned(),
@@ -132,27 +140,28 @@ fn small_picture_warning(width: u32, height: u32) -> Option<Warning> {
 }
 
 /// Cuts the wall time into stages without a gap between them.
-struct StageClock {
+#[derive(Debug)]
+pub(crate) struct StageClock {
     began: Instant,
     mark: Instant,
     timings: StageTimings,
 }
 
 impl StageClock {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let now = Instant::now();
         Self { began: now, mark: now, timings: StageTimings::default() }
     }
 
     /// Charges the time since the last mark to `stage`.
-    fn end_of(&mut self, stage: Stage) {
+    pub(crate) fn end_of(&mut self, stage: Stage) {
         let now = Instant::now();
         self.timings.add(stage, now - self.mark);
         self.mark = now;
     }
 
     /// Charges `time` of what passed since the last mark to `stage`, and the rest to `rest`.
-    fn share(&mut self, stage: Stage, time: Duration, rest: Stage) {
+    pub(crate) fn share(&mut self, stage: Stage, time: Duration, rest: Stage) {
         let now = Instant::now();
         let passed = now - self.mark;
         let time = time.min(passed);
@@ -161,7 +170,7 @@ impl StageClock {
         self.mark = now;
     }
 
-    fn finish(mut self, features: Vec<(String, Duration)>) -> StageTimings {
+    pub(crate) fn finish(mut self, features: Vec<(String, Duration)>) -> StageTimings {
         // Up to the last mark, so that nothing lies between the stages and their sum.
         self.timings.wall = self.mark - self.began;
         self.timings.features = features;
