@@ -146,7 +146,9 @@ impl ControllerHandle {
             .layer(grpc::door(&self.app))
             .add_service(Face::service(Arc::clone(&self.app)))
             .add_service(service::grpc::health(&self.health))
-            .add_service(service::grpc::reflection().map_err(StartError::Face)?);
+            .add_service(
+                service::grpc::reflection(proto::CONTROLLER_SERVICE).map_err(StartError::Face)?,
+            );
         self.faces.serve_grpc(listener, router);
         Ok(())
     }

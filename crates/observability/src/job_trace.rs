@@ -18,7 +18,7 @@ mod commit;
 mod ids;
 mod tree;
 
-pub use attempt::{AttemptEnd, AttemptTrace, RunResult};
+pub use attempt::{AttemptEnd, AttemptTrace, RunResult, run_stages};
 pub use commit::Commit;
 pub use ids::{SpanRole, derived_span_id};
 pub use tree::{ATTEMPTS_SHOWN_MAX, rebuild, terminal_spans};

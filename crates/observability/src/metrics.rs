@@ -25,11 +25,12 @@ use crate::config::ExemplarFilter;
 
 pub use cells::{Counter, Exemplar, Gauge, Histogram, HistogramSnapshot, SecondsCounter};
 pub use groups::{
-    BusySlot, EngineMetrics, NodeMetrics, QueueMetrics, StoreMetrics, TelemetryMetrics,
+    BusySlot, DirectMetrics, EngineMetrics, NodeMetrics, QueueMetrics, StoreMetrics,
+    TelemetryMetrics,
 };
 pub use labels::{
-    AttemptOutcome, DropReason, JobEnd, Label, LeaseLostCause, NodeLiveness, PartState,
-    ReportAnswer, RetryCause, Signal, TraceExport,
+    AttemptOutcome, DirectRefusal, DropReason, JobEnd, Label, LeaseLostCause, NodeLiveness,
+    PartState, ReportAnswer, RetryCause, Signal, TraceExport,
 };
 pub use registry::{
     LABEL_VALUES_MAX, MetricSnapshot, OTHER, Point, PointValue, Registry, SERIES_MAX,
@@ -51,6 +52,7 @@ struct Inner {
     store: OnceLock<StoreMetrics>,
     node: OnceLock<NodeMetrics>,
     engine: OnceLock<EngineMetrics>,
+    direct: OnceLock<DirectMetrics>,
     runtimes: OnceLock<Runtimes>,
     telemetry: TelemetryMetrics,
 }
@@ -85,6 +87,7 @@ impl Metrics {
             store: OnceLock::new(),
             node: OnceLock::new(),
             engine: OnceLock::new(),
+            direct: OnceLock::new(),
             runtimes: OnceLock::new(),
             telemetry,
         }))
@@ -112,6 +115,12 @@ impl Metrics {
     #[must_use]
     pub fn engine(&self) -> &EngineMetrics {
         self.0.engine.get_or_init(|| EngineMetrics::register(&self.0.registry))
+    }
+
+    /// Direct scoring.
+    #[must_use]
+    pub fn direct(&self) -> &DirectMetrics {
+        self.0.direct.get_or_init(|| DirectMetrics::register(&self.0.registry))
     }
 
     /// Shows an asynchronous runtime of this process from now on. Of one name the last one is

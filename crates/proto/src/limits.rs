@@ -6,6 +6,13 @@ use std::time::Duration;
 /// with twenty columns takes 28 MB.
 pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
 
+/// Bytes of one message towards direct scoring. A pair of 4K pictures in 8 bits fits into one;
+/// larger pictures come in pieces.
+pub const SCORING_MESSAGE_BYTES_MAX: usize = 32 << 20;
+
+/// Bytes of one picture of a `ScoreStream`: enough for 8K in 16 bits without subsampled chroma.
+pub const STREAM_PICTURE_BYTES_MAX: u64 = 256 << 20;
+
 /// Jobs of one `SubmitJobs` call.
 pub const JOBS_PER_REQUEST_MAX: usize = 1_000;
 

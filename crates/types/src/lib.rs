@@ -20,7 +20,9 @@ pub use failure::{Failure, FailureKind};
 pub use id::{Fence, Incarnation, JobId, NodeId, PartId, SessionId};
 pub use job::{JobSpec, ModelRef, Priority, Requirements, SpecError};
 pub use media::{ChromaSubsampling, MediaRef, PixelFormat, RawGeometry};
-pub use score::{Column, FrameTable, ModelScore, PooledScore, Provenance, ScoreReport, Warning};
+pub use score::{
+    Column, FrameTable, ModelScore, PooledScore, PoolingMethod, Provenance, ScoreReport, Warning,
+};
 pub use state::State;
 pub use time::Timestamp;
 pub use timing::{RunTimings, Stage, StageTimings};

@@ -1,5 +1,7 @@
 //! Scores: per frame at full precision, and pooled.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::timing::StageTimings;
@@ -54,6 +56,63 @@ pub struct PooledScore {
     pub p10: f64,
     pub p25: f64,
     pub p50: f64,
+}
+
+macro_rules! pooling_methods {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $field:ident;)+) => {
+        /// Which statistic of a column stands for the clip.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+        pub enum PoolingMethod {
+            $($(#[$doc])* #[serde(rename = $text)] $name,)+
+        }
+
+        impl PoolingMethod {
+            /// Every method.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// The method's name on the wire and for people.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)+ }
+            }
+        }
+
+        impl PooledScore {
+            /// The statistic of that name.
+            #[must_use]
+            pub const fn by(&self, method: PoolingMethod) -> f64 {
+                match method { $(PoolingMethod::$name => self.$field,)+ }
+            }
+        }
+    };
+}
+
+pooling_methods! {
+    /// The arithmetic mean.
+    #[default]
+    Mean = "mean", mean;
+    /// The harmonic mean, which low scores weigh on.
+    HarmonicMean = "harmonic_mean", harmonic_mean;
+    /// The worst frame.
+    Min = "min", min;
+    /// The best frame.
+    Max = "max", max;
+    /// One frame in a hundred is worse.
+    P1 = "p1", p1;
+    /// One frame in twenty is worse.
+    P5 = "p5", p5;
+    /// One frame in ten is worse.
+    P10 = "p10", p10;
+    /// One frame in four is worse.
+    P25 = "p25", p25;
+    /// The median.
+    P50 = "p50", p50;
+}
+
+impl fmt::Display for PoolingMethod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
 }
 
 /// What one model says of the clip.

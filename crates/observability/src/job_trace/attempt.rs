@@ -196,77 +196,9 @@ impl<'a> AttemptTrace<'a> {
         for run in runs {
             let began_at = arrived_at.after(run.began_after);
             let result = results.get(run.distorted_index as usize).copied();
-            let before = spans.len();
-            self.run(began_at, run, result, &mut spans);
-            let failed_in = failure.filter(|_| run.failed && spans.len() > before);
-            if let Some(kind) = failed_in
-                && let Some(last) = spans.pop()
-            {
-                spans.push(last.failed(kind.as_str(), AttemptEnd::FAILED));
-            }
+            spans.extend(run_stages(&self.trace, began_at, run, result, failure));
         }
         spans
-    }
-
-    fn run(
-        &self,
-        began_at: Timestamp,
-        run: &RunTimings,
-        result: Option<RunResult<'_>>,
-        spans: &mut Vec<SpanRecord>,
-    ) {
-        let took = |stage| run.stage(stage).unwrap_or_default();
-        // What did not happen in a run that failed makes no span.
-        let happened = |stage| !run.failed || run.stage(stage).is_some();
-        let fetched_at = began_at.after(took(Stage::Fetch));
-        let scored_at = fetched_at.after(took(Stage::Decode)).after(took(Stage::Score));
-        let pooled_at = scored_at.after(took(Stage::Pool));
-        let index = run.distorted_index;
-        if happened(Stage::Fetch) {
-            let mut fetch =
-                self.stage(SpanRole::Fetch, index, span_name::FETCH, [began_at, fetched_at]);
-            if let Some(result) = result {
-                fetch = fetch
-                    .with(attr::WIDTH, i64::from(result.width))
-                    .with(attr::HEIGHT, i64::from(result.height));
-            }
-            spans.push(fetch);
-        }
-        if happened(Stage::Decode) || happened(Stage::Score) {
-            let mut score =
-                self.stage(SpanRole::Score, index, span_name::SCORE, [fetched_at, scored_at]);
-            if let Some(result) = result {
-                score = score.with(attr::FRAME_COUNT, count(result.frame_count));
-            }
-            for stage in [Stage::Decode, Stage::Score] {
-                score.attributes.push(seconds(attr::STAGE_SECONDS, stage.as_str(), took(stage)));
-            }
-            for (feature, cpu) in &run.features {
-                score.attributes.push(seconds(attr::FEATURE_SECONDS, feature, *cpu));
-            }
-            spans.push(score);
-        }
-        if happened(Stage::Pool) {
-            let mut pool =
-                self.stage(SpanRole::Pool, index, span_name::POOL, [scored_at, pooled_at]);
-            if let Some((model, mean)) = result.and_then(|result| result.model) {
-                pool = pool.with(attr::MODEL, model.to_owned()).with(attr::SCORE_MEAN, mean);
-            }
-            spans.push(pool);
-        }
-    }
-
-    fn stage(
-        &self,
-        role: SpanRole,
-        index: u32,
-        name: &'static str,
-        [start, end]: [Timestamp; 2],
-    ) -> SpanRecord {
-        let id = derived_span_id(self.trace.span_id, role, index);
-        let context = self.trace.with_span(id);
-        SpanRecord::new(context, SpanKind::Internal, name, start, end)
-            .child_of(self.trace.span_id, Origin::Local)
     }
 
     /// The wait before the attempt, below `parent`, which stands for the job.
@@ -359,6 +291,78 @@ fn settling_from(attempt: &AttemptView) -> Timestamp {
 pub(super) fn before(at: Timestamp, duration: Duration) -> Timestamp {
     let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
     Timestamp::from_unix_micros(at.unix_micros().saturating_sub(micros))
+}
+
+/// The stages of one run below the span at `parent`, one after the other without a gap. The last
+/// one tells the failure, where the run failed.
+#[must_use]
+pub fn run_stages(
+    parent: &TraceContext,
+    began_at: Timestamp,
+    run: &RunTimings,
+    result: Option<RunResult<'_>>,
+    failure: Option<FailureKind>,
+) -> Vec<SpanRecord> {
+    let mut spans = Vec::with_capacity(3);
+    let took = |stage| run.stage(stage).unwrap_or_default();
+    // What did not happen in a run that failed makes no span.
+    let happened = |stage| !run.failed || run.stage(stage).is_some();
+    let fetched_at = began_at.after(took(Stage::Fetch));
+    let scored_at = fetched_at.after(took(Stage::Decode)).after(took(Stage::Score));
+    let pooled_at = scored_at.after(took(Stage::Pool));
+    let index = run.distorted_index;
+    if happened(Stage::Fetch) {
+        let mut fetch =
+            stage(parent, SpanRole::Fetch, index, span_name::FETCH, [began_at, fetched_at]);
+        if let Some(result) = result {
+            fetch = fetch
+                .with(attr::WIDTH, i64::from(result.width))
+                .with(attr::HEIGHT, i64::from(result.height));
+        }
+        spans.push(fetch);
+    }
+    if happened(Stage::Decode) || happened(Stage::Score) {
+        let mut score =
+            stage(parent, SpanRole::Score, index, span_name::SCORE, [fetched_at, scored_at]);
+        if let Some(result) = result {
+            score = score.with(attr::FRAME_COUNT, count(result.frame_count));
+        }
+        for stage in [Stage::Decode, Stage::Score] {
+            score.attributes.push(seconds(attr::STAGE_SECONDS, stage.as_str(), took(stage)));
+        }
+        for (feature, cpu) in &run.features {
+            score.attributes.push(seconds(attr::FEATURE_SECONDS, feature, *cpu));
+        }
+        spans.push(score);
+    }
+    if happened(Stage::Pool) {
+        let mut pool =
+            stage(parent, SpanRole::Pool, index, span_name::POOL, [scored_at, pooled_at]);
+        if let Some((model, mean)) = result.and_then(|result| result.model) {
+            pool = pool.with(attr::MODEL, model.to_owned()).with(attr::SCORE_MEAN, mean);
+        }
+        spans.push(pool);
+    }
+    let failed_in = failure.filter(|_| run.failed);
+    if let Some(kind) = failed_in
+        && let Some(last) = spans.pop()
+    {
+        spans.push(last.failed(kind.as_str(), AttemptEnd::FAILED));
+    }
+    spans
+}
+
+fn stage(
+    parent: &TraceContext,
+    role: SpanRole,
+    index: u32,
+    name: &'static str,
+    [start, end]: [Timestamp; 2],
+) -> SpanRecord {
+    let id = derived_span_id(parent.span_id, role, index);
+    let context = parent.with_span(id);
+    SpanRecord::new(context, SpanKind::Internal, name, start, end)
+        .child_of(parent.span_id, Origin::Local)
 }
 
 /// The attempt's stages as those of one run, for a node that does not tell its runs.

@@ -7,8 +7,8 @@ use types::{Stage, State};
 
 use super::cells::{Counter, Gauge, Histogram, SecondsCounter};
 use super::labels::{
-    AttemptOutcome, DropReason, JobEnd, Label, LeaseLostCause, NodeLiveness, PartState,
-    ReportAnswer, RetryCause, Signal, TraceExport,
+    AttemptOutcome, DirectRefusal, DropReason, JobEnd, Label, LeaseLostCause, NodeLiveness,
+    PartState, ReportAnswer, RetryCause, Signal, TraceExport,
 };
 use super::registry::{Family, OpenFamily, Point, Registry};
 use crate::schema::{attr, instrument};
@@ -276,7 +276,81 @@ impl EngineMetrics {
     }
 }
 
-/// Counts a slot as busy while it lives.
+/// Direct scoring, beside any queue.
+#[derive(Debug, Clone)]
+pub struct DirectMetrics {
+    slots: Gauge,
+    busy: Gauge,
+    waiting: Gauge,
+    refused: Family<DirectRefusal, Counter>,
+    wait: Histogram,
+    duration: Family<JobEnd, Histogram>,
+    frames: Counter,
+    read: Counter,
+}
+
+impl DirectMetrics {
+    pub(super) fn register(registry: &Registry) -> Self {
+        Self {
+            slots: registry.single(instrument::DIRECT_SLOTS),
+            busy: registry.single(instrument::DIRECT_BUSY),
+            waiting: registry.single(instrument::DIRECT_WAITING),
+            refused: registry.family(instrument::DIRECT_REFUSED),
+            wait: registry.single(instrument::DIRECT_WAIT),
+            duration: registry.family(instrument::DIRECT_DURATION),
+            frames: registry.single(instrument::DIRECT_FRAMES),
+            read: registry.single(instrument::DIRECT_READ),
+        }
+    }
+
+    /// Adds the slots of one more service in this process.
+    pub fn add_slots(&self, slots: usize) {
+        self.slots.add(slots as f64);
+    }
+
+    /// A run is under way until the guard is dropped.
+    #[must_use]
+    pub fn busy(&self) -> BusySlot {
+        self.busy.add(1.0);
+        BusySlot(self.busy.clone())
+    }
+
+    /// A request waits until the guard is dropped.
+    #[must_use]
+    pub fn waiting(&self) -> BusySlot {
+        self.waiting.add(1.0);
+        BusySlot(self.waiting.clone())
+    }
+
+    /// A request got no slot.
+    pub fn refused(&self, why: DirectRefusal) {
+        self.refused.get(why).add(1);
+    }
+
+    /// A request got its slot after this long.
+    pub fn waited(&self, wait: Duration) {
+        self.wait.record(wait);
+    }
+
+    /// A run ended.
+    pub fn ended(&self, how: JobEnd, took: Duration) {
+        self.duration.get(how).record(took);
+    }
+
+    /// Frames scored.
+    #[must_use]
+    pub fn frames(&self) -> &Counter {
+        &self.frames
+    }
+
+    /// Bytes of video read or received.
+    #[must_use]
+    pub fn bytes_read(&self) -> &Counter {
+        &self.read
+    }
+}
+
+/// Counts something as there while it lives, such as a busy slot.
 #[derive(Debug)]
 pub struct BusySlot(Gauge);
 

@@ -58,6 +58,18 @@ labels! {
         Cancelled = "cancelled",
     }
 
+    /// Why a request for direct scoring got no slot.
+    DirectRefusal {
+        /// Too many waited already.
+        QueueFull = "queue_full",
+        /// Its time ran out while it waited.
+        TimedOut = "timed_out",
+        /// Its caller left.
+        Left = "left",
+        /// The service goes down.
+        Closing = "closing",
+    }
+
     /// What became of a trace that was to be exported after its job's end.
     TraceExport {
         /// The collector took it.

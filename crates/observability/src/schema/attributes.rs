@@ -206,6 +206,8 @@ attributes! {
         "What a link means: `creation`, `previous_attempt`, `attempt` (which has a trace of its own), `caller` (which is not recorded).";
     SAMPLING_REASON = "vmafx.sampling.reason": OneOf(&["forced", "link", "ratio", "quiet", "failed", "slow", "asked"]),
         "Why the trace is recorded, on its first span. `failed`, `slow` and `asked`: it was rebuilt after the job's end.";
+    REFUSAL = "vmafx.direct.refusal": OneOf(&["queue_full", "timed_out", "left", "closing"]),
+        "Why a request for direct scoring got no slot: too many waited already, its time ran out while it waited, its caller left, or the service goes down.";
     MODEL = "vmafx.model": Text(&["vmaf_v0.6.1"]),
         "Name of the VMAF model.";
     FEATURE = "vmafx.feature": Text(&["vif", "adm", "motion"]),

@@ -182,10 +182,27 @@ instruments! {
     ATTEMPT_DURATION = Histogram, "vmafx.node.attempt.duration", "s", [attr::OUTCOME], JOB_SECONDS_BUCKETS,
         "One attempt, from the lease's arrival to its outcome.";
 
+    DIRECT_SLOTS = UpDownCounter, "vmafx.direct.slots", "{slot}", [], &[],
+        "Runs of direct scoring that this process takes at once. A node shares them with its attempts.";
+    DIRECT_BUSY = UpDownCounter, "vmafx.direct.busy", "{slot}", [], &[],
+        "Runs of direct scoring now.";
+    DIRECT_WAITING = UpDownCounter, "vmafx.direct.waiting", "{request}", [], &[],
+        "Requests for direct scoring that wait for a slot. Above 0 for long: add replicas, or submit jobs instead.";
+    DIRECT_REFUSED = Counter, "vmafx.direct.refused", "{request}", [attr::REFUSAL], &[],
+        "Requests for direct scoring that got no slot. `queue_full` rising: callers are sent away.";
+    DIRECT_WAIT = Histogram, "vmafx.direct.wait", "s", [], WAIT_SECONDS_BUCKETS,
+        "From a request's arrival to its slot.";
+    DIRECT_DURATION = Histogram, "vmafx.direct.duration", "s", [attr::OUTCOME], JOB_SECONDS_BUCKETS,
+        "One run of direct scoring, from its slot to its end; cancelled when its caller left or its time ran out.";
+    DIRECT_FRAMES = Counter, "vmafx.direct.frames", "{frame}", [], &[],
+        "Frames scored directly, counted while they are.";
+    DIRECT_READ = Counter, "vmafx.direct.read", "By", [], &[],
+        "Bytes of video read or received by direct scoring.";
+
     ENGINE_FEATURE_TIME = Counter, "vmafx.engine.feature.time", "s", [attr::FEATURE], &[],
-        "CPU seconds of attempts that succeeded, by feature extractor: what a frame's time is made of.";
+        "CPU seconds of runs that succeeded, by feature extractor: what a frame's time is made of.";
     ENGINE_FRAMES = Counter, "vmafx.engine.frames", "{frame}", [attr::MODEL], &[],
-        "Frames of attempts that succeeded, by model.";
+        "Frames of runs that succeeded, by model.";
 
     PROCESS_CPU = Counter, "process.cpu.time", "s", [attr::CPU_MODE], &[],
         "CPU seconds of the process.";

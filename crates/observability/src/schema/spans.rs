@@ -41,6 +41,8 @@ pub mod span_name {
     pub const FETCH: &str = "fetch";
     /// Frames decoded and scored.
     pub const SCORE: &str = "decode+score";
+    /// The wait of a request for a slot to be scored in.
+    pub const ADMISSION: &str = "wait for a slot";
     /// Temporal features, prediction, pooling.
     pub const POOL: &str = "pool";
     /// The end of an attempt, in the store.
@@ -204,7 +206,7 @@ pub const SPANS: &[SpanDef] = &[
         id: "attempt.fetch",
         name: span_name::FETCH,
         kind: "INTERNAL",
-        emitter: "node",
+        emitter: "node, server",
         description: "Sources checked, probed and opened, models loaded.",
         attributes: attribute_refs![
             attr::WIDTH = "the sources could be opened",
@@ -215,7 +217,7 @@ pub const SPANS: &[SpanDef] = &[
         id: "attempt.score",
         name: span_name::SCORE,
         kind: "INTERNAL",
-        emitter: "node",
+        emitter: "node, server",
         description: "Frames decoded and scored, with the seconds of each feature as attributes.",
         attributes: attribute_refs![
             attr::FRAME_COUNT = "all frames were scored",
@@ -227,12 +229,20 @@ pub const SPANS: &[SpanDef] = &[
         id: "attempt.pool",
         name: span_name::POOL,
         kind: "INTERNAL",
-        emitter: "node",
+        emitter: "node, server",
         description: "Temporal features, prediction and pooling.",
         attributes: attribute_refs![
             attr::MODEL = "a model predicted",
             attr::SCORE_MEAN = "a model predicted"
         ],
+    },
+    SpanDef {
+        id: "direct.admission",
+        name: span_name::ADMISSION,
+        kind: "INTERNAL",
+        emitter: "server, node",
+        description: "A request for direct scoring waits for a slot; none where one was free.",
+        attributes: attribute_refs![attr::REFUSAL = "it got none"],
     },
     SpanDef {
         id: "attempt.settle",

@@ -40,12 +40,16 @@ pub fn health(reporter: &HealthReporter) -> HealthServer<HealthService> {
     HealthServer::new(HealthService::from_health_reporter(reporter.clone()))
 }
 
-/// The standard reflection service, over all that [`proto`] describes and the health service.
+/// The standard reflection service: shows the named service and the standard ones beside it, of all
+/// that [`proto`] describes.
 ///
 /// # Errors
 /// When the descriptors cannot be read, which is a defect of ours.
-pub fn reflection() -> Result<ServerReflectionServer<impl ServerReflection>, String> {
+pub fn reflection(service: &str) -> Result<ServerReflectionServer<impl ServerReflection>, String> {
     tonic_reflection::server::Builder::configure()
+        .with_service_name(service)
+        .with_service_name("grpc.health.v1.Health")
+        .with_service_name("grpc.reflection.v1.ServerReflection")
         .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
