@@ -11,12 +11,22 @@ use std::time::Duration;
 use client::Token;
 use engine::IsaLevel;
 use service::Open;
-use service::settings::{parse_duration, parse_listen};
+use service::settings::{Listener, parse_duration, parse_listen, parse_listener};
 use thiserror::Error;
 use types::{Capabilities, NodeId};
 
 /// Where `/metrics`, `/healthz` and `/readyz` are served unless told otherwise.
 pub const LISTEN_DEFAULT: &str = "127.0.0.1:9090";
+
+/// Where direct scoring is served unless told otherwise.
+pub const GRPC_LISTEN_DEFAULT: &str = "127.0.0.1:50052";
+
+/// Requests for direct scoring that may wait for a slot. They share the slots with leased work, so
+/// that a long line belongs to a server of its own.
+pub const DIRECT_WAITING_MAX: usize = 16;
+
+/// How long a stream of direct scoring may pause.
+pub const STREAM_IDLE_MAX: Duration = Duration::from_secs(60);
 
 /// What the spool takes unless told otherwise.
 pub const SPOOL_BYTES_MAX_DEFAULT: u64 = 1 << 30;
@@ -76,6 +86,10 @@ pub struct Config {
     pub spool: Option<SpoolConfig>,
     /// Where `/metrics`, `/healthz` and `/readyz` are served; `None` serves none.
     pub listen: Option<SocketAddr>,
+    /// Where direct scoring is served over gRPC; `None` serves none.
+    pub grpc_listen: Option<SocketAddr>,
+    /// Holds the tokens that callers of direct scoring must present, one a line.
+    pub token_file: Option<PathBuf>,
     /// Listens beyond loopback although anybody may call.
     pub insecure: bool,
     /// How long one attempt may take where its job sets no limit.
@@ -91,6 +105,12 @@ pub enum ConfigError {
          pass --insecure if that is meant"
     )]
     Insecure(Open),
+    /// A listener for direct scoring beyond loopback that anybody could call.
+    #[error(
+        "{0} and no token is asked for: anybody who reaches it could have videos scored; set \
+         VMAFX_TOKEN_FILE, or pass --insecure if that is meant"
+    )]
+    InsecureScoring(Open),
     /// A number out of its bounds.
     #[error("{name} is {value}; it must be between 1 and {max}")]
     Count {
@@ -130,6 +150,8 @@ impl Config {
             ffmpeg: None,
             spool: None,
             listen: None,
+            grpc_listen: None,
+            token_file: None,
             insecure: false,
             attempt_timeout: ATTEMPT_TIMEOUT_DEFAULT,
         }
@@ -142,6 +164,9 @@ impl Config {
     pub fn check(&self) -> Result<(), ConfigError> {
         if let Some(open) = Open::find(self.listen, false, self.insecure) {
             return Err(ConfigError::Insecure(open));
+        }
+        if let Some(open) = Open::find(self.grpc_listen, self.token_file.is_some(), self.insecure) {
+            return Err(ConfigError::InsecureScoring(open));
         }
         for (name, value, max) in [
             ("the number of slots", u64::from(self.slots.get()), Capabilities::SLOTS_MAX.into()),
@@ -217,6 +242,12 @@ pub struct Args {
     /// Where /metrics, /healthz and /readyz are served; without a host, loopback
     #[arg(long, env = "VMAFX_NODE_LISTEN", default_value = LISTEN_DEFAULT, value_parser = parse_listen)]
     pub listen: SocketAddr,
+    /// Where direct scoring is served over gRPC; without a host, loopback; or off
+    #[arg(long, env = "VMAFX_NODE_GRPC_LISTEN", default_value = GRPC_LISTEN_DEFAULT, value_parser = parse_listener)]
+    pub grpc_listen: Listener,
+    /// A file with the bearer tokens that callers of direct scoring must present, one a line
+    #[arg(long, env = "VMAFX_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
     /// Listen beyond loopback although anybody may call
     #[arg(long, env = "VMAFX_INSECURE")]
     pub insecure: bool,
@@ -244,6 +275,8 @@ impl From<Args> for Config {
             ffmpeg: args.ffmpeg,
             spool: Some(SpoolConfig { dir, bytes_max: args.spool_bytes_max }),
             listen: Some(args.listen),
+            grpc_listen: args.grpc_listen.0,
+            token_file: args.token_file,
             insecure: args.insecure,
             attempt_timeout: args.attempt_timeout,
             ..Self::new(args.controller, node_id)
@@ -303,6 +336,9 @@ mod tests {
         let open = Config { listen: "0.0.0.0:1".parse().ok(), ..config() };
         assert!(matches!(open.check(), Err(ConfigError::Insecure(_))));
         Config { insecure: true, ..open }.check().expect("meant");
+        let open = Config { grpc_listen: "0.0.0.0:1".parse().ok(), ..config() };
+        assert!(matches!(open.check(), Err(ConfigError::InsecureScoring(_))));
+        Config { token_file: Some("/t".into()), ..open }.check().expect("authenticated");
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod clock;
 mod config;
 mod deliver;
 mod digest;
+mod direct;
 mod hands;
 mod http;
 mod lane;
@@ -25,8 +26,9 @@ mod spool;
 mod worker;
 
 pub use config::{
-    ATTEMPT_TIMEOUT_DEFAULT, Args, Config, ConfigError, DRAIN_GRACE_DEFAULT, EXIT_CODES,
-    LISTEN_DEFAULT, SPOOL_BYTES_MAX_DEFAULT, SpoolConfig, WAIT_MAX,
+    ATTEMPT_TIMEOUT_DEFAULT, Args, Config, ConfigError, DIRECT_WAITING_MAX, DRAIN_GRACE_DEFAULT,
+    EXIT_CODES, GRPC_LISTEN_DEFAULT, LISTEN_DEFAULT, SPOOL_BYTES_MAX_DEFAULT, STREAM_IDLE_MAX,
+    SpoolConfig, WAIT_MAX,
 };
 pub use digest::outcome_digest;
 pub use node::{LAST_ANSWERS_WAIT, Node, NodeHandle, StartError};

@@ -5,8 +5,6 @@
 //! scoring has threads of its own, and those are niced.
 
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -14,30 +12,28 @@ use std::time::Duration;
 use client::{Client, ClientConfig, ClientError};
 use engine::Isa;
 use observability::Telemetry;
-use service::{ListenError, bind};
+use service::{ListenError, TokenError, Tokens, bind};
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::process::Command;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use types::{Capabilities, Incarnation};
+use vmafx_server::{Callers, DirectConfig, Slots};
 
 use crate::clock::Acknowledged;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, DIRECT_WAITING_MAX, STREAM_IDLE_MAX};
 use crate::deliver::deliver_leftovers;
+use crate::direct::DirectFace;
 use crate::hands::{Cause, Hands, Key};
 use crate::lane::ReportLane;
 use crate::shared::Shared;
 use crate::spool::{Spool, SpoolError};
-use crate::worker::{ScoringWorker, Worker};
+use crate::worker::{ScoringWorker, Worker, run_config};
 use crate::{http, session};
 
 /// How long a node that leaves waits for the answers to its last reports.
 pub const LAST_ANSWERS_WAIT: Duration = Duration::from_secs(5);
-
-/// How long `ffmpeg` may take to say that it is there.
-const FFMPEG_PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long the HTTP face may take to end.
 const HTTP_STOP_WAIT: Duration = Duration::from_secs(1);
@@ -57,6 +53,9 @@ pub enum StartError {
     /// The address is taken, or not ours.
     #[error("{0}: {source}", source = .0.source)]
     Listen(#[from] ListenError),
+    /// The tokens of direct scoring's callers cannot be used.
+    #[error("the tokens cannot be used: {0}")]
+    Tokens(#[from] TokenError),
     /// The operating system gave no randomness.
     #[error("the operating system gives no randomness: {0}")]
     Randomness(String),
@@ -98,12 +97,22 @@ impl Node {
             Some(addr) => Some(bind("HTTP", addr).await?),
             None => None,
         };
+        let grpc = match config.grpc_listen {
+            Some(addr) => Some(bind("gRPC", addr).await?),
+            None => None,
+        };
+        let tokens = config.token_file.as_deref().map(Tokens::read).transpose()?;
+        let callers = tokens.map_or(Callers::Anybody, Callers::Known);
+        let run = run_config(&config);
         let (spool, left) = open_spool(&config).await?;
         let capabilities = capabilities(&config).await;
         let incarnation = getrandom::u64()
             .map(Incarnation)
             .map_err(|error| StartError::Randomness(error.to_string()))?;
         let slots = config.slots.get();
+        let permits = Arc::new(Semaphore::new(slots as usize));
+        let direct_slots = Slots::shared(Arc::clone(&permits), slots as usize);
+        let codecs = capabilities.codecs.clone();
         telemetry.metrics.node().add_slots(slots as usize);
         let shared = Arc::new(Shared {
             node_id: config.node_id,
@@ -114,7 +123,8 @@ impl Node {
             worker,
             attempt_timeout: config.attempt_timeout,
             hands: Hands::new(slots),
-            slots: Arc::new(Semaphore::new(slots as usize)),
+            slots: permits,
+            direct_slots: direct_slots.clone(),
             spool: spool.clone(),
             session: watch::Sender::new(None),
             acknowledged: Acknowledged::default(),
@@ -125,6 +135,17 @@ impl Node {
             tasks: TaskTracker::new(),
         });
         let listen_addr = serve(&shared, listener);
+        let direct = DirectConfig {
+            run,
+            slots: direct_slots,
+            waiting_max: DIRECT_WAITING_MAX,
+            time_max: shared.attempt_timeout,
+            stream_idle_max: STREAM_IDLE_MAX,
+            codecs,
+        };
+        let telemetry = &shared.telemetry;
+        let direct = grpc.map(|bound| DirectFace::serve(bound, direct, &callers, telemetry));
+        let direct = direct.transpose().map_err(StartError::CutOff)?;
         shared.tasks.spawn(session::keep(Arc::clone(&shared)));
         if let Some(spool) = spool.filter(|_| !left.is_empty()) {
             tracing::info!(reports = left.len(), "reports of an earlier process are sent again");
@@ -134,6 +155,7 @@ impl Node {
             node = %shared.node_id,
             controller = shared.client.address(),
             slots,
+            direct = direct.as_ref().map(|direct| tracing::field::display(direct.addr)),
             isa = shared.capabilities.isa,
             codecs = ?shared.capabilities.codecs,
             "node started"
@@ -143,7 +165,7 @@ impl Node {
                 "no source is allowed, every video will be refused; name a folder with --source-root"
             );
         }
-        Ok(NodeHandle { shared, listen_addr })
+        Ok(NodeHandle { shared, listen_addr, direct })
     }
 }
 
@@ -155,28 +177,13 @@ async fn open_spool(config: &Config) -> Result<(Option<Arc<Spool>>, Vec<Key>), S
 }
 
 async fn capabilities(config: &Config) -> Capabilities {
-    let mut codecs = vec!["raw".to_owned(), "y4m".to_owned()];
-    let program = config.ffmpeg.as_deref().unwrap_or(Path::new("ffmpeg"));
-    if has_ffmpeg(program).await {
-        codecs.push("ffmpeg".to_owned());
-    }
-    codecs.sort_unstable();
     Capabilities {
         backends: vec!["cpu".to_owned()],
-        codecs,
+        codecs: vmafx_server::codecs(config.ffmpeg.as_deref()).await,
         slots: config.slots.get(),
         isa: Isa::detect(config.isa_limit).to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }
-}
-
-/// Whether the program starts and says that all is well.
-async fn has_ffmpeg(program: &Path) -> bool {
-    let mut command = Command::new(program);
-    command.arg("-version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.kill_on_drop(true);
-    let status = tokio::time::timeout(FFMPEG_PROBE_TIMEOUT, command.status()).await;
-    matches!(status, Ok(Ok(status)) if status.success())
 }
 
 fn serve(shared: &Arc<Shared>, listener: Option<(TcpListener, SocketAddr)>) -> Option<SocketAddr> {
@@ -208,6 +215,7 @@ fn serve(shared: &Arc<Shared>, listener: Option<(TcpListener, SocketAddr)>) -> O
 pub struct NodeHandle {
     shared: Arc<Shared>,
     listen_addr: Option<SocketAddr>,
+    direct: Option<DirectFace>,
 }
 
 impl NodeHandle {
@@ -215,6 +223,12 @@ impl NodeHandle {
     #[must_use]
     pub fn listen_addr(&self) -> Option<SocketAddr> {
         self.listen_addr
+    }
+
+    /// Where direct scoring is served.
+    #[must_use]
+    pub fn grpc_addr(&self) -> Option<SocketAddr> {
+        self.direct.as_ref().map(|direct| direct.addr)
     }
 
     /// Whether the work stream is open and work is taken.
@@ -238,8 +252,17 @@ impl NodeHandle {
     pub async fn drain(&self, grace: Duration) {
         let shared = &self.shared;
         shared.hands.drain();
+        if let Some(direct) = &self.direct {
+            direct.close().await;
+        }
         tracing::info!(?grace, "draining");
-        if tokio::time::timeout(grace, shared.hands.empty()).await.is_err() {
+        let done = async {
+            shared.hands.empty().await;
+            if let Some(direct) = &self.direct {
+                direct.idle().await;
+            }
+        };
+        if tokio::time::timeout(grace, done).await.is_err() {
             shared.hands.stop_all(Cause::Released);
             if tokio::time::timeout(LAST_ANSWERS_WAIT, shared.hands.empty()).await.is_err() {
                 tracing::warn!("some reports are not answered; they stay in the spool");
@@ -256,6 +279,9 @@ impl NodeHandle {
 
     async fn end(&self) {
         self.shared.leaving.cancel();
+        if let Some(direct) = &self.direct {
+            direct.end().await;
+        }
         self.shared.tasks.close();
         let all = self.shared.tasks.wait();
         if tokio::time::timeout(LAST_ANSWERS_WAIT, all).await.is_err() {

@@ -94,7 +94,7 @@ async fn hold(shared: &Arc<Shared>, backoff: &mut Backoff) -> Result<Ended, Clie
     };
     // What the old stream held unread is gone; from here on the status is the whole truth.
     let sent_at = boot_time();
-    let first = sign(shared, &session, shared.hands.status());
+    let first = sign(shared, &session, shared.status());
     let stream = match shared.client.work(first.clone()).await {
         Ok(stream) => stream,
         Err(error) if error.kind() == ErrorKind::UnknownSession => {
@@ -140,12 +140,15 @@ struct Serving<'a> {
     last_sent: Instant,
     last_look: Instant,
     sessions: watch::Receiver<Option<Registered>>,
+    /// How many slots direct scoring holds.
+    direct: watch::Receiver<usize>,
 }
 
 /// What is next.
 enum Event {
     Message(Result<Option<ToNode>, ClientError>),
     Look,
+    Sooner,
     Draining,
     SessionLost,
 }
@@ -154,7 +157,16 @@ impl<'a> Serving<'a> {
     fn new(shared: &'a Arc<Shared>, session: &'a Registered, sent: NodeStatus) -> Self {
         let now = Instant::now();
         let sessions = shared.session.subscribe();
-        Self { shared, session, last_status: sent, last_sent: now, last_look: now, sessions }
+        let direct = shared.direct_slots.held();
+        Self {
+            shared,
+            session,
+            last_status: sent,
+            last_sent: now,
+            last_look: now,
+            sessions,
+            direct,
+        }
     }
 
     async fn run(mut self, mut stream: WorkStream) -> Ended {
@@ -168,8 +180,9 @@ impl<'a> Serving<'a> {
                     self.look(&stream);
                     None
                 }
+                Event::Sooner => None,
                 Event::Draining => {
-                    self.send(&stream, self.shared.hands.status());
+                    self.send(&stream, self.shared.status());
                     None
                 }
                 Event::SessionLost => Some(Ended::SessionLost),
@@ -182,21 +195,27 @@ impl<'a> Serving<'a> {
 
     async fn next(&mut self, stream: &mut WorkStream) -> Event {
         let due = self.last_sent + self.session.liveness_interval;
-        let look = match self.shared.hands.is_empty() {
-            true => due,
-            false => due.min(self.last_look + PROGRESS_INTERVAL),
+        // Slots that direct scoring took or gave back are news like progress is.
+        let is_news = !self.shared.hands.is_empty() || self.direct.has_changed().unwrap_or(false);
+        let look = match is_news {
+            false => due,
+            true => due.min(self.last_look + PROGRESS_INTERVAL),
         };
         let drain_is_news = !self.last_status.draining;
         if look <= Instant::now() {
             return Event::Look;
         }
         let sessions = &mut self.sessions;
+        let mut direct = self.direct.clone();
+        let direct_is_news = !is_news;
         tokio::select! {
             // What has come goes first: the other ways to wake are set up only to wait.
             biased;
             message = stream.next() => Event::Message(message),
             () = self.shared.hands.draining(), if drain_is_news => Event::Draining,
             _ = sessions.wait_for(Option::is_none) => Event::SessionLost,
+            // Seen by the next look, which this brings forward.
+            Ok(()) = direct.changed(), if direct_is_news => Event::Sooner,
             () = tokio::time::sleep_until(look) => Event::Look,
         }
     }
@@ -205,7 +224,8 @@ impl<'a> Serving<'a> {
     fn look(&mut self, stream: &WorkStream) {
         let now = Instant::now();
         self.last_look = now;
-        let status = self.shared.hands.status();
+        self.direct.mark_unchanged();
+        let status = self.shared.status();
         if now >= self.last_sent + self.session.liveness_interval || status != self.last_status {
             self.send(stream, status);
         }

@@ -9,7 +9,8 @@ use observability::Telemetry;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use types::{Capabilities, Incarnation, NodeId, Registered, Registration};
+use types::{Capabilities, Incarnation, NodeId, NodeStatus, Registered, Registration};
+use vmafx_server::Slots;
 
 use crate::clock::{Acknowledged, boot_time};
 use crate::hands::Hands;
@@ -33,8 +34,10 @@ pub(crate) struct Shared {
     pub worker: Arc<dyn Worker>,
     pub attempt_timeout: Duration,
     pub hands: Hands,
-    /// One permit a slot, held while an attempt computes.
+    /// One permit a slot, held while an attempt computes, or a run of direct scoring.
     pub slots: Arc<Semaphore>,
+    /// The same, as direct scoring sees them.
+    pub direct_slots: Slots,
     pub spool: Option<Arc<Spool>>,
     /// The present session; `None` until the controller has given one.
     pub session: watch::Sender<Option<Registered>>,
@@ -65,6 +68,15 @@ impl Shared {
             node: self.node_id.clone(),
             incarnation: self.incarnation,
             capabilities: self.capabilities.clone(),
+        }
+    }
+
+    /// The node's sign of life.
+    pub fn status(&self) -> NodeStatus {
+        let status = self.hands.status();
+        NodeStatus {
+            slots_offered: offered(status.slots_offered, self.direct_slots.held_now()),
+            ..status
         }
     }
 
@@ -103,5 +115,25 @@ impl Shared {
     /// Whether the node can be given work.
     pub fn is_ready(&self) -> bool {
         self.connected.load(Ordering::Relaxed) && !self.hands.is_draining()
+    }
+}
+
+/// What is offered to the controller of `slots`, of which direct scoring holds some: the others. One
+/// always stays, so that direct scoring can never keep all leases away: a lease that comes waits for
+/// one run at most, since only the first in direct scoring's line asks for a slot.
+fn offered(slots: u32, held: usize) -> u32 {
+    let held = u32::try_from(held).unwrap_or(u32::MAX);
+    slots.saturating_sub(held).max(slots.min(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::offered;
+
+    #[test]
+    fn direct_scoring_takes_slots_from_the_offer_but_never_all() {
+        for (slots, held, expected) in [(4, 0, 4), (4, 3, 1), (4, 4, 1), (1, 1, 1), (0, 3, 0)] {
+            assert_eq!(offered(slots, held), expected, "{held} of {slots}");
+        }
     }
 }

@@ -122,20 +122,24 @@ pub(crate) struct ScoringWorker {
 
 impl ScoringWorker {
     pub fn new(config: &Config) -> Self {
-        let policy = SourcePolicy::below(config.source_roots.iter().cloned());
-        let policy = if config.source_hosts.is_empty() {
-            policy
-        } else {
-            policy.with_urls(["https".to_owned()], config.source_hosts.iter().cloned())
-        };
-        let ffmpeg = FfmpegConfig { program: config.ffmpeg.clone(), ..FfmpegConfig::default() };
-        let run = RunConfig {
-            media: MediaConfig { policy, ffmpeg },
-            threads: config.threads_per_slot,
-            niced: true,
-            isa_limit: config.isa_limit,
-        };
-        Self { run }
+        Self { run: run_config(config) }
+    }
+}
+
+/// With what runs are done: those of attempts and of direct scoring.
+pub(crate) fn run_config(config: &Config) -> RunConfig {
+    let policy = SourcePolicy::below(config.source_roots.iter().cloned());
+    let policy = if config.source_hosts.is_empty() {
+        policy
+    } else {
+        policy.with_urls(["https".to_owned()], config.source_hosts.iter().cloned())
+    };
+    let ffmpeg = FfmpegConfig { program: config.ffmpeg.clone(), ..FfmpegConfig::default() };
+    RunConfig {
+        media: MediaConfig { policy, ffmpeg },
+        threads: config.threads_per_slot,
+        niced: true,
+        isa_limit: config.isa_limit,
     }
 }
 

@@ -26,6 +26,7 @@ fn node(url: &str, dir: &std::path::Path) -> Command {
         .env("VMAFX_SPOOL_DIR", dir.join("spool"))
         .env("VMAFX_SCORING_ROOTS", dir)
         .env("VMAFX_NODE_LISTEN", "127.0.0.1:0")
+        .env("VMAFX_NODE_GRPC_LISTEN", "127.0.0.1:0")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -19,6 +19,22 @@ pub fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
+/// An address to listen on, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listener(pub Option<SocketAddr>);
+
+/// Reads an address as [`parse_listen`] does, or `off`.
+///
+/// # Errors
+/// A sentence that says what there may be.
+pub fn parse_listener(text: &str) -> Result<Listener, String> {
+    if text == "off" {
+        return Ok(Listener(None));
+    }
+    let addr = parse_listen(text).map_err(|error| format!("{error}, or off"))?;
+    Ok(Listener(Some(addr)))
+}
+
 /// Reads a number with a unit: `250ms`, `10s`, `5m`, `1h`.
 ///
 /// # Errors
@@ -69,6 +85,13 @@ mod tests {
             assert_eq!(parse_listen(text), Ok(expected.parse().expect("an address")), "{text}");
         }
         assert!(parse_listen("8080").is_err() && parse_listen("example:80").is_err());
+    }
+
+    #[test]
+    fn a_listener_is_switched_off_by_a_word() {
+        assert_eq!(parse_listener("off"), Ok(Listener(None)));
+        assert_eq!(parse_listener(":7"), Ok(Listener(Some(([127, 0, 0, 1], 7).into()))));
+        assert!(parse_listener("never").is_err());
     }
 
     #[test]

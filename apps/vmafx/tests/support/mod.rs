@@ -238,6 +238,7 @@ impl Fleet {
             .env("VMAFX_NODE_ID", name)
             .env("VMAFX_NODE_SLOTS", "2")
             .env("VMAFX_NODE_LISTEN", "127.0.0.1:0")
+            .env("VMAFX_NODE_GRPC_LISTEN", "127.0.0.1:0")
             .env("VMAFX_SCORING_ROOTS", demo_folder())
             .env("VMAFX_SPOOL_DIR", self.folder().join(format!("spool-{name}")))
             .envs(variables.iter().copied());

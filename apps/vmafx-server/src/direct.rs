@@ -1,0 +1,373 @@
+//! Direct scoring itself: from a checked request to its answer, whichever face it came through.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use engine::Isa;
+use media::{CancelToken, Stop};
+use observability::job_trace::{RunResult, run_stages};
+use observability::layers::ServerSpan;
+use observability::metrics::JobEnd;
+use observability::schema::{attr, span_name};
+use observability::{Origin, SpanKind, SpanRecord, Telemetry, current_trace, new_span_id};
+use proto::score::{Score, Scored};
+use proto::{ApiError, ErrorKind};
+use scoring::{Progress, RunConfig, ScoreError, ScoreRequest};
+use service::{FORCED_PER_MINUTE, ForceBudget, Tokens};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use types::{Failure, FailureKind, RunTimings, ScoreReport, Stage, Timestamp, TraceContext};
+
+use crate::admission::{Admission, Admitted, Slots, going_down};
+use crate::meter::Meter;
+
+/// How much before its caller's a run's deadline lies, so that the answer still arrives; a tenth of
+/// the time where that is shorter.
+const ANSWER_MARGIN: Duration = Duration::from_millis(50);
+
+/// How long after its deadline a run may go on before its caller is answered without it: the
+/// frames in hand are finished, and then its threads end.
+const STOP_WAIT: Duration = Duration::from_millis(150);
+
+/// With what requests are served.
+#[derive(Debug, Clone)]
+pub struct DirectConfig {
+    /// Source rules, decoder, threads of a run.
+    pub run: RunConfig,
+    /// Places for runs.
+    pub slots: Slots,
+    /// How many requests may wait for one.
+    pub waiting_max: usize,
+    /// How long a pair may take, its wait included.
+    pub time_max: Duration,
+    /// How long a stream may pause.
+    pub stream_idle_max: Duration,
+    /// The decoders at hand.
+    pub codecs: Vec<String>,
+}
+
+/// Who calls.
+#[derive(Debug, Clone)]
+pub enum Callers {
+    /// Whoever presents one of these tokens.
+    Known(Tokens),
+    /// Anybody.
+    Anybody,
+}
+
+impl Callers {
+    /// The tokens, where there are some.
+    #[must_use]
+    pub fn tokens(&self) -> Option<Tokens> {
+        match self {
+            Self::Known(tokens) => Some(tokens.clone()),
+            Self::Anybody => None,
+        }
+    }
+}
+
+/// Direct scoring, as its faces share it.
+#[derive(Debug)]
+pub struct Direct {
+    pub(crate) run: RunConfig,
+    pub(crate) admission: Arc<Admission>,
+    time_max: Duration,
+    pub(crate) stream_idle_max: Duration,
+    pub(crate) codecs: Vec<String>,
+    pub(crate) telemetry: Telemetry,
+    /// How often whoever calls may force a trace; `None` where callers are known.
+    forced: Option<ForceBudget>,
+    /// Cancelled when the service goes down: nobody is let in, streams end.
+    pub(crate) closing: CancellationToken,
+    /// Ends every run.
+    abandon: CancelToken,
+}
+
+/// Where and when a request came in.
+#[derive(Debug, Clone)]
+pub(crate) struct Arrival {
+    pub(crate) instant: Instant,
+    pub(crate) at: SystemTime,
+    /// The position of its server span.
+    pub(crate) trace: Option<TraceContext>,
+}
+
+impl Arrival {
+    /// The wall clock's time of a moment since.
+    fn at(&self, moment: Instant) -> Timestamp {
+        let since = moment.saturating_duration_since(self.instant);
+        let at = self.at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Timestamp::EPOCH.after(at + since)
+    }
+}
+
+/// Ends a run when nobody waits for it any more.
+#[derive(Debug)]
+pub(crate) struct CancelOnDrop(pub(crate) CancelToken);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+/// What a run gives, from the thread that ran it.
+pub(crate) type Ran = Result<ScoreReport, ScoreError>;
+
+impl Direct {
+    /// Direct scoring with these settings.
+    #[must_use]
+    pub fn new(config: DirectConfig, callers: &Callers, telemetry: Telemetry) -> Arc<Self> {
+        let closing = CancellationToken::new();
+        let metrics = telemetry.metrics.direct().clone();
+        let admission = Admission::new(config.slots, config.waiting_max, metrics, closing.clone());
+        let forced = match callers {
+            Callers::Known(_) => None,
+            Callers::Anybody => Some(ForceBudget::new(Instant::now())),
+        };
+        Arc::new(Self {
+            run: config.run,
+            admission: Arc::new(admission),
+            time_max: config.time_max,
+            stream_idle_max: config.stream_idle_max,
+            codecs: config.codecs,
+            telemetry,
+            forced,
+            closing,
+            abandon: CancelToken::new(),
+        })
+    }
+
+    /// Lets nobody in any more; who waits is sent away, streams end. Runs go on.
+    pub fn close(&self) {
+        self.closing.cancel();
+    }
+
+    /// Ends every run.
+    pub fn abandon(&self) {
+        self.close();
+        self.abandon.cancel();
+    }
+
+    /// Waits until no run holds a slot.
+    pub async fn idle(&self) {
+        self.admission.idle().await;
+    }
+
+    /// Whether requests are welcome.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.closing.is_cancelled()
+    }
+
+    /// The instruction set that runs use.
+    pub(crate) fn isa(&self) -> Isa {
+        Isa::detect(self.run.isa_limit)
+    }
+
+    /// Notes a request's arrival, and records its trace where it asks for that and may.
+    pub(crate) fn arrived(&self, force_trace: bool) -> Arrival {
+        if force_trace && self.may_force() {
+            ServerSpan::current().inspect(ServerSpan::promote);
+        }
+        let trace = ServerSpan::current().and_then(|span| span.trace()).or_else(current_trace);
+        Arrival { instant: Instant::now(), at: SystemTime::now(), trace }
+    }
+
+    fn may_force(&self) -> bool {
+        let granted = self.forced.as_ref().is_none_or(|budget| budget.take(Instant::now()));
+        if !granted {
+            tracing::warn!(
+                per_minute = FORCED_PER_MINUTE,
+                "too many forced traces: this one follows the sampling ratio"
+            );
+        }
+        granted
+    }
+
+    /// When a request's work must have ended: by the earliest of the times that somebody set.
+    pub(crate) fn deadline(
+        &self,
+        arrival: &Arrival,
+        timeouts: impl IntoIterator<Item = Option<Duration>>,
+    ) -> Option<Instant> {
+        let timeout = timeouts.into_iter().flatten().min()?;
+        let margin = ANSWER_MARGIN.min(timeout / 10);
+        arrival.instant.checked_add(timeout - margin)
+    }
+
+    /// What ends a run.
+    pub(crate) fn stop(&self, deadline: Option<Instant>) -> Stop {
+        Stop { cancel: self.abandon.child(), deadline }
+    }
+
+    /// Gets a slot for a request, and writes down the wait for it.
+    pub(crate) async fn enter(
+        &self,
+        arrival: &Arrival,
+        deadline: Option<Instant>,
+    ) -> Result<Admitted, ApiError> {
+        let until = deadline.unwrap_or_else(|| arrival.instant + self.time_max);
+        let result = self.admission.enter(until).await;
+        let is_wait = match &result {
+            Ok(admitted) => admitted.waited >= Duration::from_millis(1),
+            Err(error) => error.kind != ErrorKind::Overloaded,
+        };
+        if is_wait {
+            self.emit_wait(arrival, result.as_ref().err());
+        }
+        result
+    }
+
+    fn emit_wait(&self, arrival: &Arrival, refusal: Option<&ApiError>) {
+        let Some(trace) = arrival.trace.as_ref().filter(|trace| trace.flags.is_sampled()) else {
+            return;
+        };
+        let (start, end) = (arrival.at(arrival.instant), arrival.at(Instant::now()));
+        let context = trace.with_span(new_span_id());
+        let name = span_name::ADMISSION;
+        let mut span = SpanRecord::new(context, SpanKind::Internal, name, start, end)
+            .child_of(trace.span_id, Origin::Local);
+        if let Some(error) = refusal {
+            let why = match error.kind {
+                ErrorKind::DeadlineExceeded => "timed_out",
+                _ => "closing",
+            };
+            span = span.with(attr::REFUSAL, why).failed(why, "no slot was given");
+        }
+        self.telemetry.tracer.emit_span(span);
+    }
+
+    /// Scores a pair. Dropped, it ends the run.
+    pub(crate) async fn score(
+        self: &Arc<Self>,
+        asked: Score,
+        caller: Option<Duration>,
+    ) -> Result<Scored, ApiError> {
+        let arrival = self.arrived(asked.spec.force_trace);
+        let time_max = Some(self.time_max);
+        let deadline = self.deadline(&arrival, [asked.timeout, caller, time_max]);
+        let admitted = self.enter(&arrival, deadline).await?;
+        let waited = admitted.waited;
+        let request = ScoreRequest::from_job(&asked.spec, 0)
+            .ok_or_else(|| ApiError::new(ErrorKind::Internal, "no pair in the request"))?;
+        let (stop, progress) = (self.stop(deadline), Progress::new());
+        let _cancel = CancelOnDrop(stop.cancel.clone());
+        let began = Instant::now();
+        let (run, seen) = (self.run.clone(), progress.clone());
+        let ran = self.compute(&arrival, began, progress.clone(), admitted, move || {
+            scoring::run(&request, &run, &stop, &seen)
+        })?;
+        let ran = Meter::new(self.telemetry.metrics.direct().clone(), progress).follow(ran);
+        let mut report = self.answered(ran, deadline).await?;
+        let frame_count = report.frames.frame_count() as u64;
+        if !asked.wants_frames {
+            report.frames = types::FrameTable::default();
+        }
+        let trace_id = arrival.trace.map(|trace| trace.trace_id);
+        Ok(Scored { report, frame_count, pooling: asked.pooling, waited, trace_id })
+    }
+
+    /// Does a run's work on a thread of its own, which holds the slot until it has ended, and writes
+    /// down how it went; also when nobody waits for it any more.
+    pub(crate) fn compute(
+        self: &Arc<Self>,
+        arrival: &Arrival,
+        began: Instant,
+        progress: Progress,
+        admitted: Admitted,
+        work: impl FnOnce() -> Ran + Send + 'static,
+    ) -> Result<oneshot::Receiver<Ran>, ApiError> {
+        let (sender, receiver) = oneshot::channel();
+        let (this, arrival) = (Arc::clone(self), arrival.clone());
+        let body = move || {
+            let ran = work();
+            drop(admitted);
+            this.settle(&arrival, began, &ran, &progress);
+            // Nobody waits where the caller has left.
+            let _ = sender.send(ran);
+        };
+        let thread = std::thread::Builder::new().name("direct".to_owned()).spawn(body);
+        thread.map_err(|error| ApiError::from(&ScoreError::Thread(error).to_failure()))?;
+        Ok(receiver)
+    }
+
+    /// Waits for what a run gives, a little past its deadline at most.
+    async fn answered(
+        &self,
+        ran: impl Future<Output = Result<Ran, oneshot::error::RecvError>>,
+        deadline: Option<Instant>,
+    ) -> Result<ScoreReport, ApiError> {
+        let late = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until((deadline + STOP_WAIT).into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            ran = ran => self.judged(ran),
+            () = late => Err(ApiError::from(&Failure::new(FailureKind::TimedOut, OVER))),
+        }
+    }
+
+    /// A run's outcome as its caller hears it.
+    pub(crate) fn judged(
+        &self,
+        ran: Result<Ran, oneshot::error::RecvError>,
+    ) -> Result<ScoreReport, ApiError> {
+        let ran = ran.map_err(|_| {
+            ApiError::new(ErrorKind::Internal, "a defect: the work ended without a word")
+        })?;
+        ran.map_err(|error| match error.kind() {
+            FailureKind::TimedOut => ApiError::from(&Failure::new(FailureKind::TimedOut, OVER)),
+            FailureKind::Cancelled if self.abandon.is_cancelled() => going_down(),
+            _ => ApiError::from(&error.to_failure()),
+        })
+    }
+
+    /// Writes the spans of a run's stages and counts what it did.
+    fn settle(&self, arrival: &Arrival, began: Instant, ran: &Ran, progress: &Progress) {
+        let took = began.elapsed();
+        let (direct, engine) = (self.telemetry.metrics.direct(), self.telemetry.metrics.engine());
+        let mut failure = None;
+        let (timings, result) = match ran {
+            Ok(report) => {
+                direct.ended(JobEnd::Succeeded, took);
+                let frames = report.frames.frame_count() as u64;
+                for (feature, cpu) in &report.timings.features {
+                    engine.feature(feature, *cpu);
+                }
+                for model in &report.models {
+                    engine.frames(&model.version, frames);
+                }
+                let types::StageTimings { stages, features, .. } = report.timings.clone();
+                let timings = RunTimings { stages, features, ..RunTimings::default() };
+                (timings, Some(RunResult::from(report)))
+            }
+            Err(error) => {
+                let kind = error.kind();
+                failure = Some(kind);
+                let was_stopped = matches!(kind, FailureKind::Cancelled | FailureKind::TimedOut);
+                let end = if was_stopped { JobEnd::Cancelled } else { JobEnd::Failed };
+                direct.ended(end, took);
+                if end == JobEnd::Failed {
+                    tracing::warn!(%error, kind = kind.as_str(), "a run of direct scoring failed");
+                }
+                let scored = progress.frames_done() > 0;
+                let stage = if scored { Stage::Score } else { Stage::Fetch };
+                let stages = vec![(stage, took)];
+                (RunTimings { failed: true, stages, ..RunTimings::default() }, None)
+            }
+        };
+        let Some(trace) = arrival.trace.as_ref().filter(|trace| trace.flags.is_sampled()) else {
+            return;
+        };
+        for span in run_stages(trace, arrival.at(began), &timings, result, failure) {
+            self.telemetry.tracer.emit_span(span);
+        }
+    }
+}
+
+/// What a caller hears whose time is over.
+pub(crate) const OVER: &str = "the time was over before the scores were there";

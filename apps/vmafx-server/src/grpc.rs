@@ -1,0 +1,88 @@
+//! The gRPC face: `vmafx.v1.VmafxScoring`.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_core::Stream;
+use observability::layers::{GrpcMethods, Visibility};
+use proto::limits::{MESSAGE_BYTES_MAX, SCORING_MESSAGE_BYTES_MAX};
+use proto::score::Score;
+use proto::scoring as pb;
+use proto::scoring::vmafx_scoring_server::{VmafxScoring, VmafxScoringServer};
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::direct::Direct;
+use crate::stream;
+
+type Answer<T> = Result<Response<T>, Status>;
+pub(crate) type BoxStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send + 'static>>;
+
+/// The service. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Face {
+    direct: Arc<Direct>,
+}
+
+impl Direct {
+    /// The gRPC service with its message bounds.
+    #[must_use]
+    pub fn grpc(self: &Arc<Self>) -> VmafxScoringServer<Face> {
+        VmafxScoringServer::new(Face { direct: Arc::clone(self) })
+            .max_decoding_message_size(SCORING_MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// How the service is.
+    pub(crate) fn health(&self) -> pb::HealthResponse {
+        let (slots, busy, waiting, waiting_max) = self.admission.load();
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let ready = self.is_open();
+        pb::HealthResponse {
+            ready,
+            message: if ready { String::new() } else { "shutting down".to_owned() },
+            engine_version: env!("CARGO_PKG_VERSION").to_owned(),
+            isa: self.isa().to_string(),
+            codecs: self.codecs.clone(),
+            models: engine::builtin_models().iter().map(|model| model.version.to_owned()).collect(),
+            slots: count(slots),
+            busy: count(busy),
+            waiting: count(waiting),
+            waiting_max: count(waiting_max),
+        }
+    }
+}
+
+/// Every method, and what of it is shown: probes make no spans.
+///
+/// # Errors
+/// When the descriptors cannot be read, which is a defect of ours.
+pub fn methods() -> Result<GrpcMethods, String> {
+    let methods = GrpcMethods::from_descriptors(proto::DESCRIPTORS);
+    let methods = methods.map_err(|error| error.to_string())?;
+    Ok(methods.with(&format!("{}/Health", proto::SCORING_SERVICE), Visibility::Hidden))
+}
+
+#[tonic::async_trait]
+impl VmafxScoring for Face {
+    async fn score(&self, request: Request<pb::ScoreRequest>) -> Answer<pb::ScoreResponse> {
+        let caller = service::grpc::timeout(request.metadata());
+        let asked = Score::try_from(request.into_inner())?;
+        let scored = self.direct.score(asked, caller).await?;
+        Ok(Response::new(scored.into()))
+    }
+
+    type ScoreStreamStream = BoxStream<pb::ScoreStreamResponse>;
+
+    async fn score_stream(
+        &self,
+        request: Request<Streaming<pb::ScoreStreamRequest>>,
+    ) -> Answer<Self::ScoreStreamStream> {
+        let caller = service::grpc::timeout(request.metadata());
+        let stream = stream::open(&self.direct, request.into_inner(), caller).await?;
+        Ok(Response::new(stream))
+    }
+
+    async fn health(&self, _request: Request<pb::HealthRequest>) -> Answer<pb::HealthResponse> {
+        Ok(Response::new(self.direct.health()))
+    }
+}

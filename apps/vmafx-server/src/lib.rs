@@ -1,0 +1,29 @@
+//! Direct scoring: a pair, or frames as they come, scored while the caller waits.
+//!
+//! [`Server::start`] serves it over gRPC and HTTP; a program that has listeners of its own, such as
+//! the node, takes [`Direct`] and puts [`Direct::grpc`] among its services. There is no queue and no
+//! store: what is not answered is not kept.
+//!
+//! Invariants: no more runs at once than there are slots, each until its threads are gone; no more
+//! requests wait than may; whoever gets no slot hears it at once, with the time to wait; a caller
+//! that leaves, or whose time is over, ends its run; memory follows slots and pictures, never the
+//! length of a video or a stream.
+
+mod admission;
+mod config;
+mod decoders;
+mod direct;
+mod grpc;
+mod http;
+mod meter;
+mod pieces;
+mod server;
+mod stream;
+
+pub use admission::{RETRY_AFTER_MAX, RETRY_AFTER_MIN, Slots};
+pub use config::{Args, Config, ConfigError, EXIT_CODES, WAITING_MAX_DEFAULT, WAITING_MAX_LIMIT};
+pub use decoders::codecs;
+pub use direct::{Callers, Direct, DirectConfig};
+pub use grpc::{Face, methods};
+pub use server::{Server, ServerHandle, StartError};
+pub use stream::{FIRST_MESSAGE_WAIT, FRAMES_IN_A_ROW_MAX};
