@@ -155,7 +155,7 @@ async fn every_answer_says_what_made_it() {
     let mut score = running.write(&pair, 1);
     // The distorted video is shorter: a warning.
     let short = pair.distorted.clone().truncated(3);
-    std::fs::write(running.path("distorted.y4m"), short.y4m_bytes()).expect("written");
+    std::fs::write(&score.spec.distorted[0].uri, short.y4m_bytes()).expect("written");
     score.wants_frames = false;
     let answer = over_http(&running, &score).await;
     assert!(answer.get("frames").is_none(), "{answer:#}");

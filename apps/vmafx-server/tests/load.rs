@@ -87,6 +87,7 @@ async fn try_once(
             let first = vec![pb::score_stream_request::Message::Config(config.into())];
             let mut client = running.grpc().await;
             let mut feed = Feed::open(&mut client, first).await.map_err(refused)?;
+            feed.next().await.expect("it starts");
             let pair = clip();
             for index in 0..pair.reference.frame_count() {
                 feed.send(stream::frame(&pair, index)).await;

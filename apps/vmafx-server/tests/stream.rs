@@ -112,18 +112,19 @@ async fn the_largest_pictures_of_4k_pass() {
 }
 
 async fn refused(running: &Running, said: Vec<Asked>) -> Status {
-    let mut client = running.grpc().await;
-    let mut said = said.into_iter();
-    let first = said.next().into_iter().collect();
-    let mut feed = match Feed::open(&mut client, first).await {
-        Ok(feed) => feed,
+    let said = tokio_stream::iter(said.into_iter().map(stream::message));
+    let answers = soon("an answer", running.grpc().await.score_stream(said)).await;
+    let mut answers = match answers {
+        Ok(answers) => answers.into_inner(),
         Err(status) => return status,
     };
-    for asked in said {
-        feed.say(asked).await;
+    loop {
+        match soon("an answer", answers.message()).await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("it was taken"),
+            Err(status) => return status,
+        }
     }
-    feed.end();
-    feed.rest().await.map(|(frames, _)| frames).expect_err("it is not taken")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -235,7 +236,7 @@ async fn a_stream_ends_when_its_time_is_over_when_it_pauses_too_long_and_with_th
     assert!(status.message().contains("no frame came for 300ms"), "{}", status.message());
 
     let feed = begun(&running).await;
-    let Running { handle, dir } = running;
+    let Running { handle, dir, .. } = running;
     let ending = tokio::spawn(service::program::Running::shutdown(handle));
     let status = feed.rest().await.expect_err("the server goes down");
     assert_eq!(status.code(), Code::Unavailable, "{status:?}");

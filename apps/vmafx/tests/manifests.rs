@@ -141,6 +141,7 @@ fn check_variables(container: &Container, known: impl Fn(&str) -> bool) {
 fn every_variable_is_one_that_its_program_reads() {
     let controller = flags::<vmafx_controller::Args>();
     let node = flags::<vmafx_node::Args>();
+    let server = flags::<vmafx_server::Args>();
     for form in FORMS {
         let objects = objects(form);
         for container in Container::all(&objects) {
@@ -151,6 +152,11 @@ fn every_variable_is_one_that_its_program_reads() {
                 }),
                 "vmafx-node" => {
                     check_variables(&container, |name| node.contains_key(name) || telemetry(name));
+                }
+                "vmafx-server" => {
+                    check_variables(&container, |name| {
+                        server.contains_key(name) || telemetry(name)
+                    });
                 }
                 "otel/opentelemetry-collector-contrib" => {
                     let named = variables_of(&config_of(&container));
@@ -209,6 +215,20 @@ fn the_controller_takes_its_settings_and_ends_within_its_grace() {
 }
 
 #[test]
+fn the_server_takes_its_settings_and_ends_within_its_grace() {
+    for form in FORMS {
+        let container = find(form, "vmafx-server");
+        let config = vmafx_server::Config::from(parsed::<vmafx_server::Args>(&container));
+        config.check().expect("allowed");
+        let ports = container.ports();
+        assert_eq!(ports["grpc"], u64::from(config.grpc_listen.port()), "{form}");
+        assert_eq!(ports["http"], u64::from(config.http_listen.port()), "{form}");
+        assert!(!config.grpc_listen.ip().is_loopback() && config.token_file.is_some());
+        assert!(grace(&container) > config.shutdown_grace + FLUSH, "{form}");
+    }
+}
+
+#[test]
 fn the_node_takes_its_settings_and_drains_within_its_grace() {
     for form in FORMS {
         let container = find(form, "vmafx-node");
@@ -246,7 +266,13 @@ fn the_programs_answer_the_probes_without_a_token() {
     let listen = format!("127.0.0.1:{node_port}");
     let _node =
         fleet.start_node_with("a", &[("VMAFX_NODE_LISTEN", &listen), ("VMAFX_TOKEN", token)]);
-    for (image, port) in [("vmafx-controller", fleet.http_port()), ("vmafx-node", node_port)] {
+    let tokens = [("VMAFX_TOKEN_FILE", token_file.to_str().expect("a UTF-8 path"))];
+    let (_server, _, server_port) = fleet.start_server_with(&tokens);
+    for (image, port) in [
+        ("vmafx-controller", fleet.http_port()),
+        ("vmafx-node", node_port),
+        ("vmafx-server", server_port),
+    ] {
         let container = find("base", image);
         let probes = container.probes();
         assert_eq!(probes.len(), 3, "{probes:?}");
@@ -257,8 +283,10 @@ fn the_programs_answer_the_probes_without_a_token() {
             });
         }
     }
-    let refused = http_get(fleet.http_port(), "/v1/jobs", "*/*").expect("an answer");
-    assert!(refused.starts_with("HTTP/1.1 401"), "{refused}");
+    for (port, path) in [(fleet.http_port(), "/v1/jobs"), (server_port, "/v1/health")] {
+        let refused = http_get(port, path, "*/*").expect("an answer");
+        assert!(refused.starts_with("HTTP/1.1 401"), "{refused}");
+    }
 }
 
 #[test]
@@ -279,7 +307,7 @@ fn what_a_collector_listens_on_is_what_is_sent_to() {
         for (path, port) in collector.probes() {
             assert!(path == "/" && config.contains(&format!("HEALTH_PORT:-{port}}}")), "{form}");
         }
-        for image in ["vmafx-controller", "vmafx-node"] {
+        for image in ["vmafx-controller", "vmafx-node", "vmafx-server"] {
             let sender = find(form, image);
             let endpoint = sender.value("OTEL_EXPORTER_OTLP_ENDPOINT").expect("an endpoint");
             let (host, port) =

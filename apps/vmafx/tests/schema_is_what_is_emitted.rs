@@ -221,6 +221,45 @@ impl Scenario {
         });
     }
 
+    /// A server with one slot and a line of one: one request holds the slot, one waits in vain, one
+    /// is sent away, one waits and is served. Gives what the server shows at `/metrics`.
+    fn scored_directly(&self) -> String {
+        let variables = [
+            ("VMAFX_SCORING_ROOTS", self.roots.as_str()),
+            ("VMAFX_MAX_CONCURRENT_SCORES", "1"),
+            ("VMAFX_SCORES_WAITING_MAX", "1"),
+        ];
+        let (server, _, port) = self.fleet.start_server_with(&variables);
+        let score = |pair: (String, String), timeout_ms: u64| {
+            let (reference, distorted) = pair;
+            let body = serde_json::json!({
+                "reference": reference,
+                "distorted": distorted,
+                "timeout_ms": timeout_ms,
+            });
+            http(port, "POST /v1/score", &body.to_string())
+        };
+        let long = long_pair(self.fleet.folder(), LONG);
+        let health = |what: &str, field: &str| {
+            wait_for(what, DEADLINE, || {
+                http(port, "GET /v1/health", "").contains(field).then_some(())
+            });
+        };
+        std::thread::scope(|scope| {
+            let holds = scope.spawn(|| score(long.clone(), 3_000));
+            health("the slot is taken", r#""busy":1"#);
+            let vain = scope.spawn(|| score(demo_pair(), 500));
+            health("one waits", r#""waiting":1"#);
+            assert_eq!(status(&score(demo_pair(), 60_000)), "429");
+            assert_eq!(status(&vain.join().expect("no panic")), "504");
+            assert_eq!(status(&score(demo_pair(), 60_000)), "200");
+            assert_eq!(status(&holds.join().expect("no panic")), "504");
+        });
+        let scrape = http(port, "GET /metrics", "");
+        assert_eq!(server.terminate(), Some(0));
+        scrape
+    }
+
     fn scrapes(&self) -> [String; 2] {
         [self.fleet.http_port(), self.node_http].map(|port| http(port, "GET /metrics", ""))
     }
@@ -241,6 +280,7 @@ fn what_is_emitted_is_declared_and_what_is_declared_is_emitted() {
     scenario.asked(&job);
     let caller = scenario.called_by_others(&receiver);
     scenario.store_blocked();
+    let direct = scenario.scored_directly();
     let scrapes = scenario.scrapes();
     assert_eq!(node.terminate(), Some(0));
     assert_eq!(controller.terminate(), Some(0));
@@ -250,7 +290,7 @@ fn what_is_emitted_is_declared_and_what_is_declared_is_emitted() {
     receiver.spans().iter().for_each(|span| emitted.span(span));
     receiver.metrics_of_all().iter().for_each(|metrics| emitted.metrics(metrics));
     receiver.logs().iter().for_each(|log| emitted.log(log));
-    scrapes.iter().chain([&caller]).for_each(|text| emitted.scrape(text));
+    scrapes.iter().chain([&caller, &direct]).for_each(|text| emitted.scrape(text));
     let (undeclared, unseen) = (emitted.undeclared(), emitted.unseen());
     assert!(
         undeclared.is_empty() && unseen.is_empty(),

@@ -6,7 +6,7 @@
 //! values, the scores, the pooled values and the digest are those of a `Sequence`, bit for bit.
 //!
 //! Memory: one table row a scored frame, 8 bytes a column, so that the pooled values are exact and
-//! not estimates: 16 MB for an hour at 60 frames a second with the default model, and no more than
+//! not estimates: 24 MB for an hour at 60 frames a second with the default model, and no more than
 //! [`FRAMES_MAX`] frames. Frames that come early wait, [`AHEAD_MAX`] at most.
 
 use std::collections::BTreeMap;

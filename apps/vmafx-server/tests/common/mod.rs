@@ -12,6 +12,7 @@ pub mod stream;
 use std::future::Future;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use observability::Telemetry;
@@ -41,6 +42,7 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 pub struct Running {
     pub handle: ServerHandle,
     pub dir: tempfile::TempDir,
+    written: AtomicUsize,
 }
 
 impl Running {
@@ -60,7 +62,7 @@ impl Running {
         };
         change(&mut config);
         let handle = Server::start(config, telemetry).await.expect("it starts");
-        Self { handle, dir }
+        Self { handle, dir, written: AtomicUsize::new(0) }
     }
 
     pub async fn channel(&self) -> Channel {
@@ -82,8 +84,9 @@ impl Running {
         self.dir.path().join(name)
     }
 
-    /// Writes a pair, each clip `repeats` times over, and names it.
+    /// Writes a pair, each clip `repeats` times over, and names it: another pair of files each time.
     pub fn write(&self, pair: &ClipPair, repeats: usize) -> Score {
+        let number = self.written.fetch_add(1, Ordering::Relaxed);
         let media = |name: &str, clip: &testkit::Clip| {
             let mut bytes = clip.y4m_bytes();
             let header = bytes.iter().position(|byte| *byte == b'\n').expect("a header") + 1;
@@ -91,8 +94,9 @@ impl Running {
             for _ in 0..repeats {
                 bytes.extend_from_slice(&frames);
             }
-            std::fs::write(self.path(name), bytes).expect("written");
-            MediaRef::new(self.path(name).display().to_string())
+            let path = self.path(&format!("{number}-{name}"));
+            std::fs::write(&path, bytes).expect("written");
+            MediaRef::new(path.display().to_string())
         };
         let reference = media("reference.y4m", &pair.reference);
         let distorted = media("distorted.y4m", &pair.distorted);

@@ -245,6 +245,24 @@ impl Fleet {
         Process::start(command, name, self.folder())
     }
 
+    /// Starts a server for direct scoring with more variables and waits until it serves; gives its
+    /// gRPC and its HTTP port.
+    pub fn start_server_with(&self, variables: &[(&str, &str)]) -> (Process, u16, u16) {
+        let [grpc, http] = free_ports();
+        let mut command = self.command("vmafx-server");
+        command
+            .env("VMAFX_GRPC_LISTEN", format!("127.0.0.1:{grpc}"))
+            .env("VMAFX_HTTP_ADDR", format!("127.0.0.1:{http}"))
+            .env("VMAFX_SCORING_ROOTS", demo_folder())
+            .envs(variables.iter().copied());
+        let mut process = Process::start(command, "server", self.folder());
+        wait_for("the server listens", DEADLINE, || {
+            assert!(process.is_running(), "the server ended:\n{}", process.output());
+            (is_listening(grpc) && is_listening(http)).then_some(())
+        });
+        (process, grpc, http)
+    }
+
     /// Runs `vmafx` against this fleet's controller and gives what it printed and its exit code.
     pub fn vmafx(&self, arguments: &[&str]) -> Ran {
         let mut command = self.command("vmafx");
