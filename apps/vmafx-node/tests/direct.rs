@@ -107,13 +107,13 @@ async fn a_lease_waits_for_one_direct_run_at_most_and_slots_in_use_are_not_offer
     let mut f = fixture(2).await;
     f.stream.status("both slots", |status| status.slots_offered == 2).await;
     // Both slots are taken, and others wait in line.
-    let mut calls = Vec::new();
+    let (mut calls, long) = (Vec::new(), f.pair(2_000));
     for _ in 0..2 {
-        calls.push(f.call(f.pair(400)).await);
+        calls.push(f.call(long.clone()).await);
     }
     f.health("both run", |health| health.busy == 2).await;
     for _ in 0..4 {
-        calls.push(f.call(f.pair(400)).await);
+        calls.push(f.call(long.clone()).await);
     }
     f.health("four wait", |health| health.waiting == 4).await;
     // One is always offered: direct scoring cannot keep all leases away.

@@ -378,7 +378,7 @@ async fn sampling_is_changed_from_this_machine_only() {
     assert!(get(addr, SAMPLING).await.contains(r#""arg":0.01"#));
     for (headers, body, status, says) in [
         (JSON, r#"{"arg":0.25,"for_seconds":60}"#, 200, r#""arg":0.25"#),
-        (JSON, r#"{"arg":2}"#, 422, "arg: must be a number from 0 to 1"),
+        (JSON, r#"{"arg":2}"#, 422, r#"{"field":"arg","problem":"must be a number from 0 to 1"}"#),
         (JSON, "{", 400, "not JSON"),
         ("", r#"{"arg":1}"#, 415, "application/json"),
         (JSON, &" ".repeat(20_000), 413, "problem+json"),

@@ -207,8 +207,8 @@ impl Admission {
         match why {
             DirectRefusal::QueueFull => {
                 let text = format!(
-                    "all {slots} slots are busy and {waiting_max} requests wait already; call \
-                     again later, or submit a job to a controller"
+                    "every slot ({slots}) is busy and as many requests wait as may \
+                     ({waiting_max}); call again later, or submit a job to a controller"
                 );
                 ApiError::new(ErrorKind::Overloaded, text).retry_after(self.retry_after(waiting))
             }

@@ -53,6 +53,8 @@ pub struct Config {
     pub stream_idle_max: Duration,
     /// How long a shutdown waits for runs.
     pub shutdown_grace: Duration,
+    /// Runs at a lower priority than requests are served with.
+    pub niced: bool,
     /// The instruction set above which none is used.
     pub isa_limit: IsaLevel,
     /// Folders below which videos and models may lie.
@@ -80,6 +82,7 @@ impl Default for Config {
             time_max: Duration::from_secs(3_600),
             stream_idle_max: Duration::from_secs(60),
             shutdown_grace: Duration::from_secs(10),
+            niced: true,
             isa_limit: IsaLevel::Avx512,
             source_roots: Vec::new(),
             source_hosts: Vec::new(),
@@ -169,7 +172,7 @@ impl Config {
         RunConfig {
             media: MediaConfig { policy, ffmpeg },
             threads: self.threads_per_slot,
-            niced: true,
+            niced: self.niced,
             isa_limit: self.isa_limit,
         }
     }
@@ -252,6 +255,7 @@ impl From<Args> for Config {
             time_max: args.time_max,
             stream_idle_max: args.stream_idle_max,
             shutdown_grace: args.shutdown_grace,
+            niced: true,
             isa_limit: args.isa,
             source_roots: args.source_roots,
             source_hosts: args.source_hosts,

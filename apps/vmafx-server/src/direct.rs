@@ -9,7 +9,9 @@ use observability::job_trace::{RunResult, run_stages};
 use observability::layers::ServerSpan;
 use observability::metrics::JobEnd;
 use observability::schema::{attr, span_name};
-use observability::{Origin, SpanKind, SpanRecord, Telemetry, current_trace, new_span_id};
+use observability::{
+    Context, Origin, SpanKind, SpanRecord, Telemetry, context_of, current_trace, new_span_id,
+};
 use proto::score::{Score, Scored};
 use proto::{ApiError, ErrorKind};
 use scoring::{Progress, RunConfig, ScoreError, ScoreRequest};
@@ -281,6 +283,9 @@ impl Direct {
         let (sender, receiver) = oneshot::channel();
         let (this, arrival) = (Arc::clone(self), arrival.clone());
         let body = move || {
+            // What is logged here belongs to the request.
+            let cx = arrival.trace.as_ref().map(|trace| context_of(trace, Origin::Local));
+            let _current = cx.map(Context::attach);
             let ran = work();
             drop(admitted);
             this.settle(&arrival, began, &ran, &progress);
@@ -351,15 +356,18 @@ impl Direct {
                 let was_stopped = matches!(kind, FailureKind::Cancelled | FailureKind::TimedOut);
                 let end = if was_stopped { JobEnd::Cancelled } else { JobEnd::Failed };
                 direct.ended(end, took);
-                if end == JobEnd::Failed {
-                    tracing::warn!(%error, kind = kind.as_str(), "a run of direct scoring failed");
-                }
                 let scored = progress.frames_done() > 0;
                 let stage = if scored { Stage::Score } else { Stage::Fetch };
                 let stages = vec![(stage, took)];
                 (RunTimings { failed: true, stages, ..RunTimings::default() }, None)
             }
         };
+        tracing::info!(
+            frames = progress.frames_done(),
+            took_ms = took.as_secs_f64() * 1e3,
+            failure = failure.map(FailureKind::as_str),
+            "direct run ended"
+        );
         let Some(trace) = arrival.trace.as_ref().filter(|trace| trace.flags.is_sampled()) else {
             return;
         };

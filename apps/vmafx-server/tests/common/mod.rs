@@ -58,6 +58,8 @@ impl Running {
             http_listen: any,
             slots: NonZeroUsize::new(2).expect("some"),
             source_roots: vec![dir.path().to_owned()],
+            // What else the machine does is not measured here.
+            niced: false,
             ..Config::default()
         };
         change(&mut config);
