@@ -13,12 +13,15 @@ use observability::{
     Context, Origin, SpanKind, SpanRecord, Telemetry, context_of, current_trace, new_span_id,
 };
 use proto::score::{Score, Scored};
-use proto::{ApiError, ErrorKind};
+use proto::{ApiError, ErrorKind, MESSAGE_BYTES_MAX};
 use scoring::{Progress, RunConfig, ScoreError, ScoreRequest};
 use service::{FORCED_PER_MINUTE, ForceBudget, Tokens};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
-use types::{Failure, FailureKind, RunTimings, ScoreReport, Stage, Timestamp, TraceContext};
+use types::{
+    Failure, FailureKind, FrameTable, RunTimings, ScoreReport, Stage, Timestamp, TraceContext,
+    Warning,
+};
 
 use crate::admission::{Admission, Admitted, Slots, going_down};
 use crate::meter::Meter;
@@ -26,6 +29,9 @@ use crate::meter::Meter;
 /// How much before its caller's a run's deadline lies, so that the answer still arrives; a tenth of
 /// the time where that is shorter.
 const ANSWER_MARGIN: Duration = Duration::from_millis(50);
+
+/// Per-frame values of one answer, frame numbers among them.
+pub const FRAME_VALUES_MAX: usize = MESSAGE_BYTES_MAX / 8 - (64 << 10);
 
 /// How long after its deadline a run may go on before its caller is answered without it: the
 /// frames in hand are finished, and then its threads end.
@@ -263,9 +269,7 @@ impl Direct {
         let ran = Meter::new(self.telemetry.metrics.direct().clone(), progress).follow(ran);
         let mut report = self.answered(ran, deadline).await?;
         let frame_count = report.frames.frame_count() as u64;
-        if !asked.wants_frames {
-            report.frames = types::FrameTable::default();
-        }
+        keep_frames(&mut report, asked.wants_frames);
         let trace_id = arrival.trace.map(|trace| trace.trace_id);
         Ok(Scored { report, frame_count, pooling: asked.pooling, waited, trace_id })
     }
@@ -377,5 +381,63 @@ impl Direct {
     }
 }
 
+/// Leaves the per-frame values in an answer where they are wanted and fit into one message. Where
+/// they do not fit, a warning says so: the scores that were waited for are not lost over it.
+fn keep_frames(report: &mut ScoreReport, are_wanted: bool) {
+    let values = report.frames.frame_count() * (report.frames.columns.len() + 1);
+    if are_wanted && values <= FRAME_VALUES_MAX {
+        return;
+    }
+    report.frames = FrameTable::default();
+    if are_wanted {
+        report.warnings.push(Warning {
+            code: "frames_left_out".to_owned(),
+            message: format!(
+                "the {values} values of the frames are more than the {FRAME_VALUES_MAX} that one \
+                 answer holds; ask for a range of frames, or submit a job to a controller"
+            ),
+        });
+    }
+}
+
 /// What a caller hears whose time is over.
 pub(crate) const OVER: &str = "the time was over before the scores were there";
+
+#[cfg(test)]
+mod tests {
+    use types::Column;
+
+    use super::*;
+
+    /// A report of so many frames and one column.
+    fn report(frames: usize) -> ScoreReport {
+        let columns = vec![Column { name: "vmaf".to_owned(), values: vec![1.0; frames] }];
+        let frames = FrameTable { frame_indices: (0..frames as u64).collect(), columns };
+        ScoreReport {
+            width: 2,
+            height: 2,
+            models: Vec::new(),
+            pooled: Vec::new(),
+            frames,
+            warnings: Vec::new(),
+            provenance: types::Provenance::default(),
+            timings: types::StageTimings::default(),
+            digest: String::new(),
+        }
+    }
+
+    #[test]
+    fn frames_stay_where_they_are_wanted_and_fit() {
+        for (frames, are_wanted, kept, warnings) in [
+            (3, true, 3, 0),
+            (3, false, 0, 0),
+            (FRAME_VALUES_MAX / 2, true, FRAME_VALUES_MAX / 2, 0),
+            (FRAME_VALUES_MAX / 2 + 1, true, 0, 1),
+            (FRAME_VALUES_MAX / 2 + 1, false, 0, 0),
+        ] {
+            let mut report = report(frames);
+            keep_frames(&mut report, are_wanted);
+            assert_eq!((report.frames.frame_count(), report.warnings.len()), (kept, warnings));
+        }
+    }
+}

@@ -23,7 +23,7 @@ mod stream;
 pub use admission::{RETRY_AFTER_MAX, RETRY_AFTER_MIN, Slots};
 pub use config::{Args, Config, ConfigError, EXIT_CODES, WAITING_MAX_DEFAULT, WAITING_MAX_LIMIT};
 pub use decoders::codecs;
-pub use direct::{Callers, Direct, DirectConfig};
+pub use direct::{Callers, Direct, DirectConfig, FRAME_VALUES_MAX};
 pub use grpc::{Face, methods};
 pub use server::{Server, ServerHandle, StartError};
 pub use stream::{FIRST_MESSAGE_WAIT, FRAMES_IN_A_ROW_MAX};

@@ -108,7 +108,9 @@ fn a_stream_gives_the_bits_of_files_on_any_number_of_threads() {
 fn each_frame_is_there_before_the_third_after_it_is_handed_over() {
     let (told, pair) = (Arc::new(AtomicU64::new(0)), spec().make());
     let changed = Arc::clone(&told);
-    let tell = move || drop(changed.fetch_add(1, Ordering::Relaxed));
+    let tell = move || {
+        changed.fetch_add(1, Ordering::Relaxed);
+    };
     let prepared = StreamRun::prepare(&request(1), geometry(), &config(3), tell);
     let prepared = prepared.expect("a known model");
     let columns = prepared.column_names().count();
