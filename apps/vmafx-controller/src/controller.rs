@@ -9,23 +9,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use axum::serve::ListenerExt as _;
 use observability::Telemetry;
 use observability::layers::GrpcServerLayer;
 use proto::controller::vmafx_controller_server::VmafxControllerServer;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::server::HealthReporter;
 
 use crate::app::App;
 use crate::auth::Tokens;
 use crate::config::Config;
+use crate::connections::{self, Bounds};
 use crate::error::StartError;
 use crate::force::ForceBudget;
 use crate::grpc::{self, Face};
 use crate::queue::{Queue, QueueConfig, QueueThread};
+use crate::retention::{self, Retention};
 use crate::telemetry::{GAUGES_INTERVAL, QueueTelemetry, ReportsInFlight, set_gauges};
 use crate::trace_export::{self, DueTraces, TracePolicy};
 
@@ -48,6 +48,8 @@ pub struct ControllerHandle {
     faces: Vec<(&'static str, JoinHandle<Result<(), String>>)>,
     stop: CancellationToken,
     queue: Option<QueueThread>,
+    /// Has a last word with the queue.
+    recorded: Option<JoinHandle<()>>,
     shutdown_grace: Duration,
 }
 
@@ -97,6 +99,7 @@ impl Controller {
         handle.serve_http(http);
         handle.keep_gauges();
         handle.export_due_traces(due);
+        handle.keep_jobs(config.retention);
         handle.welcome().await;
         tracing::info!(
             grpc = %handle.grpc_addr,
@@ -150,6 +153,7 @@ impl ControllerHandle {
             faces: Vec::new(),
             stop: CancellationToken::new(),
             queue: None,
+            recorded: None,
             shutdown_grace: config.shutdown_grace,
         }
     }
@@ -176,7 +180,7 @@ impl ControllerHandle {
             .add_service(Face::service(Arc::clone(&self.app)))
             .add_service(health)
             .add_service(reflection);
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let incoming = connections::incoming(listener, Bounds::GRPC);
         let stop = self.stop.clone().cancelled_owned();
         let served = async move {
             let served = router.serve_with_incoming_shutdown(incoming, stop).await;
@@ -188,17 +192,10 @@ impl ControllerHandle {
 
     fn serve_http(&mut self, listener: TcpListener) {
         let router = crate::http::router(Arc::clone(&self.app));
-        let listener = listener.tap_io(|stream| {
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "a connection keeps its delay");
-            }
-        });
-        let stop = self.stop.clone().cancelled_owned();
+        let stop = self.stop.clone();
         let served = async move {
-            // Requests know who calls.
-            let router = router.into_make_service_with_connect_info::<SocketAddr>();
-            let served = axum::serve(listener, router).with_graceful_shutdown(stop).await;
-            served.map_err(|error| error.to_string())
+            connections::serve_http(listener, router, Bounds::HTTP, stop).await;
+            Ok(())
         };
         self.faces.push(("HTTP", tokio::spawn(served)));
     }
@@ -221,10 +218,21 @@ impl ControllerHandle {
     }
 
     /// Exports the traces that are due, those of an earlier run of the controller too.
-    fn export_due_traces(&self, due: Arc<DueTraces>) {
+    fn export_due_traces(&mut self, due: Arc<DueTraces>) {
         if self.app.telemetry.tracer.is_enabled() {
+            let closing = &self.app.closing;
+            let app = || Arc::downgrade(&self.app);
+            tokio::spawn(trace_export::run(app(), Arc::clone(&due), closing.clone()));
+            let recorded = trace_export::confirm_recorded(app(), due, closing.clone());
+            self.recorded = Some(tokio::spawn(recorded));
+        }
+    }
+
+    /// Removes finished jobs that are not to be kept.
+    fn keep_jobs(&self, rules: Retention) {
+        if rules.is_on() {
             let (app, closing) = (Arc::downgrade(&self.app), self.app.closing.clone());
-            tokio::spawn(trace_export::run(app, due, closing));
+            tokio::spawn(retention::run(app, rules, closing));
         }
     }
 
@@ -279,6 +287,10 @@ impl ControllerHandle {
                 tracing::warn!(face = name, "calls still in flight after the grace time are cut");
                 face.abort();
             }
+        }
+        if let Some(recorded) = self.recorded.take() {
+            // Bounded by itself; fails by a panic only, which has been logged.
+            let _ = recorded.await;
         }
         if let Some(queue) = self.queue.take() {
             // Fails by a panic of that thread only, which has been logged.

@@ -7,6 +7,7 @@
 mod app;
 mod auth;
 mod config;
+mod connections;
 mod controller;
 mod error;
 mod force;
@@ -14,6 +15,7 @@ mod grpc;
 mod http;
 pub mod json;
 pub mod queue;
+mod retention;
 mod telemetry;
 mod trace_export;
 
@@ -22,4 +24,5 @@ pub use config::{Args, Config, ConfigError, EXIT_CODES, default_db_path};
 pub use controller::{Controller, ControllerHandle};
 pub use error::StartError;
 pub use force::{FORCED_BURST, FORCED_PER_MINUTE};
+pub use retention::Retention;
 pub use trace_export::{TRACES_DUE_MAX, TraceRules};

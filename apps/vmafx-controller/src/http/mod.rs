@@ -61,7 +61,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/jobs/{id}/trace", post(jobs::export_trace))
         .route("/v1/nodes", get(nodes::list))
         .route("/v1/nodes/{id}/drain", post(nodes::drain))
-        .route("/v1/telemetry/sampling", get(sampling::show).put(sampling::change))
+        .route("/v1/telemetry/sampling", sampling::routes())
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz))
         .route("/metrics", get(ops::metrics))

@@ -1,6 +1,7 @@
 //! Questions, answered from committed data.
 
 mod page;
+mod retention;
 mod view;
 
 use std::sync::Arc;
@@ -8,13 +9,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use control::{
-    AttemptRecord, DueTrace, FailedPart, IdempotencyRecord, JobHead, JobRef, PartSnapshot, Read,
-    StoreError, StoreErrorKind, derive_state,
+    AttemptRecord, AttemptSpan, DueTrace, FailedPart, Forgettable, IdempotencyRecord, JobHead,
+    JobRef, Keep, PartSnapshot, Read, StoreError, StoreErrorKind, derive_state,
 };
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, params};
 use types::{
     Fence, FrameTable, JobFilter, JobId, JobPage, JobSummary, JobView, PartId, ResultView, SpanId,
-    State, Timestamp, TraceContext,
+    State, Timestamp, TraceContext, TraceId,
 };
 
 use super::error::failed;
@@ -225,7 +226,7 @@ pub(super) fn damaged(what: &str) -> StoreError {
 type RawJob = (JobRow, Vec<u8>, String);
 
 fn raw_job(row: &Row<'_>) -> rusqlite::Result<RawJob> {
-    let nothing = SpanId::new([1; 8]).zip(types::TraceId::new([1; 16]));
+    let nothing = SpanId::new([1; 8]).zip(TraceId::new([1; 16]));
     let (span_id, trace_id) = nothing.ok_or(rusqlite::Error::InvalidQuery)?;
     let flags = types::TraceFlags::default();
     let placeholder = TraceContext { trace_id, span_id, flags, tracestate: String::new() };
@@ -298,6 +299,22 @@ impl Read for SqliteReader {
         let Some((outcome, digest)) = found else { return Ok(None) };
         let outcome = outcome_of(outcome).ok_or_else(|| damaged("an unknown outcome"))?;
         Ok(Some(AttemptRecord { outcome, digest }))
+    }
+
+    fn attempt_before(
+        &mut self,
+        part: PartId,
+        fence: Fence,
+    ) -> Result<Option<AttemptSpan>, StoreError> {
+        self.begin();
+        let sql = "SELECT span, trace_id FROM attempt WHERE part_id = ?1 AND fence < ?2
+                   ORDER BY fence DESC LIMIT 1";
+        let found = self.first(sql, params![part.0, fence.0], |row| {
+            Ok((row.get::<_, [u8; 8]>(0)?, row.get::<_, Option<[u8; 16]>>(1)?))
+        })?;
+        let Some((span, trace)) = found else { return Ok(None) };
+        let span_id = SpanId::new(span).ok_or_else(|| damaged("a span id of zero"))?;
+        Ok(Some(AttemptSpan { span_id, trace_id: trace.and_then(TraceId::new) }))
     }
 
     fn results(&mut self, part: PartId) -> Result<Option<Vec<ResultView>>, StoreError> {
@@ -373,6 +390,32 @@ impl Read for SqliteReader {
             let count = self.first("SELECT count(*) FROM trace_due", [], |row| row.get(0))?;
             Ok((due, count.unwrap_or(0)))
         })
+    }
+
+    fn forgettable(
+        &mut self,
+        keep: &Keep,
+        after: PartId,
+        limit: usize,
+    ) -> Result<Forgettable, StoreError> {
+        self.at_once(|| retention::forgettable(self, keep, after, limit))
+    }
+
+    fn traces_told(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        self.begin();
+        let sql = "SELECT until_us FROM traces_told WHERE id = 1";
+        self.first(sql, [], |row| Ok(Timestamp::from_unix_micros(row.get(0)?)))
+    }
+
+    fn recorded_since(&mut self, since: Timestamp, limit: usize) -> Result<Vec<JobId>, StoreError> {
+        self.begin();
+        // The last byte of a trace holds the flags. Ends are not in an index, which every commit
+        // would pay for: this is asked after trouble only.
+        let sql = "SELECT DISTINCT j.uid
+                   FROM done d JOIN part p ON p.id = d.part_id JOIN job j ON j.id = p.job_id
+                   WHERE d.ended_us >= ?1 AND substr(j.trace, -1) IN (x'01', x'03')
+                   ORDER BY j.id DESC LIMIT ?2";
+        self.all(sql, params![since.unix_micros(), limit], |row| Ok(JobId::from_bytes(row.get(0)?)))
     }
 
     fn page(
