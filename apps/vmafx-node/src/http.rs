@@ -23,8 +23,9 @@ const BODY_BYTES_MAX: usize = 16 << 10;
 /// The face, ready to be served at `addr`.
 pub(crate) fn router(shared: Arc<Shared>, addr: SocketAddr) -> Router {
     let change = move |shared, headers, body| change_sampling(shared, addr, headers, body);
+    let reset = move |shared| reset_sampling(shared, addr);
     Router::new()
-        .route("/v1/telemetry/sampling", get(sampling).put(change))
+        .route("/v1/telemetry/sampling", get(sampling).put(change).delete(reset))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
@@ -61,10 +62,8 @@ async fn change_sampling(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    if !addr.ip().is_loopback() {
-        let detail = "this node listens beyond loopback and asks nobody for a token: sampling is \
-                      changed by SIGHUP";
-        return problem(StatusCode::FORBIDDEN, detail);
+    if let Some(refusal) = refused(addr) {
+        return refusal;
     }
     let body = match body {
         Ok(body) => body,
@@ -86,6 +85,24 @@ async fn change_sampling(
         }
         Err(error) => problem(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
     }
+}
+
+/// Takes back what was changed by call, as SIGHUP does. A page in a browser must ask before it may
+/// send this to another origin, and is not allowed to.
+async fn reset_sampling(State(shared): State<Arc<Shared>>, addr: SocketAddr) -> Response {
+    if let Some(refusal) = refused(addr) {
+        return refusal;
+    }
+    let sampling = shared.telemetry.tracer.sampling();
+    sampling.reload();
+    Json(sampling.status().to_json()).into_response()
+}
+
+/// Why nobody may change this process by a call, where it listens for all.
+fn refused(addr: SocketAddr) -> Option<Response> {
+    let detail = "this node listens beyond loopback and asks nobody for a token: sampling is \
+                  changed by SIGHUP";
+    (!addr.ip().is_loopback()).then(|| problem(StatusCode::FORBIDDEN, detail))
 }
 
 /// A problem document of RFC 9457.
