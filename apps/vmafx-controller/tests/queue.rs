@@ -225,7 +225,7 @@ async fn a_job_goes_from_submission_to_its_result_and_every_step_is_stored() {
     let job = site.submit(submission()).await;
     let lease = lease(&mut stream).await;
     assert_eq!((lease.job, lease.attempt, lease.fence), (job, 1, Fence(1)));
-    assert_eq!(lease.spec, submission().spec);
+    assert_eq!(*lease.spec, submission().spec);
     assert_eq!(lease.trace.trace_id, submission().trace.trace_id);
     assert_eq!(lease.parent.span_id, submission().root_span_id);
     assert_eq!(site.state(job).await, State::Running);

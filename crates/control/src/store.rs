@@ -246,6 +246,12 @@ pub trait Read {
     /// When the store cannot be read. The other questions alike.
     fn head(&mut self, part: PartId) -> Result<Option<JobHead>, StoreError>;
 
+    /// [`head`](Self::head) of many parts, in their order, for less than so many questions cost.
+    ///
+    /// # Errors
+    /// As [`head`](Self::head).
+    fn heads(&mut self, parts: &[PartId]) -> Result<Vec<Option<JobHead>>, StoreError>;
+
     /// The job that has this idempotency key, if the key still holds.
     ///
     /// # Errors

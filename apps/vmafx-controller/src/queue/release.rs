@@ -103,6 +103,7 @@ impl Release {
         now: Timestamp,
         again: &mut Again,
     ) {
+        self.fetch_heads(&effects, reader);
         for effect in effects {
             match effect {
                 Effect::Answer { to, answer } => self.answer(to, answer, again),
@@ -228,6 +229,24 @@ impl Release {
         }
     }
 
+    /// Reads the jobs of all leases of this batch that are not in memory, at once. Where that
+    /// fails, or one is not there, its lease asks again for itself and says so.
+    fn fetch_heads(&mut self, effects: &[Effect<Reply>], reader: &mut dyn Read) {
+        let leased = effects.iter().filter_map(|effect| match effect {
+            Effect::Event(Event::Leased(grant)) => Some(grant.part),
+            _ => None,
+        });
+        let in_memory =
+            |part: &PartId| self.running.contains_key(part) || self.recent.contains_key(part);
+        let missing: Vec<PartId> = leased.filter(|part| !in_memory(part)).collect();
+        if missing.is_empty() {
+            return;
+        }
+        let heads = reader.heads(&missing).unwrap_or_default();
+        let found = missing.into_iter().zip(heads);
+        self.running.extend(found.filter_map(|(part, head)| Some((part, Arc::new(head?)))));
+    }
+
     /// What is known of a part's job, from memory where it is there.
     pub(super) fn head(&self, part: PartId, reader: &mut dyn Read) -> Option<Arc<JobHead>> {
         if let Some((ended, head)) = &self.ended
@@ -327,7 +346,7 @@ impl Release {
             part_index: u32::from(grant.part_index),
             fence: grant.fence,
             attempt: grant.attempt,
-            spec: (*head.spec).clone(),
+            spec: Arc::clone(&head.spec),
             trace: head.trace.of_attempt(grant.trace_id, grant.span_id),
             parent: head.trace.with_span(head.root_span_id),
             creation: head.trace.span_id,

@@ -170,3 +170,28 @@ pub(super) fn heads_read_back(bench: &mut Bench) {
         assert_eq!(head.submitted_at, at(1));
     }
 }
+
+pub(super) fn heads_of_many_read_back(bench: &mut Bench) {
+    // Parts 1, 2; 3; 10, 11, 12; 5000.
+    for (first, parts) in [(1, 2), (3, 1), (10, 3), (5_000, 1)] {
+        bench.applied(Transition::Submit(Arc::new(new_job(first, parts))));
+    }
+    let close = [12, 3, 1, 4, 2, 10, 9, 11, 12, 13];
+    for asked in [&close[..], &[5_000, 2, 4_999, 5_001], &[2], &[0, 1], &[]] {
+        let asked: Vec<PartId> = asked.iter().copied().map(PartId).collect();
+        let reader = bench.store().reader();
+        let heads = reader.heads(&asked).expect("in good order");
+        let singly: Vec<_> =
+            asked.iter().map(|part| reader.head(*part).expect("in good order")).collect();
+        assert_eq!(heads, singly, "{asked:?}");
+        let job_of = |part: &PartId| match part.0 {
+            1 | 2 => Some(job_id(1)),
+            3 => Some(job_id(3)),
+            10..=12 => Some(job_id(10)),
+            5_000 => Some(job_id(5_000)),
+            _ => None,
+        };
+        let jobs = heads.iter().map(|head| head.as_ref().map(|head| head.job));
+        assert!(jobs.eq(asked.iter().map(job_of)), "{asked:?}");
+    }
+}

@@ -41,6 +41,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("failed parts are found and revived", jobs::failed_parts_are_revived),
     ("a failure before a retry by hand is kept", jobs::earlier_ends_are_kept),
     ("what a lease needs reads back", jobs::heads_read_back),
+    ("what many leases need reads back at once", jobs::heads_of_many_read_back),
     ("a trace is due until it is done", traces::due_until_done),
     ("a later mark outlives the end of an earlier one", traces::a_later_mark_stays),
     ("the time until which traces arrived is kept", traces::the_time_told_is_kept),

@@ -26,6 +26,9 @@ const WHAT: &str = "read the queue";
 /// Steps of SQLite's machine between two looks at the clock.
 const STEPS_BETWEEN_LOOKS: std::ffi::c_int = 10_000;
 
+/// How far apart parts may lie, by their number, whose jobs are read in one walk.
+const HEADS_SPAN_MAX: u64 = 4;
+
 /// A connection that answers questions.
 pub struct SqliteReader {
     pub(super) connection: Connection,
@@ -172,6 +175,38 @@ impl SqliteReader {
         found.map(finish_job).transpose()
     }
 
+    /// The jobs of these parts, which lie close together: one walk over the jobs from the first
+    /// part's to the last one's.
+    fn job_heads(&self, parts: &[PartId]) -> Result<Vec<Option<JobHead>>, StoreError> {
+        let mut order: Vec<usize> = (0..parts.len()).collect();
+        order.sort_unstable_by_key(|index| parts[*index]);
+        let (Some(first), Some(last)) = (order.first(), order.last()) else {
+            return Ok(Vec::new());
+        };
+        // A job has its first part's id, and the ids of its parts have no gap.
+        let sql = "SELECT uid, spec, trace, tracestate, root_span, submitted_us, id, part_count
+                   FROM job WHERE id <= ?2
+                     AND id >= ifnull((SELECT max(id) FROM job WHERE id <= ?1), ?1)
+                   ORDER BY id";
+        let mut statement = self.prepare(sql)?;
+        let range = params![parts[*first].0, parts[*last].0];
+        let mut rows = statement.query(range).map_err(failed(WHAT))?;
+        let mut found = vec![None; parts.len()];
+        let mut left = order.iter().peekable();
+        while let Some(row) = rows.next().map_err(failed(WHAT))? {
+            let id: u64 = row.get(6).map_err(failed(WHAT))?;
+            let end = id + row.get::<_, u64>(7).map_err(failed(WHAT))?;
+            while left.next_if(|index| parts[**index].0 < id).is_some() {}
+            let Some(index) = left.next_if(|index| parts[**index].0 < end) else { continue };
+            let head = head_of(row).map_err(failed(WHAT))??;
+            while let Some(other) = left.next_if(|index| parts[**index].0 < end) {
+                found[*other] = Some(head.clone());
+            }
+            found[*index] = Some(head);
+        }
+        Ok(found)
+    }
+
     fn part_row(&self, part: u64) -> Result<PartRow, StoreError> {
         let sql = "SELECT fence, attempt, ended_us, state, score, failure
                    FROM done WHERE part_id = ?1";
@@ -223,6 +258,20 @@ pub(super) fn damaged(what: &str) -> StoreError {
     StoreError::new(StoreErrorKind::Corrupt, WHAT, format!("the file holds {what}"))
 }
 
+/// The head in the first six columns of a row; an error of its own where what they hold is damaged.
+fn head_of(row: &Row<'_>) -> rusqlite::Result<Result<JobHead, StoreError>> {
+    let (job, root) = (JobId::from_bytes(row.get(0)?), row.get::<_, [u8; 8]>(4)?);
+    let submitted_at = Timestamp::from_unix_micros(row.get(5)?);
+    let spec = codec::decode_spec(row.get_ref(1)?.as_blob()?);
+    let trace = codec::decode_trace(row.get_ref(2)?.as_blob()?, row.get(3)?);
+    let root_span_id = SpanId::new(root).ok_or_else(|| damaged("a span id of zero"));
+    let head = move || {
+        let (spec, trace, root_span_id) = (Arc::new(spec?), trace?, root_span_id?);
+        Ok(JobHead { job, spec, trace, root_span_id, submitted_at })
+    };
+    Ok(head())
+}
+
 type RawJob = (JobRow, Vec<u8>, String);
 
 fn raw_job(row: &Row<'_>) -> rusqlite::Result<RawJob> {
@@ -255,22 +304,19 @@ fn finish_job((job, trace, tracestate): RawJob) -> Result<JobRow, StoreError> {
 impl Read for SqliteReader {
     fn head(&mut self, part: PartId) -> Result<Option<JobHead>, StoreError> {
         self.begin();
-        let sql = "SELECT j.uid, j.spec, j.trace, j.tracestate, j.root_span, j.submitted_us
-                   FROM part p JOIN job j ON j.id = p.job_id WHERE p.id = ?1";
-        let found = self.first(sql, params![part.0], |row| {
-            let uid = JobId::from_bytes(row.get(0)?);
-            let spec = codec::decode_spec(row.get_ref(1)?.as_blob()?);
-            let trace = codec::decode_trace(row.get_ref(2)?.as_blob()?, row.get(3)?);
-            Ok((uid, spec, trace, row.get::<_, [u8; 8]>(4)?, row.get(5)?))
-        })?;
-        let Some((job, spec, trace, root, submitted_us)) = found else { return Ok(None) };
-        Ok(Some(JobHead {
-            job,
-            spec: Arc::new(spec?),
-            trace: trace?,
-            root_span_id: SpanId::new(root).ok_or_else(|| damaged("a span id of zero"))?,
-            submitted_at: Timestamp::from_unix_micros(submitted_us),
-        }))
+        Ok(self.job_heads(&[part])?.pop().flatten())
+    }
+
+    fn heads(&mut self, parts: &[PartId]) -> Result<Vec<Option<JobHead>>, StoreError> {
+        let span = parts.iter().max().zip(parts.iter().min()).map_or(0, |(l, f)| l.0 - f.0);
+        let is_dense = span <= HEADS_SPAN_MAX * parts.len() as u64;
+        self.at_once(|| {
+            if is_dense {
+                return self.job_heads(parts);
+            }
+            let one = |part| Ok(self.job_heads(&[part])?.pop().flatten());
+            parts.iter().map(|part| one(*part)).collect()
+        })
     }
 
     fn idempotency(

@@ -1,10 +1,15 @@
 //! Transitions as conditional statements.
 
+use std::cell::RefCell;
+
 use control::{
     AttemptEnd, LeaseGrant, NewJob, Next, SessionOpened, StoreError, StoredResult, Transition,
     Verdict,
 };
-use rusqlite::{Connection, OptionalExtension, Params, Transaction, TransactionBehavior, params};
+use rusqlite::{
+    CachedStatement, Connection, OptionalExtension, Params, Transaction, TransactionBehavior,
+    params,
+};
 use types::{ExportReason, Failure, Fence, PartId, State, Timestamp, TraceId};
 
 use super::error::failed;
@@ -20,8 +25,9 @@ pub(super) fn commit(
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(failed("begin a transaction"))?;
-    let write = Write { transaction: &transaction };
+    let write = Write { transaction: &transaction, statements: RefCell::default() };
     let verdicts = transitions.iter().map(|t| write.apply(t)).collect::<Result<_, _>>()?;
+    drop(write);
     transaction.commit().map_err(failed(WHAT))?;
     Ok(verdicts)
 }
@@ -41,6 +47,9 @@ pub(super) fn forget_expired_keys(
 
 struct Write<'a> {
     transaction: &'a Transaction<'a>,
+    /// The statements of this batch, taken once from the connection's cache: a batch runs the same
+    /// dozen hundreds of times.
+    statements: RefCell<Vec<(&'static str, CachedStatement<'a>)>>,
 }
 
 fn micros(at: Timestamp) -> i64 {
@@ -78,9 +87,18 @@ impl Write<'_> {
         }
     }
 
-    fn execute(&self, sql: &str, values: impl Params) -> Result<usize, StoreError> {
-        let mut statement = self.transaction.prepare_cached(sql).map_err(failed(WHAT))?;
-        statement.execute(values).map_err(failed(WHAT))
+    fn execute(&self, sql: &'static str, values: impl Params) -> Result<usize, StoreError> {
+        let mut statements = self.statements.borrow_mut();
+        let known = statements.iter().position(|(known, _)| std::ptr::eq(*known, sql));
+        let index = match known {
+            Some(index) => index,
+            None => {
+                let statement = self.transaction.prepare_cached(sql).map_err(failed(WHAT))?;
+                statements.push((sql, statement));
+                statements.len() - 1
+            }
+        };
+        statements[index].1.execute(values).map_err(failed(WHAT))
     }
 
     fn exists(&self, sql: &str, values: impl Params) -> Result<bool, StoreError> {
