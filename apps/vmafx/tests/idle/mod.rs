@@ -15,9 +15,9 @@ const IDLE: Duration = Duration::from_secs(60);
 const QUIET: Duration = Duration::from_secs(2);
 
 /// Every record of every library, exported often, with every signal.
-fn telemetry(endpoint: String, protocol: &str) -> Vec<(&'static str, String)> {
+fn telemetry(endpoint: &str, protocol: &str) -> Vec<(&'static str, String)> {
     [
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
         ("OTEL_LOGS_EXPORTER", "otlp"),
         ("OTEL_TRACES_SAMPLER", "always_on"),
@@ -50,7 +50,7 @@ fn a_minute_of_nothing_at_trace_level_sends_metrics_and_nothing_else() {
             "grpc" => receiver.grpc_endpoint(),
             _ => receiver.http_endpoint(),
         };
-        let fleet = Fleet::new().with_telemetry(&telemetry(endpoint, protocol));
+        let fleet = Fleet::new().with_telemetry(&telemetry(&endpoint, protocol));
         let processes = [fleet.start_controller(), fleet.start_node("a")];
         (protocol, receiver, fleet, processes)
     });

@@ -384,18 +384,21 @@ impl Write<'_> {
             return Ok(Verdict::Already);
         };
         let end = first + parts;
-        for table in ["done", "attempt", "result", "earlier_end"] {
-            let sql = format!("DELETE FROM {table} WHERE part_id >= ?1 AND part_id < ?2");
-            self.execute(&sql, params![first, end])?;
+        for sql in [
+            "DELETE FROM done WHERE part_id >= ?1 AND part_id < ?2",
+            "DELETE FROM attempt WHERE part_id >= ?1 AND part_id < ?2",
+            "DELETE FROM result WHERE part_id >= ?1 AND part_id < ?2",
+            "DELETE FROM earlier_end WHERE part_id >= ?1 AND part_id < ?2",
+            "DELETE FROM part WHERE id >= ?1 AND id < ?2",
+        ] {
+            self.execute(sql, params![first, end])?;
         }
         let (first_frames, end_frames) = (frames_id(first, 0), frames_id(end, 0));
         let sql = "DELETE FROM frames WHERE id >= ?1 AND id < ?2";
         self.execute(sql, params![first_frames, end_frames])?;
-        self.execute("DELETE FROM part WHERE id >= ?1 AND id < ?2", params![first, end])?;
-        for table in ["idem", "trace_due"] {
-            // A key without its job would name nothing, and be in the way of the next.
-            self.execute(&format!("DELETE FROM {table} WHERE job_id = ?1"), params![first])?;
-        }
+        // A key without its job would name nothing, and be in the way of the next.
+        self.execute("DELETE FROM idem WHERE job_id = ?1", params![first])?;
+        self.execute("DELETE FROM trace_due WHERE job_id = ?1", params![first])?;
         Ok(one(self.execute("DELETE FROM job WHERE id = ?1", params![first])?))
     }
 

@@ -34,21 +34,19 @@ const PREFACE_BYTES: usize = 24;
 
 /// The bounds of one listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Bounds {
+pub struct Bounds {
     /// Connections at once. More wait, unaccepted, until there is room.
-    pub(crate) connections_max: usize,
+    pub connections_max: usize,
     /// How long the head of a request, or the preface of HTTP/2, may take.
-    pub(crate) head_wait_max: Duration,
+    pub head_wait_max: Duration,
 }
 
 impl Bounds {
     /// For the HTTP face: people, probes, scrapers. An idle connection is kept as long as a head may
     /// take.
-    pub(crate) const HTTP: Self =
-        Self { connections_max: 1_024, head_wait_max: Duration::from_secs(30) };
+    pub const HTTP: Self = Self { connections_max: 1_024, head_wait_max: Duration::from_secs(30) };
     /// For the gRPC face: every node holds one or two.
-    pub(crate) const GRPC: Self =
-        Self { connections_max: 8_192, head_wait_max: Duration::from_secs(10) };
+    pub const GRPC: Self = Self { connections_max: 8_192, head_wait_max: Duration::from_secs(10) };
 }
 
 /// Accepts connections within bounds.
@@ -98,7 +96,7 @@ fn is_of_the_peer(error: &io::Error) -> bool {
 
 /// Serves HTTP until `stop`, and then until the requests in flight are answered. Handlers find who
 /// calls as [`ConnectInfo`].
-pub(crate) async fn serve_http(
+pub async fn serve_http(
     listener: TcpListener,
     router: Router,
     bounds: Bounds,
