@@ -347,7 +347,8 @@ pub trait Read {
     /// As [`head`](Self::head).
     fn traces_told(&mut self) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Recorded jobs of which a part has ended since, the newest, at most `limit`.
+    /// Recorded jobs of which a part has ended since, the newest, at most `limit`. Of a large store
+    /// only the newest parts that have ended are looked at.
     ///
     /// # Errors
     /// As [`head`](Self::head).

@@ -359,7 +359,7 @@ impl Queue {
         self.commands.ask(|to| Message::TracesTold { until, to }).await.map(drop)
     }
 
-    /// The newest recorded jobs that have ended since, at most `limit`. Looks at every end there is.
+    /// The newest recorded jobs that have ended since, at most `limit`.
     ///
     /// # Errors
     /// Store trouble.

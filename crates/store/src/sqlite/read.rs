@@ -23,6 +23,8 @@ use super::schema::{frames_id, outcome_of, reason_of, state_of};
 use crate::codec;
 
 const WHAT: &str = "read the queue";
+/// Ends of parts among which those of recorded jobs are looked for.
+const ENDS_LOOKED_AT_MAX: usize = 100_000;
 /// Steps of SQLite's machine between two looks at the clock.
 const STEPS_BETWEEN_LOOKS: std::ffi::c_int = 10_000;
 
@@ -456,12 +458,15 @@ impl Read for SqliteReader {
     fn recorded_since(&mut self, since: Timestamp, limit: usize) -> Result<Vec<JobId>, StoreError> {
         self.begin();
         // The last byte of a trace holds the flags. Ends are not in an index, which every commit
-        // would pay for: this is asked after trouble only.
+        // would pay for: this is asked after trouble only, and looks at the newest.
         let sql = "SELECT DISTINCT j.uid
-                   FROM done d JOIN part p ON p.id = d.part_id JOIN job j ON j.id = p.job_id
+                   FROM (SELECT part_id, ended_us FROM done ORDER BY part_id DESC LIMIT ?3) d
+                   JOIN part p ON p.id = d.part_id JOIN job j ON j.id = p.job_id
                    WHERE d.ended_us >= ?1 AND substr(j.trace, -1) IN (x'01', x'03')
                    ORDER BY j.id DESC LIMIT ?2";
-        self.all(sql, params![since.unix_micros(), limit], |row| Ok(JobId::from_bytes(row.get(0)?)))
+        self.all(sql, params![since.unix_micros(), limit, ENDS_LOOKED_AT_MAX], |row| {
+            Ok(JobId::from_bytes(row.get(0)?))
+        })
     }
 
     fn page(
