@@ -117,7 +117,18 @@ impl Tracer {
             {
                 decision.disabled()
             }
-            _ => decision,
+            _ => self.within_budget(decision, Instant::now),
+        }
+    }
+
+    fn within_budget(
+        &self,
+        decision: SamplingDecision,
+        now: impl FnOnce() -> Instant,
+    ) -> SamplingDecision {
+        match &self.0.sink {
+            Some(sink) => sink.within_budget(decision, now),
+            None => decision,
         }
     }
 
@@ -249,7 +260,8 @@ impl Tracer {
                 kind: start.kind_of_root,
             };
             let named = || named_randomness(&state_header(parent?.trace_state()));
-            self.sampler().answer(&question, named, || start.now)
+            let decision = self.sampler().answer(&question, named, || start.now);
+            self.within_budget(decision, || start.now)
         });
         let flags = match decision {
             Some(decision) => decision.flags(),

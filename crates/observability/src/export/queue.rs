@@ -1,7 +1,9 @@
 //! The bounded queues between whoever ends spans or logs and the exporting thread.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::{Notify, oneshot};
 
@@ -10,6 +12,8 @@ use super::limits::{limit_attributes, limit_span, shortened};
 use super::record::LogRecord;
 use crate::config::{AttributeLimits, BatchConfig, SpanLimits};
 use crate::metrics::{DropReason, TelemetryMetrics};
+use crate::sampler::SamplingDecision;
+use crate::sampler::budget::SpanBudget;
 use crate::span::SpanRecord;
 
 /// Parcels that may wait for the exporting thread.
@@ -204,15 +208,49 @@ impl<T: Item> Queue<T> {
 pub(crate) struct SpanSink {
     pub(super) queue: Queue<SpanRecord>,
     limits: SpanLimits,
+    budget: Option<Arc<SpanBudget>>,
 }
 
 impl SpanSink {
     pub(crate) fn new(batch: BatchConfig, limits: SpanLimits, metrics: TelemetryMetrics) -> Self {
-        Self { queue: Queue::new(batch, metrics), limits }
+        Self { queue: Queue::new(batch, metrics), limits, budget: None }
+    }
+
+    /// Bounds what is recorded of traces that chance picks.
+    pub(crate) fn bounded(self, per_second: Option<NonZeroU32>) -> Self {
+        let budget = per_second.map(|rate| Arc::new(SpanBudget::new(rate, Instant::now())));
+        Self { budget, ..self }
+    }
+
+    /// The decision, unless chance picked a trace for which there is no budget.
+    pub(crate) fn within_budget(
+        &self,
+        decision: SamplingDecision,
+        now: impl FnOnce() -> Instant,
+    ) -> SamplingDecision {
+        let Some(budget) = self.budget.as_ref().filter(|_| decision.is_by_chance()) else {
+            return decision;
+        };
+        let now = now();
+        if budget.admits(now) {
+            return decision;
+        }
+        self.queue.0.metrics.passed_over();
+        if budget.is_news(now) {
+            tracing::warn!(
+                spans_per_second_max = budget.per_second(),
+                "more is recorded than VMAFX_TRACES_MAX_SPANS_PER_SECOND allows: for now the ratio \
+                 begins no further trace"
+            );
+        }
+        decision.passed_over()
     }
 
     /// Takes a span, cut to its limits, or drops and counts it.
     pub(crate) fn push(&self, mut record: SpanRecord) {
+        if let Some(budget) = &self.budget {
+            budget.spend();
+        }
         limit_span(&mut record, &self.limits);
         self.queue.push(record);
     }

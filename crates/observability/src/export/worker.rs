@@ -24,6 +24,8 @@ use crate::span::SpanRecord;
 
 /// Flushes that may wait for their turn.
 const FLUSHES_WAITING_MAX: usize = 16;
+/// How much the exporting thread steps back: behind whoever serves calls, before whoever scores.
+const NICENESS: i32 = 10;
 /// What the thread may take to end after its last message was given up.
 const EXIT_MARGIN: Duration = Duration::from_millis(200);
 
@@ -79,6 +81,8 @@ impl Pipeline {
         metrics.watch_runtime("telemetry", runtime.handle());
         std::thread::Builder::new().name("vmafx-telemetry".to_owned()).spawn(move || {
             EXPORTING.set(true);
+            // Of this thread alone. Refused at worst.
+            let _ = rustix::process::setpriority_process(None, NICENESS);
             // Whatever the transports log here is caused by telemetry: it must not become some.
             let _silence = dispatcher::set_default(&Dispatch::none());
             let worker = {

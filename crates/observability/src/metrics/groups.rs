@@ -301,6 +301,7 @@ pub struct TelemetryMetrics {
     dropped: Vec<Vec<Counter>>,
     queue: Family<Signal, Gauge>,
     last_success: Family<Signal, Gauge>,
+    passed_over: Counter,
 }
 
 impl TelemetryMetrics {
@@ -328,6 +329,7 @@ impl TelemetryMetrics {
             dropped,
             queue: registry.family(instrument::TELEMETRY_QUEUE),
             last_success: registry.family(instrument::TELEMETRY_LAST_SUCCESS),
+            passed_over: registry.single(instrument::TRACES_PASSED_OVER),
         }
     }
 
@@ -335,6 +337,16 @@ impl TelemetryMetrics {
         self.exported.get(signal).add(items);
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         self.last_success.get(signal).set(now.as_secs_f64());
+    }
+
+    pub(crate) fn passed_over(&self) {
+        self.passed_over.add(1);
+    }
+
+    /// Traces that did not begin because too much is recorded.
+    #[must_use]
+    pub fn passed_over_total(&self) -> u64 {
+        self.passed_over.get()
     }
 
     pub(crate) fn dropped(&self, signal: Signal, reason: DropReason, items: u64) {

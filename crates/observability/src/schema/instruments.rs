@@ -227,6 +227,8 @@ instruments! {
         "Unix time of the last export a collector acknowledged; 0 before the first.";
     TELEMETRY_SAMPLING_RATIO = Gauge, "vmafx.telemetry.sampling_ratio", "1", [], &[],
         "Share of new traces that are recorded, as in force now; quiet times, forced traces and callers' decisions come on top.";
+    TRACES_PASSED_OVER = Counter, "vmafx.telemetry.traces_passed_over", "{trace}", [], &[],
+        "Traces that the ratio would have recorded and that did not begin, because more spans a second are recorded than `VMAFX_TRACES_MAX_SPANS_PER_SECOND` allows.";
     LABEL_OVERFLOW = Counter, "vmafx.telemetry.label_overflow", "{value}", [attr::TELEMETRY_INSTRUMENT], &[],
         "Times a label's value was not kept and became `other`, by metric. Sums stay exact.";
 }
