@@ -5,11 +5,15 @@
 //! refused with what is allowed; nothing is ignored.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use service::Open;
+use service::settings::{Threshold, parse_duration, parse_listen, parse_threshold};
 use thiserror::Error;
 
+use crate::retention::Retention;
 use crate::trace_export::TraceRules;
 
 /// Where gRPC listens unless told otherwise.
@@ -55,6 +59,8 @@ pub struct Config {
     /// An attempt that is leased more than this after it could have been has a trace of its own;
     /// `None` keeps all in the job's.
     pub trace_cut_over: Option<Duration>,
+    /// Which jobs that have ended are kept.
+    pub retention: Retention,
     /// Holds the tokens that callers must present, one a line.
     pub token_file: Option<PathBuf>,
     /// Listens beyond loopback although anybody may call.
@@ -79,6 +85,7 @@ impl Default for Config {
             shutdown_grace: Duration::from_secs(10),
             traces: TraceRules::default(),
             trace_cut_over: Some(Duration::from_secs(3_600)),
+            retention: Retention::default(),
             token_file: None,
             insecure: false,
         }
@@ -90,10 +97,10 @@ impl Default for Config {
 pub enum ConfigError {
     /// A listener beyond loopback that anybody could call.
     #[error(
-        "{0} is not a loopback address and no token is asked for: anybody who reaches it could \
+        "{0} and no token is asked for: anybody who reaches it could \
          submit and cancel jobs; set VMAFX_TOKEN_FILE, or pass --insecure if that is meant"
     )]
-    Insecure(SocketAddr),
+    Insecure(Open),
     /// A duration outside of its bounds.
     #[error("{name} is {value:?}; it must be between {min:?} and {max:?}")]
     Duration {
@@ -114,11 +121,9 @@ impl Config {
     /// # Errors
     /// The first setting that is not allowed.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let open = self.token_file.is_none() && !self.insecure;
-        for addr in [self.grpc_listen, self.http_listen] {
-            if open && !addr.ip().is_loopback() {
-                return Err(ConfigError::Insecure(addr));
-            }
+        let addresses = [self.grpc_listen, self.http_listen];
+        if let Some(open) = Open::find(addresses, self.token_file.is_some(), self.insecure) {
+            return Err(ConfigError::Insecure(open));
         }
         let ms = Duration::from_millis;
         let liveness_max = self.lease / LIVENESS_PER_LEASE_MIN;
@@ -193,6 +198,12 @@ pub struct Args {
     /// How many such traces a minute, and at once, are exported at most
     #[arg(long, env = "VMAFX_TRACE_RATE_MAX", default_value = "60", value_parser = clap::value_parser!(u32).range(1..))]
     pub trace_rate_max: u32,
+    /// Keep jobs that have ended for this long; or off, which keeps them for ever
+    #[arg(long, env = "VMAFX_KEEP_JOBS_FOR", default_value = "off", value_parser = parse_threshold)]
+    pub keep_jobs_for: Threshold,
+    /// Keep this many jobs, the newest; what has not ended is always kept [default: all]
+    #[arg(long, env = "VMAFX_KEEP_JOBS_MAX")]
+    pub keep_jobs_max: Option<NonZeroU64>,
     /// A file with the bearer tokens that callers must present, one a line
     #[arg(long, env = "VMAFX_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
@@ -228,6 +239,10 @@ impl From<Args> for Config {
                 per_minute: args.trace_rate_max,
             },
             trace_cut_over: args.trace_cut_over.0,
+            retention: Retention {
+                keep_for: args.keep_jobs_for.0,
+                newest: args.keep_jobs_max.map(NonZeroU64::get),
+            },
             token_file: args.token_file,
             insecure: args.insecure,
         }
@@ -245,48 +260,6 @@ pub fn default_db_path() -> PathBuf {
     let home = || var("HOME").map(|home| PathBuf::from(home).join(".local/state"));
     let dir = systemd.or_else(|| xdg().or_else(home).map(|dir| dir.join("vmafx")));
     dir.unwrap_or_default().join("controller.db")
-}
-
-/// Reads `host:port`, `:port` and `localhost:port`. A missing host is loopback.
-fn parse_listen(text: &str) -> Result<SocketAddr, String> {
-    let loopback = match text.strip_prefix("localhost").unwrap_or(text).strip_prefix(':') {
-        Some(port) => format!("127.0.0.1:{port}"),
-        None => text.to_owned(),
-    };
-    loopback.parse().map_err(|_| {
-        format!(
-            "{text:?} is not an address with a port, such as 127.0.0.1:8080, [::1]:8080 or :8080"
-        )
-    })
-}
-
-/// A duration that may be switched off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Threshold(pub Option<Duration>);
-
-/// Reads a duration, or `off`.
-fn parse_threshold(text: &str) -> Result<Threshold, String> {
-    if text == "off" {
-        return Ok(Threshold(None));
-    }
-    let duration = parse_duration(text).map_err(|error| format!("{error}, or off"))?;
-    Ok(Threshold(Some(duration)))
-}
-
-/// Reads a number with a unit: `250ms`, `10s`, `5m`, `1h`.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let error = || format!("{text:?} is not a duration; write 250ms, 10s, 5m or 1h");
-    let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(error)?;
-    let (number, unit) = text.split_at(unit_at);
-    let seconds = match unit {
-        "ms" => 1e-3,
-        "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3_600.0,
-        _ => return Err(error()),
-    };
-    let number: f64 = number.parse().map_err(|_| error())?;
-    Duration::try_from_secs_f64(number * seconds).map_err(|_| error())
 }
 
 #[cfg(test)]
@@ -309,6 +282,8 @@ mod tests {
         assert_eq!(args.backoff_max, Config::default().backoff_max);
         assert_eq!(args.traces, TraceRules::default());
         assert_eq!(args.trace_cut_over, Config::default().trace_cut_over);
+        assert_eq!(args.retention, Retention::default());
+        assert!(!args.retention.is_on(), "by default jobs are kept");
     }
 
     #[test]
@@ -329,33 +304,9 @@ mod tests {
     }
 
     #[test]
-    fn addresses_without_a_host_are_loopback() {
-        for (text, expected) in [
-            (":8080", "127.0.0.1:8080"),
-            ("localhost:1", "127.0.0.1:1"),
-            ("[::1]:0", "[::1]:0"),
-            ("10.0.0.1:5", "10.0.0.1:5"),
-        ] {
-            assert_eq!(parse_listen(text), Ok(expected.parse().expect("an address")), "{text}");
-        }
-        assert!(parse_listen("8080").is_err() && parse_listen("example:80").is_err());
-    }
-
-    #[test]
     fn traces_after_the_end_are_switched_off_by_a_word() {
         let off = ["vmafx-controller", "--trace-failed=false", "--trace-slower-than=off"];
         let config = Config::from(Args::try_parse_from(off).expect("known flags"));
         assert!(!config.traces.failed && config.traces.slower_than.is_none());
-        assert!(parse_threshold("never").is_err());
-        assert_eq!(parse_threshold("90s"), Ok(Threshold(Some(Duration::from_secs(90)))));
-    }
-
-    #[test]
-    fn durations_have_units() {
-        assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
-        assert_eq!(parse_duration("1.5m"), Ok(Duration::from_secs(90)));
-        for bad in ["10", "s", "", "1d", "1e99999h", "-1s", "1.2.3s"] {
-            assert!(parse_duration(bad).is_err(), "{bad}");
-        }
     }
 }

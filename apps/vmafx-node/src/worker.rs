@@ -130,7 +130,11 @@ impl ScoringWorker {
         };
         let ffmpeg = FfmpegConfig { program: config.ffmpeg.clone(), ..FfmpegConfig::default() };
         let run = RunConfig {
-            media: MediaConfig { policy, ffmpeg },
+            media: MediaConfig {
+                policy,
+                ffmpeg,
+                picture_pixels_max: config.picture_pixels_max.get(),
+            },
             threads: config.threads_per_slot,
             niced: true,
             isa_limit: config.isa_limit,

@@ -160,6 +160,18 @@ impl Tracer {
         answer.await.unwrap_or(Err(DeliveryError::Shutdown))
     }
 
+    /// Waits until the spans that have ended are sent, and says whether the collector took all that
+    /// have ended since this was last asked: what it did not is dropped and counted. What it refuses
+    /// of a message that it takes is its own decision.
+    ///
+    /// # Errors
+    /// When some were dropped, nothing is exported here, too many ask, or the process ends.
+    pub async fn confirm(&self) -> Result<(), DeliveryError> {
+        let sink = self.0.sink.as_ref().ok_or(DeliveryError::Disabled)?;
+        let answer = sink.ask()?;
+        answer.await.unwrap_or(Err(DeliveryError::Shutdown)).map(drop)
+    }
+
     /// The context a caller's headers describe.
     #[must_use]
     pub fn extract(&self, headers: &http::HeaderMap) -> Context {

@@ -5,15 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use control::{
-    Answer, Command, ConnectionId, Effect, Ended, Event, Grant, JobHead, LateReport, NodeMessage,
-    Read, StoreError, judge_late,
+    Answer, AttemptSpan, Command, ConnectionId, Effect, Ended, Event, Grant, JobHead, LateReport,
+    NodeMessage, Read, StoreError, judge_late,
 };
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
-use types::{
-    AttemptView, Fence, JobId, Lease, PartId, ReportAnswer, SessionId, SpanId, State, Timestamp,
-    ToNode, TraceId,
-};
+use types::{AttemptView, Fence, Lease, PartId, ReportAnswer, SessionId, State, Timestamp, ToNode};
 
 use super::config::QueueConfig;
 use super::error::QueueError;
@@ -326,6 +323,13 @@ impl Release {
                     self.changed(Note::Job(head.job));
                 }
             }
+            Event::NameTaken(node) => {
+                tracing::warn!(
+                    %node,
+                    "two processes go by the name of this node and take each other's work; give \
+                     each node a name of its own (VMAFX_NODE_ID)"
+                );
+            }
             Event::Finished { part, state } => self.finished(part, state, now, reader),
         }
     }
@@ -335,7 +339,7 @@ impl Release {
             again.push(Command::Undelivered { leases: vec![(grant.part, grant.fence)] });
             return;
         };
-        let previous = previous_attempt(grant, head.job, reader);
+        let previous = previous_attempt(grant, reader);
         let lease = Box::new(Lease {
             job: head.job,
             part: grant.part,
@@ -346,8 +350,8 @@ impl Release {
             trace: head.trace.of_attempt(grant.trace_id, grant.span_id),
             parent: head.trace.with_span(head.root_span_id),
             creation: head.trace.span_id,
-            previous_attempt: previous.map(|(span_id, _)| span_id),
-            previous_trace: previous.and_then(|(_, trace_id)| trace_id),
+            previous_attempt: previous.map(|before| before.span_id),
+            previous_trace: previous.and_then(|before| before.trace_id),
             queue_wait: grant.started_at.since(grant.available_at),
         });
         self.recent.remove(&grant.part);
@@ -427,18 +431,11 @@ fn give_back(messages: Vec<ToNode>, again: &mut Again) {
     }
 }
 
-/// The span of the attempt before this one, and its trace where it is not the job's. Only a retry costs a look into the store; where that
-/// fails the retry goes without its link.
-fn previous_attempt(
-    grant: &Grant,
-    job: JobId,
-    reader: &mut dyn Read,
-) -> Option<(SpanId, Option<TraceId>)> {
+/// The span of the attempt before this one. Only a retry costs a look into the store, of one row;
+/// where that fails the retry goes without its link.
+fn previous_attempt(grant: &Grant, reader: &mut dyn Read) -> Option<AttemptSpan> {
     if grant.fence <= Fence(1) {
         return None;
     }
-    let attempts = reader.job(job).ok().flatten()?.attempts;
-    let before =
-        attempts.iter().filter(|other| other.part == grant.part && other.fence < grant.fence);
-    before.max_by_key(|other| other.fence).map(|other| (other.span_id, other.trace_id))
+    reader.attempt_before(grant.part, grant.fence).ok().flatten()
 }

@@ -50,6 +50,10 @@ pub(super) struct Parcel<T> {
 struct State<T> {
     items: VecDeque<T>,
     parcels: VecDeque<Parcel<T>>,
+    /// Who wants to know whether what waits has been taken.
+    questions: Vec<Told>,
+    /// Something was lost since that was last asked.
+    lost: bool,
     /// After the last export nothing is taken any more.
     closed: bool,
 }
@@ -74,8 +78,13 @@ impl<T> Clone for Queue<T> {
 
 impl<T: Item> Queue<T> {
     fn new(limits: BatchConfig, metrics: TelemetryMetrics) -> Self {
-        let state =
-            Mutex::new(State { items: VecDeque::new(), parcels: VecDeque::new(), closed: false });
+        let state = Mutex::new(State {
+            items: VecDeque::new(),
+            parcels: VecDeque::new(),
+            questions: Vec::new(),
+            lost: false,
+            closed: false,
+        });
         Self(Arc::new(Inner { state, limits, wake: Notify::new(), metrics }))
     }
 
@@ -86,6 +95,7 @@ impl<T: Item> Queue<T> {
         let waiting = state.items.len();
         if state.closed || waiting >= inner.limits.queue_items_max {
             let reason = if state.closed { DropReason::Shutdown } else { DropReason::QueueFull };
+            state.lost = true;
             drop(state);
             inner.metrics.dropped(T::SIGNAL, reason, 1);
             return;
@@ -118,6 +128,45 @@ impl<T: Item> Queue<T> {
         self.lock().parcels.pop_front()
     }
 
+    /// Asks whether all that was pushed before, since the question before, is taken.
+    fn ask(&self, told: Told) -> Result<(), DeliveryError> {
+        let mut state = self.lock();
+        if state.closed {
+            return Err(DeliveryError::Shutdown);
+        }
+        if state.questions.len() >= PARCELS_WAITING_MAX {
+            return Err(DeliveryError::Busy);
+        }
+        state.questions.push(told);
+        drop(state);
+        self.0.wake.notify_one();
+        Ok(())
+    }
+
+    /// The questions that are open. What they ask about waits in the queue now, or is gone.
+    pub(super) fn take_questions(&self) -> Vec<Told> {
+        std::mem::take(&mut self.lock().questions)
+    }
+
+    /// Something of the queue was not taken.
+    pub(super) fn lost(&self) {
+        self.lock().lost = true;
+    }
+
+    /// Answers questions, once everything that waited when they were taken has been sent.
+    pub(super) fn answer(&self, questions: Vec<Told>) {
+        if questions.is_empty() {
+            return;
+        }
+        let lost = std::mem::take(&mut self.lock().lost);
+        let dropped = || DeliveryError::Failed("some of them were dropped".to_owned());
+        let answer = || if lost { Err(dropped()) } else { Ok(0) };
+        for told in questions {
+            // Whoever asked may have stopped waiting.
+            let _ = told.send(answer());
+        }
+    }
+
     /// The next message's items, oldest first; empty when none wait.
     pub(super) fn take(&self) -> Vec<T> {
         let mut state = self.lock();
@@ -139,6 +188,7 @@ impl<T: Item> Queue<T> {
         let left = std::mem::take(&mut state.items).len() as u64;
         // Whoever waits for one is told by its end.
         state.parcels.clear();
+        state.questions.clear();
         drop(state);
         self.0.metrics.set_queue(T::SIGNAL, 0);
         self.0.metrics.dropped(T::SIGNAL, DropReason::Shutdown, left);
@@ -218,6 +268,16 @@ impl SpanSink {
         let (told, answer) = oneshot::channel();
         items.iter_mut().for_each(|span| limit_span(span, &self.limits));
         self.queue.deliver(Parcel { items, told })?;
+        Ok(answer)
+    }
+
+    /// Asks whether all spans that were pushed, since the question before, are taken; makes those
+    /// that wait leave now.
+    pub(crate) fn ask(
+        &self,
+    ) -> Result<oneshot::Receiver<Result<u64, DeliveryError>>, DeliveryError> {
+        let (told, answer) = oneshot::channel();
+        self.queue.ask(told)?;
         Ok(answer)
     }
 }

@@ -27,6 +27,7 @@ pub struct QueueMetrics {
     lost: Family<LeaseLostCause, Counter>,
     reports: Family<ReportAnswer, Counter>,
     contradicted: Counter,
+    forgotten: Counter,
     trace_exports: Family<TraceExport, Counter>,
     wait: Histogram,
     job_duration: Family<JobEnd, Histogram>,
@@ -50,6 +51,7 @@ impl QueueMetrics {
             reports: registry.family(instrument::REPORTS),
             trace_exports: registry.family(instrument::TRACE_EXPORTS),
             contradicted: registry.single(instrument::RESULTS_CONTRADICTED),
+            forgotten: registry.single(instrument::JOBS_FORGOTTEN),
             wait: registry.single(instrument::QUEUE_WAIT),
             job_duration: registry.family(instrument::JOB_DURATION),
             nodes: registry.family(instrument::NODES),
@@ -121,6 +123,11 @@ impl QueueMetrics {
     /// Two results of one part differed.
     pub fn contradicted(&self) {
         self.contradicted.add(1);
+    }
+
+    /// So many jobs are no longer kept.
+    pub fn forgotten(&self, jobs: u64) {
+        self.forgotten.add(jobs);
     }
 
     /// `traces` that were to be exported after their jobs' end met this.

@@ -54,6 +54,27 @@ pub(super) fn the_whole_story_reads_back(bench: &mut Bench) {
     assert_eq!((record.outcome, record.digest), (AttemptOutcome::Succeeded, Some([9; 32])));
 }
 
+pub(super) fn the_attempt_before(bench: &mut Bench) {
+    bench.applied(session(1, "node", 1));
+    for part in [1, 2] {
+        bench.applied(submit(part));
+        for fence in [1, 2] {
+            bench.applied(lease(part, fence));
+            bench.applied(requeue(part, fence));
+        }
+    }
+    bench.reopen();
+    let mut before = |part, fence| {
+        let found = bench.store().reader().attempt_before(PartId(part), Fence(fence));
+        found.expect("in good order").map(|it| (it.span_id, it.trace_id))
+    };
+    assert_eq!(before(1, 1), None);
+    assert_eq!(before(1, 2), Some((span(11), None)));
+    let own = Some(trace(22).trace_id);
+    assert_eq!(before(2, 3), Some((span(22), own)), "of its part, the last, with its own trace");
+    assert_eq!(before(3, 9), None);
+}
+
 pub(super) fn many_parts_are_one_job(bench: &mut Bench) {
     bench.applied(session(1, "node", 1));
     bench.applied(Transition::Submit(Arc::new(new_job(1, 3))));

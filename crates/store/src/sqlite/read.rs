@@ -1,6 +1,7 @@
 //! Questions, answered from committed data.
 
 mod page;
+mod retention;
 mod view;
 
 use std::sync::Arc;
@@ -8,13 +9,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use control::{
-    AttemptRecord, DueTrace, FailedPart, IdempotencyRecord, JobHead, JobRef, PartSnapshot, Read,
-    StoreError, StoreErrorKind, derive_state,
+    AttemptRecord, AttemptSpan, DueTrace, FailedPart, Forgettable, IdempotencyRecord, JobHead,
+    JobRef, Keep, PartSnapshot, Read, StoreError, StoreErrorKind, derive_state,
 };
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, params};
 use types::{
     Fence, FrameTable, JobFilter, JobId, JobPage, JobSummary, JobView, PartId, ResultView, SpanId,
-    State, Timestamp, TraceContext,
+    State, Timestamp, TraceContext, TraceId,
 };
 
 use super::error::failed;
@@ -22,6 +23,8 @@ use super::schema::{frames_id, outcome_of, reason_of, state_of};
 use crate::codec;
 
 const WHAT: &str = "read the queue";
+/// Ends of parts among which those of recorded jobs are looked for.
+const ENDS_LOOKED_AT_MAX: usize = 100_000;
 /// Steps of SQLite's machine between two looks at the clock.
 const STEPS_BETWEEN_LOOKS: std::ffi::c_int = 10_000;
 
@@ -274,7 +277,7 @@ fn head_of(row: &Row<'_>) -> rusqlite::Result<Result<JobHead, StoreError>> {
 type RawJob = (JobRow, Vec<u8>, String);
 
 fn raw_job(row: &Row<'_>) -> rusqlite::Result<RawJob> {
-    let nothing = SpanId::new([1; 8]).zip(types::TraceId::new([1; 16]));
+    let nothing = SpanId::new([1; 8]).zip(TraceId::new([1; 16]));
     let (span_id, trace_id) = nothing.ok_or(rusqlite::Error::InvalidQuery)?;
     let flags = types::TraceFlags::default();
     let placeholder = TraceContext { trace_id, span_id, flags, tracestate: String::new() };
@@ -344,6 +347,22 @@ impl Read for SqliteReader {
         let Some((outcome, digest)) = found else { return Ok(None) };
         let outcome = outcome_of(outcome).ok_or_else(|| damaged("an unknown outcome"))?;
         Ok(Some(AttemptRecord { outcome, digest }))
+    }
+
+    fn attempt_before(
+        &mut self,
+        part: PartId,
+        fence: Fence,
+    ) -> Result<Option<AttemptSpan>, StoreError> {
+        self.begin();
+        let sql = "SELECT span, trace_id FROM attempt WHERE part_id = ?1 AND fence < ?2
+                   ORDER BY fence DESC LIMIT 1";
+        let found = self.first(sql, params![part.0, fence.0], |row| {
+            Ok((row.get::<_, [u8; 8]>(0)?, row.get::<_, Option<[u8; 16]>>(1)?))
+        })?;
+        let Some((span, trace)) = found else { return Ok(None) };
+        let span_id = SpanId::new(span).ok_or_else(|| damaged("a span id of zero"))?;
+        Ok(Some(AttemptSpan { span_id, trace_id: trace.and_then(TraceId::new) }))
     }
 
     fn results(&mut self, part: PartId) -> Result<Option<Vec<ResultView>>, StoreError> {
@@ -418,6 +437,35 @@ impl Read for SqliteReader {
             let due = due.collect::<Result<_, StoreError>>()?;
             let count = self.first("SELECT count(*) FROM trace_due", [], |row| row.get(0))?;
             Ok((due, count.unwrap_or(0)))
+        })
+    }
+
+    fn forgettable(
+        &mut self,
+        keep: &Keep,
+        after: PartId,
+        limit: usize,
+    ) -> Result<Forgettable, StoreError> {
+        self.at_once(|| retention::forgettable(self, keep, after, limit))
+    }
+
+    fn traces_told(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        self.begin();
+        let sql = "SELECT until_us FROM traces_told WHERE id = 1";
+        self.first(sql, [], |row| Ok(Timestamp::from_unix_micros(row.get(0)?)))
+    }
+
+    fn recorded_since(&mut self, since: Timestamp, limit: usize) -> Result<Vec<JobId>, StoreError> {
+        self.begin();
+        // The last byte of a trace holds the flags. Ends are not in an index, which every commit
+        // would pay for: this is asked after trouble only, and looks at the newest.
+        let sql = "SELECT DISTINCT j.uid
+                   FROM (SELECT part_id, ended_us FROM done ORDER BY part_id DESC LIMIT ?3) d
+                   JOIN part p ON p.id = d.part_id JOIN job j ON j.id = p.job_id
+                   WHERE d.ended_us >= ?1 AND substr(j.trace, -1) IN (x'01', x'03')
+                   ORDER BY j.id DESC LIMIT ?2";
+        self.all(sql, params![since.unix_micros(), limit, ENDS_LOOKED_AT_MAX], |row| {
+            Ok(JobId::from_bytes(row.get(0)?))
         })
     }
 
