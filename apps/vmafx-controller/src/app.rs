@@ -3,10 +3,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use observability::job_trace::root_span_id;
 use observability::layers::ServerSpan;
 use observability::metrics::RetryCause;
 use observability::schema::{attr, span_name};
-use observability::{ActiveSpan, Parent, Telemetry, current_trace, new_span_id, new_trace_id};
+use observability::{
+    ActiveSpan, Parent, Position, Telemetry, current_trace, new_span_id, new_trace_id,
+};
 use opentelemetry::trace::SpanKind;
 use proto::ApiError;
 use proto::rpc::{RetryJobs, Submit};
@@ -55,13 +58,15 @@ impl App {
         jobs: Vec<Submit>,
         server: Option<&ServerSpan>,
     ) -> Result<Vec<Submitted>, ApiError> {
-        let (mut spans, mut submissions) = (Vec::new(), Vec::new());
+        let mut spans = Vec::with_capacity(jobs.len());
+        let mut submissions = Vec::with_capacity(jobs.len());
         for job in jobs {
             let (span, submission) = self.submission(job, server);
             spans.push(span);
             submissions.push(submission);
         }
-        let result = self.queue.submit(submissions).await;
+        // Told once, for the error is logged where it is told.
+        let result = self.queue.submit(submissions).await.map_err(|error| api_error(&error));
         match &result {
             Ok(submitted) => {
                 for (span, submitted) in spans.iter_mut().zip(submitted) {
@@ -71,11 +76,11 @@ impl App {
                 }
             }
             Err(error) => {
-                let kind = api_error(error).kind.as_str();
+                let kind = error.kind.as_str();
                 spans.iter_mut().for_each(|span| span.fail(kind, "the job was not accepted"));
             }
         }
-        result.map_err(|error| api_error(&error))
+        result
     }
 
     fn submission(&self, job: Submit, server: Option<&ServerSpan>) -> (ActiveSpan, Submission) {
@@ -97,19 +102,28 @@ impl App {
             span.set(attr::MESSAGING_DESTINATION_NAME, "vmafx.jobs");
             span.set(attr::JOB_PRIORITY, i64::from(spec.priority.get()));
         }
-        let mut trace = span.trace().unwrap_or_else(|| TraceContext {
-            trace_id: new_trace_id(),
-            span_id: new_span_id(),
-            flags: TraceFlags(0),
-            tracestate: String::new(),
-        });
+        let mut trace = match (span.trace(), span.position()) {
+            (Some(trace), Position::Own | Position::Callers) => trace,
+            // The id that the logs know is the call's and not the sending's.
+            (Some(trace), Position::Local) => trace.with_span(new_span_id()),
+            (None, _) => TraceContext {
+                trace_id: new_trace_id(),
+                span_id: new_span_id(),
+                flags: TraceFlags(0),
+                tracestate: String::new(),
+            },
+        };
         if forced {
             // Where this process exports nothing, the nodes may.
             trace.flags = TraceFlags(trace.flags.0 | TraceFlags::SAMPLED.0);
         }
         let idempotency =
             idempotency_key.map(|key| Idempotency { key, body_digest: body_digest(&spec) });
-        let root_span_id = new_span_id();
+        // Says whose span the creation context is, for who tells the trace again.
+        let root_span_id = match span.position() {
+            Position::Own | Position::Local => root_span_id(trace.span_id),
+            Position::Callers => new_span_id(),
+        };
         let tenant = String::new();
         (span, Submission { spec, tenant, idempotency, trace, root_span_id })
     }

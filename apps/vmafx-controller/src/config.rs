@@ -5,6 +5,7 @@
 //! refused with what is allowed; nothing is ignored.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use service::Open;
 use service::settings::{Threshold, parse_duration, parse_listen, parse_threshold};
 use thiserror::Error;
 
+use crate::retention::Retention;
 use crate::trace_export::TraceRules;
 
 /// Where gRPC listens unless told otherwise.
@@ -57,6 +59,8 @@ pub struct Config {
     /// An attempt that is leased more than this after it could have been has a trace of its own;
     /// `None` keeps all in the job's.
     pub trace_cut_over: Option<Duration>,
+    /// Which jobs that have ended are kept.
+    pub retention: Retention,
     /// Holds the tokens that callers must present, one a line.
     pub token_file: Option<PathBuf>,
     /// Listens beyond loopback although anybody may call.
@@ -81,6 +85,7 @@ impl Default for Config {
             shutdown_grace: Duration::from_secs(10),
             traces: TraceRules::default(),
             trace_cut_over: Some(Duration::from_secs(3_600)),
+            retention: Retention::default(),
             token_file: None,
             insecure: false,
         }
@@ -193,6 +198,12 @@ pub struct Args {
     /// How many such traces a minute, and at once, are exported at most
     #[arg(long, env = "VMAFX_TRACE_RATE_MAX", default_value = "60", value_parser = clap::value_parser!(u32).range(1..))]
     pub trace_rate_max: u32,
+    /// Keep jobs that have ended for this long; or off, which keeps them for ever
+    #[arg(long, env = "VMAFX_KEEP_JOBS_FOR", default_value = "off", value_parser = parse_threshold)]
+    pub keep_jobs_for: Threshold,
+    /// Keep this many jobs, the newest; what has not ended is always kept [default: all]
+    #[arg(long, env = "VMAFX_KEEP_JOBS_MAX")]
+    pub keep_jobs_max: Option<NonZeroU64>,
     /// A file with the bearer tokens that callers must present, one a line
     #[arg(long, env = "VMAFX_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
@@ -228,6 +239,10 @@ impl From<Args> for Config {
                 per_minute: args.trace_rate_max,
             },
             trace_cut_over: args.trace_cut_over.0,
+            retention: Retention {
+                keep_for: args.keep_jobs_for.0,
+                newest: args.keep_jobs_max.map(NonZeroU64::get),
+            },
             token_file: args.token_file,
             insecure: args.insecure,
         }
@@ -267,6 +282,8 @@ mod tests {
         assert_eq!(args.backoff_max, Config::default().backoff_max);
         assert_eq!(args.traces, TraceRules::default());
         assert_eq!(args.trace_cut_over, Config::default().trace_cut_over);
+        assert_eq!(args.retention, Retention::default());
+        assert!(!args.retention.is_on(), "by default jobs are kept");
     }
 
     #[test]

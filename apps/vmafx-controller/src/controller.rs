@@ -14,6 +14,7 @@ use observability::layers::GrpcServerLayer;
 use proto::controller::vmafx_controller_server::VmafxControllerServer;
 use service::{Faces, ForceBudget, Tokens, bind};
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
@@ -22,6 +23,7 @@ use crate::config::Config;
 use crate::error::StartError;
 use crate::grpc::{self, Face};
 use crate::queue::{Queue, QueueConfig, QueueThread};
+use crate::retention::{self, Retention};
 use crate::telemetry::{GAUGES_INTERVAL, QueueTelemetry, ReportsInFlight, set_gauges};
 use crate::trace_export::{self, DueTraces, TracePolicy};
 
@@ -43,6 +45,8 @@ pub struct ControllerHandle {
     health: HealthReporter,
     faces: Faces,
     queue: Option<QueueThread>,
+    /// Has a last word with the queue.
+    recorded: Option<JoinHandle<()>>,
     shutdown_grace: Duration,
 }
 
@@ -92,6 +96,7 @@ impl Controller {
         handle.faces.serve_http(http, crate::http::router(Arc::clone(&handle.app)));
         handle.keep_gauges();
         handle.export_due_traces(due);
+        handle.keep_jobs(config.retention);
         handle.welcome().await;
         tracing::info!(
             grpc = %handle.grpc_addr,
@@ -136,6 +141,7 @@ impl ControllerHandle {
             health: HealthReporter::new(),
             faces: Faces::default(),
             queue: None,
+            recorded: None,
             shutdown_grace: config.shutdown_grace,
         }
     }
@@ -171,10 +177,21 @@ impl ControllerHandle {
     }
 
     /// Exports the traces that are due, those of an earlier run of the controller too.
-    fn export_due_traces(&self, due: Arc<DueTraces>) {
+    fn export_due_traces(&mut self, due: Arc<DueTraces>) {
         if self.app.telemetry.tracer.is_enabled() {
+            let closing = &self.app.closing;
+            let app = || Arc::downgrade(&self.app);
+            tokio::spawn(trace_export::run(app(), Arc::clone(&due), closing.clone()));
+            let recorded = trace_export::confirm_recorded(app(), due, closing.clone());
+            self.recorded = Some(tokio::spawn(recorded));
+        }
+    }
+
+    /// Removes finished jobs that are not to be kept.
+    fn keep_jobs(&self, rules: Retention) {
+        if rules.is_on() {
             let (app, closing) = (Arc::downgrade(&self.app), self.app.closing.clone());
-            tokio::spawn(trace_export::run(app, due, closing));
+            tokio::spawn(retention::run(app, rules, closing));
         }
     }
 
@@ -207,6 +224,10 @@ impl ControllerHandle {
         tracing::info!("controller shutting down: no new work is taken");
         self.app.closing.cancel();
         self.faces.shutdown(self.shutdown_grace).await;
+        if let Some(recorded) = self.recorded.take() {
+            // Bounded by itself; fails by a panic only, which has been logged.
+            let _ = recorded.await;
+        }
         if let Some(queue) = self.queue.take() {
             // Fails by a panic of that thread only, which has been logged.
             let _ = tokio::task::spawn_blocking(move || queue.shutdown()).await;

@@ -12,10 +12,12 @@ mod grpc;
 mod http;
 pub mod json;
 pub mod queue;
+mod retention;
 mod telemetry;
 mod trace_export;
 
 pub use config::{Args, Config, ConfigError, EXIT_CODES, default_db_path};
 pub use controller::{Controller, ControllerHandle};
 pub use error::StartError;
+pub use retention::Retention;
 pub use trace_export::{TRACES_DUE_MAX, TraceRules};

@@ -321,6 +321,12 @@ async fn sampling_is_looked_at_and_changed_in_the_running_controller() {
     let untyped = http.send(Method::PUT, SAMPLING, &[], r#"{"arg":0}"#).await;
     assert_eq!(untyped.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     assert!(is_next_job_sampled().await, "what was refused changed nothing");
+
+    let answer = http.send(Method::DELETE, SAMPLING, &[], "").await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    check(&document, "Sampling", &answer.json());
+    assert_eq!((&answer.json()["arg"], &answer.json()["for_seconds"]), (&json!(0.0), &json!(null)));
+    assert!(!is_next_job_sampled().await, "back to what it started with");
     running.handle.shutdown().await;
     telemetry.shutdown_async().await;
 }
@@ -335,6 +341,8 @@ async fn only_known_callers_or_this_machine_change_sampling() {
     let answer = http.send(Method::PUT, SAMPLING, &json, r#"{"arg":1}"#).await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
     assert!(answer.text().contains("SIGHUP"), "{}", answer.text());
+    let answer = http.send(Method::DELETE, SAMPLING, &[], "").await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
     assert_eq!(http.get(SAMPLING).await.json()["source"], "environment");
 
     let dir = tempfile::tempdir().expect("a directory");

@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 use common::node::{Node, SLOTS, failed, succeeded};
 use common::{Running, http::Http, soon};
 use http::{Method, StatusCode};
+use observability::Telemetry;
 use proto::controller as pb;
 use proto::rpc::{GetFrames, Submit};
 use proto::{ApiError, ErrorKind, FrameTableBuilder};
 use types::{
     FailureKind, JobId, JobSpec, Lease, MediaRef, ReportAnswer, State, StopReason, ToNode,
 };
+use vmafx_controller::Controller;
 
 const PAIR: &str = r#"{"reference":"/ref.y4m","distorted":"/dis.y4m"}"#;
 
@@ -335,11 +337,47 @@ async fn jobs_outlive_a_restart_and_a_running_attempt_is_still_taken() {
     assert_eq!(node.message().await, None);
 
     let config = common::config(&dir);
-    let handle = vmafx_controller::Controller::start(config, observability::Telemetry::disabled());
+    let handle = Controller::start(config, Telemetry::disabled());
     let running = Running { handle: handle.await.expect("starts again"), dir };
     node.client = running.grpc().await;
     assert_eq!(node.report(&lease, succeeded(4)).await, ReportAnswer::Accepted);
     let job = running.reached(id, State::Succeeded).await;
     assert_eq!((job.attempts.len(), job.results[0].frame_count), (1, 4));
+    running.handle.shutdown().await;
+}
+
+#[tokio::test]
+async fn jobs_that_have_ended_and_are_too_many_are_forgotten_and_the_others_kept() {
+    let running = Running::start().await;
+    let http = running.http();
+    let mut jobs = Vec::new();
+    for _ in 0..5 {
+        jobs.push(submit(&http, PAIR).await);
+    }
+    // All but the second end.
+    for job in jobs.iter().enumerate().filter(|(index, _)| *index != 1).map(|(_, job)| job) {
+        let cancelled = http.delete(&format!("/v1/jobs/{job}")).await;
+        assert!(cancelled.status.is_success(), "{}", cancelled.text());
+    }
+    running.handle.shutdown().await;
+    let mut config = common::config(&running.dir);
+    config.retention.newest = std::num::NonZeroU64::new(2).map(std::num::NonZeroU64::get);
+    let telemetry = Telemetry::disabled();
+    let handle = Controller::start(config, telemetry.clone()).await.expect("starts again");
+    let running = Running { handle, dir: running.dir };
+    let http = running.http();
+    soon("the old ones go", async {
+        while http.get(&format!("/v1/jobs/{}", jobs[2])).await.status != StatusCode::NOT_FOUND {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    let listed = http.get("/v1/jobs").await.json();
+    let listed: Vec<&str> =
+        listed["jobs"].as_array().expect("jobs").iter().filter_map(|j| j["id"].as_str()).collect();
+    let kept = [jobs[4], jobs[3], jobs[1]].map(|job| job.to_string());
+    assert_eq!(listed, kept, "the newest two, and one that still waits");
+    let metrics = telemetry.metrics.render(None).body;
+    assert!(metrics.contains("vmafx_jobs_forgotten_total 2"), "{metrics}");
     running.handle.shutdown().await;
 }

@@ -3,6 +3,8 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use observability::testing::OtlpReceiver;
@@ -225,4 +227,40 @@ fn a_hangup_without_a_file_takes_back_what_was_changed_by_call() {
     assert!(!next_job_is_sampled(http));
     process.signal(Signal::TERM);
     assert_eq!(process.exited().code(), Some(0));
+}
+
+#[test]
+fn the_end_of_a_change_for_a_while_is_in_the_log_of_a_process_that_does_nothing() {
+    let (mut process, http) = Process::start();
+    let answer = send(http, "PUT", "/v1/telemetry/sampling", r#"{"arg":1,"for_seconds":1}"#);
+    assert!(answer.contains("200 OK"), "{answer}");
+    let changed_at = Instant::now();
+    process.line("sampling: the configured rules are back");
+    assert!(changed_at.elapsed() < SOON, "{:?}", changed_at.elapsed());
+}
+
+/// Another program keeps the store's write lock, as good as a disk that stays full.
+#[test]
+fn a_store_that_cannot_be_written_for_long_is_tried_less_and_less_often() {
+    let (mut process, http) = Process::start();
+    let path = process.dir.path().join("new/controller.db");
+    let store = rusqlite::Connection::open(path).expect("the controller's store");
+    store.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
+    let submitting = std::thread::spawn(move || {
+        let pair = r#"{"reference":"/ref.y4m","distorted":"/dis.y4m"}"#;
+        while !stopped.load(Ordering::Relaxed) {
+            send(http, "POST", "/v1/jobs", pair);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    for pause in ["1s", "2s"] {
+        let line = process.line("the queue cannot write");
+        assert_eq!(line["pause"], pause, "{line}");
+    }
+    drop(store);
+    process.line("the store works again");
+    stop.store(true, Ordering::Relaxed);
+    submitting.join().expect("no panic");
 }

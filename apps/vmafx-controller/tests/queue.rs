@@ -225,7 +225,7 @@ async fn a_job_goes_from_submission_to_its_result_and_every_step_is_stored() {
     let job = site.submit(submission()).await;
     let lease = lease(&mut stream).await;
     assert_eq!((lease.job, lease.attempt, lease.fence), (job, 1, Fence(1)));
-    assert_eq!(lease.spec, submission().spec);
+    assert_eq!(*lease.spec, submission().spec);
     assert_eq!(lease.trace.trace_id, submission().trace.trace_id);
     assert_eq!(lease.parent.span_id, submission().root_span_id);
     assert_eq!(site.state(job).await, State::Running);
@@ -597,4 +597,23 @@ async fn watchers_that_left_make_room_for_others_although_nothing_happens() {
     assert!(matches!(watch().await, Err(QueueError::Overloaded)));
     watches.clear();
     watch().await.expect("there is room again");
+}
+
+#[tokio::test]
+async fn a_report_with_fewer_results_than_the_job_has_distorted_videos_is_a_failed_attempt() {
+    let site = Site::new();
+    let node = site.node("a", 1).await;
+    let mut stream = node.attach(&site.queue, idle()).await;
+    let mut two = submission();
+    two.spec.distorted.push(MediaRef::new("/other.y4m"));
+    two.spec.attempts_max = std::num::NonZeroU32::MIN;
+    let job = site.submit(two).await;
+    let held = lease(&mut stream).await;
+    // It counts as an answer: the node forgets it, and the part is tried elsewhere, or fails.
+    assert_eq!(node.report(&site.queue, &held, success(1.0)).await, ReportAnswer::Accepted);
+    let view = site.queue.job(job).await.expect("there");
+    assert_eq!(view.state, State::Failed);
+    let failure = view.attempts[0].failure.clone().expect("a failed attempt");
+    assert_eq!(failure.kind, FailureKind::Internal);
+    assert!(failure.message.contains("1 results for 2 distorted videos"), "{failure:?}");
 }

@@ -8,7 +8,7 @@ use common::node::{Node, failed, succeeded};
 use common::{Running, soon};
 use http::Method;
 use observability::config::OtelConfig;
-use observability::job_trace::rebuild;
+use observability::job_trace::{Begins, rebuild, rebuild_recorded};
 use observability::layers::{GrpcClient, GrpcClientLayer, GrpcMethods};
 use observability::schema::span_name::{COMMIT, JOB, PROCESS, QUEUE_WAIT as WAIT, SEND, SETTLE};
 use observability::testing::{OtlpReceiver, ReceivedSpan, check_tree, render_tree};
@@ -104,7 +104,7 @@ async fn a_forced_job_is_one_tree_from_its_submission_to_its_settlement() {
     assert!(lease.trace.flags.is_sampled());
     let answer = process(&mut node, &lease, succeeded(2), worker.telemetry()).await;
     assert_eq!(answer, ReportAnswer::Accepted);
-    running.reached(lease.job, State::Succeeded).await;
+    let view = running.reached(lease.job, State::Succeeded).await;
     running.handle.shutdown().await;
     worker.shutdown_async().await;
     controller.shutdown_async().await;
@@ -112,6 +112,14 @@ async fn a_forced_job_is_one_tree_from_its_submission_to_its_settlement() {
     let spans = trace_of(&receiver, lease.trace.trace_id);
     let root = assert_tree(&spans);
     assert_eq!((root.name.as_str(), &root.kind), (SUBMIT, &SpanKind::Server));
+    // Told again it fits below what has arrived.
+    let again = rebuild_recorded(&view, Begins::BelowSend);
+    assert!(again.iter().any(|span| span.name == JOB) && again.iter().all(|s| s.name != SEND));
+    for span in again.iter().filter(|span| span.name == JOB || span.name == WAIT) {
+        let said = spans.iter().find(|said| said.span_id == span.context.span_id);
+        let said = said.unwrap_or_else(|| panic!("{}: {}", span.name, render_tree(&spans)));
+        assert_eq!(said.parent_span_id, span.parent_span_id, "{}", span.name);
+    }
     let parent = |name: &str| one(&spans, name).parent_span_id;
     let id = |name: &str| Some(one(&spans, name).span_id);
     assert_eq!(parent(SEND), id(SUBMIT));
@@ -166,7 +174,11 @@ async fn a_lost_attempt_and_its_retry_are_in_the_same_tree_with_the_cause() {
     let attempts = named(&spans, PROCESS);
     assert_eq!(attempts.len(), 2, "{}", render_tree(&spans));
     let lost = attempts.iter().find(|s| s.span_id == first.trace.span_id).expect("the first");
-    assert_eq!(lost.service(), "controller");
+    // The controller tells it, but it was the node's.
+    assert_eq!(
+        (lost.service(), &lost.resource["service.instance.id"]),
+        ("vmafx-node", &"dying".into())
+    );
     assert_eq!(lost.text("error.type"), "node_lost");
     assert_eq!(lost.text("vmafx.node.id"), "dying");
     assert!(lost.error.is_some());

@@ -4,7 +4,7 @@
 //! refused with what is allowed; nothing is ignored.
 
 use std::net::SocketAddr;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -39,6 +39,9 @@ pub const ATTEMPT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(6 * 3_600);
 
 /// The longest that an attempt may take, or a drain may wait.
 pub const WAIT_MAX: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+/// Luma samples that a picture may have unless told otherwise: twice those of 8K.
+pub const PICTURE_PIXELS_MAX_DEFAULT: NonZeroU64 = NonZeroU64::new(8_192 * 8_192).unwrap();
 
 /// Folders from which videos may be taken.
 pub const SOURCE_ROOTS_MAX: usize = 256;
@@ -79,6 +82,8 @@ pub struct Config {
     pub source_roots: Vec<PathBuf>,
     /// Hosts from which videos may be fetched over `https`.
     pub source_hosts: Vec<String>,
+    /// Luma samples that a picture may have; videos of larger ones are refused.
+    pub picture_pixels_max: NonZeroU64,
     /// The `ffmpeg` program; `None` looks for one in `PATH`.
     pub ffmpeg: Option<PathBuf>,
     /// Where reports are kept until they are answered; `None` keeps them in memory only, and loses
@@ -147,6 +152,7 @@ impl Config {
             isa_limit: IsaLevel::Avx512,
             source_roots: Vec::new(),
             source_hosts: Vec::new(),
+            picture_pixels_max: PICTURE_PIXELS_MAX_DEFAULT,
             ffmpeg: None,
             spool: None,
             listen: None,
@@ -229,6 +235,9 @@ pub struct Args {
     /// A host from which videos may be fetched over https; .example stands for all below it
     #[arg(long = "source-host", env = "VMAFX_SCORING_HOSTS", value_delimiter = ',')]
     pub source_hosts: Vec<String>,
+    /// Luma samples that a picture may have; memory follows them
+    #[arg(long, env = "VMAFX_PICTURE_PIXELS_MAX", default_value_t = PICTURE_PIXELS_MAX_DEFAULT)]
+    pub picture_pixels_max: NonZeroU64,
     /// The ffmpeg program [default: the one in PATH]
     #[arg(long, env = "VMAFX_FFMPEG")]
     pub ffmpeg: Option<PathBuf>,
@@ -272,6 +281,7 @@ impl From<Args> for Config {
             isa_limit: args.isa,
             source_roots: args.source_roots,
             source_hosts: args.source_hosts,
+            picture_pixels_max: args.picture_pixels_max,
             ffmpeg: args.ffmpeg,
             spool: Some(SpoolConfig { dir, bytes_max: args.spool_bytes_max }),
             listen: Some(args.listen),

@@ -43,7 +43,8 @@ async fn send(shared: &Arc<Shared>, report: AttemptReport) -> ReportAnswer {
             Some(answer) => return answer,
         }
     }
-    until_answered(shared, report).await
+    // Rare, and large: on the heap, so that every attempt's task need not have room for it.
+    Box::pin(until_answered(shared, report)).await
 }
 
 async fn until_answered(shared: &Arc<Shared>, mut report: AttemptReport) -> ReportAnswer {

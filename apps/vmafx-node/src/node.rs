@@ -12,7 +12,7 @@ use std::time::Duration;
 use client::{Client, ClientConfig, ClientError};
 use engine::Isa;
 use observability::Telemetry;
-use service::{ListenError, TokenError, Tokens, bind};
+use service::{Bounds, ListenError, TokenError, Tokens, bind};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
@@ -191,18 +191,13 @@ fn serve(shared: &Arc<Shared>, listener: Option<(TcpListener, SocketAddr)>) -> O
     let router = http::router(shared, addr);
     let leaving = shared.leaving.clone();
     shared.tasks.spawn(async move {
-        let stop = leaving.clone().cancelled_owned();
-        let served = axum::serve(listener, router).with_graceful_shutdown(stop);
+        let served = service::serve_http(listener, router, Bounds::HTTP, leaving.clone());
         let ended = async {
             leaving.cancelled().await;
             tokio::time::sleep(HTTP_STOP_WAIT).await;
         };
         tokio::select! {
-            served = served => {
-                if let Err(error) = served {
-                    tracing::error!(%error, "the HTTP face has ended");
-                }
-            }
+            () = served => {}
             () = ended => {}
         }
     });

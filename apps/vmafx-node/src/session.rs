@@ -254,11 +254,13 @@ impl<'a> Serving<'a> {
             }
             ToNode::Reported { part, fence, answer } => {
                 let key = (part, fence);
+                // First, so that a node that leaves once its hands are empty finds the answer there
+                // and forgets what it kept on disk.
+                self.shared.lane.answered(key, answer);
                 if answer.is_some() {
                     // Before the next lease is taken, which follows at once.
                     self.shared.hands.put_down(key);
                 }
-                self.shared.lane.answered(key, answer);
             }
             ToNode::Acknowledged(sent_at) => {
                 self.shared.acknowledged.at(Duration::from_micros(sent_at));

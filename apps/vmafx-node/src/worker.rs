@@ -136,7 +136,7 @@ pub(crate) fn run_config(config: &Config) -> RunConfig {
     };
     let ffmpeg = FfmpegConfig { program: config.ffmpeg.clone(), ..FfmpegConfig::default() };
     RunConfig {
-        media: MediaConfig { policy, ffmpeg },
+        media: MediaConfig { policy, ffmpeg, picture_pixels_max: config.picture_pixels_max.get() },
         threads: config.threads_per_slot,
         niced: true,
         isa_limit: config.isa_limit,

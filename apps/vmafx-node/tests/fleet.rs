@@ -391,6 +391,8 @@ async fn sampling_is_changed_from_this_machine_only() {
         get(addr, SAMPLING).await.contains(r#""arg":0.25"#),
         "what was refused changed nothing"
     );
+    let answer = send(addr, "DELETE", SAMPLING, "", "").await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(r#""arg":0.01"#), "{answer}");
 
     let everywhere = Some("0.0.0.0:0".parse().expect("an address"));
     let config = Config { listen: everywhere, insecure: true, ..place.config("two") };
@@ -398,6 +400,8 @@ async fn sampling_is_changed_from_this_machine_only() {
     let addr = ([127, 0, 0, 1], open.listen_addr().expect("served").port()).into();
     let answer = send(addr, "PUT", SAMPLING, JSON, r#"{"arg":1}"#).await;
     assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("SIGHUP"), "{answer}");
+    let answer = send(addr, "DELETE", SAMPLING, "", "").await;
+    assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
     assert!(get(addr, SAMPLING).await.contains(r#""arg":0.01"#));
     node.shutdown().await;
     open.shutdown().await;

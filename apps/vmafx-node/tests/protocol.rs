@@ -459,7 +459,7 @@ async fn a_lost_attempts_span_is_left_to_the_controller() {
 async fn an_attempt_gets_no_more_time_than_its_job_allows() {
     let mut f = fixture(1).await;
     let ToNode::Lease(mut lease) = lease(1) else { unreachable!("it is a lease") };
-    lease.spec.attempt_timeout = Some(Duration::from_secs(60));
+    Arc::make_mut(&mut lease.spec).attempt_timeout = Some(Duration::from_secs(60));
     let before = Instant::now();
     f.stream.send(ToNode::Lease(lease)).await;
     let begun = next(&mut f.begun, "the work").await;

@@ -4,7 +4,7 @@
 //! refused with what is allowed; nothing is ignored.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ pub const WAITING_MAX_LIMIT: usize = 10_000;
 pub const SLOTS_MAX: usize = 1_024;
 /// Threads of one run at most.
 pub const THREADS_MAX: usize = 1_024;
+/// Luma samples that a picture may have unless told otherwise: twice those of 8K.
+pub const PICTURE_PIXELS_MAX_DEFAULT: NonZeroU64 = NonZeroU64::new(8_192 * 8_192).unwrap();
 /// Folders from which videos may be taken.
 pub const SOURCE_ROOTS_MAX: usize = 256;
 /// The longest that a pair may take, and that a stream may pause.
@@ -61,6 +63,8 @@ pub struct Config {
     pub source_roots: Vec<PathBuf>,
     /// Hosts from which videos may be fetched over `https`.
     pub source_hosts: Vec<String>,
+    /// Luma samples that a picture may have; memory follows them.
+    pub picture_pixels_max: NonZeroU64,
     /// The `ffmpeg` program; `None` looks for one in `PATH`.
     pub ffmpeg: Option<PathBuf>,
     /// Holds the tokens that callers must present, one a line.
@@ -86,6 +90,7 @@ impl Default for Config {
             isa_limit: IsaLevel::Avx512,
             source_roots: Vec::new(),
             source_hosts: Vec::new(),
+            picture_pixels_max: PICTURE_PIXELS_MAX_DEFAULT,
             ffmpeg: None,
             token_file: None,
             insecure: false,
@@ -170,7 +175,11 @@ impl Config {
         };
         let ffmpeg = FfmpegConfig { program: self.ffmpeg.clone(), ..FfmpegConfig::default() };
         RunConfig {
-            media: MediaConfig { policy, ffmpeg },
+            media: MediaConfig {
+                policy,
+                ffmpeg,
+                picture_pixels_max: self.picture_pixels_max.get(),
+            },
             threads: self.threads_per_slot,
             niced: self.niced,
             isa_limit: self.isa_limit,
@@ -231,6 +240,9 @@ pub struct Args {
     /// A host from which videos may be fetched over https; .example stands for all below it
     #[arg(long = "source-host", env = "VMAFX_SCORING_HOSTS", value_delimiter = ',')]
     pub source_hosts: Vec<String>,
+    /// Luma samples that a picture may have; memory follows them
+    #[arg(long, env = "VMAFX_PICTURE_PIXELS_MAX", default_value_t = PICTURE_PIXELS_MAX_DEFAULT)]
+    pub picture_pixels_max: NonZeroU64,
     /// The ffmpeg program [default: the one in PATH]
     #[arg(long, env = "VMAFX_FFMPEG")]
     pub ffmpeg: Option<PathBuf>,
@@ -259,6 +271,7 @@ impl From<Args> for Config {
             isa_limit: args.isa,
             source_roots: args.source_roots,
             source_hosts: args.source_hosts,
+            picture_pixels_max: args.picture_pixels_max,
             ffmpeg: args.ffmpeg,
             token_file: args.token_file,
             insecure: args.insecure,

@@ -51,6 +51,8 @@ enum Command {
     Explain(remote::ExplainArgs),
     /// Works with the traces of finished jobs.
     Trace(remote::TraceArgs),
+    /// Shows or changes which new traces a running controller or node records.
+    Sampling(remote::SamplingArgs),
     /// Lists nodes.
     Nodes(remote::NodesArgs),
     /// Lets a node finish what it has and take no more.
@@ -91,6 +93,7 @@ impl Command {
             Self::Retry(args) => remote::retry(&args),
             Self::Explain(args) => remote::explain(&args),
             Self::Trace(args) => remote::trace(&args),
+            Self::Sampling(args) => remote::sampling(&args),
             Self::Nodes(args) => remote::nodes(&args),
             Self::Drain(args) => remote::drain(&args),
             Self::Models(args) => models::models(&args),

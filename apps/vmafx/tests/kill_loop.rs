@@ -1,6 +1,7 @@
 //! `kill -9` at random moments, controller and nodes, real processes: every accepted job ends
 //! exactly once with the right score.
 
+mod idle;
 mod support;
 
 use std::collections::BTreeMap;

@@ -14,7 +14,7 @@ use support::{DEADLINE, Fleet, Ran, demo_pair, long_pair, wait_for};
 use types::{SpanId, TraceId};
 
 /// The spans that are rebuilt of a job that succeeded at its first attempt.
-const REBUILT: [&str; 7] = [JOB, QUEUE_WAIT, PROCESS, FETCH, SCORE, POOL, SETTLE];
+const REBUILT: [&str; 8] = [SEND, JOB, QUEUE_WAIT, PROCESS, FETCH, SCORE, POOL, SETTLE];
 
 fn telemetry(receiver: &OtlpReceiver, ratio: &str) -> Vec<(&'static str, String)> {
     vec![
@@ -53,11 +53,32 @@ fn failed(fleet: &Fleet) -> (String, TraceId) {
     (job, TraceId::parse(&text(&submitted, "trace_id")).expect("a trace id"))
 }
 
+/// The spans of a document, with the service that each is of.
+fn spans_of(document: &Value) -> Vec<(String, &Value)> {
+    let resources = document["resourceSpans"].as_array().expect("resources");
+    let of_resource = |resource: &'_ Value| {
+        let attributes = resource["resource"]["attributes"].as_array().expect("attributes");
+        let named = attributes.iter().find(|pair| pair["key"] == "service.name");
+        text(&named.expect("a service")["value"], "stringValue")
+    };
+    let mut spans = Vec::new();
+    for resource in resources {
+        let service = of_resource(resource);
+        let some = resource["scopeSpans"][0]["spans"].as_array().expect("spans");
+        spans.extend(some.iter().map(|span| (service.clone(), span)));
+    }
+    spans
+}
+
 /// The ids of the spans that are rebuilt of a job now.
 fn rebuilt_ids(fleet: &Fleet, job: &str) -> BTreeSet<String> {
     let document = fleet.vmafx(&["trace", "export", job, "--json"]).json();
-    let spans = document["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().cloned();
-    spans.expect("spans").iter().map(|span| text(span, "spanId")).collect()
+    spans_of(&document).into_iter().map(|(_, span)| text(span, "spanId")).collect()
+}
+
+/// The service that a rebuilt span is of.
+fn service_of(name: &str) -> &'static str {
+    if [PROCESS, FETCH, SCORE, POOL].contains(&name) { "vmafx-node" } else { "vmafx-controller" }
 }
 
 fn ids(spans: &[ReceivedSpan]) -> BTreeSet<String> {
@@ -95,28 +116,31 @@ fn the_export_of_a_recorded_job_repeats_what_was_said_while_it_ran() {
     let _controller = fleet.start_controller();
     let _node = fleet.start_node("a");
     let (job, trace_id) = scored(&fleet, &["--trace"]);
-    let names: Vec<&str> = REBUILT.iter().copied().chain([SEND]).collect();
-    let said = whole_tree(&live, trace_id, &names);
+    let said = whole_tree(&live, trace_id, &REBUILT);
 
     let later = OtlpReceiver::start().expect("a port");
     let ran = fleet.vmafx(&["trace", "export", &job, "--endpoint", &later.http_endpoint()]);
     assert_eq!(ran.code, Some(0), "{ran:#?}");
-    assert_eq!(ran.stdout, format!("trace {trace_id}: 7 spans to {}\n", later.http_endpoint()));
+    assert_eq!(ran.stdout, format!("trace {trace_id}: 8 spans to {}\n", later.http_endpoint()));
     let exported = of_trace(&later, trace_id);
     let root = check_tree(&exported).unwrap_or_else(|e| panic!("{e}\n{}", render_tree(&exported)));
-    assert_eq!(root.name, JOB);
+    assert_eq!(root.name, SEND);
     let (said, exported) = (by_id(&said), by_id(&exported));
     assert_eq!(exported.len(), REBUILT.len());
     for (id, span) in &exported {
         let before = said.get(id).unwrap_or_else(|| panic!("{} has a new id", span.name));
         match span.name.as_str() {
-            // The calls around them are not rebuilt: these hang one step higher.
-            JOB | SETTLE => assert_eq!(essence(before).2, essence(span).2, "{}", span.name),
+            // The calls around them are not rebuilt: these hang one step higher, and the sending
+            // is known by the moment of its acceptance.
+            SEND => assert!(before.start_unix_nanos <= span.start_unix_nanos),
+            SETTLE => assert_eq!(essence(before).2, essence(span).2),
             _ => assert_eq!(essence(before), essence(span)),
         }
+        assert_eq!(span.service(), service_of(&span.name), "{}", span.name);
+        assert_eq!(before.service(), service_of(&span.name), "{}", span.name);
         match span.name.as_str() {
             // The node's span ends when it has its answer, the settling with its commit.
-            PROCESS | SETTLE => assert!(before.end_unix_nanos >= span.start_unix_nanos),
+            SEND | PROCESS | SETTLE => assert!(before.end_unix_nanos >= span.start_unix_nanos),
             _ => assert_eq!(before.end_unix_nanos, span.end_unix_nanos, "{}", span.name),
         }
     }
@@ -134,17 +158,22 @@ fn a_job_that_sampling_dropped_is_exported_whole_and_the_same_every_time() {
     let export = || {
         let before = of_trace(&receiver, trace_id).len();
         let ran = fleet.vmafx(&["trace", "export", &job]);
-        let expected = format!("trace {trace_id}: 7 spans to the controller's collector\n");
+        let expected = format!("trace {trace_id}: 8 spans to the controller's collector\n");
         assert_eq!(ran.stdout, expected, "{ran:#?}");
         of_trace(&receiver, trace_id).split_off(before)
     };
     let first = export();
     let root =
         check_tree(&first).unwrap_or_else(|error| panic!("{error}\n{}", render_tree(&first)));
-    assert_eq!((root.name.as_str(), root.text("vmafx.sampling.reason")), (JOB, "asked"));
-    assert_eq!(root.links[0].attributes["vmafx.link"], "caller");
+    assert_eq!((root.name.as_str(), root.text("vmafx.sampling.reason")), (SEND, "asked"));
     for name in REBUILT {
-        assert_eq!(first.iter().filter(|span| span.name == name).count(), 1, "{name}");
+        let [span] = first.iter().filter(|span| span.name == name).collect::<Vec<_>>()[..] else {
+            panic!("not one {name}: {}", render_tree(&first));
+        };
+        assert_eq!(span.service(), service_of(name), "{name}");
+        let instance = &span.resource["service.instance.id"];
+        assert_eq!(*instance == "a", service_of(name) == "vmafx-node", "{name}: {instance}");
+        assert_eq!(span.resource.contains_key("process.pid"), *instance != "a", "{name}");
     }
     assert!(first.iter().all(|span| span.flags & 1 == 1), "marked as recorded");
     let score = first.iter().find(|span| span.name == SCORE).expect("one");
@@ -159,9 +188,11 @@ fn a_job_that_sampling_dropped_is_exported_whole_and_the_same_every_time() {
     let written = std::fs::read_to_string(file).expect("written");
     let written: Value = serde_json::from_str(&written).expect("JSON");
     for document in [printed, written] {
-        let spans = document["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array();
-        let mut ids: Vec<String> =
-            spans.expect("spans").iter().map(|span| text(span, "spanId")).collect();
+        let mut ids = Vec::new();
+        for (service, span) in spans_of(&document) {
+            assert_eq!(service, service_of(&text(span, "name")), "{span:#}");
+            ids.push(text(span, "spanId"));
+        }
         let mut expected: Vec<String> = first.iter().map(|span| span.span_id.to_string()).collect();
         ids.sort();
         expected.sort();
@@ -184,8 +215,9 @@ fn what_cannot_be_exported_is_said() {
     let ran = fleet.vmafx(&["trace", "export", &job]);
     assert!(ran.stderr.contains("OTEL_EXPORTER_OTLP_ENDPOINT"), "{ran:#?}");
     let document = fleet.vmafx(&["trace", "export", &job, "--json"]).json();
-    let spans = document["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array();
-    assert_eq!(spans.expect("spans").len(), 1, "a job that never ran is its root: {document:#}");
+    let names: Vec<String> =
+        spans_of(&document).into_iter().map(|(_, span)| text(span, "name")).collect();
+    assert_eq!(names, [SEND, JOB], "of a job that never ran");
 }
 
 #[test]
@@ -200,8 +232,8 @@ fn a_failed_job_arrives_whole_although_sampling_dropped_it_and_nothing_else_does
     let (job, trace_id) = failed(&fleet);
     let spans = whole_tree(&receiver, trace_id, &[JOB, QUEUE_WAIT, PROCESS, FETCH, SETTLE]);
     let of = |name: &str| spans.iter().find(|span| span.name == name).expect("there");
-    assert_eq!(of(JOB).parent_span_id, None);
-    assert_eq!(of(JOB).text("vmafx.sampling.reason"), "failed");
+    assert_eq!((of(SEND).parent_span_id, of(JOB).parent_span_id), (None, Some(of(SEND).span_id)));
+    assert_eq!(of(SEND).text("vmafx.sampling.reason"), "failed");
     for name in [JOB, PROCESS, FETCH] {
         assert_eq!(of(name).text("error.type"), "source_refused", "{}", render_tree(&spans));
         let told = of(name).error.clone().expect("an error status");
@@ -223,7 +255,7 @@ fn a_slow_job_arrives_whole_although_sampling_dropped_it() {
     let (job, trace_id) = scored(&fleet, &[]);
     let spans = whole_tree(&receiver, trace_id, &REBUILT);
     let root = check_tree(&spans).expect("whole");
-    assert_eq!((root.name.as_str(), root.text("vmafx.sampling.reason")), (JOB, "slow"));
+    assert_eq!((root.name.as_str(), root.text("vmafx.sampling.reason")), (SEND, "slow"));
     assert_eq!(ids(&spans), rebuilt_ids(&fleet, &job));
 }
 
@@ -246,6 +278,27 @@ fn a_controller_killed_between_commit_and_export_exports_the_same_spans_after_it
     assert_eq!(ids(&spans), before, "the same, and no others");
     let traces: BTreeSet<_> = receiver.spans().iter().map(|span| span.trace_id).collect();
     assert_eq!(traces, [trace_id].into());
+}
+
+#[test]
+fn a_recorded_job_whose_controller_was_killed_before_its_spans_left_is_told_by_the_next() {
+    let receiver = OtlpReceiver::start().expect("a port");
+    receiver.behave(Behaviour::Hang);
+    let fleet = Fleet::new().with_telemetry(&telemetry(&receiver, "0"));
+    let controller = fleet.start_controller();
+    let _node = fleet.start_node("a");
+    let (job, trace_id) = scored(&fleet, &["--trace"]);
+    let before = rebuilt_ids(&fleet, &job);
+    controller.kill_9();
+    assert_eq!(of_trace(&receiver, trace_id), [], "nothing was taken");
+
+    receiver.behave(Behaviour::Accept);
+    let controller = fleet.start_controller();
+    let spans = whole_tree(&receiver, trace_id, &REBUILT);
+    assert_eq!(check_tree(&spans).expect("whole").name, SEND);
+    let spans: BTreeSet<String> = ids(&spans);
+    assert!(before.is_subset(&spans), "under the ids it always had: {before:?} in {spans:?}");
+    wait_for("that is said", DEADLINE, || controller.output().contains("sent again").then_some(()));
 }
 
 #[test]

@@ -394,6 +394,9 @@ pub enum Event {
     },
     /// Something about the job of this part changed.
     Changed(PartId),
+    /// A process that had been replaced under its node's name is back: two nodes have one name, and
+    /// take each other's work.
+    NameTaken(NodeId),
     /// The job of this part reached a terminal state.
     Finished {
         /// The part that ended last.

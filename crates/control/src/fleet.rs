@@ -163,16 +163,39 @@ pub(crate) struct Fleet<T> {
     pub nodes: HashMap<NodeId, SessionId>,
     abilities: Interner<Abilities>,
     groups: Vec<Group>,
+    /// Processes that another has replaced under their node's name, oldest first.
+    replaced: VecDeque<(NodeId, Incarnation)>,
 }
 
 impl<T> Fleet<T> {
+    /// Replaced processes that are remembered. One that is forgotten costs the parts it takes one
+    /// crash of their budgets.
+    const REPLACED_REMEMBERED: usize = 1_024;
+
     pub(crate) fn new() -> Self {
         Self {
             sessions: HashMap::new(),
             nodes: HashMap::new(),
             abilities: Interner::new(),
             groups: Vec::new(),
+            replaced: VecDeque::new(),
         }
+    }
+
+    /// Another process takes the place of this one.
+    pub(crate) fn remember_replaced(&mut self, node: NodeId, incarnation: Incarnation) {
+        if self.was_replaced(&node, incarnation) {
+            return;
+        }
+        if self.replaced.len() >= Self::REPLACED_REMEMBERED {
+            self.replaced.pop_front();
+        }
+        self.replaced.push_back((node, incarnation));
+    }
+
+    /// Whether another process had taken the place of this one.
+    pub(crate) fn was_replaced(&self, node: &NodeId, incarnation: Incarnation) -> bool {
+        self.replaced.iter().any(|(name, process)| *process == incarnation && name == node)
     }
 
     /// Takes the group of such nodes.

@@ -33,8 +33,8 @@ pub use job::{PartSnapshot, derive_failure, derive_state};
 pub use random::Random;
 pub use retry::{RetryPolicy, RetryVerdict, Tally};
 pub use store::{
-    AttemptRecord, DueTrace, IdempotencyRecord, JobHead, Read, Store, StoreError, StoreErrorKind,
-    Stored, StoredLease, StoredPart, StoredSession, Verdict,
+    AttemptRecord, AttemptSpan, DueTrace, Forgettable, IdempotencyRecord, JobHead, Keep, Read,
+    Store, StoreError, StoreErrorKind, Stored, StoredLease, StoredPart, StoredSession, Verdict,
 };
 pub use transition::{
     AttemptEnd, FrameRange, LeaseGrant, NewJob, Next, SessionOpened, StoredResult, Transition,

@@ -211,6 +211,33 @@ pub struct DueTrace {
     pub due_at: Timestamp,
 }
 
+/// Which jobs that have ended are kept. A job goes when one of the rules lets it go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Keep {
+    /// Those that ended at this time or later; `None` keeps all.
+    pub ended_since: Option<Timestamp>,
+    /// The newest, this many of all jobs; `None` keeps all.
+    pub newest: Option<u64>,
+}
+
+/// Jobs that need not be kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Forgettable {
+    /// Their first parts, oldest first.
+    pub jobs: Vec<PartId>,
+    /// Where to look on; `None` when there are no more.
+    pub next: Option<PartId>,
+}
+
+/// The position of an attempt's span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttemptSpan {
+    /// Its id.
+    pub span_id: SpanId,
+    /// Its trace, where that is its own and not the job's.
+    pub trace_id: Option<TraceId>,
+}
+
 /// Questions to a store. None changes it.
 pub trait Read {
     /// What a part's lease needs of its job.
@@ -218,6 +245,12 @@ pub trait Read {
     /// # Errors
     /// When the store cannot be read. The other questions alike.
     fn head(&mut self, part: PartId) -> Result<Option<JobHead>, StoreError>;
+
+    /// [`head`](Self::head) of many parts, in their order, for less than so many questions cost.
+    ///
+    /// # Errors
+    /// As [`head`](Self::head).
+    fn heads(&mut self, parts: &[PartId]) -> Result<Vec<Option<JobHead>>, StoreError>;
 
     /// The job that has this idempotency key, if the key still holds.
     ///
@@ -235,6 +268,16 @@ pub trait Read {
     /// # Errors
     /// As [`head`](Self::head).
     fn attempt(&mut self, part: PartId, fence: Fence) -> Result<Option<AttemptRecord>, StoreError>;
+
+    /// The span of the last attempt at a part before that of `fence`.
+    ///
+    /// # Errors
+    /// As [`head`](Self::head).
+    fn attempt_before(
+        &mut self,
+        part: PartId,
+        fence: Fence,
+    ) -> Result<Option<AttemptSpan>, StoreError>;
 
     /// The results of a part that succeeded.
     ///
@@ -283,6 +326,33 @@ pub trait Read {
     /// # Errors
     /// As [`head`](Self::head).
     fn due_traces(&mut self, limit: usize) -> Result<(Vec<DueTrace>, u64), StoreError>;
+
+    /// Jobs that have ended and need not be kept, among the `limit` oldest after `after`. The newest
+    /// job, by which a restart knows the numbers that were given, and jobs whose trace is still to
+    /// be exported are not among them.
+    ///
+    /// # Errors
+    /// As [`head`](Self::head).
+    fn forgettable(
+        &mut self,
+        keep: &Keep,
+        after: PartId,
+        limit: usize,
+    ) -> Result<Forgettable, StoreError>;
+
+    /// Until when the spans of recorded jobs are known to have arrived; `None` where that was never
+    /// known.
+    ///
+    /// # Errors
+    /// As [`head`](Self::head).
+    fn traces_told(&mut self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Recorded jobs of which a part has ended since, the newest, at most `limit`. Of a large store
+    /// only the newest parts that have ended are looked at.
+    ///
+    /// # Errors
+    /// As [`head`](Self::head).
+    fn recorded_since(&mut self, since: Timestamp, limit: usize) -> Result<Vec<JobId>, StoreError>;
 
     /// Jobs that pass the filter, newest first, older than `after`, at most `limit`.
     ///

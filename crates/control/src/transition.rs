@@ -198,6 +198,18 @@ pub enum Transition {
         /// The mark's time.
         due_at: Timestamp,
     },
+    /// The spans of every recorded job that had ended by then have arrived. Condition: none, for a
+    /// later time may have been told before.
+    TracesTold {
+        /// Until when.
+        until: Timestamp,
+    },
+    /// A job that has ended goes, with everything that is kept of it. Condition: none; one that is
+    /// gone already, or that was retried meanwhile, stays as it is.
+    Forget {
+        /// The job's first part.
+        first_part: PartId,
+    },
     /// Condition: the session is new.
     OpenSession(Box<SessionOpened>),
     /// Whether an operator drains the session. Condition: it exists.

@@ -30,13 +30,20 @@ pub struct MediaConfig {
     pub policy: SourcePolicy,
     /// How other containers than y4m are decoded.
     pub ffmpeg: FfmpegConfig,
+    /// Luma samples that a picture may have. Memory follows the picture, not the file: a clip of a
+    /// few bytes can ask for gigabytes.
+    pub picture_pixels_max: u64,
 }
 
 impl MediaConfig {
-    /// The rules given, and the `ffmpeg` in `PATH`.
+    /// The largest picture that the engine takes.
+    pub const PICTURE_PIXELS_ALL: u64 = PictureSpec::SIDE_MAX as u64 * PictureSpec::SIDE_MAX as u64;
+
+    /// The rules given, the `ffmpeg` in `PATH`, and pictures of every size.
     #[must_use]
     pub fn new(policy: SourcePolicy) -> Self {
-        Self { policy, ffmpeg: FfmpegConfig::default() }
+        let ffmpeg = FfmpegConfig::default();
+        Self { policy, ffmpeg, picture_pixels_max: Self::PICTURE_PIXELS_ALL }
     }
 }
 
@@ -51,7 +58,8 @@ pub fn open(media: &MediaRef, config: &MediaConfig, stop: &Stop) -> Result<Video
         (Resolved::File { file, regular }, None) => (file, regular),
         (Resolved::File { file, regular }, Some(geometry)) => {
             let source = if regular { Source::File(file) } else { Source::Pipe(file) };
-            return open_raw(Input::new(name, source, stop.clone()), geometry);
+            let pixels_max = config.picture_pixels_max;
+            return open_raw(Input::new(name, source, stop.clone()), geometry, pixels_max);
         }
         (Resolved::Url { url, scheme }, None) => {
             return open_decoded(name, &Target::Url { url, scheme }, config, stop);
@@ -65,7 +73,7 @@ pub fn open(media: &MediaRef, config: &MediaConfig, stop: &Stop) -> Result<Video
     let mut input = Input::new(name, source, stop.clone());
     let first = input.peek(y4m::MAGIC.len())?;
     if first == y4m::MAGIC {
-        return open_y4m(input, "y4m");
+        return open_y4m(input, "y4m", config.picture_pixels_max);
     }
     let not_a_video =
         |detail: &str| MediaError::NotAVideo { name: name.to_owned(), detail: detail.to_owned() };
@@ -78,24 +86,33 @@ pub fn open(media: &MediaRef, config: &MediaConfig, stop: &Stop) -> Result<Video
     open_decoded(name, &Target::File(file), config, stop)
 }
 
-/// Refuses sizes that the engine does not take, before anything is multiplied or allocated.
-fn check_size(name: &str, width: u32, height: u32) -> Result<(), MediaError> {
+/// Refuses sizes that the engine does not take, or that are not wanted here, before anything is
+/// multiplied or allocated.
+fn check_size(name: &str, width: u32, height: u32, pixels_max: u64) -> Result<(), MediaError> {
     let side_max = PictureSpec::SIDE_MAX;
-    if [width, height].into_iter().all(|side| (1..=side_max).contains(&side)) {
+    let side_fits = |side| (1..=side_max).contains(&side);
+    let pixels = u64::from(width) * u64::from(height);
+    let detail = if !side_fits(width) || !side_fits(height) {
+        format!("its pictures are {width}x{height}; each side must be 1 to {side_max}")
+    } else if pixels > pixels_max {
+        format!(
+            "its pictures are {width}x{height}, which is {pixels} pixels; this node takes at most \
+             {pixels_max} (--picture-pixels-max)"
+        )
+    } else {
         return Ok(());
-    }
-    let detail = format!("its pictures are {width}x{height}; each side must be 1 to {side_max}");
+    };
     Err(MediaError::UnsupportedFormat { name: name.to_owned(), detail })
 }
 
-fn open_raw(input: Input, geometry: RawGeometry) -> Result<Video, MediaError> {
+fn open_raw(input: Input, geometry: RawGeometry, pixels_max: u64) -> Result<Video, MediaError> {
     let name = input.name().to_owned();
     let RawGeometry { width, height, format } = geometry;
     if !(8..=16).contains(&format.bit_depth) {
         let detail = format!("{} bits a sample were given; 8 to 16 are taken", format.bit_depth);
         return Err(MediaError::UnsupportedFormat { name, detail });
     }
-    check_size(&name, width, height)?;
+    check_size(&name, width, height, pixels_max)?;
     let frame_bytes = format.frame_bytes(width, height);
     let file_bytes = input.file_bytes();
     let info = VideoInfo {
@@ -123,7 +140,7 @@ fn open_raw(input: Input, geometry: RawGeometry) -> Result<Video, MediaError> {
 }
 
 /// Opens bytes that begin with a y4m header.
-fn open_y4m(mut input: Input, decoder: &str) -> Result<Video, MediaError> {
+fn open_y4m(mut input: Input, decoder: &str, pixels_max: u64) -> Result<Video, MediaError> {
     let name = input.name().to_owned();
     let (parsed, header_bytes) = match input.line(HEADER_BYTES_MAX)? {
         Some(Ok(line)) => (y4m::parse_header(line), line.len() as u64 + 1),
@@ -142,7 +159,7 @@ fn open_y4m(mut input: Input, decoder: &str) -> Result<Video, MediaError> {
             MediaError::UnsupportedFormat { name: name.clone(), detail }
         }
     })?;
-    check_size(&name, header.width, header.height)?;
+    check_size(&name, header.width, header.height, pixels_max)?;
     let frame_bytes = header.format.frame_bytes(header.width, header.height);
     let payload = input.file_bytes().map(|bytes| bytes.saturating_sub(header_bytes));
     let info = VideoInfo {
@@ -171,7 +188,7 @@ fn open_decoded(
         let mut input = Input::new(name, Source::Decoder(child), stop.clone());
         if input.peek(y4m::MAGIC.len())? == y4m::MAGIC {
             let decoder = input.decoder_version();
-            return open_y4m(input, &decoder);
+            return open_y4m(input, &decoder, config.picture_pixels_max);
         }
         let next = input.respell(spelling, target)?;
         spelling = next;

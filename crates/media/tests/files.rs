@@ -252,3 +252,25 @@ fn a_headerless_file_of_another_geometry_is_found_at_once() {
     media.raw = Some(RawGeometry { width: 10, height: 10, format });
     assert_eq!(open_it(&media).expect("fits").info().frame_count_estimate, Some(10));
 }
+
+#[test]
+fn pictures_larger_than_is_wanted_are_refused_before_anything_is_read_of_them() {
+    let folder = Folder::new();
+    let config = MediaConfig { picture_pixels_max: 8 * 4, ..config() };
+    let opened = |media: &MediaRef| {
+        open(media, &config, &Stop::never()).map(drop).map_err(|error| {
+            let text = error.to_string();
+            assert!(text.contains("9x4") && text.contains("--picture-pixels-max"), "{text}");
+            error.kind()
+        })
+    };
+    let headed =
+        |header: &str| folder.write(&[header.as_bytes(), b"\nFRAME\n", &[0; 8 * 4]].concat());
+    assert_eq!(opened(&headed("YUV4MPEG2 W8 H4 Cmono")), Ok(()));
+    let refused = Err(FailureKind::UnsupportedFormat);
+    assert_eq!(opened(&headed("YUV4MPEG2 W9 H4 Cmono")), refused);
+    let mut headerless = folder.write(&[0; 9 * 4]);
+    let format = PixelFormat { chroma: C400, bit_depth: 8 };
+    headerless.raw = Some(RawGeometry { width: 9, height: 4, format });
+    assert_eq!(opened(&headerless), refused);
+}

@@ -103,7 +103,10 @@ impl Plan {
         let logs = route("logs", &config.logs, config.console.logs);
         let pushed = route("metrics", &config.metrics, config.console.metrics);
         let telemetry = metrics.telemetry();
-        let span_sink = || SpanSink::new(config.batch, config.span_limits, telemetry.clone());
+        let span_sink = || {
+            SpanSink::new(config.batch, config.span_limits, telemetry.clone())
+                .bounded(config.sampling.spans_per_second_max)
+        };
         let log_sink = || LogSink::new(config.log_batch, config.log_limits, telemetry.clone());
         let mut warnings = config.warnings.clone();
         let traces_failed = config.traces_endpoint_bad

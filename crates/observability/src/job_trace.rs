@@ -6,12 +6,13 @@
 //! id, parent, name and times wherever it comes from: an export that is repeated, or that follows
 //! a crash, says nothing new.
 //!
-//! The job's creation context, its root span's id and each attempt's span id are random and
-//! stored. Every other id follows from one of these by [`derived_span_id`].
+//! The job's creation context and each attempt's span id are random and stored. Every other id
+//! follows from one of these by [`derived_span_id`]; the root span's is stored too, and tells by
+//! following from the creation context that this is the job's own `send` span.
 //!
-//! Calls (`SubmitJob`, `ReportResult`) are written by the layers and not rebuilt. So a rebuilt tree
-//! begins with the job's span, which has a link in place of its parent, and `settle` lies below its
-//! attempt; their ids are the same.
+//! Calls (`SubmitJob`, `ReportResult`) and commits are written while they happen and not rebuilt:
+//! neither their number nor their times are stored. So a rebuilt tree begins with `send`, and
+//! `settle` lies below its attempt; their ids are the same.
 
 mod attempt;
 mod commit;
@@ -20,8 +21,8 @@ mod tree;
 
 pub use attempt::{AttemptEnd, AttemptTrace, RunResult, run_stages};
 pub use commit::Commit;
-pub use ids::{SpanRole, derived_span_id};
-pub use tree::{ATTEMPTS_SHOWN_MAX, rebuild, terminal_spans};
+pub use ids::{SpanRole, derived_span_id, root_span_id};
+pub use tree::{ATTEMPTS_SHOWN_MAX, Begins, rebuild, rebuild_recorded, terminal_spans};
 pub use types::ExportReason;
 
 use types::{JobId, SpanId, TraceContext};

@@ -73,6 +73,7 @@ pub mod propagation;
 pub mod sampler;
 pub mod schema;
 mod span;
+mod speaker;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tracer;
@@ -89,9 +90,10 @@ pub use opentelemetry::{Context, KeyValue, Value};
 pub use propagation::{Origin, context_of, current_trace};
 pub use sampler::{SamplerControl, SamplingDecision, SamplingReason, SamplingRequest};
 pub use span::{
-    ActiveSpan, IntoSystemTime, Parent, SPAN_ITEMS_MAX, SpanBuilder, SpanEvent, SpanLink,
+    ActiveSpan, IntoSystemTime, Parent, Position, SPAN_ITEMS_MAX, SpanBuilder, SpanEvent, SpanLink,
     SpanRecord,
 };
+pub use speaker::Speaker;
 pub use tracer::Tracer;
 
 /// Runs `future` with `cx` as the current context whenever it is polled: its logs, spans and calls

@@ -5,6 +5,9 @@
 //! 1 % unless set. What the ratio passes over is recorded all the same when nothing of its kind was
 //! for a minute ([`floor`]), so that a quiet platform yields traces too.
 //!
+//! What the ratio would record is passed over while more is recorded than the process may
+//! ([`budget`]).
+//!
 //! The ratio is OpenTelemetry's consistent probability ([`threshold`]): every process with the same
 //! ratio comes to the same decision about the same trace, one with a larger ratio keeps what one
 //! with a smaller keeps, and `tracestate` tells backends for how many traces a kept one stands. It
@@ -12,6 +15,7 @@
 //!
 //! The rules may be changed while the process runs, for a while or for good; [`control`] is the way.
 
+pub(crate) mod budget;
 pub(crate) mod control;
 mod floor;
 mod threshold;
@@ -23,6 +27,7 @@ use std::time::Instant;
 use opentelemetry::trace::TraceState;
 use types::{TraceContext, TraceFlags, TraceId};
 
+pub use budget::{DEFAULT_SPANS_PER_SECOND_MAX, SPANS_PER_SECOND_MAX};
 pub use control::{
     SamplerControl, SamplingChange, SamplingChangeError, SamplingSettings, SamplingSource,
     SamplingStatus,
@@ -230,6 +235,16 @@ impl SamplingDecision {
             (Threshold::Keep | Threshold::Erase, None) => TraceState::NONE,
             (_, Some(callers)) => trace_state(&self.tracestate(&state_header(callers))),
         }
+    }
+
+    /// Whether chance alone picked the trace.
+    pub(crate) const fn is_by_chance(self) -> bool {
+        self.sampled && matches!(self.reason, SamplingReason::Ratio)
+    }
+
+    /// The same trace, passed over.
+    pub(crate) const fn passed_over(self) -> Self {
+        Self { sampled: false, threshold: Threshold::Erase, ..self }
     }
 
     /// The same trace where nothing is exported.

@@ -15,6 +15,7 @@ use crate::config::SpanLimits;
 use crate::propagation::{LocalOnly, Origin, span_context, trace_context};
 use crate::sampler::{SamplingReason, without_threshold};
 use crate::schema;
+use crate::speaker::Speaker;
 use crate::tracer::{Start, Tracer};
 
 /// Attributes that most spans have no more of.
@@ -76,6 +77,8 @@ pub struct SpanRecord {
     pub events: Vec<SpanEvent>,
     /// Unset, or an error. Success is not set by hand.
     pub status: Status,
+    /// Who did what it tells, where that is not this process.
+    pub speaker: Option<Speaker>,
     /// What was dropped of it.
     pub(crate) dropped: DroppedItems,
 }
@@ -113,6 +116,7 @@ impl SpanRecord {
             links: Vec::new(),
             events: Vec::new(),
             status: Status::Unset,
+            speaker: None,
             dropped: DroppedItems::default(),
         }
     }
@@ -150,6 +154,18 @@ impl SpanRecord {
         self.status = Status::error(description);
         self
     }
+}
+
+/// Whose position a span hands on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Position {
+    /// The span's own.
+    Own,
+    /// That of this process, for its logs alone: nothing is exported, and nobody called within a
+    /// trace.
+    Local,
+    /// The caller's, unchanged: nothing is exported here, but perhaps there.
+    Callers,
 }
 
 /// A point in time in one of the forms in which the code holds it.
@@ -411,6 +427,17 @@ impl ActiveSpan {
         trace_context(self.cx.span().span_context())
     }
 
+    /// Whose position [`trace`](Self::trace) is: where nothing is exported a span has none of its
+    /// own.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        match self.room {
+            Some(_) => Position::Own,
+            None if self.cx.get::<LocalOnly>().is_some() => Position::Local,
+            None => Position::Callers,
+        }
+    }
+
     /// Sets an attribute, if recording.
     pub fn set(&mut self, key: &'static str, value: impl Into<Value>) {
         if let Some(recording) = &mut self.recording {
@@ -533,6 +560,7 @@ impl ActiveSpan {
             links: recording.links,
             events: recording.events,
             status: recording.status,
+            speaker: None,
             dropped: recording.dropped,
         });
     }

@@ -117,7 +117,18 @@ impl Tracer {
             {
                 decision.disabled()
             }
-            _ => decision,
+            _ => self.within_budget(decision, Instant::now),
+        }
+    }
+
+    fn within_budget(
+        &self,
+        decision: SamplingDecision,
+        now: impl FnOnce() -> Instant,
+    ) -> SamplingDecision {
+        match &self.0.sink {
+            Some(sink) => sink.within_budget(decision, now),
+            None => decision,
         }
     }
 
@@ -147,6 +158,18 @@ impl Tracer {
         spans.retain(|span| span.context.flags.is_sampled());
         let answer = sink.deliver(spans)?;
         answer.await.unwrap_or(Err(DeliveryError::Shutdown))
+    }
+
+    /// Waits until the spans that have ended are sent, and says whether the collector took all that
+    /// have ended since this was last asked: what it did not is dropped and counted. What it refuses
+    /// of a message that it takes is its own decision.
+    ///
+    /// # Errors
+    /// When some were dropped, nothing is exported here, too many ask, or the process ends.
+    pub async fn confirm(&self) -> Result<(), DeliveryError> {
+        let sink = self.0.sink.as_ref().ok_or(DeliveryError::Disabled)?;
+        let answer = sink.ask()?;
+        answer.await.unwrap_or(Err(DeliveryError::Shutdown)).map(drop)
     }
 
     /// The context a caller's headers describe.
@@ -237,7 +260,8 @@ impl Tracer {
                 kind: start.kind_of_root,
             };
             let named = || named_randomness(&state_header(parent?.trace_state()));
-            self.sampler().answer(&question, named, || start.now)
+            let decision = self.sampler().answer(&question, named, || start.now);
+            self.within_budget(decision, || start.now)
         });
         let flags = match decision {
             Some(decision) => decision.flags(),

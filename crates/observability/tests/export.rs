@@ -294,3 +294,48 @@ async fn a_queue_that_is_never_empty_keeps_no_delivery_and_no_flush_waiting() {
     guard.shutdown_async().await;
     assert!(receiver.spans().iter().any(|span| span.name == "delivered"));
 }
+
+#[tokio::test]
+async fn whether_all_spans_have_arrived_can_be_asked() {
+    for protocol in PROTOCOLS {
+        let receiver = OtlpReceiver::start().expect("a port");
+        let endpoint = endpoint(&receiver, protocol);
+        // Nothing leaves by itself.
+        let more = [("OTEL_BSP_SCHEDULE_DELAY", "3600000"), ("OTEL_EXPORTER_OTLP_TIMEOUT", "500")];
+        let guard = OtelGuard::start(&config(&endpoint, protocol, &more));
+        let confirm = || tokio::time::timeout(SOON, guard.tracer().confirm());
+        confirm().await.expect("in time").expect("nothing is nothing lost");
+        guard.tracer().emit_span(record("first"));
+        confirm().await.expect("in time").expect("it was taken");
+        assert_eq!(receiver.spans().len(), 1, "{protocol}: before the answer");
+
+        receiver.behave(Behaviour::Refuse(400));
+        guard.tracer().emit_span(record("lost"));
+        let lost = confirm().await.expect("in time").expect_err("it was not");
+        assert!(lost.to_string().contains("dropped"), "{protocol}: {lost}");
+        receiver.behave(Behaviour::Accept);
+        guard.tracer().emit_span(record("second"));
+        confirm().await.expect("in time").expect("what was lost is told once");
+        let names: Vec<String> = receiver.spans().into_iter().map(|span| span.name).collect();
+        assert_eq!(names, ["first", "second"], "{protocol}");
+        guard.shutdown_async().await;
+    }
+}
+
+#[tokio::test]
+async fn a_span_that_the_queue_had_no_room_for_has_not_arrived() {
+    let receiver = OtlpReceiver::start().expect("a port");
+    let more = [
+        ("OTEL_BSP_SCHEDULE_DELAY", "3600000"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "2"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "2"),
+    ];
+    receiver.behave(Behaviour::Slow(Duration::from_millis(300)));
+    let guard = OtelGuard::start(&config(&receiver.http_endpoint(), "http/protobuf", &more));
+    for _ in 0..20 {
+        guard.tracer().emit_span(record("many"));
+    }
+    let confirmed = tokio::time::timeout(SOON, guard.tracer().confirm()).await.expect("in time");
+    confirmed.expect_err("some were dropped");
+    guard.shutdown_async().await;
+}

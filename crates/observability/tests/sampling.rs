@@ -140,6 +140,37 @@ fn a_quiet_service_yields_a_trace_that_says_why() {
 }
 
 #[test]
+fn more_than_the_process_may_record_begins_no_further_trace_by_chance() {
+    const ROOTS: u64 = 500;
+    let variables = [("OTEL_TRACES_SAMPLER_ARG", "1"), ("VMAFX_TRACES_MAX_SPANS_PER_SECOND", "10")];
+    let bench = Bench::new(&variables);
+    let tracer = bench.guard.tracer();
+    let began = std::time::Instant::now();
+    let mut whole = 0;
+    for _ in 0..ROOTS {
+        let root = tracer.span("root").parent(Parent::Root).start();
+        let child = tracer.span("child").parent(Parent::Context(root.cx().clone())).start();
+        assert_eq!(root.is_recording(), child.is_recording(), "no trace is torn");
+        whole += u64::from(root.is_recording());
+        child.end();
+        root.end();
+    }
+    // Saved for two seconds, and earned since; two spans a trace, the last may overdraw.
+    let most = (20 + began.elapsed().as_secs() * 10 + 10) / 2 + 1;
+    assert!((10..=most).contains(&whole), "{whole} of {ROOTS}");
+    assert_eq!(bench.guard.metrics().telemetry().passed_over_total(), ROOTS - whole);
+    // What somebody asked for, or a caller records, is recorded all the same.
+    tracer.span("forced").parent(Parent::Root).force().start().end();
+    let caller = TraceContext::parse(CALLER, "").expect("valid");
+    let recorded = TraceContext { flags: TraceFlags::SAMPLED, ..caller };
+    tracer.span("called").parent(Parent::Remote(recorded)).start().end();
+    let spans = bench.finish();
+    let named = |name: &str| spans.iter().filter(|span| span.name == name).count() as u64;
+    assert_eq!([named("root"), named("child")], [whole; 2]);
+    assert_eq!([named("forced"), named("called")], [1; 2]);
+}
+
+#[test]
 fn a_change_is_seen_by_the_next_span_and_by_the_gauge() {
     let variables = [("OTEL_TRACES_SAMPLER_ARG", "0"), ("VMAFX_TRACES_MIN_PER_MINUTE", "0")];
     let bench = Bench::new(&variables);

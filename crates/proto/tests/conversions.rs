@@ -237,7 +237,7 @@ fn lease() -> Lease {
         part_index: 1,
         fence: Fence(u64::MAX),
         attempt: 2,
-        spec: spec(),
+        spec: spec().into(),
         trace: trace(3),
         parent: trace(4),
         creation: SpanId::new([8; 8]).expect("not zero"),

@@ -15,7 +15,7 @@ use engine::{
     FrameValues, Isa, LiveFrame, LiveSequence, PictureMut, PictureSpec, Plan, PlanesWanted,
     SequenceError,
 };
-use media::Stop;
+use media::{MediaError, Stop};
 use types::{Provenance, RawGeometry, ScoreReport, Stage, StageTimings};
 
 use crate::error::ScoreError;
@@ -118,6 +118,15 @@ impl StreamRun {
         let RawGeometry { width, height, format } = geometry;
         let spec = PictureSpec { width, height, format, planes: PlanesWanted::Luma };
         spec.check()?;
+        let (pixels, pixels_max) =
+            (u64::from(width) * u64::from(height), config.media.picture_pixels_max);
+        if pixels > pixels_max {
+            let detail = format!(
+                "pictures of {width}x{height} have {pixels} luma samples; {pixels_max} are taken"
+            );
+            let name = DECODER.to_owned();
+            return Err(MediaError::UnsupportedFormat { name, detail }.into());
+        }
         let sequence = Mutex::new(Some(LiveSequence::new(Arc::clone(&plan), width, height)));
         let live = LiveScores(Arc::new(Live { sequence, changed: Box::new(changed) }));
         clock.end_of(Stage::Fetch);

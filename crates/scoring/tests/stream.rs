@@ -177,4 +177,9 @@ fn what_cannot_be_scored_is_refused_before_a_frame_comes() {
     assert_eq!(prepare(&unknown, geometry()), FailureKind::UnknownModel);
     let large = RawGeometry { width: 60_000, ..geometry() };
     assert_eq!(prepare(&request(1), large), FailureKind::UnsupportedFormat);
+    let mut strict = config(1);
+    strict.media.picture_pixels_max = 64 * 50 - 1;
+    let prepared = StreamRun::prepare(&request(1), geometry(), &strict, || {});
+    let error = prepared.map(|_| ()).expect_err("one sample too many");
+    assert!(error.to_string().contains("3199 are taken"), "{error}");
 }

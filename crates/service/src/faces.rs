@@ -1,12 +1,10 @@
 //! The listeners of a service while they run.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use axum::serve::ListenerExt as _;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body as HttpBody;
@@ -15,9 +13,11 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::service::Routes;
-use tonic::transport::server::{Router, TcpIncoming};
+use tonic::transport::server::Router;
 use tower_layer::Layer;
 use tower_service::Service;
+
+use crate::connections::{self, Bounds};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -40,7 +40,7 @@ impl Faces {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let incoming = connections::incoming(listener, Bounds::GRPC);
         let stop = self.stop.clone().cancelled_owned();
         self.add("gRPC", async move {
             let served = router.serve_with_incoming_shutdown(incoming, stop).await;
@@ -50,16 +50,10 @@ impl Faces {
 
     /// Serves HTTP. Requests know who calls.
     pub fn serve_http(&mut self, listener: TcpListener, router: axum::Router) {
-        let listener = listener.tap_io(|stream| {
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "a connection keeps its delay");
-            }
-        });
-        let stop = self.stop.clone().cancelled_owned();
+        let stop = self.stop.clone();
         self.add("HTTP", async move {
-            let router = router.into_make_service_with_connect_info::<SocketAddr>();
-            let served = axum::serve(listener, router).with_graceful_shutdown(stop).await;
-            served.map_err(|error| error.to_string())
+            connections::serve_http(listener, router, Bounds::HTTP, stop).await;
+            Ok(())
         });
     }
 

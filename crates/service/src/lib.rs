@@ -8,11 +8,13 @@
 //! - [`http`] is the common part of every HTTP face: problem documents, parameters and bodies of
 //!   which nothing is ignored, probes, metrics, sampling, one log line a request;
 //! - [`grpc`] is the common part of every gRPC face: bounds, health, reflection, the [door](grpc::DoorLayer);
-//! - [`Faces`] are the listeners that run, and how they end;
+//! - [`Faces`] are the listeners that run, and how they end; [`Bounds`] how many connections they hold
+//!   and how long one may take to say what it wants;
 //! - [`program`] is what `main` does: signals, exit codes, the flush of telemetry.
 //!
 //! It knows no job, no queue and no score.
 
+mod connections;
 mod faces;
 mod force;
 pub mod grpc;
@@ -22,6 +24,7 @@ pub mod program;
 pub mod settings;
 mod tokens;
 
+pub use connections::{Bounds, serve_http};
 pub use faces::Faces;
 pub use force::{FORCED_BURST, FORCED_PER_MINUTE, ForceBudget};
 pub use listen::{ListenError, Open, bind};

@@ -100,7 +100,9 @@ impl Model {
             Transition::Drop { .. }
             | Transition::Drain { .. }
             | Transition::TraceDue { .. }
-            | Transition::TraceDone { .. } => Ok(()),
+            | Transition::TraceDone { .. }
+            | Transition::TracesTold { .. }
+            | Transition::Forget { .. } => Ok(()),
         }
     }
 
@@ -223,7 +225,8 @@ impl Model {
     fn check_budgets(&self, view: &JobView, crashes_max: u16) -> Result<(), Violation> {
         let (mut errors, mut crashes) = (HashMap::new(), HashMap::new());
         for attempt in &view.attempts {
-            let reached = |f: &Failure| !f.message.contains("did not reach");
+            let uncounted = ["did not reach", "goes by the name"];
+            let reached = |f: &Failure| !uncounted.iter().any(|text| f.message.contains(text));
             let count: &mut HashMap<PartId, usize> = match attempt.outcome {
                 Some(AttemptOutcome::Failed) => &mut errors,
                 Some(AttemptOutcome::Lost) if attempt.failure.as_ref().is_some_and(reached) => {

@@ -4,43 +4,22 @@
 //! what the next commit wrote over them an arbitrary part, in arbitrary order of sectors, one of
 //! them torn: what a disk may hold that lost its power before the next commit was synced.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+mod common;
 
-use control::{NewJob, Random, Store, Transition, Verdict};
+use std::path::{Path, PathBuf};
+
+use common::job_id;
+use control::{Random, Store, Transition, Verdict};
 use store::{SqliteConfig, SqliteStore};
-use types::{
-    JobId, JobSpec, MediaRef, PartId, SpanId, State, Timestamp, TraceContext, TraceFlags, TraceId,
-};
+use types::State;
 
 const COMMITS: u64 = 40;
 const CUTS: u64 = 1_000;
 const SECTOR_BYTES: usize = 512;
 
+/// A job whose row is large enough to be torn.
 fn submit(number: u64) -> Transition {
-    let spec = JobSpec::pair(MediaRef::new("/r".repeat(300)), MediaRef::new("/d"));
-    let span = SpanId::new([1; 8]).expect("not zero");
-    Transition::Submit(Arc::new(NewJob {
-        id: job_id(number),
-        first_part: PartId(number),
-        parts: vec![None],
-        submitted_at: Timestamp::EPOCH,
-        tenant: "".into(),
-        spec_encoded: store::codec::encode_spec(&spec).expect("plain data").into(),
-        spec: Arc::new(spec),
-        idempotency: None,
-        trace: TraceContext {
-            trace_id: TraceId::new([1; 16]).expect("not zero"),
-            span_id: span,
-            flags: TraceFlags::default(),
-            tracestate: String::new(),
-        },
-        root_span_id: span,
-    }))
-}
-
-fn job_id(number: u64) -> JobId {
-    JobId::new(Timestamp::from_unix_micros(1_000_000), u128::from(number))
+    common::submit(number, &"/r".repeat(300))
 }
 
 /// Commit `number` submits this many jobs.

@@ -1,17 +1,17 @@
 //! The embedded store: the common suite, and what is SQLite's own.
 
+mod common;
+
 use std::io::{Seek, SeekFrom, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::{job_id, submit};
 use control::{NewJob, Read, Store, StoreErrorKind, Transition};
 use store::conformance::{Site, run};
 use store::{SqliteConfig, SqliteStore};
 use tempfile::TempDir;
-use types::{
-    JobFilter, JobId, JobSpec, MediaRef, PartId, SpanId, Timestamp, TraceContext, TraceFlags,
-    TraceId,
-};
+use types::{JobFilter, PartId};
 
 struct Directory(TempDir);
 
@@ -74,7 +74,7 @@ fn a_file_of_a_newer_version_is_refused() {
 fn a_read_that_takes_too_long_is_broken_off_and_the_next_one_works() {
     let directory = Directory::new();
     let mut store = SqliteStore::open(directory.config()).expect("a fresh file");
-    let submits: Vec<_> = (1..=2_000).map(submit).collect();
+    let submits: Vec<_> = (1..=2_000).map(|number| submit(number, "/r")).collect();
     store.commit(&submits).expect("room for some jobs");
     let nobody = JobFilter { tenant: Some("nobody".into()), ..JobFilter::default() };
     let mut hasty = store.open_reader(Duration::ZERO).expect("a reader");
@@ -86,31 +86,37 @@ fn a_read_that_takes_too_long_is_broken_off_and_the_next_one_works() {
 }
 
 #[test]
+fn a_filter_that_takes_few_of_many_jobs_gives_short_pages_and_all_that_pass() {
+    let directory = Directory::new();
+    let mut store = SqliteStore::open(directory.config()).expect("a fresh file");
+    const JOBS: u64 = 9_000;
+    let wanted = [JOBS, 4_500, 1];
+    let job = |number| match submit(number, "/r") {
+        Transition::Submit(job) if wanted.contains(&number) => {
+            Transition::Submit(Arc::new(NewJob { tenant: "rare".into(), ..(*job).clone() }))
+        }
+        other => other,
+    };
+    store.commit(&(1..=JOBS).map(job).collect::<Vec<_>>()).expect("room for some jobs");
+    let rare = JobFilter { tenant: Some("rare".into()), ..JobFilter::default() };
+    let mut reader = store.open_reader(Duration::from_secs(60)).expect("a reader");
+    let (mut found, mut pages, mut after) = (Vec::new(), 0, None);
+    loop {
+        let page = reader.page(&rare, after, 10).expect("time enough");
+        (pages, after) = (pages + 1, page.next);
+        found.extend(page.jobs.into_iter().map(|job| job.id));
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(found, wanted.map(job_id), "each once, newest first");
+    assert_eq!(pages, 3, "of 4,096 jobs each at most");
+}
+
+#[test]
 fn the_disk_is_timed_when_the_store_is_opened() {
     let directory = Directory::new();
     let store = SqliteStore::open(directory.config()).expect("a fresh file");
     assert!(store.disk_times().p50 > Duration::ZERO);
     assert!(store.disk_times().p50 <= store.disk_times().p99);
-}
-
-fn submit(number: u64) -> Transition {
-    let spec = JobSpec::pair(MediaRef::new("/r"), MediaRef::new("/d"));
-    let span = SpanId::new([1; 8]).expect("not zero");
-    Transition::Submit(Arc::new(NewJob {
-        id: JobId::new(Timestamp::EPOCH, u128::from(number)),
-        first_part: PartId(number),
-        parts: vec![None],
-        submitted_at: Timestamp::EPOCH,
-        tenant: "".into(),
-        spec_encoded: store::codec::encode_spec(&spec).expect("plain data").into(),
-        spec: Arc::new(spec),
-        idempotency: None,
-        trace: TraceContext {
-            trace_id: TraceId::new([1; 16]).expect("not zero"),
-            span_id: span,
-            flags: TraceFlags::default(),
-            tracestate: String::new(),
-        },
-        root_span_id: span,
-    }))
 }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::hex::encode_lower_hex;
 use crate::time::Timestamp;
 
 /// Says which identifier could not be read, and from what.
@@ -53,16 +54,13 @@ impl JobId {
 
 impl fmt::Display for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let v = self.0;
-        write!(
-            f,
-            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-            (v >> 96) as u32,
-            (v >> 80) as u16,
-            (v >> 64) as u16,
-            (v >> 48) as u16,
-            v & 0xffff_ffff_ffff
-        )
+        let mut digits = [0; 32];
+        let digits = encode_lower_hex(&self.to_bytes(), &mut digits).as_bytes();
+        let mut text = [b'-'; 36];
+        for (from, to) in [(0..8, 0), (8..12, 9), (12..16, 14), (16..20, 19), (20..32, 24)] {
+            text[to..to + from.len()].copy_from_slice(&digits[from]);
+        }
+        f.write_str(std::str::from_utf8(&text).expect("digits and dashes are ASCII"))
     }
 }
 
@@ -78,13 +76,17 @@ impl FromStr for JobId {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let error =
             || ParseIdError { what: "job id (a UUID)", text: text.chars().take(64).collect() };
-        let groups: Vec<&str> = text.split('-').collect();
-        let lengths_fit = groups.iter().map(|g| g.len()).eq([8, 4, 4, 4, 12]);
-        let hex = groups.concat();
-        if !lengths_fit || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return Err(error());
+        let text: &[u8; 36] = text.as_bytes().try_into().map_err(|_| error())?;
+        let mut value = 0;
+        for (place, byte) in text.iter().enumerate() {
+            let is_dash = matches!(place, 8 | 13 | 18 | 23);
+            match char::from(*byte).to_digit(16) {
+                Some(digit) if !is_dash => value = value << 4 | u128::from(digit),
+                None if is_dash && *byte == b'-' => {}
+                _ => return Err(error()),
+            }
         }
-        u128::from_str_radix(&hex, 16).map(Self).map_err(|_| error())
+        Ok(Self(value))
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod explain;
 pub mod failure;
+mod hex;
 pub mod id;
 pub mod job;
 pub mod media;

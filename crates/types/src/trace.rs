@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::hex::{decode_lower_hex, encode_lower_hex};
+
 macro_rules! hex_id {
     ($(#[$doc:meta])* $name:ident, $bytes:literal) => {
         $(#[$doc])*
@@ -35,7 +37,8 @@ macro_rules! hex_id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                let mut text = [0; $bytes * 2];
+                f.write_str(encode_lower_hex(&self.0, &mut text))
             }
         }
 
@@ -80,31 +83,6 @@ hex_id! {
 hex_id! {
     /// Names one span of a trace. Never all zero.
     SpanId, 8
-}
-
-/// The value of each lower-case hex digit; 16 for any other byte.
-const DIGITS: [u8; 256] = {
-    let mut digits = [16; 256];
-    let mut value = 0;
-    while value < 16 {
-        digits[b"0123456789abcdef"[value] as usize] = value as u8;
-        value += 1;
-    }
-    digits
-};
-
-fn decode_lower_hex(text: &[u8], into: &mut [u8]) -> Option<()> {
-    if text.len() != into.len() * 2 {
-        return None;
-    }
-    let mut seen = 0;
-    for (pair, byte) in text.chunks_exact(2).zip(into) {
-        let (high, low) = (DIGITS[usize::from(pair[0])], DIGITS[usize::from(pair[1])]);
-        seen |= high | low;
-        *byte = high << 4 | low;
-    }
-    // Only the mark of a byte that is no digit has this bit.
-    (seen < 16).then_some(())
 }
 
 /// The flags byte of a trace context.
@@ -198,7 +176,16 @@ impl TraceContext {
     /// The `traceparent` header, version 00.
     #[must_use]
     pub fn traceparent(&self) -> String {
-        format!("00-{}-{}-{:02x}", self.trace_id, self.span_id, self.flags.0)
+        let (mut trace_id, mut span_id, mut flags) = ([0; 32], [0; 16], [0; 2]);
+        [
+            "00-",
+            encode_lower_hex(&self.trace_id.0, &mut trace_id),
+            "-",
+            encode_lower_hex(&self.span_id.0, &mut span_id),
+            "-",
+            encode_lower_hex(&[self.flags.0], &mut flags),
+        ]
+        .concat()
     }
 
     /// The position of the span of an attempt of the job that was created here: in this trace, or

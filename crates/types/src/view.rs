@@ -227,9 +227,10 @@ impl JobFilter {
 /// One page of a list, newest first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobPage {
-    /// The jobs.
+    /// The jobs. Where the filter takes few there may be none, and more on the next page.
     pub jobs: Vec<JobSummary>,
-    /// Where the next page starts: the id of this page's last job. `None` on the last page.
+    /// Where the next page starts: the id of the last job that was looked at for this one. `None`
+    /// on the last page.
     pub next: Option<JobId>,
 }
 

@@ -1,5 +1,6 @@
 //! What passes between controller and node: registration, liveness, leases, reports.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -94,7 +95,7 @@ pub struct Lease {
     /// Which attempt at the part this is, from 1.
     pub attempt: u32,
     /// What to do.
-    pub spec: JobSpec,
+    pub spec: Arc<JobSpec>,
     /// The attempt's own span, pre-allocated and stored: `span_id` is the id that the CONSUMER
     /// span of this attempt must carry, in this trace, recorded when the flags say so. After a long
     /// wait the trace is another than the parent's, and the span its first.

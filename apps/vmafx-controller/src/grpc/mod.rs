@@ -42,12 +42,12 @@ impl Face {
     }
 }
 
-/// Every method, and what of it is shown: signs of life and streams that live for hours make no
-/// spans.
+/// Every method, and what of it is shown: registrations, signs of life and streams that live for
+/// hours make no spans, and neither do they at the client.
 pub(crate) fn methods() -> Result<GrpcMethods, StartError> {
     let methods = GrpcMethods::from_descriptors(proto::DESCRIPTORS);
     let methods = methods.map_err(|error| StartError::Face(error.to_string()))?;
-    let quiet = ["Heartbeat", "PullWork", "PollWork", "StreamJobs"];
+    let quiet = ["RegisterNode", "Heartbeat", "PullWork", "PollWork", "StreamJobs"];
     Ok(quiet.iter().fold(methods, |all, name| all.with(name, Visibility::DurationOnly)))
 }
 

@@ -56,8 +56,11 @@ impl QueueConfig {
     pub const WATCH_EVENTS_MAX: usize = 1_024;
     /// Jobs in a watch's snapshot: the newest.
     pub const SNAPSHOT_JOBS_MAX: usize = 1_000;
-    /// How long the writer refuses work after a commit failed, before it tries again.
+    /// How long the writer refuses work after a commit failed, before it tries again. It doubles
+    /// while nothing can be written: each try loads the whole queue anew.
     pub const STORE_TROUBLE_PAUSE: Duration = Duration::from_secs(1);
+    /// The longest such pause.
+    pub const STORE_TROUBLE_PAUSE_MAX: Duration = Duration::from_secs(32);
 
     /// The defaults, on the given file.
     #[must_use]

@@ -5,15 +5,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use control::{
-    Answer, Cancelled, Command, DueTrace, Idempotency, NodeMessage, Read, StoreError,
-    StoreErrorKind, Submitted, waiting_for,
+    Answer, Cancelled, Command, DueTrace, Forgettable, Idempotency, Keep, NodeMessage, Read,
+    StoreError, StoreErrorKind, Submitted, waiting_for,
 };
 use store::SqliteReader;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use types::{
     AttemptReport, FrameTable, Incarnation, JobFilter, JobId, JobPage, JobSpec, JobView, NodeId,
-    NodeStatus, NodeView, Registered, Registration, ReportAnswer, SessionId, SpanId, State, ToNode,
-    TraceContext,
+    NodeStatus, NodeView, PartId, Registered, Registration, ReportAnswer, SessionId, SpanId, State,
+    Timestamp, ToNode, TraceContext,
 };
 
 use super::config::QueueConfig;
@@ -57,7 +57,7 @@ pub enum RetrySelection {
 #[derive(Debug)]
 pub(super) enum Response {
     Answer(Answer),
-    /// To `TracesDone`.
+    /// To `TracesDone`, `TracesTold` and `Forget`.
     Done,
     ToNode(Vec<ToNode>),
     Attached {
@@ -102,6 +102,8 @@ pub(super) enum Message {
     Cancel { job: JobId, to: Reply },
     Retry { jobs: Vec<JobId>, to: Reply },
     TracesDone { traces: Vec<DueTrace>, to: Reply },
+    TracesTold { until: Timestamp, to: Reply },
+    Forget { jobs: Vec<PartId>, to: Reply },
     Shutdown,
 }
 
@@ -328,7 +330,7 @@ impl Queue {
 
     /// The present time by the clock that all stored times are of.
     #[must_use]
-    pub fn now(&self) -> types::Timestamp {
+    pub fn now(&self) -> Timestamp {
         self.shared.clock.now()
     }
 
@@ -338,6 +340,57 @@ impl Queue {
     /// Overload and store trouble: then they are due as before.
     pub async fn traces_done(&self, traces: Vec<DueTrace>) -> Result<(), QueueError> {
         self.commands.ask(|to| Message::TracesDone { traces, to }).await.map(drop)
+    }
+
+    /// Until when the spans of recorded jobs are known to have arrived.
+    ///
+    /// # Errors
+    /// Store trouble.
+    pub async fn traces_told(&self) -> Result<Option<Timestamp>, QueueError> {
+        self.read(|reader| reader.traces_told()).await
+    }
+
+    /// The spans of all recorded jobs that had ended by then have arrived. Answers once that is
+    /// durable.
+    ///
+    /// # Errors
+    /// Overload and store trouble: then it is as before.
+    pub async fn tell_traces(&self, until: Timestamp) -> Result<(), QueueError> {
+        self.commands.ask(|to| Message::TracesTold { until, to }).await.map(drop)
+    }
+
+    /// The newest recorded jobs that have ended since, at most `limit`.
+    ///
+    /// # Errors
+    /// Store trouble.
+    pub async fn recorded_since(
+        &self,
+        since: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<JobId>, QueueError> {
+        self.read(move |reader| reader.recorded_since(since, limit)).await
+    }
+
+    /// Jobs that have ended and need not be kept, among the `limit` oldest after `after`.
+    ///
+    /// # Errors
+    /// Store trouble.
+    pub async fn forgettable(
+        &self,
+        keep: Keep,
+        after: PartId,
+        limit: usize,
+    ) -> Result<Forgettable, QueueError> {
+        self.read(move |reader| reader.forgettable(&keep, after, limit)).await
+    }
+
+    /// Removes jobs, by their first parts, with everything that is kept of them; those that have
+    /// not ended stay. Answers once that is durable.
+    ///
+    /// # Errors
+    /// Overload and store trouble: then they are there as before.
+    pub async fn forget(&self, jobs: Vec<PartId>) -> Result<(), QueueError> {
+        self.commands.ask(|to| Message::Forget { jobs, to }).await.map(drop)
     }
 
     /// A snapshot of the newest jobs that pass, then every change of one that passes. With `only`,
@@ -530,7 +583,7 @@ pub(super) fn without_lease(message: &NodeMessage) -> Option<ToNode> {
 pub(super) fn waiting_reason(
     view: &JobView,
     nodes: &[Arc<types::Capabilities>],
-    now: types::Timestamp,
+    now: Timestamp,
 ) -> Option<String> {
     let since = view.available_at.unwrap_or(view.submitted_at);
     let nodes = nodes.iter().map(AsRef::as_ref);

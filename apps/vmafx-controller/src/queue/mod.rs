@@ -22,7 +22,7 @@ mod thread;
 mod watch;
 
 pub use config::QueueConfig;
-pub use control::{Cancelled, DueTrace, Idempotency, RetryPolicy, Submitted};
+pub use control::{Cancelled, DueTrace, Forgettable, Idempotency, Keep, RetryPolicy, Submitted};
 pub use error::QueueError;
 pub use event::{FinishedJob, QueueEvent, QueueObserver};
 pub use handle::{Queue, RetrySelection, Submission};

@@ -5,15 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use control::{
-    Answer, Command, ConnectionId, Effect, Ended, Event, Grant, JobHead, LateReport, NodeMessage,
-    Read, StoreError, judge_late,
+    Answer, AttemptSpan, Command, ConnectionId, Effect, Ended, Event, Grant, JobHead, LateReport,
+    NodeMessage, Read, StoreError, judge_late,
 };
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
-use types::{
-    AttemptView, Fence, JobId, Lease, PartId, ReportAnswer, SessionId, SpanId, State, Timestamp,
-    ToNode, TraceId,
-};
+use types::{AttemptView, Fence, Lease, PartId, ReportAnswer, SessionId, State, Timestamp, ToNode};
 
 use super::config::QueueConfig;
 use super::error::QueueError;
@@ -106,6 +103,7 @@ impl Release {
         now: Timestamp,
         again: &mut Again,
     ) {
+        self.fetch_heads(&effects, reader);
         for effect in effects {
             match effect {
                 Effect::Answer { to, answer } => self.answer(to, answer, again),
@@ -231,6 +229,24 @@ impl Release {
         }
     }
 
+    /// Reads the jobs of all leases of this batch that are not in memory, at once. Where that
+    /// fails, or one is not there, its lease asks again for itself and says so.
+    fn fetch_heads(&mut self, effects: &[Effect<Reply>], reader: &mut dyn Read) {
+        let leased = effects.iter().filter_map(|effect| match effect {
+            Effect::Event(Event::Leased(grant)) => Some(grant.part),
+            _ => None,
+        });
+        let in_memory =
+            |part: &PartId| self.running.contains_key(part) || self.recent.contains_key(part);
+        let missing: Vec<PartId> = leased.filter(|part| !in_memory(part)).collect();
+        if missing.is_empty() {
+            return;
+        }
+        let heads = reader.heads(&missing).unwrap_or_default();
+        let found = missing.into_iter().zip(heads);
+        self.running.extend(found.filter_map(|(part, head)| Some((part, Arc::new(head?)))));
+    }
+
     /// What is known of a part's job, from memory where it is there.
     pub(super) fn head(&self, part: PartId, reader: &mut dyn Read) -> Option<Arc<JobHead>> {
         if let Some((ended, head)) = &self.ended
@@ -307,6 +323,13 @@ impl Release {
                     self.changed(Note::Job(head.job));
                 }
             }
+            Event::NameTaken(node) => {
+                tracing::warn!(
+                    %node,
+                    "two processes go by the name of this node and take each other's work; give \
+                     each node a name of its own (VMAFX_NODE_ID)"
+                );
+            }
             Event::Finished { part, state } => self.finished(part, state, now, reader),
         }
     }
@@ -316,19 +339,19 @@ impl Release {
             again.push(Command::Undelivered { leases: vec![(grant.part, grant.fence)] });
             return;
         };
-        let previous = previous_attempt(grant, head.job, reader);
+        let previous = previous_attempt(grant, reader);
         let lease = Box::new(Lease {
             job: head.job,
             part: grant.part,
             part_index: u32::from(grant.part_index),
             fence: grant.fence,
             attempt: grant.attempt,
-            spec: (*head.spec).clone(),
+            spec: Arc::clone(&head.spec),
             trace: head.trace.of_attempt(grant.trace_id, grant.span_id),
             parent: head.trace.with_span(head.root_span_id),
             creation: head.trace.span_id,
-            previous_attempt: previous.map(|(span_id, _)| span_id),
-            previous_trace: previous.and_then(|(_, trace_id)| trace_id),
+            previous_attempt: previous.map(|before| before.span_id),
+            previous_trace: previous.and_then(|before| before.trace_id),
             queue_wait: grant.started_at.since(grant.available_at),
         });
         self.recent.remove(&grant.part);
@@ -408,18 +431,11 @@ fn give_back(messages: Vec<ToNode>, again: &mut Again) {
     }
 }
 
-/// The span of the attempt before this one, and its trace where it is not the job's. Only a retry costs a look into the store; where that
-/// fails the retry goes without its link.
-fn previous_attempt(
-    grant: &Grant,
-    job: JobId,
-    reader: &mut dyn Read,
-) -> Option<(SpanId, Option<TraceId>)> {
+/// The span of the attempt before this one. Only a retry costs a look into the store, of one row;
+/// where that fails the retry goes without its link.
+fn previous_attempt(grant: &Grant, reader: &mut dyn Read) -> Option<AttemptSpan> {
     if grant.fence <= Fence(1) {
         return None;
     }
-    let attempts = reader.job(job).ok().flatten()?.attempts;
-    let before =
-        attempts.iter().filter(|other| other.part == grant.part && other.fence < grant.fence);
-    before.max_by_key(|other| other.fence).map(|other| (other.span_id, other.trace_id))
+    reader.attempt_before(grant.part, grant.fence).ok().flatten()
 }

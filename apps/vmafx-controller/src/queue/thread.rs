@@ -6,13 +6,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use control::{
-    Command, Control, DueTrace, Effect, Event, ExistingKey, Output, Random, Store, StoreError,
-    StoreErrorKind, Transition, Turn, Verdict,
+    Command, Control, DueTrace, Effect, Event, ExistingKey, Output, Random, ReportedOutcome, Store,
+    StoreError, StoreErrorKind, Transition, Turn, Verdict,
 };
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use store::{SqliteConfig, SqliteStore};
 use tokio::sync::Semaphore;
-use types::{JobId, Timestamp};
+use types::{Failure, FailureKind, JobId, Timestamp};
 
 use super::config::QueueConfig;
 use super::error::QueueError;
@@ -128,6 +128,7 @@ pub(super) fn open(
         told: Vec::new(),
         again: Vec::new(),
         trouble: None,
+        pause: None,
         gauges_at: None,
         nodes_changed: true,
     };
@@ -164,6 +165,13 @@ pub(super) fn open(
     Ok((Queue { commands, shared }, thread))
 }
 
+/// The store cannot be written.
+struct Trouble {
+    error: StoreError,
+    /// Until when it is not tried again.
+    until: Instant,
+}
+
 struct Writer {
     store: SqliteStore,
     control: Control<Reply>,
@@ -179,7 +187,9 @@ struct Writer {
     /// What releasing effects found out, for the next batch.
     again: Vec<Command<Reply>>,
     /// The store's last failure, and until when nothing is written.
-    trouble: Option<(StoreError, Instant)>,
+    trouble: Option<Trouble>,
+    /// The pause after the next failure; `None` once something was written since the last.
+    pause: Option<Duration>,
     gauges_at: Option<Instant>,
     nodes_changed: bool,
 }
@@ -215,7 +225,7 @@ impl Writer {
             return self.messages.recv_timeout(Duration::ZERO);
         }
         let due = self.control.next_deadline().map(|at| self.shared.clock.instant_of(at));
-        let trouble = self.trouble.as_ref().map(|(_, until)| *until);
+        let trouble = self.trouble.as_ref().map(|trouble| trouble.until);
         let looked = self.gauges_at.map(|at| {
             let alive = self.shared.gauges.nodes_alive.load(Ordering::Relaxed) > 0;
             let pause = if self.gauges_stale() { GAUGES_EVERY } else { LIVENESS_LOOK_EVERY };
@@ -236,15 +246,12 @@ impl Writer {
     /// After a failed commit memory is ahead of the store: once the pause is over, loads anew.
     /// Whether batches may go on; in trouble they do too, and refuse what would write.
     fn recover(&mut self) -> bool {
-        let Some((_, until)) = &self.trouble else { return true };
-        if Instant::now() < *until {
+        let Some(trouble) = &self.trouble else { return true };
+        if Instant::now() < trouble.until {
             return true;
         }
         match self.reload() {
-            Ok(()) => {
-                tracing::info!("the store works again");
-                self.trouble = None;
-            }
+            Ok(()) => self.trouble = None,
             Err(error) => self.enter_trouble(error),
         }
         true
@@ -261,8 +268,10 @@ impl Writer {
     }
 
     fn enter_trouble(&mut self, error: StoreError) {
-        tracing::error!(%error, kind = ?error.kind, "the queue cannot write");
-        self.trouble = Some((error, Instant::now() + QueueConfig::STORE_TROUBLE_PAUSE));
+        let pause = self.pause.unwrap_or(QueueConfig::STORE_TROUBLE_PAUSE);
+        tracing::error!(%error, kind = ?error.kind, ?pause, "the queue cannot write");
+        self.trouble = Some(Trouble { error, until: Instant::now() + pause });
+        self.pause = Some((pause * 2).min(QueueConfig::STORE_TROUBLE_PAUSE_MAX));
     }
 
     /// Takes what waits, decides, commits, and lets go.
@@ -298,21 +307,29 @@ impl Writer {
             Message::Command(command) => self.step(command),
             Message::Cancel { job, to } => self.cancel(job, to),
             Message::Retry { jobs, to } => self.retry(&jobs, to),
-            Message::TracesDone { traces, to } => self.traces_done(traces, to),
+            Message::TracesDone { traces, to } => {
+                let done = |trace: DueTrace| Transition::TraceDone {
+                    first_part: trace.first_part,
+                    due_at: trace.due_at,
+                };
+                self.write(traces.into_iter().map(done), to);
+            }
+            Message::Forget { jobs, to } => {
+                let forget = |first_part| Transition::Forget { first_part };
+                self.write(jobs.into_iter().map(forget), to);
+            }
+            Message::TracesTold { until, to } => self.write([Transition::TracesTold { until }], to),
         }
         Flow::On
     }
 
-    fn traces_done(&mut self, traces: Vec<DueTrace>, to: Reply) {
-        if let Some((error, _)) = &self.trouble {
+    /// Writes what needs no decision with the next commit, and then says that it is done.
+    fn write(&mut self, transitions: impl IntoIterator<Item = Transition>, to: Reply) {
+        if let Some(Trouble { error, .. }) = &self.trouble {
             let _ = to.send(Err(QueueError::Store(error.clone())));
             return;
         }
-        let done = |trace: DueTrace| Transition::TraceDone {
-            first_part: trace.first_part,
-            due_at: trace.due_at,
-        };
-        self.out.transitions.extend(traces.into_iter().map(done));
+        self.out.transitions.extend(transitions);
         self.told.push(to);
     }
 
@@ -344,7 +361,7 @@ impl Writer {
     fn step(&mut self, command: Command<Reply>) {
         let command = match &self.trouble {
             None => Some(command),
-            Some((error, _)) => without_writes(command, error),
+            Some(trouble) => without_writes(command, &trouble.error),
         };
         let Some(mut command) = command else { return };
         if let Command::Submit { drafts, .. } = &mut command
@@ -355,6 +372,9 @@ impl Writer {
             }
             return;
         }
+        if let Command::Report { report, .. } = &mut command {
+            self.check_results(report);
+        }
         self.nodes_changed |= matches!(command, Command::Register { .. });
         if let Command::Detach { connection, .. } = &command {
             self.release.stream_ended(*connection);
@@ -362,6 +382,19 @@ impl Writer {
         let now = self.now();
         let turn = &mut Turn { now, random: &mut self.random, out: &mut self.out };
         self.control.step(command, turn);
+    }
+
+    /// A result for each distorted video, or the attempt has failed: whoever asks for the third
+    /// must not learn at the end that there are two.
+    fn check_results(&mut self, report: &mut control::Report) {
+        let ReportedOutcome::Succeeded(result) = &report.outcome else { return };
+        let results = result.frames.len();
+        let Some(head) = self.release.head(report.part, self.store.reader()) else { return };
+        let asked = head.spec.distorted.len();
+        if results != asked {
+            let text = format!("the node reported {results} results for {asked} distorted videos");
+            report.outcome = ReportedOutcome::Failed(Failure::new(FailureKind::Internal, text));
+        }
     }
 
     fn look_up_keys(&mut self, drafts: &mut [control::Draft]) -> Result<(), StoreError> {
@@ -421,6 +454,9 @@ impl Writer {
     fn commit(&mut self, transitions: &[Transition]) -> Result<(), StoreError> {
         let started = Instant::now();
         let verdicts = self.store.commit(transitions)?;
+        if self.pause.take().is_some() {
+            tracing::info!("the store works again");
+        }
         let duration = started.elapsed();
         self.shared.gauges.commits.fetch_add(1, Ordering::Relaxed);
         self.observer.observe(&QueueEvent::Committed { writes: transitions.len(), duration });

@@ -143,6 +143,7 @@ impl QueueTelemetry {
         for span in terminal_spans(job) {
             self.telemetry.tracer.emit_span(span);
         }
+        self.policy.recorded_job_ended();
     }
 }
 

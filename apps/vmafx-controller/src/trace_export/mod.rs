@@ -4,6 +4,7 @@
 //! store holds what the tree needs, and the ids are the same every time.
 
 mod policy;
+mod recorded;
 mod task;
 
 use std::time::{Duration, Instant};
@@ -20,6 +21,7 @@ use crate::queue::QueueError;
 
 pub(crate) use policy::{DueTraces, TracePolicy};
 pub use policy::{TRACES_DUE_MAX, TraceRules};
+pub(crate) use recorded::run as confirm_recorded;
 pub(crate) use task::run;
 
 /// How long a caller waits for the collector.

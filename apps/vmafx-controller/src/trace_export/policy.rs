@@ -59,12 +59,30 @@ pub(crate) struct DueTraces {
     /// Something was marked in a batch that is not committed yet.
     marked: AtomicBool,
     wake: Notify,
+    /// A recorded job has ended since the last look, and its spans are on their way.
+    recorded: AtomicBool,
+    recorded_wake: Notify,
 }
 
 impl DueTraces {
     /// The store's own count.
     pub(super) fn counted(&self, waiting: u64) {
         self.waiting.store(waiting, Ordering::Relaxed);
+    }
+
+    /// Waits until a recorded job has ended.
+    pub(super) async fn recorded_job(&self) {
+        self.recorded_wake.notified().await;
+    }
+
+    /// Whether a recorded job has ended since the last look.
+    pub(super) fn has_recorded(&self) -> bool {
+        self.recorded.load(Ordering::Acquire)
+    }
+
+    /// Looks: what ended before is going to be asked about.
+    pub(super) fn look_at_recorded(&self) {
+        self.recorded.store(false, Ordering::Release);
     }
 
     /// Waits until something was marked since the last look.
@@ -81,6 +99,12 @@ impl TracePolicy {
 
     pub(crate) fn due(&self) -> Arc<DueTraces> {
         Arc::clone(&self.due)
+    }
+
+    /// The spans of a recorded job that has ended were handed over.
+    pub(crate) fn recorded_job_ended(&self) {
+        self.due.recorded.store(true, Ordering::Release);
+        self.due.recorded_wake.notify_one();
     }
 
     /// Whether any job can be marked.

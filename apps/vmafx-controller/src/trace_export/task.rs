@@ -11,21 +11,22 @@ use observability::DeliveryError;
 use observability::job_trace::rebuild;
 use observability::metrics::TraceExport;
 use tokio_util::sync::CancellationToken;
+use types::{JobId, JobView};
 
 use super::policy::DueTraces;
 use crate::app::App;
 use crate::queue::{DueTrace, QueueError};
 
 /// Jobs that are looked up and sent together.
-const JOBS_AT_ONCE: usize = 32;
+pub(super) const JOBS_AT_ONCE: usize = 32;
 /// How long a trace is kept for a collector that does not take it.
 pub const DUE_KEPT: Duration = Duration::from_secs(24 * 3_600);
 /// Traces that are tried alone before it is believed that no collector is there.
 const TRIES_ALONE_MAX: usize = 3;
 /// The pause after a failure; it doubles from there.
-const PAUSE_FIRST: Duration = Duration::from_secs(1);
+pub(super) const PAUSE_FIRST: Duration = Duration::from_secs(1);
 /// The longest pause.
-const PAUSE_MAX: Duration = Duration::from_secs(60);
+pub(super) const PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// Works until the controller goes down.
 pub(crate) async fn run(app: Weak<App>, due: Arc<DueTraces>, closing: CancellationToken) {
@@ -56,7 +57,7 @@ pub(crate) async fn run(app: Weak<App>, due: Arc<DueTraces>, closing: Cancellati
 }
 
 #[derive(Debug, thiserror::Error)]
-enum ExportError {
+pub(super) enum ExportError {
     #[error("{0}")]
     Queue(#[from] QueueError),
     #[error("{0}")]
@@ -125,15 +126,26 @@ async fn one_by_one(
 async fn send(app: &App, traces: &[DueTrace]) -> Result<(), ExportError> {
     let mut spans = Vec::new();
     for trace in traces {
-        match app.queue.job(trace.job).await {
-            Ok(job) => spans.extend(rebuild(&job, trace.reason)),
-            // A job that is gone has no trace.
-            Err(QueueError::NotFound) => {}
-            Err(error) => return Err(error.into()),
+        if let Some(job) = readable(app, trace.job).await? {
+            spans.extend(rebuild(&job, trace.reason));
         }
     }
     if !spans.is_empty() {
         app.telemetry.tracer.deliver(spans).await?;
     }
     Ok(())
+}
+
+/// A job that is to be told. One that is gone has no trace; one whose rows cannot be read will not
+/// be read next time either, and must not hold up the rest.
+pub(super) async fn readable(app: &App, id: JobId) -> Result<Option<JobView>, QueueError> {
+    match app.queue.job(id).await {
+        Ok(job) => Ok(Some(job)),
+        Err(QueueError::NotFound) => Ok(None),
+        Err(QueueError::Store(error)) if !error.is_retryable() => {
+            tracing::error!(job = %id, %error, "a job cannot be read; its trace is given up");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }

@@ -388,7 +388,7 @@ pub fn lease_of(part: u64, spec: JobSpec) -> ToNode {
         part_index: 0,
         fence: Fence(1),
         attempt: 1,
-        spec,
+        spec: spec.into(),
         trace: trace(0x1000 + part),
         parent: trace(0x2000),
         creation: observability::new_span_id(),

@@ -1,18 +1,19 @@
 //! The subcommands that ask a controller: submit, watch, jobs, job, frames, cancel, retry, nodes,
-//! drain, explain, trace export.
+//! drain, explain, trace export; and sampling, which asks nodes too.
 //!
 //! What is asked for goes to standard output, as text or with `--json` as one JSON value; what is
 //! said about it goes to standard error.
 
 mod frames;
 mod read;
+mod sampling;
 mod submit;
 mod trace;
 mod watch;
 
 use std::future::Future;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
@@ -29,6 +30,7 @@ pub(crate) use read::{
     CancelArgs, DrainArgs, ExplainArgs, JobArgs, JobsArgs, NodesArgs, RetryArgs, cancel, drain,
     explain, job, jobs, nodes, retry,
 };
+pub(crate) use sampling::{SamplingArgs, sampling};
 pub(crate) use submit::{SubmitArgs, ended_well, follow, submit};
 pub(crate) use trace::{TraceArgs, trace};
 pub(crate) use watch::{WatchArgs, watch};
@@ -53,6 +55,9 @@ pub(crate) enum RemoteError {
     /// The controller could not be asked, or refused.
     #[error("{0}")]
     Client(#[from] ClientError),
+    /// A process could not be asked over HTTP, or refused.
+    #[error("{0}")]
+    Http(#[from] sampling::HttpError),
     /// The token file could not be read.
     #[error("cannot read the token file {path}: {source}")]
     TokenFile {
@@ -86,6 +91,7 @@ impl RemoteError {
                 }
                 _ => exit::REFUSED,
             }),
+            Self::Http(error) => ExitCode::from(error.exit_code()),
             Self::Job(failure) => exit::exit_code(failure.kind),
             Self::Write { .. } => exit::exit_code(FailureKind::Io),
             Self::TokenFile { .. } | Self::Usage(_) => ExitCode::from(exit::USAGE_OR_INTERNAL),
@@ -152,12 +158,7 @@ pub(crate) fn finish(outcome: Result<(), RemoteError>) -> ExitCode {
 fn connect(args: &RemoteArgs, telemetry: &OtelGuard) -> Result<Client, RemoteError> {
     let token = match &args.token_file {
         None => None,
-        Some(path) => {
-            let read = std::fs::read_to_string(path);
-            let token =
-                read.map_err(|source| RemoteError::TokenFile { path: path.clone(), source })?;
-            Some(token.trim().parse()?)
-        }
+        Some(path) => Some(read_token(path)?.parse()?),
     };
     let config = ClientConfig {
         token,
@@ -165,6 +166,13 @@ fn connect(args: &RemoteArgs, telemetry: &OtelGuard) -> Result<Client, RemoteErr
         ..ClientConfig::new(&args.controller)
     };
     Ok(Client::new(&config)?)
+}
+
+/// The token that a file holds.
+fn read_token(path: &Path) -> Result<String, RemoteError> {
+    let read = std::fs::read_to_string(path);
+    let text = read.map_err(|source| RemoteError::TokenFile { path: path.to_owned(), source })?;
+    Ok(text.trim().to_owned())
 }
 
 /// Writes text to standard output.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use client::Client;
 use observability::job_trace::rebuild;
-use observability::{OtelConfig, OtelGuard, SpanRecord, otlp_json};
+use observability::{OtelConfig, OtelGuard, SpanRecord, Speaker, otlp_json};
 use serde_json::{Value, json};
 use types::{ExportReason, JobId, TraceId};
 
@@ -87,7 +87,12 @@ async fn rebuilt(job: JobId, client: &Client) -> Result<(TraceId, Vec<SpanRecord
         let text = format!("the job is {}; its trace is whole when it has ended", view.state);
         return Err(RemoteError::Usage(text));
     }
-    Ok((view.trace.trace_id, rebuild(&view, ExportReason::Asked)))
+    let mut spans = rebuild(&view, ExportReason::Asked);
+    for span in &mut spans {
+        // What is the controller's own there is not this process's here.
+        span.speaker.get_or_insert(Speaker::Controller);
+    }
+    Ok((view.trace.trace_id, spans))
 }
 
 fn document(spans: Vec<SpanRecord>) -> Result<Value, RemoteError> {

@@ -29,6 +29,8 @@ pub(super) enum Counted {
     Yes,
     /// The lease never reached its node, or the node handed it back: no fault of the part.
     No,
+    /// Two living processes take each other's name: no fault of the part either.
+    Replaced,
 }
 
 impl<T> Control<T> {
@@ -43,7 +45,7 @@ impl<T> Control<T> {
         let tally = running.lease.tally;
         let verdict = if running.lease.fence.0 >= Config::LEASES_PER_PART_MAX {
             RetryVerdict::GiveUp
-        } else if counted == Counted::No {
+        } else if counted != Counted::Yes {
             RetryVerdict::Again { available_at: turn.now, tally }
         } else {
             self.config.retry.after(tally, kind, turn.now, turn.random)
@@ -67,6 +69,9 @@ impl<T> Control<T> {
         let node = self.grant_of(running).node;
         let text = match (kind, counted) {
             (_, Counted::No) => format!("the lease did not reach node {node}"),
+            (_, Counted::Replaced) => {
+                format!("another process goes by the name of node {node}, and took its place")
+            }
             (FailureKind::LeaseExpired, _) => {
                 format!("node {node} gave no sign of life until its lease ran out")
             }
@@ -158,14 +163,20 @@ impl<T> Control<T> {
         }
         let vanished = session.detached_at.is_some();
         let kind = if vanished { FailureKind::NodeLost } else { FailureKind::LeaseExpired };
-        self.lose_all(id, kind, turn);
+        self.lose_all(id, kind, Counted::Yes, turn);
     }
 
-    pub(super) fn lose_all(&mut self, id: SessionId, kind: FailureKind, turn: &mut Turn<'_, T>) {
+    pub(super) fn lose_all(
+        &mut self,
+        id: SessionId,
+        kind: FailureKind,
+        counted: Counted,
+        turn: &mut Turn<'_, T>,
+    ) {
         let Some(session) = self.fleet.sessions.get(&id) else { return };
         let leases: Vec<PartId> = session.leases.iter().copied().collect();
         for part in leases {
-            self.lose(part, kind, Counted::Yes, turn);
+            self.lose(part, kind, counted, turn);
         }
     }
 

@@ -36,11 +36,19 @@ impl<T> Control<T> {
                 let answer = Answer::Registered(self.registered(session_id(&self.fleet, &node)));
                 return turn.answer(to, answer);
             }
-            Some(session) => Some(session.id),
+            Some(session) => Some((session.id, session.incarnation)),
             None => None,
         };
-        if let Some(old) = old {
-            self.lose_all(old, FailureKind::NodeLost, turn);
+        if let Some((old, replaced)) = old {
+            // A process that was replaced and is back shows that both live: nobody died of a part.
+            let counted = if self.fleet.was_replaced(&node, incarnation) {
+                turn.event(Event::NameTaken(node.clone()));
+                Counted::Replaced
+            } else {
+                Counted::Yes
+            };
+            self.fleet.remember_replaced(node.clone(), replaced);
+            self.lose_all(old, FailureKind::NodeLost, counted, turn);
             self.end_session(old, turn);
         }
         for forgotten in self.fleet.forgettable(turn.now) {

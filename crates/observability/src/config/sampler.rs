@@ -1,5 +1,6 @@
 //! `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` and `VMAFX_TRACES_MIN_PER_MINUTE`, from the
-//! environment and from the file that `VMAFX_SAMPLING_FILE` names.
+//! environment and from the file that `VMAFX_SAMPLING_FILE` names; and the bound of what is
+//! recorded, `VMAFX_TRACES_MAX_SPANS_PER_SECOND`.
 //!
 //! The argument alone tunes our default. A bad argument keeps 1 %: the specification would record
 //! everything, and a typing error must not flood a collector. What the file says goes before the
@@ -7,12 +8,14 @@
 
 use std::fs::File;
 use std::io::Read as _;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use super::{Env, shown};
 use crate::sampler::{
-    DEFAULT_MIN_PER_MINUTE, DEFAULT_RATIO, MIN_PER_MINUTE_MAX, Named, ParentRule, RootRule,
-    SAMPLER_NAMES, SamplerConfig, SamplingSettings, SamplingSource, named,
+    DEFAULT_MIN_PER_MINUTE, DEFAULT_RATIO, DEFAULT_SPANS_PER_SECOND_MAX, MIN_PER_MINUTE_MAX, Named,
+    ParentRule, RootRule, SAMPLER_NAMES, SPANS_PER_SECOND_MAX, SamplerConfig, SamplingSettings,
+    SamplingSource, named,
 };
 
 /// The longest file that is read.
@@ -21,6 +24,7 @@ const FILE_BYTES_MAX: u64 = 16 << 10;
 const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
 const ARGUMENT: &str = "OTEL_TRACES_SAMPLER_ARG";
 const MIN_PER_MINUTE: &str = "VMAFX_TRACES_MIN_PER_MINUTE";
+const SPANS_PER_SECOND: &str = "VMAFX_TRACES_MAX_SPANS_PER_SECOND";
 const FILE: &str = "VMAFX_SAMPLING_FILE";
 
 /// What about sampling is configured besides the sampler itself.
@@ -30,6 +34,9 @@ pub struct SamplingConfig {
     pub file: Option<PathBuf>,
     /// How many traces of each kind a quiet minute yields. `VMAFX_TRACES_MIN_PER_MINUTE`.
     pub min_per_minute: u32,
+    /// How many spans a second are recorded of traces that the ratio picks; `None` is as many as
+    /// there are. `VMAFX_TRACES_MAX_SPANS_PER_SECOND`.
+    pub spans_per_second_max: Option<NonZeroU32>,
     /// What the process started with, before the file.
     pub(crate) start: SamplerConfig,
     /// The environment, for what the file does not say.
@@ -41,6 +48,7 @@ impl Default for SamplingConfig {
         Self {
             file: None,
             min_per_minute: DEFAULT_MIN_PER_MINUTE,
+            spans_per_second_max: Some(DEFAULT_SPANS_PER_SECOND_MAX),
             start: SamplerConfig::default(),
             environment: Vec::new(),
         }
@@ -133,10 +141,29 @@ pub(super) fn read(env: &mut Env<'_>) -> (SamplerConfig, SamplingConfig) {
     let config = SamplingConfig {
         file: env.get(FILE).map(PathBuf::from),
         min_per_minute: settings.min_per_minute,
+        spans_per_second_max: read_spans_per_second(env),
         start: settings.sampler,
         environment,
     };
     (settings.sampler, config)
+}
+
+fn read_spans_per_second(env: &mut Env<'_>) -> Option<NonZeroU32> {
+    let default = Some(DEFAULT_SPANS_PER_SECOND_MAX);
+    let Some(value) = env.get(SPANS_PER_SECOND) else { return default };
+    if value.eq_ignore_ascii_case("off") {
+        return None;
+    }
+    let parsed: Option<NonZeroU32> = value.parse().ok();
+    if let Some(bound) = parsed.filter(|bound| bound.get() as usize <= SPANS_PER_SECOND_MAX) {
+        return Some(bound);
+    }
+    env.warn(format_args!(
+        "{SPANS_PER_SECOND}={} is neither off nor a whole number from 1 to {SPANS_PER_SECOND_MAX}; \
+         default kept",
+        shown(&value)
+    ));
+    default
 }
 
 fn read_settings(env: &mut Env<'_>) -> SamplingSettings {

@@ -103,6 +103,11 @@ pub const VARIABLES: &[Variable] = &[
         "roots of each kind that a quiet minute yields whatever the ratio, to 600; `0` is none",
     ),
     honoured(
+        &["VMAFX_TRACES_MAX_SPANS_PER_SECOND"], "`2000`", ("sampler::budget", "0.2.0"),
+        "recorded spans a second, over which the ratio begins no further trace; forced, linked and \
+         callers' traces count but are not bounded; `off` is no bound",
+    ),
+    honoured(
         &["VMAFX_SAMPLING_FILE"], "", ("sampler", "0.2.0"),
         "a file with the three settings of sampling, read at start and on SIGHUP; goes before \
          the environment",

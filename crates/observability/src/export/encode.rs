@@ -29,6 +29,7 @@ use crate::metrics::{Signal, unix_nanos};
 use crate::propagation::Origin;
 use crate::schema::{SEMCONV_VERSION, attr};
 use crate::span::{SpanEvent, SpanLink, SpanRecord};
+use crate::speaker::Speaker;
 
 /// The name under which spans and metrics are written.
 const SCOPE: &str = "vmafx";
@@ -54,17 +55,36 @@ impl Item for SpanRecord {
     const SIGNAL: Signal = Signal::Traces;
 
     fn message(resource: &Resource, items: Vec<Self>) -> Self::Message {
-        ExportTraceServiceRequest {
-            resource_spans: vec![ResourceSpans {
-                resource: Some(resource.clone()),
-                scope_spans: vec![ScopeSpans {
-                    scope: Some(scope(SCOPE)),
-                    spans: items.into_iter().map(encode_span).collect(),
-                    schema_url: schema_url(),
-                }],
-                schema_url: String::new(),
-            }],
+        let mut own = Vec::with_capacity(items.len());
+        // Few tell for others, and then for few.
+        let mut told: Vec<(Speaker, Vec<Span>)> = Vec::new();
+        for mut item in items {
+            let speaker = item.speaker.take();
+            let span = encode_span(item);
+            match speaker {
+                None => own.push(span),
+                Some(speaker) => match told.iter_mut().find(|(known, _)| *known == speaker) {
+                    Some((_, spans)) => spans.push(span),
+                    None => told.push((speaker, vec![span])),
+                },
+            }
         }
+        let own = Some((resource.clone(), own)).filter(|(_, spans)| !spans.is_empty());
+        let told = told.into_iter().map(|(speaker, spans)| (speaker.resource(resource), spans));
+        let resource_spans = own.into_iter().chain(told);
+        ExportTraceServiceRequest { resource_spans: resource_spans.map(spans_of).collect() }
+    }
+}
+
+fn spans_of((resource, spans): (Resource, Vec<Span>)) -> ResourceSpans {
+    ResourceSpans {
+        resource: Some(resource),
+        scope_spans: vec![ScopeSpans {
+            scope: Some(scope(SCOPE)),
+            spans,
+            schema_url: schema_url(),
+        }],
+        schema_url: String::new(),
     }
 }
 

@@ -1,7 +1,9 @@
 //! The bounded queues between whoever ends spans or logs and the exporting thread.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::{Notify, oneshot};
 
@@ -10,6 +12,8 @@ use super::limits::{limit_attributes, limit_span, shortened};
 use super::record::LogRecord;
 use crate::config::{AttributeLimits, BatchConfig, SpanLimits};
 use crate::metrics::{DropReason, TelemetryMetrics};
+use crate::sampler::SamplingDecision;
+use crate::sampler::budget::SpanBudget;
 use crate::span::SpanRecord;
 
 /// Parcels that may wait for the exporting thread.
@@ -46,6 +50,10 @@ pub(super) struct Parcel<T> {
 struct State<T> {
     items: VecDeque<T>,
     parcels: VecDeque<Parcel<T>>,
+    /// Who wants to know whether what waits has been taken.
+    questions: Vec<Told>,
+    /// Something was lost since that was last asked.
+    lost: bool,
     /// After the last export nothing is taken any more.
     closed: bool,
 }
@@ -70,8 +78,13 @@ impl<T> Clone for Queue<T> {
 
 impl<T: Item> Queue<T> {
     fn new(limits: BatchConfig, metrics: TelemetryMetrics) -> Self {
-        let state =
-            Mutex::new(State { items: VecDeque::new(), parcels: VecDeque::new(), closed: false });
+        let state = Mutex::new(State {
+            items: VecDeque::new(),
+            parcels: VecDeque::new(),
+            questions: Vec::new(),
+            lost: false,
+            closed: false,
+        });
         Self(Arc::new(Inner { state, limits, wake: Notify::new(), metrics }))
     }
 
@@ -82,6 +95,7 @@ impl<T: Item> Queue<T> {
         let waiting = state.items.len();
         if state.closed || waiting >= inner.limits.queue_items_max {
             let reason = if state.closed { DropReason::Shutdown } else { DropReason::QueueFull };
+            state.lost = true;
             drop(state);
             inner.metrics.dropped(T::SIGNAL, reason, 1);
             return;
@@ -114,6 +128,45 @@ impl<T: Item> Queue<T> {
         self.lock().parcels.pop_front()
     }
 
+    /// Asks whether all that was pushed before, since the question before, is taken.
+    fn ask(&self, told: Told) -> Result<(), DeliveryError> {
+        let mut state = self.lock();
+        if state.closed {
+            return Err(DeliveryError::Shutdown);
+        }
+        if state.questions.len() >= PARCELS_WAITING_MAX {
+            return Err(DeliveryError::Busy);
+        }
+        state.questions.push(told);
+        drop(state);
+        self.0.wake.notify_one();
+        Ok(())
+    }
+
+    /// The questions that are open. What they ask about waits in the queue now, or is gone.
+    pub(super) fn take_questions(&self) -> Vec<Told> {
+        std::mem::take(&mut self.lock().questions)
+    }
+
+    /// Something of the queue was not taken.
+    pub(super) fn lost(&self) {
+        self.lock().lost = true;
+    }
+
+    /// Answers questions, once everything that waited when they were taken has been sent.
+    pub(super) fn answer(&self, questions: Vec<Told>) {
+        if questions.is_empty() {
+            return;
+        }
+        let lost = std::mem::take(&mut self.lock().lost);
+        let dropped = || DeliveryError::Failed("some of them were dropped".to_owned());
+        let answer = || if lost { Err(dropped()) } else { Ok(0) };
+        for told in questions {
+            // Whoever asked may have stopped waiting.
+            let _ = told.send(answer());
+        }
+    }
+
     /// The next message's items, oldest first; empty when none wait.
     pub(super) fn take(&self) -> Vec<T> {
         let mut state = self.lock();
@@ -135,6 +188,7 @@ impl<T: Item> Queue<T> {
         let left = std::mem::take(&mut state.items).len() as u64;
         // Whoever waits for one is told by its end.
         state.parcels.clear();
+        state.questions.clear();
         drop(state);
         self.0.metrics.set_queue(T::SIGNAL, 0);
         self.0.metrics.dropped(T::SIGNAL, DropReason::Shutdown, left);
@@ -154,15 +208,49 @@ impl<T: Item> Queue<T> {
 pub(crate) struct SpanSink {
     pub(super) queue: Queue<SpanRecord>,
     limits: SpanLimits,
+    budget: Option<Arc<SpanBudget>>,
 }
 
 impl SpanSink {
     pub(crate) fn new(batch: BatchConfig, limits: SpanLimits, metrics: TelemetryMetrics) -> Self {
-        Self { queue: Queue::new(batch, metrics), limits }
+        Self { queue: Queue::new(batch, metrics), limits, budget: None }
+    }
+
+    /// Bounds what is recorded of traces that chance picks.
+    pub(crate) fn bounded(self, per_second: Option<NonZeroU32>) -> Self {
+        let budget = per_second.map(|rate| Arc::new(SpanBudget::new(rate, Instant::now())));
+        Self { budget, ..self }
+    }
+
+    /// The decision, unless chance picked a trace for which there is no budget.
+    pub(crate) fn within_budget(
+        &self,
+        decision: SamplingDecision,
+        now: impl FnOnce() -> Instant,
+    ) -> SamplingDecision {
+        let Some(budget) = self.budget.as_ref().filter(|_| decision.is_by_chance()) else {
+            return decision;
+        };
+        let now = now();
+        if budget.admits(now) {
+            return decision;
+        }
+        self.queue.0.metrics.passed_over();
+        if budget.is_news(now) {
+            tracing::warn!(
+                spans_per_second_max = budget.per_second(),
+                "more is recorded than VMAFX_TRACES_MAX_SPANS_PER_SECOND allows: for now the ratio \
+                 begins no further trace"
+            );
+        }
+        decision.passed_over()
     }
 
     /// Takes a span, cut to its limits, or drops and counts it.
     pub(crate) fn push(&self, mut record: SpanRecord) {
+        if let Some(budget) = &self.budget {
+            budget.spend();
+        }
         limit_span(&mut record, &self.limits);
         self.queue.push(record);
     }
@@ -180,6 +268,16 @@ impl SpanSink {
         let (told, answer) = oneshot::channel();
         items.iter_mut().for_each(|span| limit_span(span, &self.limits));
         self.queue.deliver(Parcel { items, told })?;
+        Ok(answer)
+    }
+
+    /// Asks whether all spans that were pushed, since the question before, are taken; makes those
+    /// that wait leave now.
+    pub(crate) fn ask(
+        &self,
+    ) -> Result<oneshot::Receiver<Result<u64, DeliveryError>>, DeliveryError> {
+        let (told, answer) = oneshot::channel();
+        self.queue.ask(told)?;
         Ok(answer)
     }
 }

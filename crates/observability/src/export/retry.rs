@@ -4,7 +4,7 @@
 //! that a collector asks for is longer than that.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, StatusCode, header};
 use tonic::{Code, Status};
@@ -47,17 +47,16 @@ pub(super) enum Retry {
 }
 
 impl Retry {
-    pub(super) fn of_http(status: StatusCode, headers: &HeaderMap) -> Self {
+    /// What an answer over HTTP that came `now` says.
+    pub(super) fn of_http(status: StatusCode, headers: &HeaderMap, now: SystemTime) -> Self {
         match status {
             StatusCode::TOO_MANY_REQUESTS
             | StatusCode::BAD_GATEWAY
             | StatusCode::SERVICE_UNAVAILABLE
             | StatusCode::GATEWAY_TIMEOUT => {
                 let after = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-                match after.and_then(|seconds| seconds.trim().parse().ok()) {
-                    Some(seconds) => Self::After(Duration::from_secs(seconds)),
-                    None => Self::Soon,
-                }
+                let pause = after.and_then(|after| retry_after(after.trim(), now));
+                pause.map_or(Self::Soon, Self::After)
             }
             _ => Self::Never,
         }
@@ -106,6 +105,16 @@ impl Retry {
     }
 }
 
+/// The pause that `Retry-After` asks for: seconds, or a date of HTTP's, of which one that has passed
+/// means at once.
+fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = httpdate::parse_http_date(text).ok()?;
+    Some(at.duration_since(now).unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
@@ -118,9 +127,17 @@ mod tests {
         let after =
             |text| HeaderMap::from_iter([(header::RETRY_AFTER, HeaderValue::from_static(text))]);
         let none = HeaderMap::new();
+        // 1994-11-06 08:49:30 UTC.
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_770);
         for (status, headers, retry) in [
             (503, &none, Retry::Soon),
             (503, &after("7"), Retry::After(Duration::from_secs(7))),
+            (503, &after("Sun, 06 Nov 1994 08:49:37 GMT"), Retry::After(Duration::from_secs(7))),
+            // The two older forms, which a recipient must know too.
+            (429, &after("Sunday, 06-Nov-94 08:49:37 GMT"), Retry::After(Duration::from_secs(7))),
+            (502, &after("Sun Nov  6 08:49:37 1994"), Retry::After(Duration::from_secs(7))),
+            (503, &after("Sun, 06 Nov 1994 08:00:00 GMT"), Retry::After(Duration::ZERO)),
+            (503, &after("Sun, 06 Nov 1994"), Retry::Soon),
             (503, &after("later"), Retry::Soon),
             (503, &after("-1"), Retry::Soon),
             (429, &none, Retry::Soon),
@@ -132,7 +149,7 @@ mod tests {
             (404, &none, Retry::Never),
         ] {
             let status = StatusCode::from_u16(status).expect("a status");
-            assert_eq!(Retry::of_http(status, headers), retry, "{status}");
+            assert_eq!(Retry::of_http(status, headers, now), retry, "{status} {headers:?}");
         }
     }
 

@@ -3,6 +3,7 @@
 //! Runs on the exporting thread's runtime only. The caller bounds the time of [`Transport::send`].
 
 use std::io::Write as _;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use flate2::Compression as GzipLevel;
@@ -200,7 +201,7 @@ impl HttpTransport {
             sent.await.map_err(|error| SendError::new(with_causes(&error), Retry::Soon))?;
         let status = response.status();
         if !status.is_success() {
-            let retry = Retry::of_http(status, response.headers());
+            let retry = Retry::of_http(status, response.headers(), SystemTime::now());
             return Err(SendError::new(format!("HTTP status {status}"), retry));
         }
         let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;

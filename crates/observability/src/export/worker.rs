@@ -24,6 +24,8 @@ use crate::span::SpanRecord;
 
 /// Flushes that may wait for their turn.
 const FLUSHES_WAITING_MAX: usize = 16;
+/// How much the exporting thread steps back: behind whoever serves calls, before whoever scores.
+const NICENESS: i32 = 10;
 /// What the thread may take to end after its last message was given up.
 const EXIT_MARGIN: Duration = Duration::from_millis(200);
 
@@ -79,6 +81,8 @@ impl Pipeline {
         metrics.watch_runtime("telemetry", runtime.handle());
         std::thread::Builder::new().name("vmafx-telemetry".to_owned()).spawn(move || {
             EXPORTING.set(true);
+            // Of this thread alone. Refused at worst.
+            let _ = rustix::process::setpriority_process(None, NICENESS);
             // Whatever the transports log here is caused by telemetry: it must not become some.
             let _silence = dispatcher::set_default(&Dispatch::none());
             let worker = {
@@ -205,9 +209,16 @@ impl<T: Item> BatchLoop<T> {
         }
     }
 
+    /// Sends what waits, and tells those who ask whether all of it was taken.
+    async fn send_all(&mut self, is_last: bool) {
+        let questions = self.queue.take_questions();
+        self.send_waiting(is_last).await;
+        self.queue.answer(questions);
+    }
+
     /// Sends what waits. What comes meanwhile waits for the next round, unless it fills a message
     /// or this round is the last: a queue that is never quite empty keeps nobody waiting.
-    async fn send_all(&mut self, is_last: bool) {
+    async fn send_waiting(&mut self, is_last: bool) {
         loop {
             // One parcel to a message, so that neither keeps the other waiting.
             let parcel = self.queue.take_parcel();
@@ -218,6 +229,7 @@ impl<T: Item> BatchLoop<T> {
             let batch = self.queue.take();
             if self.sender.is_over() {
                 self.sender.drop_items(DropReason::Shutdown, batch.len() as u64);
+                self.queue.lost();
                 return;
             }
             if batch.is_empty() {
@@ -228,7 +240,9 @@ impl<T: Item> BatchLoop<T> {
             }
             let is_full = batch.len() >= self.queue.limits().export_items_max;
             // Counted and logged there.
-            let _ = self.sender.send(batch).await;
+            if self.sender.send(batch).await.is_err() {
+                self.queue.lost();
+            }
             if is_last && self.sender.is_failing() {
                 // No collector now: the rest would only make the program's end slow.
                 return;

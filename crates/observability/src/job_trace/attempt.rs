@@ -14,6 +14,7 @@ use crate::propagation::Origin;
 use crate::sampler::SamplingReason;
 use crate::schema::{attr, span_name};
 use crate::span::{IntoSystemTime, SpanLink, SpanRecord};
+use crate::speaker::Speaker;
 
 /// What the spans of an attempt say of it.
 #[derive(Debug, Clone)]
@@ -33,6 +34,8 @@ pub struct AttemptTrace<'a> {
     /// The position of the span of the attempt before.
     previous: Option<TraceContext>,
     queue_wait: Duration,
+    /// Its node, where another process tells its spans.
+    speaker: Option<Speaker>,
 }
 
 /// How an attempt ended, as its span tells it.
@@ -121,10 +124,12 @@ impl<'a> AttemptTrace<'a> {
                 .previous_attempt
                 .map(|previous| lease.parent.of_attempt(lease.previous_trace, previous)),
             queue_wait: lease.queue_wait,
+            speaker: None,
         }
     }
 
-    /// An attempt as the store knows it; `before` is the one before it at the same part.
+    /// An attempt as the store knows it; `before` is the one before it at the same part. What its
+    /// node did is told on that node's behalf.
     #[must_use]
     pub fn of_view(
         job: JobTrace<'_>,
@@ -143,6 +148,7 @@ impl<'a> AttemptTrace<'a> {
             creation: job.trace.clone(),
             previous: before.map(|before| before.trace(job.trace)),
             queue_wait: attempt.started_at.since(attempt.available_at),
+            speaker: Some(Speaker::Node(attempt.node.clone())),
         }
     }
 
@@ -155,7 +161,8 @@ impl<'a> AttemptTrace<'a> {
         how: &AttemptEnd,
     ) -> SpanRecord {
         let name = span_name::PROCESS;
-        let record = SpanRecord::new(self.trace.clone(), SpanKind::Consumer, name, start, end);
+        let mut record = SpanRecord::new(self.trace.clone(), SpanKind::Consumer, name, start, end);
+        record.speaker = self.speaker.clone();
         let record = match self.parent {
             Some(parent) => record.child_of(parent, Origin::Remote),
             // A new trace, recorded because the one it links to is.
@@ -196,7 +203,10 @@ impl<'a> AttemptTrace<'a> {
         for run in runs {
             let began_at = arrived_at.after(run.began_after);
             let result = results.get(run.distorted_index as usize).copied();
-            spans.extend(run_stages(&self.trace, began_at, run, result, failure));
+            for mut span in run_stages(&self.trace, began_at, run, result, failure) {
+                span.speaker = self.speaker.clone();
+                spans.push(span);
+            }
         }
         spans
     }
@@ -285,12 +295,7 @@ impl<'a> AttemptTrace<'a> {
 /// When an attempt's end began to be settled.
 fn settling_from(attempt: &AttemptView) -> Timestamp {
     let ended_at = attempt.ended_at.unwrap_or(attempt.started_at);
-    before(ended_at, attempt.settle.unwrap_or_default())
-}
-
-pub(super) fn before(at: Timestamp, duration: Duration) -> Timestamp {
-    let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
-    Timestamp::from_unix_micros(at.unix_micros().saturating_sub(micros))
+    ended_at.before(attempt.settle.unwrap_or_default())
 }
 
 /// The stages of one run below the span at `parent`, one after the other without a gap. The last

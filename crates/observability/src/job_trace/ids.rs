@@ -20,6 +20,8 @@ pub enum SpanRole {
     Again,
     /// The commit that made something durable; from the id of the span of that something.
     Commit,
+    /// The job as a whole; from the id of the span that sent it.
+    Job,
 }
 
 impl SpanRole {
@@ -33,6 +35,7 @@ impl SpanRole {
             Self::Pool => 5,
             Self::Again => 6,
             Self::Commit => 7,
+            Self::Job => 8,
         }
     }
 }
@@ -51,6 +54,13 @@ pub fn derived_span_id(base: SpanId, role: SpanRole, index: u32) -> SpanId {
     })
 }
 
+/// The id of the span that stands for a job which was sent by the span `send`. That it has this id
+/// and no other tells later that `send` is the job's own, and not a span of its caller.
+#[must_use]
+pub fn root_span_id(send: SpanId) -> SpanId {
+    derived_span_id(send, SpanRole::Job, 0)
+}
+
 /// The finaliser of SplitMix64: every bit of the input changes half of the output's.
 const fn mix(mut value: u64) -> u64 {
     value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -64,7 +74,7 @@ mod tests {
 
     use super::*;
 
-    const ROLES: [SpanRole; 7] = [
+    const ROLES: [SpanRole; 8] = [
         SpanRole::Wait,
         SpanRole::Settle,
         SpanRole::Fetch,
@@ -72,6 +82,7 @@ mod tests {
         SpanRole::Pool,
         SpanRole::Again,
         SpanRole::Commit,
+        SpanRole::Job,
     ];
 
     #[test]
@@ -86,7 +97,7 @@ mod tests {
         assert_eq!(all, EXPECTED);
     }
 
-    const EXPECTED: [&str; 8] = [
+    const EXPECTED: [&str; 9] = [
         "ea358c3c939e4766",
         "541342f8ef1243c8",
         "f7142807c05ae87d",
@@ -94,6 +105,7 @@ mod tests {
         "cb8d1171ca1042be",
         "38773d2debea1002",
         "a52b6f6025ba8d3f",
+        "6cef181e598711c5",
         "d13bc92638008915",
     ];
 

@@ -6,8 +6,8 @@ use types::{
     TraceFlags,
 };
 
-use super::attempt::{AttemptEnd, AttemptTrace, RunResult, before};
-use super::{JobTrace, SpanRole, count, derived_span_id, meaning};
+use super::attempt::{AttemptEnd, AttemptTrace, RunResult};
+use super::{JobTrace, SpanRole, count, derived_span_id, meaning, messaging, root_span_id};
 use crate::propagation::Origin;
 use crate::schema::{attr, span_name};
 use crate::span::{SpanLink, SpanRecord};
@@ -53,10 +53,10 @@ fn episodes(job: &JobView) -> Vec<Episode<'_>> {
 
 /// Where the job's root span hangs.
 enum Top {
-    /// Below the span that sent the job, which is recorded.
+    /// Below the span that sent the job, which is recorded, or is told too.
     Send,
-    /// Nowhere: whatever sent the job is not recorded.
-    Nowhere(ExportReason),
+    /// Nowhere: whatever sent the job is not recorded, and not known.
+    Nowhere(Option<ExportReason>),
 }
 
 impl Episode<'_> {
@@ -67,8 +67,7 @@ impl Episode<'_> {
         let mut record = match (self.parent, top) {
             (Some(parent), _) => record.child_of(parent, Origin::Local),
             (None, Top::Send) => record.child_of(job.trace.span_id, Origin::Local),
-            (None, Top::Nowhere(reason)) => record
-                .with(attr::SAMPLING_REASON, reason.as_str())
+            (None, Top::Nowhere(reason)) => because(record, *reason)
                 .with_link(SpanLink::new(job.trace.clone(), meaning::CALLER)),
         }
         .with(attr::JOB_ID, job.id.to_string())
@@ -97,6 +96,30 @@ impl Episode<'_> {
         attempt.available_at >= self.start
             && next.is_none_or(|next| attempt.available_at < next.start)
     }
+}
+
+/// Says on the first span of what is told why it is.
+fn because(record: SpanRecord, reason: Option<ExportReason>) -> SpanRecord {
+    match reason {
+        Some(reason) => record.with(attr::SAMPLING_REASON, reason.as_str()),
+        None => record,
+    }
+}
+
+/// Whether the stored creation context is of the job's own `send` span, and not of its caller: a
+/// controller that exports nothing hands the caller's position on, and older ones did not tell.
+fn has_send(job: &JobView) -> bool {
+    job.root_span_id == root_span_id(job.trace.span_id)
+}
+
+/// The span that sent the job, as far as it is known: without the call that it was part of, and at
+/// the moment in which the job was accepted.
+fn send(job: &JobView, reason: Option<ExportReason>) -> SpanRecord {
+    let (at, name) = (job.submitted_at, span_name::SEND);
+    let record = SpanRecord::new(job.trace.clone(), SpanKind::Producer, name, at, at);
+    because(messaging(record, "send"), reason)
+        .with(attr::JOB_PRIORITY, i64::from(job.spec.priority.get()))
+        .with(attr::JOB_ID, job.id.to_string())
 }
 
 fn of_job(job: &JobView) -> JobTrace<'_> {
@@ -135,20 +158,41 @@ pub fn terminal_spans(job: &JobView) -> Vec<SpanRecord> {
 }
 
 /// The whole tree of a job that has ended, from what the store holds: sampled, and with one root,
-/// the span that stands for the job. Empty for a job that has never ended.
+/// the span that sent the job, or where that is not known the span that stands for it. Empty for a
+/// job that has never ended.
 #[must_use]
 pub fn rebuild(job: &JobView, reason: ExportReason) -> Vec<SpanRecord> {
     let mut sampled = job.clone();
     sampled.trace.flags = TraceFlags(job.trace.flags.0 | TraceFlags::SAMPLED.0);
-    let job = &sampled;
+    tree(&sampled, Some(reason), Begins::WithSend)
+}
+
+/// The tree of a recorded job once more, because what was said while it ran may not have arrived:
+/// below its `send` span, which is told too if `begins` says so. Empty for a job that is not
+/// recorded.
+#[must_use]
+pub fn rebuild_recorded(job: &JobView, begins: Begins) -> Vec<SpanRecord> {
+    if job.trace.flags.is_sampled() { tree(job, None, begins) } else { Vec::new() }
+}
+
+/// With which span a tree that is told again begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begins {
+    /// The span that sent the job, which may not have arrived.
+    WithSend,
+    /// The span that stands for the job: what sent it has arrived, with the call that did.
+    BelowSend,
+}
+
+fn tree(job: &JobView, reason: Option<ExportReason>, begins: Begins) -> Vec<SpanRecord> {
     let episodes = episodes(job);
-    let top = Top::Nowhere(reason);
     let Some(last) = episodes.len().checked_sub(1) else { return Vec::new() };
-    let mut spans: Vec<SpanRecord> = episodes
-        .iter()
-        .enumerate()
-        .map(|(index, episode)| episode.record(job, &top, index == last))
-        .collect();
+    let tells_send = has_send(job) && begins == Begins::WithSend;
+    let is_below = tells_send || begins == Begins::BelowSend;
+    let top = if is_below { Top::Send } else { Top::Nowhere(reason) };
+    let mut spans: Vec<SpanRecord> = tells_send.then(|| send(job, reason)).into_iter().collect();
+    let told = episodes.iter().enumerate();
+    spans.extend(told.map(|(index, episode)| episode.record(job, &top, index == last)));
     let unfinished_from = match job.earlier_ends.last() {
         Some(earlier) if !job.state.is_terminal() => Some(earlier.retried_at),
         _ => None,
@@ -181,9 +225,8 @@ fn attempt_spans(job: &JobView, attempt: &AttemptView, spans: &mut Vec<SpanRecor
         None => (attempt.started_at, ended_at),
         Some(timings) => {
             let took = timings.wall + attempt.settle.unwrap_or_default();
-            let arrived_at = timings
-                .arrived_at
-                .unwrap_or_else(|| before(ended_at, took).max(attempt.started_at));
+            let arrived_at =
+                timings.arrived_at.unwrap_or_else(|| ended_at.before(took).max(attempt.started_at));
             // The node's clock may go before or after the controller's.
             (arrived_at, arrived_at.after(took).max(ended_at))
         }

@@ -27,6 +27,7 @@ pub struct QueueMetrics {
     lost: Family<LeaseLostCause, Counter>,
     reports: Family<ReportAnswer, Counter>,
     contradicted: Counter,
+    forgotten: Counter,
     trace_exports: Family<TraceExport, Counter>,
     wait: Histogram,
     job_duration: Family<JobEnd, Histogram>,
@@ -50,6 +51,7 @@ impl QueueMetrics {
             reports: registry.family(instrument::REPORTS),
             trace_exports: registry.family(instrument::TRACE_EXPORTS),
             contradicted: registry.single(instrument::RESULTS_CONTRADICTED),
+            forgotten: registry.single(instrument::JOBS_FORGOTTEN),
             wait: registry.single(instrument::QUEUE_WAIT),
             job_duration: registry.family(instrument::JOB_DURATION),
             nodes: registry.family(instrument::NODES),
@@ -121,6 +123,11 @@ impl QueueMetrics {
     /// Two results of one part differed.
     pub fn contradicted(&self) {
         self.contradicted.add(1);
+    }
+
+    /// So many jobs are no longer kept.
+    pub fn forgotten(&self, jobs: u64) {
+        self.forgotten.add(jobs);
     }
 
     /// `traces` that were to be exported after their jobs' end met this.
@@ -368,6 +375,7 @@ pub struct TelemetryMetrics {
     dropped: Vec<Vec<Counter>>,
     queue: Family<Signal, Gauge>,
     last_success: Family<Signal, Gauge>,
+    passed_over: Counter,
 }
 
 impl TelemetryMetrics {
@@ -395,6 +403,7 @@ impl TelemetryMetrics {
             dropped,
             queue: registry.family(instrument::TELEMETRY_QUEUE),
             last_success: registry.family(instrument::TELEMETRY_LAST_SUCCESS),
+            passed_over: registry.single(instrument::TRACES_PASSED_OVER),
         }
     }
 
@@ -402,6 +411,16 @@ impl TelemetryMetrics {
         self.exported.get(signal).add(items);
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         self.last_success.get(signal).set(now.as_secs_f64());
+    }
+
+    pub(crate) fn passed_over(&self) {
+        self.passed_over.add(1);
+    }
+
+    /// Traces that did not begin because too much is recorded.
+    #[must_use]
+    pub fn passed_over_total(&self) -> u64 {
+        self.passed_over.get()
     }
 
     pub(crate) fn dropped(&self, signal: Signal, reason: DropReason, items: u64) {

@@ -82,6 +82,8 @@ labels! {
         Expired = "expired",
         /// The collector took others and not this one.
         Refused = "refused",
+        /// It was recorded, and sent again because it may not have arrived.
+        Repeated = "repeated",
     }
 
     /// Why a part is tried again.

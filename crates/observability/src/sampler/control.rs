@@ -6,14 +6,16 @@
 //! changes nothing.
 //!
 //! A change for a while ends by itself: whoever next decides about a trace, or asks for the
-//! status, after its end puts the configured rules back. No timer is needed for that.
+//! status, after its end puts the configured rules back. A timer does so where nobody does, so
+//! that the end is in the log.
 
 use std::fmt;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 use thiserror::Error;
+use tokio::task::AbortHandle;
 
 use super::{MIN_PER_MINUTE_MAX, Named, RootRule, SAMPLER_NAMES, Sampler, SamplerConfig, named};
 use crate::config::{OtelConfig, SamplingConfig};
@@ -249,6 +251,8 @@ impl Sampler {
     }
 
     fn change(&self, change: &SamplingChange, now: Instant) {
+        // One that has ended unnoticed is not what this one builds upon.
+        self.end_if_over(now);
         let mut rules = self.rules();
         let settings = change.applied_to(rules.current.settings);
         rules.current = Sourced { settings, source: SamplingSource::Admin };
@@ -297,6 +301,8 @@ impl Sampler {
 pub struct SamplerControl {
     sampler: Arc<Sampler>,
     config: Arc<SamplingConfig>,
+    /// Ends the change that is for a while, if nobody asks before.
+    ending: Arc<Mutex<Option<AbortHandle>>>,
 }
 
 impl SamplerControl {
@@ -318,7 +324,7 @@ impl SamplerControl {
             }
         };
         let sampler = Sampler::with(configured.0, configured.1);
-        Self { sampler: Arc::new(sampler), config: Arc::new(sampling) }
+        Self { sampler: Arc::new(sampler), config: Arc::new(sampling), ending: Arc::default() }
     }
 
     pub(crate) fn sampler(&self) -> &Sampler {
@@ -338,7 +344,28 @@ impl SamplerControl {
         let SamplingStatus { settings, source, .. } = status;
         let (source, for_seconds) = (source.as_str(), change.lasts.map(|lasts| lasts.as_secs()));
         tracing::info!(%settings, source, for_seconds, "sampling: changed");
+        self.end_after(change.lasts);
         status
+    }
+
+    /// Has the end of a change for a while noticed, and logged, in a process that decides about
+    /// nothing then. The rules do not depend on it.
+    fn end_after(&self, lasts: Option<Duration>) {
+        let runtime = tokio::runtime::Handle::try_current().ok();
+        let timer = lasts.zip(runtime).map(|(lasts, runtime)| {
+            let sampler = Arc::downgrade(&self.sampler);
+            let end = async move {
+                tokio::time::sleep(lasts).await;
+                if let Some(sampler) = sampler.upgrade() {
+                    sampler.end_if_over(Instant::now());
+                }
+            };
+            runtime.spawn(end).abort_handle()
+        });
+        let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = std::mem::replace(&mut *ending, timer) {
+            before.abort();
+        }
     }
 
     /// Reads the file again, or goes back to what the process started with where there is none. A

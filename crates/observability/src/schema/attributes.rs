@@ -229,8 +229,8 @@ attributes! {
 
     SIGNAL = "vmafx.telemetry.signal": OneOf(&["traces", "metrics", "logs"]),
         "`traces`, `metrics` or `logs`.";
-    TRACE_EXPORT = "vmafx.trace.export": OneOf(&["exported", "rate_limited", "overflow", "expired", "refused"]),
-        "What became of a trace that was to be exported after its job's end: `overflow` when too many waited, `expired` when no collector took it for a day.";
+    TRACE_EXPORT = "vmafx.trace.export": OneOf(&["exported", "rate_limited", "overflow", "expired", "refused", "repeated"]),
+        "What became of a trace that was to be exported after its job's end: `overflow` when too many waited, `expired` when no collector took it for a day, `repeated` when it was recorded and sent once more because it may not have arrived.";
     DROP_REASON = "vmafx.telemetry.drop_reason": OneOf(&["queue_full", "export_failed", "rejected", "shutdown"]),
         "`queue_full`, `export_failed`, `rejected` or `shutdown`.";
     TELEMETRY_INSTRUMENT = "vmafx.telemetry.instrument": Text(&["http.server.request.duration"]),

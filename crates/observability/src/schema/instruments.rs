@@ -145,9 +145,11 @@ instruments! {
     REPORTS = Counter, "vmafx.reports", "{report}", [attr::REPORT_ANSWER], &[],
         "Reports answered. Anything but accepted says that a node was late or repeated itself, which is harmless.";
     TRACE_EXPORTS = Counter, "vmafx.trace.exports", "{trace}", [attr::TRACE_EXPORT], &[],
-        "Traces of failed or slow jobs that sampling had dropped and that were to be exported after the end, by what became of them.";
+        "Traces that were to be exported from the store after the end, of failed or slow jobs that sampling had dropped and of recorded ones that may not have arrived, by what became of them.";
     RESULTS_CONTRADICTED = Counter, "vmafx.results.contradicted", "{result}", [], &[],
         "Late results that differ from the one that counts. Anything but 0: a node computes wrongly, or an input changed.";
+    JOBS_FORGOTTEN = Counter, "vmafx.jobs.forgotten", "{job}", [], &[],
+        "Jobs that had ended and were removed, by VMAFX_KEEP_JOBS_FOR or VMAFX_KEEP_JOBS_MAX.";
     QUEUE_WAIT = Histogram, "vmafx.queue.wait", "s", [], WAIT_SECONDS_BUCKETS,
         "From the moment a part could run to its lease. High with busy slots: add nodes.";
     JOB_DURATION = Histogram, "vmafx.job.duration", "s", [attr::JOB_STATE], JOB_SECONDS_BUCKETS,
@@ -242,6 +244,8 @@ instruments! {
         "Unix time of the last export a collector acknowledged; 0 before the first.";
     TELEMETRY_SAMPLING_RATIO = Gauge, "vmafx.telemetry.sampling_ratio", "1", [], &[],
         "Share of new traces that are recorded, as in force now; quiet times, forced traces and callers' decisions come on top.";
+    TRACES_PASSED_OVER = Counter, "vmafx.telemetry.traces_passed_over", "{trace}", [], &[],
+        "Traces that the ratio would have recorded and that did not begin, because more spans a second are recorded than `VMAFX_TRACES_MAX_SPANS_PER_SECOND` allows.";
     LABEL_OVERFLOW = Counter, "vmafx.telemetry.label_overflow", "{value}", [attr::TELEMETRY_INSTRUMENT], &[],
         "Times a label's value was not kept and became `other`, by metric. Sums stay exact.";
 }

@@ -17,9 +17,9 @@ use super::{
 /// The attributes of a process, on all it exports.
 pub const RESOURCE_ATTRIBUTES: &[AttributeRef] = attribute_refs![
     attr::SERVICE_NAME,
-    attr::SERVICE_VERSION,
-    attr::SERVICE_INSTANCE_ID,
-    attr::PROCESS_PID,
+    attr::SERVICE_VERSION = "the process tells of itself",
+    attr::SERVICE_INSTANCE_ID = "the process tells of itself, or another of a node",
+    attr::PROCESS_PID = "the process tells of itself",
     attr::TELEMETRY_SDK_NAME,
     attr::TELEMETRY_SDK_LANGUAGE,
     attr::TELEMETRY_SDK_VERSION
@@ -93,13 +93,17 @@ impl Yaml {
         }
         self.line(2, "attributes:");
         for attribute in refs {
-            self.line(3, &format!("- ref: {}", attribute.key));
-            match attribute.level {
-                Level::Required => self.line(4, "requirement_level: required"),
-                Level::When(condition) => {
-                    self.line(4, "requirement_level:");
-                    self.line(5, &format!("conditionally_required: {}", quoted(condition)));
-                }
+            self.attribute(attribute);
+        }
+    }
+
+    fn attribute(&mut self, attribute: &AttributeRef) {
+        self.line(3, &format!("- ref: {}", attribute.key));
+        match attribute.level {
+            Level::Required => self.line(4, "requirement_level: required"),
+            Level::When(condition) => {
+                self.line(4, "requirement_level:");
+                self.line(5, &format!("conditionally_required: {}", quoted(condition)));
             }
         }
     }
@@ -182,8 +186,7 @@ fn resource() -> String {
     yaml.stability(2, Stability::Development);
     yaml.line(2, "attributes:");
     for attribute in RESOURCE_ATTRIBUTES {
-        yaml.line(3, &format!("- ref: {}", attribute.key));
-        yaml.line(4, "requirement_level: required");
+        yaml.attribute(attribute);
         let identifies = IDENTIFYING.contains(&attribute.key);
         yaml.line(4, if identifies { "role: identifying" } else { "role: descriptive" });
     }

@@ -139,8 +139,7 @@ pub const SPANS: &[SpanDef] = &[
             attr::FRAME_COUNT = "the job succeeded",
             attr::WIDTH = "the job succeeded",
             attr::HEIGHT = "the job succeeded",
-            attr::SCORE_MEAN = "the job succeeded",
-            attr::SAMPLING_REASON = "it was rebuilt after the end"
+            attr::SCORE_MEAN = "the job succeeded"
         ],
     },
     SpanDef {

@@ -1,5 +1,6 @@
 //! What passes between controller and node.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use types::{
@@ -150,7 +151,7 @@ impl From<Lease> for pb::Lease {
             part_index: lease.part_index,
             fence: lease.fence.0,
             attempt: lease.attempt,
-            spec: Some(lease.spec.into()),
+            spec: Some(Arc::unwrap_or_clone(lease.spec).into()),
             trace: Some(lease.trace.into()),
             parent: Some(lease.parent.into()),
             queue_wait_us: micros(lease.queue_wait),
@@ -174,7 +175,7 @@ impl TryFrom<pb::Lease> for Lease {
             part_index: lease.part_index,
             fence: Fence(lease.fence),
             attempt: lease.attempt,
-            spec: required(lease.spec, "spec")?,
+            spec: Arc::new(required(lease.spec, "spec")?),
             trace: required(lease.trace, "trace")?,
             parent: required(lease.parent, "parent")?,
             creation: span(&lease.creation_span_id, "creation_span_id")?,

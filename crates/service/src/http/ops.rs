@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -16,9 +16,6 @@ use super::sampling;
 
 /// The paths that [`Ops::routes`] serves.
 pub const PATHS: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/v1/telemetry/sampling"];
-
-/// Bytes of a change of the sampling.
-const SAMPLING_BYTES_MAX: usize = 16 << 10;
 
 /// What a service tells whoever runs it. Cheap to clone.
 #[derive(Clone)]
@@ -73,8 +70,7 @@ impl Ops {
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(readyz))
             .route("/metrics", get(metrics))
-            .route("/v1/telemetry/sampling", get(sampling::show).put(sampling::change))
-            .layer(DefaultBodyLimit::max(SAMPLING_BYTES_MAX))
+            .route("/v1/telemetry/sampling", sampling::routes())
             .with_state(self)
     }
 

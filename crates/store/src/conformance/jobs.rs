@@ -54,6 +54,27 @@ pub(super) fn the_whole_story_reads_back(bench: &mut Bench) {
     assert_eq!((record.outcome, record.digest), (AttemptOutcome::Succeeded, Some([9; 32])));
 }
 
+pub(super) fn the_attempt_before(bench: &mut Bench) {
+    bench.applied(session(1, "node", 1));
+    for part in [1, 2] {
+        bench.applied(submit(part));
+        for fence in [1, 2] {
+            bench.applied(lease(part, fence));
+            bench.applied(requeue(part, fence));
+        }
+    }
+    bench.reopen();
+    let mut before = |part, fence| {
+        let found = bench.store().reader().attempt_before(PartId(part), Fence(fence));
+        found.expect("in good order").map(|it| (it.span_id, it.trace_id))
+    };
+    assert_eq!(before(1, 1), None);
+    assert_eq!(before(1, 2), Some((span(11), None)));
+    let own = Some(trace(22).trace_id);
+    assert_eq!(before(2, 3), Some((span(22), own)), "of its part, the last, with its own trace");
+    assert_eq!(before(3, 9), None);
+}
+
 pub(super) fn many_parts_are_one_job(bench: &mut Bench) {
     bench.applied(session(1, "node", 1));
     bench.applied(Transition::Submit(Arc::new(new_job(1, 3))));
@@ -147,5 +168,30 @@ pub(super) fn heads_read_back(bench: &mut Bench) {
         assert_eq!((head.job, &*head.spec), (job_id(1), &spec()));
         assert_eq!((head.trace, head.root_span_id), (trace(1), span(1_001)));
         assert_eq!(head.submitted_at, at(1));
+    }
+}
+
+pub(super) fn heads_of_many_read_back(bench: &mut Bench) {
+    // Parts 1, 2; 3; 10, 11, 12; 5000.
+    for (first, parts) in [(1, 2), (3, 1), (10, 3), (5_000, 1)] {
+        bench.applied(Transition::Submit(Arc::new(new_job(first, parts))));
+    }
+    let close = [12, 3, 1, 4, 2, 10, 9, 11, 12, 13];
+    for asked in [&close[..], &[5_000, 2, 4_999, 5_001], &[2], &[0, 1], &[]] {
+        let asked: Vec<PartId> = asked.iter().copied().map(PartId).collect();
+        let reader = bench.store().reader();
+        let heads = reader.heads(&asked).expect("in good order");
+        let singly: Vec<_> =
+            asked.iter().map(|part| reader.head(*part).expect("in good order")).collect();
+        assert_eq!(heads, singly, "{asked:?}");
+        let job_of = |part: &PartId| match part.0 {
+            1 | 2 => Some(job_id(1)),
+            3 => Some(job_id(3)),
+            10..=12 => Some(job_id(10)),
+            5_000 => Some(job_id(5_000)),
+            _ => None,
+        };
+        let jobs = heads.iter().map(|head| head.as_ref().map(|head| head.job));
+        assert!(jobs.eq(asked.iter().map(job_of)), "{asked:?}");
     }
 }

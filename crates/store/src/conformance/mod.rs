@@ -6,6 +6,7 @@
 //!
 //! Panics name the check that failed: the suite is made to be called from tests.
 
+mod forget;
 mod jobs;
 mod keys;
 mod make;
@@ -40,8 +41,14 @@ const CHECKS: &[(&str, Check)] = &[
     ("failed parts are found and revived", jobs::failed_parts_are_revived),
     ("a failure before a retry by hand is kept", jobs::earlier_ends_are_kept),
     ("what a lease needs reads back", jobs::heads_read_back),
+    ("what many leases need reads back at once", jobs::heads_of_many_read_back),
     ("a trace is due until it is done", traces::due_until_done),
     ("a later mark outlives the end of an earlier one", traces::a_later_mark_stays),
+    ("the time until which traces arrived is kept", traces::the_time_told_is_kept),
+    ("recorded jobs that have ended since are found", traces::recorded_since),
+    ("the span of the attempt before is found", jobs::the_attempt_before),
+    ("what need not be kept is found and forgotten whole", forget::what_need_not_be_kept),
+    ("what is not over is not forgotten", forget::what_is_not_over_stays),
     ("results keep every bit", reads::results_keep_every_bit),
     ("pages are complete and in order", reads::pages_are_complete_and_in_order),
     ("unknown things are not found", reads::unknown_things_are_not_found),

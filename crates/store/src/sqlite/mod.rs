@@ -4,6 +4,7 @@
 //! column that every transition would rewrite. `job`, `part`, `attempt`, `result` and `frames` are
 //! only ever added to.
 
+mod checkpoint;
 mod disk;
 mod error;
 mod load;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use control::{Read, Store, StoreError, Stored, Transition, Verdict};
 use types::Timestamp;
 
+use checkpoint::Checkpointer;
 pub use disk::DiskTimes;
 pub use read::SqliteReader;
 
@@ -48,6 +50,7 @@ pub struct SqliteStore {
     writer: SqliteReader,
     config: SqliteConfig,
     disk: DiskTimes,
+    checkpointer: Checkpointer,
     _lock: File,
 }
 
@@ -74,6 +77,12 @@ impl SqliteStore {
     #[must_use]
     pub fn disk_times(&self) -> DiskTimes {
         self.disk
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.checkpointer.stop(&mut self.writer.connection);
     }
 }
 

@@ -8,14 +8,13 @@ use control::{StoreError, StoreErrorKind};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::checkpoint::Checkpointer;
 use super::error::{failed, io};
 use super::{SqliteConfig, SqliteReader, SqliteStore, disk, schema};
 
 /// The first version without the defect that could damage a database when its log was reset while
 /// another connection read it.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
-/// Pages of log after which it is written back: 32 MB.
-const LOG_PAGES: i64 = 8_000;
 /// The writer's page cache. Negative counts KiB.
 const WRITER_CACHE_KIB: i64 = -16 * 1_024;
 const READER_CACHE_KIB: i64 = -4 * 1_024;
@@ -43,8 +42,9 @@ pub(super) fn open(config: SqliteConfig) -> Result<SqliteStore, StoreError> {
         bound_size(&connection, bytes)?;
     }
     disk::lay_out_log(&config.path, config.wal_prewarm_bytes)?;
+    let checkpointer = Checkpointer::start(&config.path, &mut connection)?;
     let writer = SqliteReader::new(connection, None)?;
-    Ok(SqliteStore { writer, config, disk, _lock: lock })
+    Ok(SqliteStore { writer, config, disk, checkpointer, _lock: lock })
 }
 
 /// A lock of the operating system, gone with the process however it ends.
@@ -89,7 +89,6 @@ fn set_up(connection: &Connection) -> Result<(), StoreError> {
         .query_row("PRAGMA journal_mode=WAL", [], |row| row.get(0))
         .map_err(failed(WHAT))?;
     set("synchronous", &"FULL")?;
-    set("wal_autocheckpoint", &LOG_PAGES)?;
     set("cache_size", &WRITER_CACHE_KIB)?;
     set("temp_store", &"MEMORY")?;
     set("mmap_size", &0)?;

@@ -1,6 +1,7 @@
 //! Questions, answered from committed data.
 
 mod page;
+mod retention;
 mod view;
 
 use std::sync::Arc;
@@ -8,13 +9,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use control::{
-    AttemptRecord, DueTrace, FailedPart, IdempotencyRecord, JobHead, JobRef, PartSnapshot, Read,
-    StoreError, StoreErrorKind, derive_state,
+    AttemptRecord, AttemptSpan, DueTrace, FailedPart, Forgettable, IdempotencyRecord, JobHead,
+    JobRef, Keep, PartSnapshot, Read, StoreError, StoreErrorKind, derive_state,
 };
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, params};
 use types::{
     Fence, FrameTable, JobFilter, JobId, JobPage, JobSummary, JobView, PartId, ResultView, SpanId,
-    State, Timestamp, TraceContext,
+    State, Timestamp, TraceContext, TraceId,
 };
 
 use super::error::failed;
@@ -22,8 +23,13 @@ use super::schema::{frames_id, outcome_of, reason_of, state_of};
 use crate::codec;
 
 const WHAT: &str = "read the queue";
+/// Ends of parts among which those of recorded jobs are looked for.
+const ENDS_LOOKED_AT_MAX: usize = 100_000;
 /// Steps of SQLite's machine between two looks at the clock.
 const STEPS_BETWEEN_LOOKS: std::ffi::c_int = 10_000;
+
+/// How far apart parts may lie, by their number, whose jobs are read in one walk.
+const HEADS_SPAN_MAX: u64 = 4;
 
 /// A connection that answers questions.
 pub struct SqliteReader {
@@ -171,6 +177,38 @@ impl SqliteReader {
         found.map(finish_job).transpose()
     }
 
+    /// The jobs of these parts, which lie close together: one walk over the jobs from the first
+    /// part's to the last one's.
+    fn job_heads(&self, parts: &[PartId]) -> Result<Vec<Option<JobHead>>, StoreError> {
+        let mut order: Vec<usize> = (0..parts.len()).collect();
+        order.sort_unstable_by_key(|index| parts[*index]);
+        let (Some(first), Some(last)) = (order.first(), order.last()) else {
+            return Ok(Vec::new());
+        };
+        // A job has its first part's id, and the ids of its parts have no gap.
+        let sql = "SELECT uid, spec, trace, tracestate, root_span, submitted_us, id, part_count
+                   FROM job WHERE id <= ?2
+                     AND id >= ifnull((SELECT max(id) FROM job WHERE id <= ?1), ?1)
+                   ORDER BY id";
+        let mut statement = self.prepare(sql)?;
+        let range = params![parts[*first].0, parts[*last].0];
+        let mut rows = statement.query(range).map_err(failed(WHAT))?;
+        let mut found = vec![None; parts.len()];
+        let mut left = order.iter().peekable();
+        while let Some(row) = rows.next().map_err(failed(WHAT))? {
+            let id: u64 = row.get(6).map_err(failed(WHAT))?;
+            let end = id + row.get::<_, u64>(7).map_err(failed(WHAT))?;
+            while left.next_if(|index| parts[**index].0 < id).is_some() {}
+            let Some(index) = left.next_if(|index| parts[**index].0 < end) else { continue };
+            let head = head_of(row).map_err(failed(WHAT))??;
+            while let Some(other) = left.next_if(|index| parts[**index].0 < end) {
+                found[*other] = Some(head.clone());
+            }
+            found[*index] = Some(head);
+        }
+        Ok(found)
+    }
+
     fn part_row(&self, part: u64) -> Result<PartRow, StoreError> {
         let sql = "SELECT fence, attempt, ended_us, state, score, failure
                    FROM done WHERE part_id = ?1";
@@ -222,10 +260,24 @@ pub(super) fn damaged(what: &str) -> StoreError {
     StoreError::new(StoreErrorKind::Corrupt, WHAT, format!("the file holds {what}"))
 }
 
+/// The head in the first six columns of a row; an error of its own where what they hold is damaged.
+fn head_of(row: &Row<'_>) -> rusqlite::Result<Result<JobHead, StoreError>> {
+    let (job, root) = (JobId::from_bytes(row.get(0)?), row.get::<_, [u8; 8]>(4)?);
+    let submitted_at = Timestamp::from_unix_micros(row.get(5)?);
+    let spec = codec::decode_spec(row.get_ref(1)?.as_blob()?);
+    let trace = codec::decode_trace(row.get_ref(2)?.as_blob()?, row.get(3)?);
+    let root_span_id = SpanId::new(root).ok_or_else(|| damaged("a span id of zero"));
+    let head = move || {
+        let (spec, trace, root_span_id) = (Arc::new(spec?), trace?, root_span_id?);
+        Ok(JobHead { job, spec, trace, root_span_id, submitted_at })
+    };
+    Ok(head())
+}
+
 type RawJob = (JobRow, Vec<u8>, String);
 
 fn raw_job(row: &Row<'_>) -> rusqlite::Result<RawJob> {
-    let nothing = SpanId::new([1; 8]).zip(types::TraceId::new([1; 16]));
+    let nothing = SpanId::new([1; 8]).zip(TraceId::new([1; 16]));
     let (span_id, trace_id) = nothing.ok_or(rusqlite::Error::InvalidQuery)?;
     let flags = types::TraceFlags::default();
     let placeholder = TraceContext { trace_id, span_id, flags, tracestate: String::new() };
@@ -254,22 +306,19 @@ fn finish_job((job, trace, tracestate): RawJob) -> Result<JobRow, StoreError> {
 impl Read for SqliteReader {
     fn head(&mut self, part: PartId) -> Result<Option<JobHead>, StoreError> {
         self.begin();
-        let sql = "SELECT j.uid, j.spec, j.trace, j.tracestate, j.root_span, j.submitted_us
-                   FROM part p JOIN job j ON j.id = p.job_id WHERE p.id = ?1";
-        let found = self.first(sql, params![part.0], |row| {
-            let uid = JobId::from_bytes(row.get(0)?);
-            let spec = codec::decode_spec(row.get_ref(1)?.as_blob()?);
-            let trace = codec::decode_trace(row.get_ref(2)?.as_blob()?, row.get(3)?);
-            Ok((uid, spec, trace, row.get::<_, [u8; 8]>(4)?, row.get(5)?))
-        })?;
-        let Some((job, spec, trace, root, submitted_us)) = found else { return Ok(None) };
-        Ok(Some(JobHead {
-            job,
-            spec: Arc::new(spec?),
-            trace: trace?,
-            root_span_id: SpanId::new(root).ok_or_else(|| damaged("a span id of zero"))?,
-            submitted_at: Timestamp::from_unix_micros(submitted_us),
-        }))
+        Ok(self.job_heads(&[part])?.pop().flatten())
+    }
+
+    fn heads(&mut self, parts: &[PartId]) -> Result<Vec<Option<JobHead>>, StoreError> {
+        let span = parts.iter().max().zip(parts.iter().min()).map_or(0, |(l, f)| l.0 - f.0);
+        let is_dense = span <= HEADS_SPAN_MAX * parts.len() as u64;
+        self.at_once(|| {
+            if is_dense {
+                return self.job_heads(parts);
+            }
+            let one = |part| Ok(self.job_heads(&[part])?.pop().flatten());
+            parts.iter().map(|part| one(*part)).collect()
+        })
     }
 
     fn idempotency(
@@ -298,6 +347,22 @@ impl Read for SqliteReader {
         let Some((outcome, digest)) = found else { return Ok(None) };
         let outcome = outcome_of(outcome).ok_or_else(|| damaged("an unknown outcome"))?;
         Ok(Some(AttemptRecord { outcome, digest }))
+    }
+
+    fn attempt_before(
+        &mut self,
+        part: PartId,
+        fence: Fence,
+    ) -> Result<Option<AttemptSpan>, StoreError> {
+        self.begin();
+        let sql = "SELECT span, trace_id FROM attempt WHERE part_id = ?1 AND fence < ?2
+                   ORDER BY fence DESC LIMIT 1";
+        let found = self.first(sql, params![part.0, fence.0], |row| {
+            Ok((row.get::<_, [u8; 8]>(0)?, row.get::<_, Option<[u8; 16]>>(1)?))
+        })?;
+        let Some((span, trace)) = found else { return Ok(None) };
+        let span_id = SpanId::new(span).ok_or_else(|| damaged("a span id of zero"))?;
+        Ok(Some(AttemptSpan { span_id, trace_id: trace.and_then(TraceId::new) }))
     }
 
     fn results(&mut self, part: PartId) -> Result<Option<Vec<ResultView>>, StoreError> {
@@ -372,6 +437,35 @@ impl Read for SqliteReader {
             let due = due.collect::<Result<_, StoreError>>()?;
             let count = self.first("SELECT count(*) FROM trace_due", [], |row| row.get(0))?;
             Ok((due, count.unwrap_or(0)))
+        })
+    }
+
+    fn forgettable(
+        &mut self,
+        keep: &Keep,
+        after: PartId,
+        limit: usize,
+    ) -> Result<Forgettable, StoreError> {
+        self.at_once(|| retention::forgettable(self, keep, after, limit))
+    }
+
+    fn traces_told(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        self.begin();
+        let sql = "SELECT until_us FROM traces_told WHERE id = 1";
+        self.first(sql, [], |row| Ok(Timestamp::from_unix_micros(row.get(0)?)))
+    }
+
+    fn recorded_since(&mut self, since: Timestamp, limit: usize) -> Result<Vec<JobId>, StoreError> {
+        self.begin();
+        // The last byte of a trace holds the flags. Ends are not in an index, which every commit
+        // would pay for: this is asked after trouble only, and looks at the newest.
+        let sql = "SELECT DISTINCT j.uid
+                   FROM (SELECT part_id, ended_us FROM done ORDER BY part_id DESC LIMIT ?3) d
+                   JOIN part p ON p.id = d.part_id JOIN job j ON j.id = p.job_id
+                   WHERE d.ended_us >= ?1 AND substr(j.trace, -1) IN (x'01', x'03')
+                   ORDER BY j.id DESC LIMIT ?2";
+        self.all(sql, params![since.unix_micros(), limit, ENDS_LOOKED_AT_MAX], |row| {
+            Ok(JobId::from_bytes(row.get(0)?))
         })
     }
 

@@ -8,11 +8,21 @@ use super::error::failed;
 
 /// What leads from one version of the tables to the next, from an empty file on. A step that was
 /// delivered is never changed: files were written by it.
-const STEPS: [&str; 2] = [TABLES, TRACES];
+const STEPS: [&str; 3] = [TABLES, TRACES, TOLD];
 
 /// The version of the tables. A file of a newer version is refused.
 #[expect(clippy::cast_possible_wrap, reason = "a handful of steps")]
 pub(super) const VERSION: i64 = STEPS.len() as i64;
+
+/// Version 3: until when the spans of recorded jobs are known to have arrived, in one row; and the
+/// way from a job that is forgotten to its key.
+const TOLD: &str = "
+CREATE INDEX idem_job ON idem(job_id);
+CREATE TABLE traces_told(
+  id INTEGER PRIMARY KEY,
+  until_us INTEGER NOT NULL
+);
+";
 
 /// Version 2: what it takes to tell a job's trace once more. `trace_id` is the trace of an attempt
 /// that has one of its own. `earlier_end` keeps when and why a part had failed that was then

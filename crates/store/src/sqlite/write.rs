@@ -1,10 +1,15 @@
 //! Transitions as conditional statements.
 
+use std::cell::RefCell;
+
 use control::{
     AttemptEnd, LeaseGrant, NewJob, Next, SessionOpened, StoreError, StoredResult, Transition,
     Verdict,
 };
-use rusqlite::{Connection, OptionalExtension, Params, Transaction, TransactionBehavior, params};
+use rusqlite::{
+    CachedStatement, Connection, OptionalExtension, Params, Transaction, TransactionBehavior,
+    params,
+};
 use types::{ExportReason, Failure, Fence, PartId, State, Timestamp, TraceId};
 
 use super::error::failed;
@@ -20,8 +25,9 @@ pub(super) fn commit(
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(failed("begin a transaction"))?;
-    let write = Write { transaction: &transaction };
+    let write = Write { transaction: &transaction, statements: RefCell::default() };
     let verdicts = transitions.iter().map(|t| write.apply(t)).collect::<Result<_, _>>()?;
+    drop(write);
     transaction.commit().map_err(failed(WHAT))?;
     Ok(verdicts)
 }
@@ -41,6 +47,9 @@ pub(super) fn forget_expired_keys(
 
 struct Write<'a> {
     transaction: &'a Transaction<'a>,
+    /// The statements of this batch, taken once from the connection's cache: a batch runs the same
+    /// dozen hundreds of times.
+    statements: RefCell<Vec<(&'static str, CachedStatement<'a>)>>,
 }
 
 fn micros(at: Timestamp) -> i64 {
@@ -63,6 +72,13 @@ impl Write<'_> {
                 let changed = self.execute(sql, params![first_part.0, micros(*due_at)])?;
                 Ok(if changed == 1 { Verdict::Applied } else { Verdict::Already })
             }
+            Transition::TracesTold { until } => {
+                let sql = "INSERT INTO traces_told(id, until_us) VALUES(1, ?1)
+                           ON CONFLICT DO UPDATE SET until_us = ?1 WHERE until_us < ?1";
+                let changed = self.execute(sql, params![micros(*until)])?;
+                Ok(if changed == 1 { Verdict::Applied } else { Verdict::Already })
+            }
+            Transition::Forget { first_part } => self.forget(*first_part),
             Transition::OpenSession(opened) => self.open_session(opened),
             Transition::Drain { session, draining } => {
                 let sql = "UPDATE session SET draining = ?2 WHERE id = ?1";
@@ -71,9 +87,18 @@ impl Write<'_> {
         }
     }
 
-    fn execute(&self, sql: &str, values: impl Params) -> Result<usize, StoreError> {
-        let mut statement = self.transaction.prepare_cached(sql).map_err(failed(WHAT))?;
-        statement.execute(values).map_err(failed(WHAT))
+    fn execute(&self, sql: &'static str, values: impl Params) -> Result<usize, StoreError> {
+        let mut statements = self.statements.borrow_mut();
+        let known = statements.iter().position(|(known, _)| std::ptr::eq(*known, sql));
+        let index = match known {
+            Some(index) => index,
+            None => {
+                let statement = self.transaction.prepare_cached(sql).map_err(failed(WHAT))?;
+                statements.push((sql, statement));
+                statements.len() - 1
+            }
+        };
+        statements[index].1.execute(values).map_err(failed(WHAT))
     }
 
     fn exists(&self, sql: &str, values: impl Params) -> Result<bool, StoreError> {
@@ -342,6 +367,39 @@ impl Write<'_> {
         }
         let sql = "SELECT 1 FROM trace_due d JOIN part p ON p.job_id = d.job_id WHERE p.id = ?1";
         self.or_already(sql, params![part.0])
+    }
+
+    fn forget(&self, first_part: PartId) -> Result<Verdict, StoreError> {
+        let first = first_part.0;
+        let sql = "SELECT part_count,
+                          (SELECT count(*) FROM done
+                           WHERE part_id >= job.id AND part_id < job.id + job.part_count)
+                   FROM job WHERE id = ?1";
+        let mut statement = self.transaction.prepare_cached(sql).map_err(failed(WHAT))?;
+        let found: Option<(u64, u64)> = statement
+            .query_row(params![first], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()
+            .map_err(failed(WHAT))?;
+        let Some((parts, _)) = found.filter(|(parts, ended)| parts == ended) else {
+            return Ok(Verdict::Already);
+        };
+        let end = first + parts;
+        for sql in [
+            "DELETE FROM done WHERE part_id >= ?1 AND part_id < ?2",
+            "DELETE FROM attempt WHERE part_id >= ?1 AND part_id < ?2",
+            "DELETE FROM result WHERE part_id >= ?1 AND part_id < ?2",
+            "DELETE FROM earlier_end WHERE part_id >= ?1 AND part_id < ?2",
+            "DELETE FROM part WHERE id >= ?1 AND id < ?2",
+        ] {
+            self.execute(sql, params![first, end])?;
+        }
+        let (first_frames, end_frames) = (frames_id(first, 0), frames_id(end, 0));
+        let sql = "DELETE FROM frames WHERE id >= ?1 AND id < ?2";
+        self.execute(sql, params![first_frames, end_frames])?;
+        // A key without its job would name nothing, and be in the way of the next.
+        self.execute("DELETE FROM idem WHERE job_id = ?1", params![first])?;
+        self.execute("DELETE FROM trace_due WHERE job_id = ?1", params![first])?;
+        Ok(one(self.execute("DELETE FROM job WHERE id = ?1", params![first])?))
     }
 
     fn open_session(&self, opened: &SessionOpened) -> Result<Verdict, StoreError> {

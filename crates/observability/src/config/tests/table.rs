@@ -99,6 +99,14 @@ fn general_rows() -> Vec<Row> {
         )
         .bad("601"),
         Row::new(
+            "VMAFX_TRACES_MAX_SPANS_PER_SECOND",
+            "off",
+            |at| format!("{:?}", at.sampling.spans_per_second_max),
+            "None",
+        )
+        .mixed("Off")
+        .bad("0"),
+        Row::new(
             "VMAFX_SAMPLING_FILE",
             "/etc/sampling",
             |at| format!("{:?}", at.sampling.file),

@@ -13,6 +13,9 @@ use crate::sqlite::schema::state_number;
 
 /// Candidates looked up at a time.
 const CHUNK: usize = 256;
+/// Candidates looked at for one page. A filter that takes few of many jobs gives short pages rather
+/// than one that holds its reader for seconds: the next goes on from there.
+pub(in crate::sqlite) const LOOKED_AT_MAX: usize = 4_096;
 
 /// Where candidates are found, each newest first. `?1` is the bound, which they stay below.
 fn sources(states: &[State]) -> Vec<String> {
@@ -62,12 +65,19 @@ impl SqliteReader {
         };
         let sources = sources(&filter.states);
         let mut page = JobPage { jobs: Vec::new(), next: None };
+        let (mut looked_at, mut last_seen) = (0, None);
         loop {
             let candidates = self.candidates(&sources, below)?;
             let Some(last) = candidates.last() else { return Ok(page) };
             below = *last;
             for candidate in candidates {
                 let Some(row) = self.job_row_at(candidate.cast_unsigned())? else { continue };
+                if looked_at == LOOKED_AT_MAX {
+                    page.next = last_seen;
+                    return Ok(page);
+                }
+                looked_at += 1;
+                last_seen = Some(row.uid);
                 let summary = self.summarise(row)?;
                 if !filter.takes(&summary) {
                     continue;

@@ -1,0 +1,188 @@
+//! `vmafx sampling` and SIGHUP, against each kind of process that decides about traces.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+use support::{
+    DEADLINE, Fleet, Process, Ran, binary, demo_folder, free_port, is_listening, wait_for,
+};
+
+/// A process under test, where it answers, and the file that it reads its settings from.
+struct Target {
+    process: Process,
+    url: String,
+    file: PathBuf,
+}
+
+impl Target {
+    fn new(process: Process, port: u16, file: &Path) -> Self {
+        wait_for("it listens", DEADLINE, || is_listening(port).then_some(()));
+        Self { process, url: format!("http://127.0.0.1:{port}"), file: file.to_owned() }
+    }
+
+    fn configure(&self, text: &str) {
+        std::fs::write(&self.file, text).expect("written");
+    }
+
+    /// Runs `vmafx sampling` for it.
+    fn sampling(&self, arguments: &[&str]) -> Ran {
+        sampling(&[arguments, &["--url", &self.url]].concat())
+    }
+
+    fn ratio(&self) -> (f64, String) {
+        let status = self.sampling(&["show", "--json"]).json();
+        let source = status["source"].as_str().expect("a source").to_owned();
+        (status["arg"].as_f64().expect("a ratio"), source)
+    }
+
+    /// Waits until it has said something `count` times.
+    fn has_said(&self, text: &str, count: usize) {
+        wait_for(text, DEADLINE, || {
+            (self.process.output().matches(text).count() >= count).then_some(())
+        });
+    }
+}
+
+fn sampling(arguments: &[&str]) -> Ran {
+    let mut command = Command::new(binary("vmafx"));
+    for name in ["OTEL_EXPORTER_OTLP_ENDPOINT", "VMAFX_CONTROLLER_TOKEN_FILE"] {
+        command.env_remove(name);
+    }
+    Ran::of(command.arg("sampling").args(arguments))
+}
+
+fn controller(folder: &Fleet, file: &Path) -> Target {
+    let process = folder.start_controller();
+    Target::new(process, folder.http_port(), file)
+}
+
+fn node(fleet: &Fleet, file: &Path) -> Target {
+    let port = free_port();
+    let listen = format!("127.0.0.1:{port}");
+    let file_name = file.to_str().expect("UTF-8");
+    let variables = [("VMAFX_NODE_LISTEN", listen.as_str()), ("VMAFX_SAMPLING_FILE", file_name)];
+    Target::new(fleet.start_node_with("node", &variables), port, file)
+}
+
+fn up(folder: &Path, file: &Path) -> Target {
+    let (grpc, http) = (free_port(), free_port());
+    let mut command = Command::new(binary("vmafx"));
+    command
+        .args(["up", "--nodes", "1", "--slots", "1"])
+        .args(["--grpc-listen", &format!("127.0.0.1:{grpc}")])
+        .args(["--http-listen", &format!("127.0.0.1:{http}")])
+        .arg("--data")
+        .arg(folder.join("data"))
+        .arg("--source-root")
+        .arg(demo_folder())
+        .env("VMAFX_SAMPLING_FILE", file)
+        .env("VMAFX_LOG", "info")
+        .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT");
+    Target::new(Process::start(command, "up", folder), http, file)
+}
+
+/// Every kind of process, each with the file of its settings.
+fn each(check: impl Fn(&str, Target)) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let files = ["controller", "node", "up"].map(|kind| folder.path().join(kind));
+    for file in &files {
+        std::fs::write(file, "OTEL_TRACES_SAMPLER_ARG=0.5\n").expect("written");
+    }
+    let [of_controller, of_node, of_up] = &files;
+    let name = of_controller.to_str().expect("UTF-8");
+    let fleet = Fleet::new().with_setting("VMAFX_SAMPLING_FILE", name);
+    let controller = controller(&fleet, of_controller);
+    check("node", node(&fleet, of_node));
+    check("controller", controller);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    check("up", up(folder.path(), of_up));
+}
+
+#[test]
+fn a_hangup_reads_the_file_again_in_every_kind_of_process() {
+    each(|kind, target| {
+        assert_eq!(target.ratio(), (0.5, "file".to_owned()), "{kind}");
+        target.configure("# an incident\nOTEL_TRACES_SAMPLER_ARG=1\n");
+        target.process.signal("HUP");
+        target.has_said("sampling: reloaded", 1);
+        assert_eq!(target.ratio(), (1.0, "file".to_owned()), "{kind}");
+        target.configure("OTEL_TRACES_SAMPLER_ARG=abc\n");
+        target.process.signal("HUP");
+        target.has_said("nothing is changed", 1);
+        assert_eq!(target.ratio(), (1.0, "file".to_owned()), "{kind}");
+        assert_eq!(target.process.terminate(), Some(0), "{kind}");
+    });
+}
+
+#[test]
+fn the_command_shows_changes_and_takes_back_in_every_kind_of_process() {
+    each(|kind, target| {
+        let shown = target.sampling(&["show"]);
+        let usual = "parentbased_traceidratio 0.5, at least 1 a minute of each kind";
+        assert_eq!(shown.stdout, format!("{usual} (from: file)\n"), "{kind}: {shown:#?}");
+        let set = target.sampling(&["set", "--ratio", "0.25", "--for", "600"]);
+        let quarter = "parentbased_traceidratio 0.25, at least 1 a minute of each kind";
+        let lines: Vec<&str> = set.stdout.lines().collect();
+        assert_eq!(lines[0], format!("{quarter} (from: admin)"), "{kind}: {set:#?}");
+        assert!(lines[1].starts_with("in ") && lines[1].ends_with(usual), "{kind}: {set:#?}");
+        target.has_said("sampling: changed", 1);
+        let set = target.sampling(&["set", "--sampler", "always_on", "--json"]).json();
+        assert_eq!((&set["sampler"], &set["arg"]), (&json!("always_on"), &Value::Null), "{kind}");
+        let reset = target.sampling(&["reset"]);
+        assert_eq!(reset.stdout, format!("{usual} (from: file)\n"), "{kind}: {reset:#?}");
+        let refused = target.sampling(&["set", "--ratio", "2"]);
+        assert_eq!(refused.code, Some(41), "{kind}: {refused:#?}");
+        assert!(refused.stderr.contains("a number from 0 to 1"), "{kind}: {refused:#?}");
+        assert_eq!(target.ratio(), (0.5, "file".to_owned()), "{kind}");
+    });
+}
+
+#[test]
+fn a_controller_that_asks_for_a_token_wants_it_here_too() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let token = folder.path().join("token");
+    std::fs::write(&token, "0123456789abcdef0123456789abcdef\n").expect("written");
+    let token = token.to_str().expect("UTF-8");
+    let fleet = Fleet::new().with_setting("VMAFX_TOKEN_FILE", token);
+    let target = controller(&fleet, folder.path());
+    let refused = target.sampling(&["show"]);
+    assert_eq!(refused.code, Some(41), "{refused:#?}");
+    assert!(refused.stderr.contains("token"), "{refused:#?}");
+    let shown = target.sampling(&["show", "--token-file", token]);
+    assert_eq!(shown.code, Some(0), "{shown:#?}");
+}
+
+#[test]
+fn what_is_not_there_and_what_makes_no_sense_have_exit_codes_of_their_own() {
+    let nobody = format!("http://127.0.0.1:{}", free_port());
+    let ran = sampling(&["show", "--url", &nobody]);
+    assert_eq!(ran.code, Some(40), "{ran:#?}");
+    assert!(ran.stderr.contains(&nobody), "{ran:#?}");
+    for arguments in [
+        &["set"][..],
+        &["set", "--for", "10"],
+        &["show", "--url", "https://127.0.0.1:1"],
+        &["show", "--token-file", "/nonexistent", "--url", &nobody],
+    ] {
+        let ran = sampling(arguments);
+        assert_eq!(ran.code, Some(1), "{arguments:?}: {ran:#?}");
+        assert!(!ran.stderr.is_empty(), "{arguments:?}");
+    }
+    // Something else listens there.
+    let other = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", other.local_addr().expect("bound"));
+    let answering = std::thread::spawn(move || {
+        use std::io::{Read as _, Write as _};
+        let (mut stream, _) = other.accept().expect("asked");
+        let _ = stream.read(&mut [0; 4_096]).expect("a request");
+        let answer = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello";
+        stream.write_all(answer.as_bytes()).expect("it reads");
+    });
+    let ran = sampling(&["show", "--url", &url]);
+    answering.join().expect("no panic");
+    assert_eq!(ran.code, Some(40), "{ran:#?}");
+    assert!(ran.stderr.contains("no controller"), "{ran:#?}");
+}

@@ -1,0 +1,147 @@
+//! Writing the log back into the file beside the writer, so that commits go on meanwhile.
+//!
+//! A thread of its own writes back what the log holds, which takes long; what came since then the
+//! writer writes back itself, which is little, and with that the log begins anew. Nothing here is
+//! needed for durability: a commit is durable in the log.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use control::StoreError;
+use rusqlite::hooks::Wal;
+use rusqlite::{Connection, OpenFlags};
+
+use super::error::{failed, io};
+
+/// Pages of log after which it is written back: 24 MB.
+const LOG_PAGES: u32 = 6_000;
+/// Pages of log after which the writer does all of it itself: the thread is stuck, or a long read
+/// keeps the log.
+const LOG_PAGES_MAX: u32 = 6 * LOG_PAGES;
+/// While a read keeps the log from beginning anew, it is written back again after so many pages.
+const LOG_PAGES_MORE: u32 = LOG_PAGES / 4;
+
+const WHAT: &str = "write the log back";
+
+/// The thread. Ends when dropped.
+#[derive(Debug)]
+pub(super) struct Checkpointer {
+    wake: Option<SyncSender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Checkpointer {
+    /// Starts the thread and takes the place of SQLite's own write-back in the writer's commits.
+    pub(super) fn start(path: &Path, writer: &mut Connection) -> Result<Self, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(failed(WHAT))?;
+        // As durable as the writer's own: the log is on disk before the file is written.
+        connection.pragma_update(None, "synchronous", "FULL").map_err(failed(WHAT))?;
+        let (wake, woken) = sync_channel(1);
+        let written_back = Arc::new(AtomicBool::new(false));
+        let done = Arc::clone(&written_back);
+        let thread = std::thread::Builder::new()
+            .name("store-log".to_owned())
+            .spawn(move || run(&connection, &woken, &done))
+            .map_err(io(WHAT))?;
+        let mut log = Log { wake: wake.clone(), written_back, due_at: LOG_PAGES };
+        let hook = move |wal: &mut Wal, pages: i32| {
+            log.grown(wal, u32::try_from(pages).unwrap_or(0));
+            Ok(())
+        };
+        writer.wal_hook(Some(hook)).map_err(failed(WHAT))?;
+        Ok(Self { wake: Some(wake), thread: Some(thread) })
+    }
+
+    /// Ends the thread. The hook must be gone: it holds the other end.
+    pub(super) fn stop(&mut self, writer: &mut Connection) {
+        self.wake = None;
+        let _ = writer.wal_hook(None::<fn(&mut Wal, i32) -> rusqlite::Result<()>>);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(connection: &Connection, woken: &Receiver<()>, done: &AtomicBool) {
+    while woken.recv().is_ok() {
+        // Refused at worst, when another program does the same: the writer asks again.
+        let written =
+            connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, bool>(0));
+        match written {
+            Ok(refused) => done.store(!refused, Ordering::Release),
+            Err(error) => tracing::warn!(%error, "the store's log could not be written back"),
+        }
+    }
+}
+
+/// The log as the writer sees it after each commit.
+struct Log {
+    wake: SyncSender<()>,
+    /// The thread has written back what there was.
+    written_back: Arc<AtomicBool>,
+    /// The pages at which the log is to be written back next.
+    due_at: u32,
+}
+
+impl Log {
+    fn grown(&mut self, wal: &mut Wal, pages: u32) {
+        if pages < LOG_PAGES {
+            self.due_at = LOG_PAGES;
+            // Said of the log before this one.
+            self.written_back.store(false, Ordering::Relaxed);
+        } else if self.written_back.swap(false, Ordering::Acquire) || pages >= LOG_PAGES_MAX {
+            // What fails here is tried again; a disk that takes no more fails commits, too.
+            let _ = wal.checkpoint();
+            self.due_at = pages + LOG_PAGES_MORE;
+        } else if pages >= self.due_at {
+            let _ = self.wake.try_send(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// Enough for a busy machine.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// Pages of the log that one commit of the test takes.
+    const COMMIT_PAGES: u64 = 25;
+
+    fn log_pages(path: &Path) -> u64 {
+        let log = super::super::disk::beside(path, "-wal");
+        std::fs::metadata(log).map_or(0, |file| file.len()) / 4_096
+    }
+
+    #[test]
+    fn the_log_begins_anew_while_commits_go_on() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("store.db");
+        let mut writer = Connection::open(&path).expect("opened");
+        let mode = writer.query_row("PRAGMA journal_mode=WAL", [], |row| row.get::<_, String>(0));
+        assert_eq!(mode.as_deref(), Ok("wal"));
+        writer.execute_batch("CREATE TABLE t(body BLOB)").expect("a table");
+        let mut checkpointer = Checkpointer::start(&path, &mut writer).expect("started");
+        let began = Instant::now();
+        let (mut commits, mut largest) = (0, 0);
+        // Small ones, as the queue makes: many times what the log holds before it is written back.
+        let all = u64::from(LOG_PAGES_MAX);
+        while commits * COMMIT_PAGES < all {
+            writer.execute("INSERT INTO t VALUES(zeroblob(100000))", []).expect("room");
+            commits += 1;
+            largest = largest.max(log_pages(&path));
+            assert!(began.elapsed() < PATIENCE, "{commits} commits in {PATIENCE:?}");
+        }
+        assert!(largest < all * 3 / 4, "the log had {largest} pages");
+        checkpointer.stop(&mut writer);
+        let count = writer.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, u64>(0));
+        assert_eq!(count, Ok(commits));
+    }
+}
