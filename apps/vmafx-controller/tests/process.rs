@@ -1,13 +1,13 @@
 //! The program as a service manager sees it: what it logs, how it stops, how it exits.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use observability::testing::OtlpReceiver;
+use observability::testing::{End, OtlpReceiver, Subject, check_program};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -263,4 +263,33 @@ fn a_store_that_cannot_be_written_for_long_is_tried_less_and_less_often() {
     process.line("the store works again");
     stop.store(true, Ordering::Relaxed);
     submitting.join().expect("no panic");
+}
+
+#[test]
+fn the_program_keeps_the_observability_table() {
+    check_program("vmafx-controller", || {
+        let dir = tempfile::tempdir().expect("a directory");
+        let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
+        let [grpc, http] = listeners.map(|listener| listener.local_addr().expect("bound"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vmafx-controller"));
+        command
+            .env_clear()
+            .env("VMAFX_GRPC_LISTEN", grpc.to_string())
+            .env("VMAFX_HTTP_ADDR", http.to_string())
+            .env("VMAFX_DB_PATH", dir.path().join("controller.db"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        let work = move |_: &mut Child| {
+            // The store goes when the work does, and the program keeps its open file.
+            let _dir = &dir;
+            let began = Instant::now();
+            while TcpStream::connect(http).is_err() {
+                assert!(began.elapsed() < SOON, "it does not listen");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            let jobs = get(http, "/v1/jobs");
+            assert!(jobs.starts_with("HTTP/1.1 200"), "{jobs}");
+        };
+        Subject { command, work: Box::new(work), metrics: Some(http), end: End::Told }
+    });
 }

@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 
 use client::{Client, ClientConfig};
 use observability::Telemetry;
+use observability::testing::{End, Subject, check_program};
 use proto::rpc::Submit;
+use proto::scoring as pb;
+use proto::scoring::vmafx_scoring_client::VmafxScoringClient;
 use rustix::process::Signal;
 use support::{PATIENCE, Times, controller, eventually, lease_of};
 use tokio::process::{Child, Command};
@@ -191,4 +194,54 @@ async fn a_node_stopped_beyond_its_lease_changes_nothing_and_keeps_its_session()
     terminate(&stopped);
     assert_eq!(exit_code(stopped).await, Some(0));
     controller.shutdown().await;
+}
+
+#[test]
+fn the_program_keeps_the_observability_table() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let pair = testkit::ClipSpec::texture(3, 64, 48, 3).make();
+    let media = |name: &str, clip: &testkit::Clip| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, clip.y4m_bytes()).expect("written");
+        let uri = path.display().to_string();
+        Some(proto::controller::MediaRef { uri, raw: None })
+    };
+    let request = pb::ScoreRequest {
+        reference: media("r.y4m", &pair.reference),
+        distorted: media("d.y4m", &pair.distorted),
+        ..pb::ScoreRequest::default()
+    };
+    check_program("vmafx-node", || {
+        let listeners =
+            [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").expect("a port"));
+        let [grpc, http] = listeners.map(|listener| listener.local_addr().expect("bound"));
+        // Direct scoring needs no controller.
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_vmafx-node"));
+        command
+            .env_clear()
+            .env("VMAFX_CONTROLLER_ADDR", "http://127.0.0.1:1")
+            .env("VMAFX_SPOOL_DIR", dir.path().join("spool"))
+            .env("VMAFX_SCORING_ROOTS", dir.path())
+            .env("VMAFX_NODE_LISTEN", http.to_string())
+            .env("VMAFX_NODE_GRPC_LISTEN", grpc.to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        let request = request.clone();
+        let work = move |_: &mut std::process::Child| {
+            let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+            runtime.block_on(async {
+                let url = format!("http://{grpc}");
+                let began = Instant::now();
+                let mut client = loop {
+                    match VmafxScoringClient::connect(url.clone()).await {
+                        Ok(client) => break client,
+                        Err(error) => assert!(began.elapsed() < PATIENCE, "{error}"),
+                    }
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                };
+                client.score(request.clone()).await.expect("scored");
+            });
+        };
+        Subject { command, work: Box::new(work), metrics: Some(http), end: End::Told }
+    });
 }
