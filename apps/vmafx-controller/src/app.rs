@@ -58,7 +58,8 @@ impl App {
         jobs: Vec<Submit>,
         server: Option<&ServerSpan>,
     ) -> Result<Vec<Submitted>, ApiError> {
-        let (mut spans, mut submissions) = (Vec::new(), Vec::new());
+        let mut spans = Vec::with_capacity(jobs.len());
+        let mut submissions = Vec::with_capacity(jobs.len());
         for job in jobs {
             let (span, submission) = self.submission(job, server);
             spans.push(span);
