@@ -87,8 +87,12 @@ async fn step(app: &App, due: &DueTraces, known: &mut Known) -> Result<(), Expor
     if let Known::Nothing = known {
         *known = match app.queue.traces_told().await? {
             Some(until) => Known::UntilHere(until),
-            // The first run that keeps the time.
-            None => Known::AllSince(before_now),
+            None => {
+                // The first run that keeps the time. At once, whatever the collector does: a run
+                // that is killed before it has an answer must not look like the first again.
+                app.queue.tell_traces(before_now).await?;
+                Known::AllSince(before_now)
+            }
         };
     }
     due.look_at_recorded();
