@@ -5,20 +5,21 @@
 //! notice. The file does not shrink by it; what is freed is used again.
 
 use std::sync::Weak;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
-use types::PartId;
+use types::{PartId, Timestamp};
 
 use crate::app::App;
 use crate::queue::{Keep, QueueError};
+use crate::trace_export::DUE_KEPT;
 
 /// How often it is looked whether there is something to remove.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// Jobs that are looked at, and removed, together.
 const JOBS_AT_ONCE: usize = 64;
-/// The pause after each batch.
-const PAUSE: Duration = Duration::from_millis(20);
+/// The pause after each batch, at least: as long as the batch took.
+const PAUSE_MIN: Duration = Duration::from_millis(20);
 
 /// Which jobs that have ended are kept; a job goes when one of the rules lets it go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,8 +44,8 @@ pub(crate) async fn run(app: Weak<App>, rules: Retention, closing: CancellationT
             match forget_old(&app, rules).await {
                 Ok(0) => {}
                 Ok(jobs) => tracing::info!(jobs, "finished jobs are no longer kept"),
-                // The queue has said why; what is left is looked at the next time.
-                Err(error) => tracing::debug!(%error, "finished jobs cannot be removed"),
+                // What is left is looked at the next time.
+                Err(error) => tracing::warn!(%error, "finished jobs cannot be removed"),
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
@@ -58,10 +59,23 @@ pub(crate) async fn run(app: Weak<App>, rules: Retention, closing: CancellationT
 /// Removes all that the rules let go; answers how many there were.
 async fn forget_old(app: &Weak<App>, rules: Retention) -> Result<usize, QueueError> {
     let (mut after, mut count) = (PartId(0), 0);
+    let surplus = match (rules.newest, app.upgrade()) {
+        (Some(newest), Some(app)) => app.queue.newest_but(newest).await?,
+        _ => None,
+    };
     while let Some(app) = app.upgrade() {
         // By the clock that all stored times are of.
         let ended_since = rules.keep_for.map(|age| app.queue.now().before(age));
-        let keep = Keep { ended_since, newest: rules.newest };
+        // What an exporter may still hold is not forgotten before it is a day old.
+        let recorded_since = match app.telemetry.tracer.is_enabled() {
+            true => {
+                let told = app.queue.traces_told().await?.unwrap_or(Timestamp::EPOCH);
+                Some(told.max(app.queue.now().before(DUE_KEPT)))
+            }
+            false => None,
+        };
+        let keep = Keep { ended_since, after: surplus, recorded_since };
+        let began = Instant::now();
         let found = app.queue.forgettable(keep, after, JOBS_AT_ONCE).await?;
         let jobs = found.jobs.len();
         if jobs > 0 {
@@ -72,7 +86,7 @@ async fn forget_old(app: &Weak<App>, rules: Retention) -> Result<usize, QueueErr
         let Some(next) = found.next else { break };
         after = next;
         drop(app);
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(began.elapsed().max(PAUSE_MIN)).await;
     }
     Ok(count)
 }

@@ -33,6 +33,7 @@ impl QueueObserver for Log {
             QueueEvent::Retried { .. } => "retried".to_owned(),
             QueueEvent::Reported { answer } => format!("reported {}", answer.as_str()),
             QueueEvent::JobFinished { job } => format!("finished {}", job.state),
+            QueueEvent::Unobserved { .. } => "unobserved".to_owned(),
             QueueEvent::Nondeterminism { .. } => "nondeterminism".to_owned(),
             QueueEvent::Committed { .. } => return,
         };
@@ -583,6 +584,21 @@ async fn retries_and_a_cancel_of_one_job_that_arrive_together_are_each_answered(
             site.queue.cancel(other.job).await.expect("cancelled");
         }
         drop(stream);
+    }
+}
+
+#[tokio::test]
+async fn the_word_that_all_was_handed_over_comes_behind_it() {
+    let site = Site::new();
+    let node = site.node("a", 1).await;
+    for round in 1..=20 {
+        let mut stream = node.attach(&site.queue, idle()).await;
+        site.submit(submission()).await;
+        let held = lease(&mut stream).await;
+        assert_eq!(node.report(&site.queue, &held, success(1.0)).await, ReportAnswer::Accepted);
+        site.queue.handed_over().await.expect("the queue is open");
+        let log = site.log.0.lock().expect("not poisoned");
+        assert_eq!(log.iter().filter(|line| line.starts_with("finished")).count(), round);
     }
 }
 

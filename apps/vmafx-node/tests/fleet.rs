@@ -381,7 +381,7 @@ async fn sampling_is_changed_from_this_machine_only() {
         (JSON, r#"{"arg":2}"#, 422, r#"{"field":"arg","problem":"must be a number from 0 to 1"}"#),
         (JSON, "{", 400, "not JSON"),
         ("", r#"{"arg":1}"#, 415, "application/json"),
-        (JSON, &" ".repeat(20_000), 413, "problem+json"),
+        (JSON, &" ".repeat((1 << 20) + 1), 413, "problem+json"),
     ] {
         let answer = send(addr, "PUT", SAMPLING, headers, body).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");

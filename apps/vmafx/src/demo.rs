@@ -12,6 +12,7 @@ use proto::rpc::Submit;
 use serde_json::json;
 use types::explain::explain;
 use types::{JobSpec, JobView, MediaRef};
+use vmafx_node::PICTURE_PIXELS_MAX_DEFAULT;
 
 use crate::fleet::{Fleet, FleetConfig};
 use crate::remote::{self, RemoteError, finish, follow, now, print, print_json};
@@ -73,6 +74,7 @@ fn config(folder: &Path) -> FleetConfig {
         slots: NonZeroU32::MIN,
         source_roots: vec![folder.to_owned()],
         ffmpeg: None,
+        picture_pixels_max: PICTURE_PIXELS_MAX_DEFAULT,
     }
 }
 

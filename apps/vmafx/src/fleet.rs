@@ -1,6 +1,6 @@
 //! A controller and its nodes in this process: what `up` and `demo` run on.
 
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ pub(crate) struct FleetConfig {
     pub(crate) slots: NonZeroU32,
     pub(crate) source_roots: Vec<PathBuf>,
     pub(crate) ffmpeg: Option<PathBuf>,
+    pub(crate) picture_pixels_max: NonZeroU64,
 }
 
 /// Why no fleet was started.
@@ -52,6 +53,7 @@ impl Fleet {
             node.threads_per_slot = threads_per_slot(config.node_count, config.slots);
             node.source_roots.clone_from(&config.source_roots);
             node.ffmpeg.clone_from(&config.ffmpeg);
+            node.picture_pixels_max = config.picture_pixels_max;
             node.spool = Some(SpoolConfig::new(spool(&config.spool_folder, &name)));
             let started = Node::start(node, telemetry.clone()).await;
             fleet.nodes.push(started.map_err(|source| FleetError::Node { name, source })?);

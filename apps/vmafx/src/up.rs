@@ -1,13 +1,14 @@
 //! `vmafx up`: a controller and nodes in one process, until it is told to stop.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use observability::OtelGuard;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use vmafx_node::PICTURE_PIXELS_MAX_DEFAULT;
 
 use crate::exit;
 use crate::fleet::{Fleet, FleetConfig, FleetError};
@@ -44,6 +45,14 @@ pub(crate) struct UpArgs {
     /// The ffmpeg program [default: the one in PATH]
     #[arg(long, env = "VMAFX_FFMPEG", value_name = "FILE")]
     ffmpeg: Option<PathBuf>,
+    /// Luma samples that a picture may have; memory follows them
+    #[arg(
+        long,
+        env = "VMAFX_PICTURE_PIXELS_MAX",
+        default_value_t = PICTURE_PIXELS_MAX_DEFAULT,
+        value_name = "N"
+    )]
+    picture_pixels_max: NonZeroU64,
     /// Listen beyond loopback although anybody may call
     #[arg(long)]
     insecure: bool,
@@ -72,6 +81,7 @@ impl UpArgs {
             slots: self.slots,
             source_roots,
             ffmpeg: self.ffmpeg.clone(),
+            picture_pixels_max: self.picture_pixels_max,
         })
     }
 }

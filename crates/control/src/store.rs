@@ -216,8 +216,11 @@ pub struct DueTrace {
 pub struct Keep {
     /// Those that ended at this time or later; `None` keeps all.
     pub ended_since: Option<Timestamp>,
-    /// The newest, this many of all jobs; `None` keeps all.
-    pub newest: Option<u64>,
+    /// The newest: all after this one; `None` keeps all.
+    pub after: Option<PartId>,
+    /// Those that are recorded and ended at this time or later, whatever the other rules say: their
+    /// spans may not have arrived.
+    pub recorded_since: Option<Timestamp>,
 }
 
 /// Jobs that need not be kept.
@@ -327,7 +330,14 @@ pub trait Read {
     /// As [`head`](Self::head).
     fn due_traces(&mut self, limit: usize) -> Result<(Vec<DueTrace>, u64), StoreError>;
 
-    /// Jobs that have ended and need not be kept, among the `limit` oldest after `after`. The newest
+    /// The newest job but `newer` ones; `None` when there are no more than those.
+    ///
+    /// # Errors
+    /// As [`head`](Self::head).
+    fn newest_but(&mut self, newer: u64) -> Result<Option<PartId>, StoreError>;
+
+    /// Jobs that have ended and need not be kept, among the `limit` oldest after `after`: few enough
+    /// to be removed in one commit that others share. The newest
     /// job, by which a restart knows the numbers that were given, and jobs whose trace is still to
     /// be exported are not among them.
     ///

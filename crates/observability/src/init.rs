@@ -1,6 +1,7 @@
 //! Setting telemetry up, and ending it in bounded time.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tracing::{error, info, warn};
 
@@ -9,6 +10,7 @@ use crate::export::{LogSink, Pipeline, PipelineConfig, Route, SpanSink, client_c
 use crate::logs::{self, LogLayer};
 use crate::metrics::{Metrics, Point, PointValue};
 use crate::sampler::SamplerControl;
+use crate::sampler::budget::SpanBudget;
 use crate::schema::instrument;
 use crate::tracer::Tracer;
 
@@ -70,6 +72,7 @@ struct Plan {
     traces: Option<(Route, SpanSink)>,
     logs: Option<(Route, LogSink)>,
     pushed: Option<Route>,
+    budget: Option<Arc<SpanBudget>>,
     warnings: Vec<String>,
     /// Whether spans were meant to leave and cannot.
     traces_failed: bool,
@@ -103,9 +106,13 @@ impl Plan {
         let logs = route("logs", &config.logs, config.console.logs);
         let pushed = route("metrics", &config.metrics, config.console.metrics);
         let telemetry = metrics.telemetry();
+        let budget = config
+            .sampling
+            .spans_per_second_max
+            .map(|rate| Arc::new(SpanBudget::new(rate, Instant::now(), telemetry.clone())));
         let span_sink = || {
             SpanSink::new(config.batch, config.span_limits, telemetry.clone())
-                .bounded(config.sampling.spans_per_second_max)
+                .drawing_on(budget.clone())
         };
         let log_sink = || LogSink::new(config.log_batch, config.log_limits, telemetry.clone());
         let mut warnings = config.warnings.clone();
@@ -118,6 +125,7 @@ impl Plan {
             )
         }));
         Self {
+            budget: budget.clone().filter(|_| traces.is_some()),
             traces: traces.map(|route| (route, span_sink())),
             logs: logs.map(|route| (route, log_sink())),
             pushed,
@@ -162,6 +170,9 @@ impl Plan {
         }
         let sink = sink.filter(|_| pipeline.is_some());
         let tracer = Tracer::new(SamplerControl::start(config), config.propagators, sink);
+        if let Some(budget) = self.budget {
+            tracer.sampler().bound(budget);
+        }
         observe_sampling(&metrics, tracer.sampling());
         OtelGuard { telemetry: Telemetry { tracer, metrics }, log_layer, pipeline }
     }

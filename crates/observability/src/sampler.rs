@@ -20,8 +20,8 @@ pub(crate) mod control;
 mod floor;
 mod threshold;
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use opentelemetry::trace::TraceState;
@@ -34,6 +34,7 @@ pub use control::{
 };
 
 use crate::propagation::{state_header, trace_state};
+use budget::SpanBudget;
 use control::Rules;
 use floor::Floor;
 pub(crate) use threshold::named_randomness;
@@ -237,16 +238,6 @@ impl SamplingDecision {
         }
     }
 
-    /// Whether chance alone picked the trace.
-    pub(crate) const fn is_by_chance(self) -> bool {
-        self.sampled && matches!(self.reason, SamplingReason::Ratio)
-    }
-
-    /// The same trace, passed over.
-    pub(crate) const fn passed_over(self) -> Self {
-        Self { sampled: false, threshold: Threshold::Erase, ..self }
-    }
-
     /// The same trace where nothing is exported.
     pub(crate) fn disabled(self) -> Self {
         let (sampled, reason) = (false, SamplingReason::Disabled);
@@ -287,6 +278,8 @@ pub struct Sampler {
     /// The rules in force, in one word, so that a decision reads one word.
     state: AtomicU64,
     floor: Floor,
+    /// What a ratio may record, where that is bounded.
+    budget: OnceLock<Arc<SpanBudget>>,
     rules: Mutex<Rules>,
 }
 
@@ -302,10 +295,17 @@ impl Sampler {
         let sampler = Self {
             state: AtomicU64::new(0),
             floor: Floor::new(Instant::now()),
+            budget: OnceLock::new(),
             rules: Mutex::new(Rules::new(settings, source)),
         };
         sampler.apply(settings, false);
         sampler
+    }
+
+    /// Bounds what a ratio may record, from now on.
+    pub(crate) fn bound(&self, budget: Arc<SpanBudget>) {
+        // A second bound has no say.
+        let _ = self.budget.set(budget);
     }
 
     /// Puts rules in force, from the next decision on.
@@ -372,13 +372,18 @@ impl Sampler {
         let threshold = state & THRESHOLD;
         let randomness =
             randomness_of_caller().unwrap_or_else(|| threshold::randomness(question.trace_id));
+        // Always is always; a ratio records what the process can afford.
+        let is_ratio = state & HAS_FLOOR != 0;
         if randomness >= threshold {
-            if state & HAS_FLOOR != 0 {
-                self.floor.recorded(question.kind, now());
+            if !is_ratio {
+                return decision(true, SamplingReason::Ratio, Threshold::Set(threshold));
             }
-            return decision(true, SamplingReason::Ratio, Threshold::Set(threshold));
+            if self.budget.get().is_none_or(|budget| budget.admits(now())) {
+                self.floor.recorded(question.kind, now());
+                return decision(true, SamplingReason::Ratio, Threshold::Set(threshold));
+            }
         }
-        if state & HAS_FLOOR != 0 && self.floor.admits(question.kind, now()) {
+        if is_ratio && self.floor.admits(question.kind, now()) {
             return decision(true, SamplingReason::Quiet, Threshold::Erase);
         }
         decision(false, SamplingReason::Ratio, Threshold::Erase)

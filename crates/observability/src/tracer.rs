@@ -117,18 +117,7 @@ impl Tracer {
             {
                 decision.disabled()
             }
-            _ => self.within_budget(decision, Instant::now),
-        }
-    }
-
-    fn within_budget(
-        &self,
-        decision: SamplingDecision,
-        now: impl FnOnce() -> Instant,
-    ) -> SamplingDecision {
-        match &self.0.sink {
-            Some(sink) => sink.within_budget(decision, now),
-            None => decision,
+            _ => decision,
         }
     }
 
@@ -260,8 +249,7 @@ impl Tracer {
                 kind: start.kind_of_root,
             };
             let named = || named_randomness(&state_header(parent?.trace_state()));
-            let decision = self.sampler().answer(&question, named, || start.now);
-            self.within_budget(decision, || start.now)
+            self.sampler().answer(&question, named, || start.now)
         });
         let flags = match decision {
             Some(decision) => decision.flags(),

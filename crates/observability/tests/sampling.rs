@@ -155,7 +155,7 @@ fn more_than_the_process_may_record_begins_no_further_trace_by_chance() {
         child.end();
         root.end();
     }
-    // Saved for two seconds, and earned since; two spans a trace, the last may overdraw.
+    // A quiet minute is not over, and has no say. Saved for two seconds, and earned since; two spans a trace, the last may overdraw.
     let most = (20 + began.elapsed().as_secs() * 10 + 10) / 2 + 1;
     assert!((10..=most).contains(&whole), "{whole} of {ROOTS}");
     assert_eq!(bench.guard.metrics().telemetry().passed_over_total(), ROOTS - whole);
@@ -168,6 +168,30 @@ fn more_than_the_process_may_record_begins_no_further_trace_by_chance() {
     let named = |name: &str| spans.iter().filter(|span| span.name == name).count() as u64;
     assert_eq!([named("root"), named("child")], [whole; 2]);
     assert_eq!([named("forced"), named("called")], [1; 2]);
+}
+
+#[test]
+fn a_bound_leaves_the_quiet_minute_its_trace_and_always_is_always() {
+    let bounded = ("VMAFX_TRACES_MAX_SPANS_PER_SECOND", "1");
+    // A token each tenth of a second, so that nobody waits for a minute.
+    let floor = ("VMAFX_TRACES_MIN_PER_MINUTE", "600");
+    let bench = Bench::new(&[("OTEL_TRACES_SAMPLER_ARG", "1"), bounded, floor]);
+    let root = || bench.guard.tracer().span("root").parent(Parent::Root).start().is_recording();
+    let began = std::time::Instant::now();
+    let mut recorded = 0;
+    while recorded < 8 {
+        assert!(began.elapsed().as_secs() < 20, "{recorded} recorded");
+        recorded += u64::from(root());
+    }
+    let spans = bench.finish();
+    let quiet = spans.iter().filter(|span| span.text("vmafx.sampling.reason") == "quiet").count();
+    assert!(quiet >= 3, "{quiet} of {} in {:?}", spans.len(), began.elapsed());
+
+    let bench = Bench::new(&[("OTEL_TRACES_SAMPLER", "always_on"), bounded]);
+    for _ in 0..100 {
+        bench.guard.tracer().span("root").parent(Parent::Root).start().end();
+    }
+    assert_eq!(bench.finish().len(), 100);
 }
 
 #[test]

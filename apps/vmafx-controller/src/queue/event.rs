@@ -103,6 +103,12 @@ pub enum QueueEvent<'a> {
         /// The job with everything but its frames.
         job: &'a JobView,
     },
+    /// A job that the observer wanted to hear of has ended, and [`JobFinished`](Self::JobFinished)
+    /// will not come: too much waits, or the job cannot be read.
+    Unobserved {
+        /// The job.
+        job: JobId,
+    },
     /// A transaction was committed.
     Committed {
         /// Transitions in it.

@@ -18,13 +18,15 @@ use types::{JobFilter, JobId, JobSummary};
 use super::config::QueueConfig;
 use super::error::QueueError;
 use super::event::{QueueEvent, QueueObserver};
-use super::handle::Shared;
+use super::handle::{Reply, Response, Shared};
 use super::watch::{Seat, Watch, WatchEvent};
 
 /// Changes that are told together at most.
 const CHANGES_AT_ONCE: usize = 256;
 /// How soon a watcher that lagged is looked at again.
 const LAGGING_LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Pages that a snapshot is put together from. A filter that takes few of many jobs gives short ones.
+const SNAPSHOT_PAGES_MAX: usize = 256;
 /// Bundles of events that may wait in a watch.
 const BUNDLES_MAX: usize = QueueConfig::WATCH_EVENTS_MAX / CHANGES_AT_ONCE;
 
@@ -33,6 +35,8 @@ const BUNDLES_MAX: usize = QueueConfig::WATCH_EVENTS_MAX / CHANGES_AT_ONCE;
 pub(super) enum Note {
     Job(JobId),
     Finished(JobId),
+    /// Answered once everything before it has been told.
+    HandOver(Reply),
     Subscribe(Subscriber),
     Shutdown,
 }
@@ -106,6 +110,7 @@ impl Follower {
                 match note {
                     Note::Job(job) => drop(changed.insert(job)),
                     Note::Finished(job) => self.finished(job),
+                    Note::HandOver(to) => drop(to.send(Ok(Response::Done))),
                     Note::Subscribe(subscriber) => {
                         self.forget_gone();
                         self.subscribers.push(subscriber);
@@ -121,7 +126,10 @@ impl Follower {
         match self.reader.job(job) {
             Ok(Some(view)) => self.observer.observe(&QueueEvent::JobFinished { job: &view }),
             Ok(None) => {}
-            Err(error) => tracing::error!(%error, %job, "a finished job cannot be read"),
+            Err(error) => {
+                tracing::error!(%error, %job, "a finished job cannot be read");
+                self.observer.observe(&QueueEvent::Unobserved { job });
+            }
         }
     }
 
@@ -200,8 +208,9 @@ impl Subscriber {
         let mut jobs: Vec<JobSummary> = match self.only {
             Some(job) => reader.summary(job)?.into_iter().collect(),
             None => {
-                let page = reader.page(&self.filter, None, QueueConfig::SNAPSHOT_JOBS_MAX)?;
-                page.jobs.into_iter().rev().collect()
+                let mut newest = newest(reader, &self.filter)?;
+                newest.reverse();
+                newest
             }
         };
         jobs.iter_mut().for_each(|job| shared.live.complete_summary(job));
@@ -211,4 +220,20 @@ impl Subscriber {
         self.send(events);
         Ok(())
     }
+}
+
+/// The newest jobs that pass, newest first: as many as a snapshot has.
+fn newest(reader: &mut SqliteReader, filter: &JobFilter) -> Result<Vec<JobSummary>, StoreError> {
+    let (mut jobs, mut after) = (Vec::new(), None);
+    for _ in 0..SNAPSHOT_PAGES_MAX {
+        let room = QueueConfig::SNAPSHOT_JOBS_MAX - jobs.len();
+        let page = reader.page(filter, after, room)?;
+        jobs.extend(page.jobs);
+        after = page.next;
+        if after.is_none() || jobs.len() == QueueConfig::SNAPSHOT_JOBS_MAX {
+            return Ok(jobs);
+        }
+    }
+    tracing::warn!(jobs = jobs.len(), "a watch's snapshot leaves out what lies further back");
+    Ok(jobs)
 }

@@ -104,6 +104,7 @@ pub(super) enum Message {
     TracesDone { traces: Vec<DueTrace>, to: Reply },
     TracesTold { until: Timestamp, to: Reply },
     Forget { jobs: Vec<PartId>, to: Reply },
+    HandOver { to: Reply },
     Shutdown,
 }
 
@@ -359,6 +360,14 @@ impl Queue {
         self.commands.ask(|to| Message::TracesTold { until, to }).await.map(drop)
     }
 
+    /// Answers once the observer has heard of everything that had ended before the question.
+    ///
+    /// # Errors
+    /// Overload and store trouble: then nobody knows.
+    pub async fn handed_over(&self) -> Result<(), QueueError> {
+        self.commands.ask(|to| Message::HandOver { to }).await.map(drop)
+    }
+
     /// The newest recorded jobs that have ended since, at most `limit`.
     ///
     /// # Errors
@@ -369,6 +378,14 @@ impl Queue {
         limit: usize,
     ) -> Result<Vec<JobId>, QueueError> {
         self.read(move |reader| reader.recorded_since(since, limit)).await
+    }
+
+    /// The newest job but `newer` ones.
+    ///
+    /// # Errors
+    /// Store trouble.
+    pub async fn newest_but(&self, newer: u64) -> Result<Option<PartId>, QueueError> {
+        self.read(move |reader| reader.newest_but(newer)).await
     }
 
     /// Jobs that have ended and need not be kept, among the `limit` oldest after `after`.

@@ -407,6 +407,16 @@ impl Release {
             && self.shared.follower.try_send(Note::Finished(head.job)).is_err()
         {
             self.shared.gauges.finished_unobserved.fetch_add(1, Ordering::Relaxed);
+            self.observer.observe(&QueueEvent::Unobserved { job: head.job });
+        }
+    }
+
+    /// Lets somebody know, behind all that has been released, that it has reached the observer.
+    pub(super) fn hand_over(&self, to: Reply) {
+        if let Err(refused) = self.shared.follower.try_send(Note::HandOver(to))
+            && let Note::HandOver(to) = refused.into_inner()
+        {
+            let _ = to.send(Err(QueueError::Overloaded));
         }
     }
 

@@ -126,6 +126,7 @@ pub(super) fn open(
         observer: Arc::clone(&observer),
         out: Output::default(),
         told: Vec::new(),
+        handing_over: Vec::new(),
         again: Vec::new(),
         trouble: None,
         pause: None,
@@ -184,6 +185,8 @@ struct Writer {
     out: Output<Reply>,
     /// Who is told when the batch is durable, and of nothing else.
     told: Vec<Reply>,
+    /// Who is told when all that this batch ended has reached the observer.
+    handing_over: Vec<Reply>,
     /// What releasing effects found out, for the next batch.
     again: Vec<Command<Reply>>,
     /// The store's last failure, and until when nothing is written.
@@ -318,6 +321,7 @@ impl Writer {
                 let forget = |first_part| Transition::Forget { first_part };
                 self.write(jobs.into_iter().map(forget), to);
             }
+            Message::HandOver { to } => self.handing_over.push(to),
             Message::TracesTold { until, to } => self.write([Transition::TracesTold { until }], to),
         }
         Flow::On
@@ -364,6 +368,12 @@ impl Writer {
             Some(trouble) => without_writes(command, &trouble.error),
         };
         let Some(mut command) = command else { return };
+        if matches!(&command, Command::Submit { drafts, .. } if drafts.iter().any(|it| it.idempotency.is_some()))
+            && self.out.transitions.iter().any(|it| matches!(it, Transition::Forget { .. }))
+        {
+            // A key must not name a job that goes in this very batch.
+            self.commit_and_release();
+        }
         if let Command::Submit { drafts, .. } = &mut command
             && let Err(error) = self.look_up_keys(drafts)
         {
@@ -420,7 +430,7 @@ impl Writer {
             && let Err(error) = self.commit(&transitions)
         {
             self.release.refuse(effects, &error);
-            for to in told {
+            for to in told.into_iter().chain(std::mem::take(&mut self.handing_over)) {
                 let _ = to.send(Err(QueueError::Store(error.clone())));
             }
             return self.enter_trouble(error);
@@ -430,6 +440,9 @@ impl Writer {
         }
         let now = self.now();
         self.release.let_go(effects, self.store.reader(), now, &mut self.again);
+        for to in self.handing_over.drain(..) {
+            self.release.hand_over(to);
+        }
     }
 
     /// Marks the jobs that end here and whose trace is to be exported: together with the end, so

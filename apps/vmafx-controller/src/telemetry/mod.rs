@@ -97,6 +97,10 @@ impl QueueTelemetry {
                     self.job_finished(job);
                 }
             }
+            QueueEvent::Unobserved { job } => {
+                tracing::debug!(%job, "the end of a recorded job is told later, from the store");
+                self.policy.recorded_job_lost();
+            }
             QueueEvent::Committed { writes, duration } => {
                 self.telemetry.metrics.store().committed(*writes, *duration);
                 self.policy.committed();

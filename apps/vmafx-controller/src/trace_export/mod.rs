@@ -22,7 +22,7 @@ use crate::queue::QueueError;
 pub(crate) use policy::{DueTraces, TracePolicy};
 pub use policy::{TRACES_DUE_MAX, TraceRules};
 pub(crate) use recorded::run as confirm_recorded;
-pub(crate) use task::run;
+pub(crate) use task::{DUE_KEPT, run};
 
 /// How long a caller waits for the collector.
 pub const EXPORT_WAIT_MAX: Duration = Duration::from_secs(20);

@@ -61,6 +61,8 @@ pub(crate) struct DueTraces {
     wake: Notify,
     /// A recorded job has ended since the last look, and its spans are on their way.
     recorded: AtomicBool,
+    /// The end of a recorded job was not told.
+    lost: AtomicBool,
     recorded_wake: Notify,
 }
 
@@ -85,6 +87,18 @@ impl DueTraces {
         self.recorded.store(false, Ordering::Release);
     }
 
+    /// Whether the end of a recorded job was not told since the last look.
+    pub(super) fn has_lost(&self) -> bool {
+        self.lost.swap(false, Ordering::AcqRel)
+    }
+
+    /// What was looked at is to be looked at again.
+    pub(super) fn look_again(&self, lost: bool) {
+        self.lost.fetch_or(lost, Ordering::AcqRel);
+        self.recorded.store(true, Ordering::Release);
+        self.recorded_wake.notify_one();
+    }
+
     /// Waits until something was marked since the last look.
     pub(super) async fn some(&self) {
         self.wake.notified().await;
@@ -105,6 +119,11 @@ impl TracePolicy {
     pub(crate) fn recorded_job_ended(&self) {
         self.due.recorded.store(true, Ordering::Release);
         self.due.recorded_wake.notify_one();
+    }
+
+    /// The spans of a recorded job that has ended will not be handed over.
+    pub(crate) fn recorded_job_lost(&self) {
+        self.due.look_again(true);
     }
 
     /// Whether any job can be marked.

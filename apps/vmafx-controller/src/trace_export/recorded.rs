@@ -7,6 +7,7 @@
 //! while something was dropped, is told again from the store, under the same ids. Jobs that are not
 //! recorded cost nothing, recorded ones a note in memory.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -16,14 +17,13 @@ use tokio_util::sync::CancellationToken;
 use types::{JobId, Timestamp};
 
 use super::policy::DueTraces;
-use super::task::{DUE_KEPT, ExportError, JOBS_AT_ONCE, PAUSE_FIRST, PAUSE_MAX, readable};
+use super::task::{
+    DUE_KEPT, ExportError, JOBS_AT_ONCE, PAUSE_FIRST, PAUSE_MAX, TRIES_ALONE_MAX, readable,
+};
 use crate::app::App;
 
 /// How often it is asked whether the spans have arrived, while recorded jobs end.
 const CONFIRM_EVERY: Duration = Duration::from_secs(10);
-/// How long a commit's spans may take from the commit to the exporter's queue: what ended just
-/// before the question is left for the next.
-const HANDING_OVER_MAX: Duration = Duration::from_secs(2);
 /// How long the end of the controller waits for the collector's word. What is not confirmed then is
 /// told again by the next run.
 const LAST_CONFIRM_MAX: Duration = Duration::from_millis(500);
@@ -44,6 +44,8 @@ enum Known {
 /// Works until the controller goes down, and then once more.
 pub(crate) async fn run(app: Weak<App>, due: Arc<DueTraces>, closing: CancellationToken) {
     let (mut known, mut pause) = (Known::Nothing, PAUSE_FIRST);
+    // Whether the end of the controller fell into a step, which had looked already.
+    let cut_short = AtomicBool::new(false);
     let work = async {
         loop {
             if matches!(known, Known::AllSince(_)) {
@@ -51,7 +53,9 @@ pub(crate) async fn run(app: Weak<App>, due: Arc<DueTraces>, closing: Cancellati
                 tokio::time::sleep(CONFIRM_EVERY).await;
             }
             let Some(app) = app.upgrade() else { return };
+            cut_short.store(true, Ordering::Relaxed);
             let outcome = step(&app, &due, &mut known).await;
+            cut_short.store(false, Ordering::Relaxed);
             drop(app);
             match outcome {
                 Ok(()) => pause = PAUSE_FIRST,
@@ -68,7 +72,7 @@ pub(crate) async fn run(app: Weak<App>, due: Arc<DueTraces>, closing: Cancellati
         () = closing.cancelled() => {}
     }
     if let (Known::AllSince(_), Some(app)) = (known, app.upgrade())
-        && due.has_recorded()
+        && (due.has_recorded() || cut_short.load(Ordering::Relaxed))
     {
         let last = tokio::time::timeout(LAST_CONFIRM_MAX, step(&app, &due, &mut known)).await;
         if !matches!(last, Ok(Ok(()))) {
@@ -79,17 +83,24 @@ pub(crate) async fn run(app: Weak<App>, due: Arc<DueTraces>, closing: Cancellati
 
 /// Finds out how things stand, tells again what may be missing, and keeps the time.
 async fn step(app: &App, due: &DueTraces, known: &mut Known) -> Result<(), ExportError> {
-    let before_now = app.queue.now().before(HANDING_OVER_MAX);
+    let before_now = app.queue.now();
     if let Known::Nothing = known {
         *known = match app.queue.traces_told().await? {
             Some(until) => Known::UntilHere(until),
-            // The first run that keeps the time.
-            None => Known::AllSince(before_now),
+            None => {
+                // The first run that keeps the time. At once, whatever the collector does: a run
+                // that is killed before it has an answer must not look like the first again.
+                app.queue.tell_traces(before_now).await?;
+                Known::AllSince(before_now)
+            }
         };
     }
     due.look_at_recorded();
+    // What had ended by now has been given to the exporter, however long the commit took and
+    // whatever waited.
+    app.queue.handed_over().await.inspect_err(|_| due.look_again(false))?;
     let confirmed = app.telemetry.tracer.confirm().await;
-    if let (Known::AllSince(until), Err(_)) = (*known, &confirmed) {
+    if let (Known::AllSince(until), true) = (*known, confirmed.is_err() | due.has_lost()) {
         *known = Known::UntilHere(until);
     }
     confirmed?;
@@ -105,13 +116,44 @@ async fn step(app: &App, due: &DueTraces, known: &mut Known) -> Result<(), Expor
 async fn tell_again(app: &App, since: Timestamp) -> Result<(), ExportError> {
     let jobs = app.queue.recorded_since(since, RETOLD_JOBS_MAX).await?;
     for some in jobs.chunks(JOBS_AT_ONCE) {
-        let told = tell(app, some, since).await?;
+        let told = match tell(app, some, since).await {
+            Ok(told) => told,
+            Err(error @ ExportError::Queue(_)) => return Err(error),
+            Err(error) => one_by_one(app, some, since, error).await?,
+        };
         app.telemetry.metrics.queue().trace_export(TraceExport::Repeated, told);
     }
     if !jobs.is_empty() {
         tracing::info!(jobs = jobs.len(), "traces that may not have arrived were sent again");
     }
     Ok(())
+}
+
+/// Of trees that were not taken together: tells those that are taken alone. What a collector does
+/// not take while it takes others, it never will, and must not hold up the rest.
+async fn one_by_one(
+    app: &App,
+    jobs: &[JobId],
+    since: Timestamp,
+    error: ExportError,
+) -> Result<u64, ExportError> {
+    let (mut told, mut refused) = (0, 0);
+    for job in jobs {
+        match tell(app, std::slice::from_ref(job), since).await {
+            Ok(count) => told += count,
+            Err(error @ ExportError::Queue(_)) => return Err(error),
+            Err(ExportError::Delivery(_)) => refused += 1,
+        }
+        // Nobody is there: the first few tell.
+        if told == 0 && refused >= TRIES_ALONE_MAX {
+            return Err(error);
+        }
+    }
+    if told == 0 {
+        return Err(error);
+    }
+    app.telemetry.metrics.queue().trace_export(TraceExport::Refused, refused as u64);
+    Ok(told)
 }
 
 /// Sends the trees of these jobs; answers how many there were.

@@ -22,7 +22,7 @@ pub(super) const JOBS_AT_ONCE: usize = 32;
 /// How long a trace is kept for a collector that does not take it.
 pub const DUE_KEPT: Duration = Duration::from_secs(24 * 3_600);
 /// Traces that are tried alone before it is believed that no collector is there.
-const TRIES_ALONE_MAX: usize = 3;
+pub(super) const TRIES_ALONE_MAX: usize = 3;
 /// The pause after a failure; it doubles from there.
 pub(super) const PAUSE_FIRST: Duration = Duration::from_secs(1);
 /// The longest pause.

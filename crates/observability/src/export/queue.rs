@@ -1,9 +1,7 @@
 //! The bounded queues between whoever ends spans or logs and the exporting thread.
 
 use std::collections::VecDeque;
-use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use tokio::sync::{Notify, oneshot};
 
@@ -12,7 +10,6 @@ use super::limits::{limit_attributes, limit_span, shortened};
 use super::record::LogRecord;
 use crate::config::{AttributeLimits, BatchConfig, SpanLimits};
 use crate::metrics::{DropReason, TelemetryMetrics};
-use crate::sampler::SamplingDecision;
 use crate::sampler::budget::SpanBudget;
 use crate::span::SpanRecord;
 
@@ -161,9 +158,14 @@ impl<T: Item> Queue<T> {
         let lost = std::mem::take(&mut self.lock().lost);
         let dropped = || DeliveryError::Failed("some of them were dropped".to_owned());
         let answer = || if lost { Err(dropped()) } else { Ok(0) };
+        let mut is_heard = false;
         for told in questions {
             // Whoever asked may have stopped waiting.
-            let _ = told.send(answer());
+            is_heard |= told.send(answer()).is_ok();
+        }
+        if lost && !is_heard {
+            // The next to ask hears of it.
+            self.lock().lost = true;
         }
     }
 
@@ -216,34 +218,9 @@ impl SpanSink {
         Self { queue: Queue::new(batch, metrics), limits, budget: None }
     }
 
-    /// Bounds what is recorded of traces that chance picks.
-    pub(crate) fn bounded(self, per_second: Option<NonZeroU32>) -> Self {
-        let budget = per_second.map(|rate| Arc::new(SpanBudget::new(rate, Instant::now())));
+    /// Draws on the budget for every span.
+    pub(crate) fn drawing_on(self, budget: Option<Arc<SpanBudget>>) -> Self {
         Self { budget, ..self }
-    }
-
-    /// The decision, unless chance picked a trace for which there is no budget.
-    pub(crate) fn within_budget(
-        &self,
-        decision: SamplingDecision,
-        now: impl FnOnce() -> Instant,
-    ) -> SamplingDecision {
-        let Some(budget) = self.budget.as_ref().filter(|_| decision.is_by_chance()) else {
-            return decision;
-        };
-        let now = now();
-        if budget.admits(now) {
-            return decision;
-        }
-        self.queue.0.metrics.passed_over();
-        if budget.is_news(now) {
-            tracing::warn!(
-                spans_per_second_max = budget.per_second(),
-                "more is recorded than VMAFX_TRACES_MAX_SPANS_PER_SECOND allows: for now the ratio \
-                 begins no further trace"
-            );
-        }
-        decision.passed_over()
     }
 
     /// Takes a span, cut to its limits, or drops and counts it.

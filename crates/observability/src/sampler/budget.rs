@@ -4,7 +4,7 @@
 //! itself. So a trace that the ratio would record begins only while what was recorded lately fits
 //! the budget; traces stay whole, and jobs are not slowed. Traces that somebody asked for, whose
 //! caller records them, that link to recorded ones or that a quiet minute yields are not bounded,
-//! but count.
+//! but count; and a sampler that is told to record always does.
 //!
 //! An account, not a queue: every recorded span draws on it, a while later where its job had to
 //! wait, so that it may be overdrawn; then no trace begins until time has made up for it. There are
@@ -13,6 +13,8 @@
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+use crate::metrics::TelemetryMetrics;
 
 /// Recorded spans a second unless configured otherwise: about one in fifty of a core's seconds.
 pub const DEFAULT_SPANS_PER_SECOND_MAX: NonZeroU32 = NonZeroU32::new(2_000).expect("not zero");
@@ -34,12 +36,13 @@ pub(crate) struct SpanBudget {
     forgone: AtomicU64,
     /// Milliseconds since `epoch`, and 1, at which it was last said that traces are passed over.
     said: AtomicU64,
+    metrics: TelemetryMetrics,
 }
 
 impl SpanBudget {
-    pub(crate) fn new(per_second: NonZeroU32, epoch: Instant) -> Self {
+    pub(crate) fn new(per_second: NonZeroU32, epoch: Instant, metrics: TelemetryMetrics) -> Self {
         let (spent, forgone, said) = Default::default();
-        Self { epoch, per_second: u64::from(per_second.get()), spent, forgone, said }
+        Self { epoch, per_second: u64::from(per_second.get()), spent, forgone, said, metrics }
     }
 
     /// A span was recorded.
@@ -47,8 +50,23 @@ impl SpanBudget {
         self.spent.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether another trace may begin.
+    /// Whether another trace may begin. One that may not is counted, and now and then spoken of.
     pub(crate) fn admits(&self, now: Instant) -> bool {
+        let admitted = self.has_some_left(now);
+        if !admitted {
+            self.metrics.passed_over();
+            if self.is_news(now) {
+                tracing::warn!(
+                    spans_per_second_max = self.per_second,
+                    "more is recorded than VMAFX_TRACES_MAX_SPANS_PER_SECOND allows: for now the \
+                     ratio begins no further trace"
+                );
+            }
+        }
+        admitted
+    }
+
+    fn has_some_left(&self, now: Instant) -> bool {
         let elapsed = now.saturating_duration_since(self.epoch);
         let since_start = self.per_second.saturating_mul(elapsed.as_millis() as u64) / 1_000;
         let most = self.per_second * SAVED_SECONDS;
@@ -67,26 +85,24 @@ impl SpanBudget {
     }
 
     /// Whether it is time to say again that traces are passed over.
-    pub(crate) fn is_news(&self, now: Instant) -> bool {
+    fn is_news(&self, now: Instant) -> bool {
         const EVERY: Duration = Duration::from_secs(60);
         let at = now.saturating_duration_since(self.epoch).as_millis() as u64 + 1;
         let said = self.said.load(Ordering::Relaxed);
         (said == 0 || at - said.min(at) >= EVERY.as_millis() as u64)
             && self.said.compare_exchange(said, at, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
-
-    pub(crate) fn per_second(&self) -> u64 {
-        self.per_second
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Metrics;
 
     fn budget(per_second: u32) -> (SpanBudget, Instant) {
         let start = Instant::now();
-        (SpanBudget::new(NonZeroU32::new(per_second).expect("not zero"), start), start)
+        let per_second = NonZeroU32::new(per_second).expect("not zero");
+        (SpanBudget::new(per_second, start, Metrics::new().telemetry().clone()), start)
     }
 
     /// Begins traces of `spans` spans each until none may begin.

@@ -90,7 +90,7 @@ impl From<ApiError> for Problem {
 
 impl From<FieldError> for Problem {
     fn from(error: FieldError) -> Self {
-        let detail = error.problem.clone();
+        let detail = format!("{}: {}", error.field, error.problem);
         let violation = Violation { field: error.field, problem: error.problem };
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         let problem = Self::new(status, ErrorKind::InvalidArgument.as_str(), detail);

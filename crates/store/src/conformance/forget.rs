@@ -4,7 +4,9 @@ use control::{Forgettable, Keep, Transition, Verdict};
 use types::{ExportReason, PartId, Timestamp};
 
 use super::Bench;
-use super::make::{at, fail, job_id, lease, revive, session, submit, submit_keyed, succeed};
+use super::make::{
+    at, fail, job_id, lease, new_job, revive, session, submit, submit_keyed, succeed,
+};
 
 fn forget(part: u64) -> Transition {
     Transition::Forget { first_part: PartId(part) }
@@ -16,8 +18,9 @@ fn found(bench: &mut Bench, keep: Keep, after: u64, limit: usize) -> (Vec<u64>, 
     (jobs.into_iter().map(|part| part.0).collect(), next.map(|part| part.0))
 }
 
-fn newest(count: u64) -> Keep {
-    Keep { newest: Some(count), ..Keep::default() }
+fn newest(bench: &mut Bench, count: u64) -> Keep {
+    let after = bench.store().reader().newest_but(count).expect("a store in good order");
+    Keep { after, ..Keep::default() }
 }
 
 fn since(at: Timestamp) -> Keep {
@@ -35,10 +38,14 @@ pub(super) fn what_need_not_be_kept(bench: &mut Bench) {
         bench.applied(if part == 2 { fail(part, 1) } else { succeed(part, 1) });
     }
     assert_eq!(found(bench, Keep::default(), 0, 9), (vec![], None), "all are kept");
-    assert_eq!(found(bench, newest(4), 0, 9), (vec![1, 2], None));
-    assert_eq!(found(bench, newest(0), 0, 9), (vec![1, 2, 3, 4, 5], None), "the newest stays");
-    assert_eq!(found(bench, newest(0), 0, 2), (vec![1, 2], Some(2)));
-    assert_eq!(found(bench, newest(0), 2, 9), (vec![3, 4, 5], None));
+    let keep = newest(bench, 4);
+    assert_eq!(found(bench, keep, 0, 9), (vec![1, 2], None));
+    let keep = newest(bench, 0);
+    assert_eq!(found(bench, keep, 0, 9), (vec![1, 2, 3, 4, 5], None), "the newest stays");
+    let keep = newest(bench, 0);
+    assert_eq!(found(bench, keep, 0, 2), (vec![1, 2], Some(2)));
+    let keep = newest(bench, 0);
+    assert_eq!(found(bench, keep, 2, 9), (vec![3, 4, 5], None));
     // They were submitted at 1 to 6 and ended together, at 150.
     assert_eq!(found(bench, since(at(150)), 0, 9), (vec![], None));
     assert_eq!(found(bench, since(at(151)), 0, 9), (vec![1, 2, 3, 4, 5], None));
@@ -63,6 +70,22 @@ pub(super) fn what_need_not_be_kept(bench: &mut Bench) {
     bench.applied(submit_keyed(9, "tenant", 8, at(9_000)));
 }
 
+pub(super) fn recorded_jobs_stay_until_they_have_arrived(bench: &mut Bench) {
+    bench.applied(session(1, "node", 1));
+    for part in 1..=3 {
+        let mut job = new_job(part, 1);
+        job.trace.flags = types::TraceFlags(u8::from(part == 1));
+        bench.applied(Transition::Submit(std::sync::Arc::new(job)));
+        bench.applied(lease(part, 1));
+        bench.applied(succeed(part, 1));
+    }
+    let all = newest(bench, 0);
+    // They ended at 150.
+    let arrived = |until| Keep { recorded_since: Some(at(until)), ..all };
+    assert_eq!(found(bench, arrived(151), 0, 9), (vec![1, 2], None));
+    assert_eq!(found(bench, arrived(150), 0, 9), (vec![2], None));
+}
+
 pub(super) fn what_is_not_over_stays(bench: &mut Bench) {
     bench.applied(session(1, "node", 1));
     for part in 1..=5 {
@@ -76,7 +99,8 @@ pub(super) fn what_is_not_over_stays(bench: &mut Bench) {
     let due = Transition::TraceDue { part: PartId(3), reason: ExportReason::Slow, at: at(5) };
     bench.applied(due);
     bench.applied(fail(4, 1));
-    assert_eq!(found(bench, newest(0), 0, 9), (vec![4], None));
+    let keep = newest(bench, 0);
+    assert_eq!(found(bench, keep, 0, 9), (vec![4], None));
     // Somebody retries it before it is forgotten.
     bench.applied(revive(4, 1));
     for part in [1, 2, 4, 77] {

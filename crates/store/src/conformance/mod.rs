@@ -49,6 +49,10 @@ const CHECKS: &[(&str, Check)] = &[
     ("the span of the attempt before is found", jobs::the_attempt_before),
     ("what need not be kept is found and forgotten whole", forget::what_need_not_be_kept),
     ("what is not over is not forgotten", forget::what_is_not_over_stays),
+    (
+        "recorded jobs stay until they have arrived",
+        forget::recorded_jobs_stay_until_they_have_arrived,
+    ),
     ("results keep every bit", reads::results_keep_every_bit),
     ("pages are complete and in order", reads::pages_are_complete_and_in_order),
     ("unknown things are not found", reads::unknown_things_are_not_found),

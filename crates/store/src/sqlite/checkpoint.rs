@@ -1,9 +1,10 @@
 //! Writing the log back into the file beside the writer, so that commits go on meanwhile.
 //!
-//! A thread of its own writes back what the log holds, which takes long; what came since then the
-//! writer writes back itself, which is little, and with that the log begins anew. Nothing here is
-//! needed for durability: a commit is durable in the log.
+//! A thread of its own writes back what the log holds and brings it to the disk, which takes long;
+//! what came since then the writer writes back itself, which is little, and with that the log begins
+//! anew. Nothing here is needed for durability: a commit is durable in the log.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,8 +19,8 @@ use super::error::{failed, io};
 
 /// Pages of log after which it is written back: 24 MB.
 const LOG_PAGES: u32 = 6_000;
-/// Pages of log after which the writer does all of it itself: the thread is stuck, or a long read
-/// keeps the log.
+/// Pages of log from which on the writer tries to do all of it itself after every commit: a long read
+/// kept the log, or the thread cannot. It does not get the chance while the thread is at it.
 const LOG_PAGES_MAX: u32 = 6 * LOG_PAGES;
 /// While a read keeps the log from beginning anew, it is written back again after so many pages.
 const LOG_PAGES_MORE: u32 = LOG_PAGES / 4;
@@ -40,12 +41,13 @@ impl Checkpointer {
         let connection = Connection::open_with_flags(path, flags).map_err(failed(WHAT))?;
         // As durable as the writer's own: the log is on disk before the file is written.
         connection.pragma_update(None, "synchronous", "FULL").map_err(failed(WHAT))?;
+        let file = File::open(path).map_err(io(WHAT))?;
         let (wake, woken) = sync_channel(1);
         let written_back = Arc::new(AtomicBool::new(false));
         let done = Arc::clone(&written_back);
         let thread = std::thread::Builder::new()
             .name("store-log".to_owned())
-            .spawn(move || run(&connection, &woken, &done))
+            .spawn(move || run(&connection, file, &woken, &done))
             .map_err(io(WHAT))?;
         let mut log = Log { wake: wake.clone(), written_back, due_at: LOG_PAGES };
         let hook = move |wal: &mut Wal, pages: i32| {
@@ -66,16 +68,40 @@ impl Checkpointer {
     }
 }
 
-fn run(connection: &Connection, woken: &Receiver<()>, done: &AtomicBool) {
+fn run(connection: &Connection, file: File, woken: &Receiver<()>, done: &AtomicBool) {
+    let mut complained = false;
     while woken.recv().is_ok() {
-        // Refused at worst, when another program does the same: the writer asks again.
-        let written =
-            connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, bool>(0));
-        match written {
-            Ok(refused) => done.store(!refused, Ordering::Release),
-            Err(error) => tracing::warn!(%error, "the store's log could not be written back"),
+        match write_back(connection, &file) {
+            Ok(is_near_the_end) => {
+                done.store(is_near_the_end, Ordering::Release);
+                complained = false;
+            }
+            Err(error) if complained => {
+                tracing::debug!(%error, "the store's log could not be written back");
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the store's log could not be written back");
+                complained = true;
+            }
         }
     }
+    // Closing any handle of a file takes all locks that the process has on it, SQLite's included,
+    // and readers may outlive the writer. So this one stays open as long as the process.
+    std::mem::forget(file);
+}
+
+/// Writes back what the log holds and brings it to the disk; whether only a little is left. SQLite
+/// itself would leave the second to whoever reaches the log's end, which is the writer.
+fn write_back(connection: &Connection, file: &File) -> Result<bool, StoreError> {
+    // Refused at worst, when another program does the same: the writer asks again.
+    let (refused, log, written) = connection
+        .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+            Ok((row.get::<_, bool>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+        })
+        .map_err(failed(WHAT))?;
+    file.sync_data().map_err(io(WHAT))?;
+    // A reader may have kept the rest from being written back.
+    Ok(!refused && log - written <= i64::from(LOG_PAGES_MORE))
 }
 
 /// The log as the writer sees it after each commit.
@@ -98,6 +124,7 @@ impl Log {
             let _ = wal.checkpoint();
             self.due_at = pages + LOG_PAGES_MORE;
         } else if pages >= self.due_at {
+            self.due_at = pages + LOG_PAGES_MORE;
             let _ = self.wake.try_send(());
         }
     }

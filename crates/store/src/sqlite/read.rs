@@ -440,6 +440,14 @@ impl Read for SqliteReader {
         })
     }
 
+    fn newest_but(&mut self, newer: u64) -> Result<Option<PartId>, StoreError> {
+        self.begin();
+        // Ids and numbers were given together; their index is a fraction of the jobs' rows.
+        let sql = "SELECT id FROM job ORDER BY uid DESC LIMIT 1 OFFSET ?1";
+        let newer = i64::try_from(newer).unwrap_or(i64::MAX);
+        self.first(sql, params![newer], |row| Ok(PartId(row.get(0)?)))
+    }
+
     fn forgettable(
         &mut self,
         keep: &Keep,
