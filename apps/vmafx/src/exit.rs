@@ -45,6 +45,8 @@ pub const fn code(kind: FailureKind) -> u8 {
         FailureKind::NodeLost => 28,
         FailureKind::LeaseExpired => 29,
         FailureKind::Cancelled => 30,
+        FailureKind::EncoderMissing => 31,
+        FailureKind::EncoderFailed => 32,
     }
 }
 

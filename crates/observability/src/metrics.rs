@@ -25,11 +25,11 @@ use crate::config::ExemplarFilter;
 
 pub use cells::{Counter, Exemplar, Gauge, Histogram, HistogramSnapshot, SecondsCounter};
 pub use groups::{
-    BusySlot, EngineMetrics, NodeMetrics, QueueMetrics, StoreMetrics, TelemetryMetrics,
+    BusySlot, EngineMetrics, NodeMetrics, QueueMetrics, StoreMetrics, TelemetryMetrics, TuneMetrics,
 };
 pub use labels::{
     AttemptOutcome, DropReason, JobEnd, Label, LeaseLostCause, NodeLiveness, PartState,
-    ReportAnswer, RetryCause, Signal, TraceExport,
+    ProbeOutcome, ReportAnswer, RetryCause, Signal, TraceExport,
 };
 pub use registry::{
     LABEL_VALUES_MAX, MetricSnapshot, OTHER, Point, PointValue, Registry, SERIES_MAX,
@@ -51,6 +51,7 @@ struct Inner {
     store: OnceLock<StoreMetrics>,
     node: OnceLock<NodeMetrics>,
     engine: OnceLock<EngineMetrics>,
+    tune: OnceLock<TuneMetrics>,
     runtimes: OnceLock<Runtimes>,
     telemetry: TelemetryMetrics,
 }
@@ -85,6 +86,7 @@ impl Metrics {
             store: OnceLock::new(),
             node: OnceLock::new(),
             engine: OnceLock::new(),
+            tune: OnceLock::new(),
             runtimes: OnceLock::new(),
             telemetry,
         }))
@@ -112,6 +114,12 @@ impl Metrics {
     #[must_use]
     pub fn engine(&self) -> &EngineMetrics {
         self.0.engine.get_or_init(|| EngineMetrics::register(&self.0.registry))
+    }
+
+    /// The search for a target quality.
+    #[must_use]
+    pub fn tune(&self) -> &TuneMetrics {
+        self.0.tune.get_or_init(|| TuneMetrics::register(&self.0.registry))
     }
 
     /// Shows an asynchronous runtime of this process from now on. Of one name the last one is

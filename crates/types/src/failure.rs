@@ -64,6 +64,10 @@ failure_kinds! {
     DecoderMissing = "decoder_missing", retryable: true;
     /// The decoder process died, ran out of its time or of its memory.
     DecoderFailed = "decoder_failed", retryable: true;
+    /// The job asks for an encoder that this node's `ffmpeg` has not.
+    EncoderMissing = "encoder_missing", retryable: true;
+    /// The encoder process died, or ran out of its time or memory.
+    EncoderFailed = "encoder_failed", retryable: true;
     /// Reading or writing failed for a reason outside the file's content.
     Io = "io", retryable: true;
     /// No space left where the node writes.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 use types::{
-    AttemptOutcome, AttemptView, EarlierEnd, Failure, FrameTable, JobId, JobPage, JobSummary,
+    AttemptOutcome, AttemptView, EarlierEnd, Encoded, Failure, FrameTable, JobId, JobPage, JobSummary,
     JobView, Liveness, ModelScore, NodeView, PooledScore, Provenance, ResultView, RunTimings,
     SpanId, StageTimings, State, Timestamp, TraceContext, TraceId, Warning,
 };
@@ -260,6 +260,31 @@ struct ResultOut {
     warnings: Vec<Warning>,
     provenance: Provenance,
     digest: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encoded: Option<EncodedOut>,
+}
+
+#[derive(Debug, Serialize)]
+struct EncodedOut {
+    bytes: u64,
+    kilobits_per_second: f64,
+    frame_count: u64,
+    frame_rate: [u32; 2],
+    encode_time_us: u64,
+    encoder_version: String,
+}
+
+impl From<Encoded> for EncodedOut {
+    fn from(encoded: Encoded) -> Self {
+        Self {
+            bytes: encoded.bytes,
+            kilobits_per_second: encoded.kilobits_per_second(),
+            frame_count: encoded.frame_count,
+            frame_rate: encoded.frame_rate.into(),
+            encode_time_us: micros(encoded.encode_time),
+            encoder_version: encoded.encoder_version,
+        }
+    }
 }
 
 impl From<ResultView> for ResultOut {
@@ -274,6 +299,7 @@ impl From<ResultView> for ResultOut {
             warnings: result.warnings,
             provenance: result.provenance,
             digest: result.digest,
+            encoded: result.encoded.map(Into::into),
         }
     }
 }
@@ -345,6 +371,7 @@ impl FramesOut {
 struct CapabilitiesOut {
     backends: Vec<String>,
     codecs: Vec<String>,
+    encoders: Vec<String>,
     slots: u32,
     isa: String,
     version: String,
@@ -378,6 +405,7 @@ impl From<Vec<NodeView>> for NodesOut {
             capabilities: CapabilitiesOut {
                 backends: node.capabilities.backends,
                 codecs: node.capabilities.codecs,
+                encoders: node.capabilities.encoders,
                 slots: node.capabilities.slots,
                 isa: node.capabilities.isa,
                 version: node.capabilities.version,
