@@ -45,6 +45,18 @@ const ARROWS: [(&str, &[&str]); 19] = [
         ],
     ),
     (
+        "vmafx-tune",
+        &[
+            "client",
+            "media",
+            "observability",
+            "proto",
+            "scoring",
+            "search",
+            "types",
+        ],
+    ),
+    (
         "bench",
         &[
             "client",

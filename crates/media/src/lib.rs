@@ -30,7 +30,7 @@ mod open;
 mod y4m;
 
 pub use encode::{
-    EncodeJob, EncodeProgress, EncodedFile, EncoderError, EncoderSet, encode, encoders_of,
+    EncodeJob, EncodeProgress, EncodedFile, EncoderError, EncoderSet, encode, encoders_of, join,
 };
 pub use error::MediaError;
 pub use ffmpeg::{Conform, FfmpegConfig, pixel_format_name};

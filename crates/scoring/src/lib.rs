@@ -37,4 +37,4 @@ pub use error::ScoreError;
 pub use progress::Progress;
 pub use request::{ModelRequest, ScoreRequest};
 pub use run::{RunConfig, run};
-pub use trial::{Trial, TrialError, TrialProgress, try_out};
+pub use trial::{Trial, TrialError, TrialProgress, score_encoded, try_out};

@@ -89,21 +89,37 @@ pub fn try_out(
     };
     // What is wrong with the model or the features is told before anything is encoded.
     let distorted = MediaRef::new(trial.output.display().to_string());
-    let mut request = score_request(trial.spec, distorted);
-    request.plan(&config.media.policy)?;
+    score_request(trial.spec, distorted).plan(&config.media.policy)?;
     let file = on_own_thread("encode", config.niced, || {
         media::encode(&job, &config.media, stop, &progress.encode)
     })??;
     let encode_time = began.elapsed();
-    request.conform = conform(&file.reference, trial.request);
-    let mut score = config.clone();
-    // The file is our own, wherever the rules for others' files point.
-    score.media.policy = config.media.policy.clone().and_file(trial.output);
-    let mut report = run(&request, &score, stop, &progress.score)?;
+    let mut report = score_encoded(trial, &file.reference, config, stop, &progress.score)?;
     report.timings.add(Stage::Encode, encode_time);
     report.timings.wall += encode_time;
     report.encoded = Some(file.encoded);
     Ok(report)
+}
+
+/// Scores the file of a trial that is encoded already against the reference's range, whose shape is
+/// known.
+///
+/// # Errors
+/// As [`run`].
+pub fn score_encoded(
+    trial: &Trial<'_>,
+    reference: &VideoInfo,
+    config: &RunConfig,
+    stop: &Stop,
+    progress: &Progress,
+) -> Result<ScoreReport, ScoreError> {
+    let distorted = MediaRef::new(trial.output.display().to_string());
+    let mut request = score_request(trial.spec, distorted);
+    request.conform = conform(reference, trial.request);
+    let mut score = config.clone();
+    // The file is our own, wherever the rules for others' files point.
+    score.media.policy = config.media.policy.clone().and_file(trial.output);
+    run(&request, &score, stop, progress)
 }
 
 /// What is compared with what: frame by frame from the range's first.

@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 use types::Encoder;
 
 use super::error::EncoderError;
-use super::{ENCODE_STALL_MAX, ENCODE_TIME_MAX, ENCODER_MEMORY_BYTES_MAX, EncodeJob};
+use super::{ENCODE_STALL_MAX, ENCODE_TIME_MAX, ENCODER_MEMORY_BYTES_MAX};
 use crate::ffmpeg::FfmpegConfig;
 use crate::ffmpeg::child::limit_memory;
 use crate::stop::{STOP_CHECK_INTERVAL, Stop};
@@ -30,10 +30,23 @@ const PIPE_BYTES: usize = 1 << 20;
 /// How long the first wait for the end is; later ones double.
 const NAP_FIRST: Duration = Duration::from_millis(1);
 
+/// What is made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Target<'a> {
+    /// By which encoder, for messages.
+    pub encoder: Encoder,
+    /// The file.
+    pub output: &'a Path,
+    /// The most bytes it may have.
+    pub bytes_max: Option<u64>,
+}
+
 /// What it says, boiled down.
 #[derive(Debug, Default)]
 struct Words {
     version: Option<String>,
+    /// What the encoder's own library calls its version, where it tells.
+    library: Option<String>,
     /// Errors and warnings, the last ones.
     lines: VecDeque<String>,
 }
@@ -57,7 +70,7 @@ pub(super) struct EncoderChild {
 impl EncoderChild {
     pub(super) fn start(
         config: &FfmpegConfig,
-        job: &EncodeJob<'_>,
+        target: &Target<'_>,
         arguments: &[OsString],
         stop: &Stop,
     ) -> Result<Self, EncoderError> {
@@ -71,7 +84,7 @@ impl EncoderChild {
             }
         }
         // A file that an encoder makes by a name of its own lies beside the output.
-        if let Some(folder) = job.output.parent().filter(|folder| folder.is_absolute()) {
+        if let Some(folder) = target.output.parent().filter(|folder| folder.is_absolute()) {
             command.current_dir(folder);
         }
         command.args(arguments).process_group(0);
@@ -81,7 +94,7 @@ impl EncoderChild {
             .spawn()
             .map_err(|source| EncoderError::ProgramMissing { program: program.clone(), source })?;
         limit_memory(&process, ENCODER_MEMORY_BYTES_MAX);
-        limit_file(&process, job.bytes_max);
+        limit_file(&process, target.bytes_max);
         let input = process.stdin.take().expect("standard input is a pipe");
         let errors = process.stderr.take().expect("standard error is a pipe");
         // A smaller pipe works as well.
@@ -89,8 +102,8 @@ impl EncoderChild {
         let _ = rustix::pipe::fcntl_setpipe_size(&input, PIPE_BYTES);
         let words = Arc::new(Mutex::new(Words::default()));
         let mut child = Self {
-            encoder: job.request.encoder,
-            output: job.output.to_owned(),
+            encoder: target.encoder,
+            output: target.output.to_owned(),
             program,
             process,
             input: None,
@@ -98,19 +111,19 @@ impl EncoderChild {
             listener: None,
             status: None,
             ends_at: Instant::now() + config.time_limit.min(ENCODE_TIME_MAX),
-            bytes_max: job.bytes_max,
+            bytes_max: target.bytes_max,
             stop: stop.clone(),
         };
         // On failure the drop of `child` ends the process.
         let nonblocking = fcntl_getfl(&input)
             .and_then(|flags| fcntl_setfl(&input, flags | OFlags::NONBLOCK))
             .map_err(io::Error::from);
-        nonblocking.map_err(EncoderError::output(job.output))?;
+        nonblocking.map_err(EncoderError::output(target.output))?;
         child.input = Some(input);
         let listener = std::thread::Builder::new()
             .name("encoder-messages".to_owned())
             .spawn(move || listen(errors, &words))
-            .map_err(EncoderError::output(job.output))?;
+            .map_err(EncoderError::output(target.output))?;
         child.listener = Some(listener);
         Ok(child)
     }
@@ -153,8 +166,10 @@ impl EncoderChild {
         if !status.success() {
             return Err(self.failure(status));
         }
-        let version = self.words().version.clone();
-        Ok(version.map_or_else(|| "ffmpeg".to_owned(), |version| format!("ffmpeg {version}")))
+        let words = self.words();
+        let version = words.version.as_deref().map_or(String::new(), |v| format!(" {v}"));
+        let library = words.library.as_deref().map_or(String::new(), |v| format!(" {v}"));
+        Ok(format!("ffmpeg{version}, {}{library}", self.encoder))
     }
 
     fn words(&self) -> MutexGuard<'_, Words> {
@@ -340,6 +355,9 @@ fn take_line(line: &mut Vec<u8>, words: &Mutex<Words>) {
     {
         let version = rest.split_whitespace().next().unwrap_or_default();
         words.version = Some(version.chars().take(64).collect());
+    }
+    if words.library.is_none() {
+        words.library = super::probe::svt_version(&text).map(str::to_owned);
     }
     // Encoders' libraries write past ffmpeg's log, without a level.
     let complains = ["[error] ", "[fatal] ", "[panic] ", "[warning] "]

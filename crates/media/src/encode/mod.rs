@@ -14,12 +14,12 @@ mod error;
 mod options;
 mod probe;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use types::{EncodeRequest, Encoded, MediaRef};
+use types::{EncodeRequest, Encoded, Encoder, MediaRef};
 
 pub use error::EncoderError;
 pub use probe::{EncoderSet, encoders_of};
@@ -29,7 +29,7 @@ use crate::ffmpeg::FfmpegConfig;
 use crate::open::{MediaConfig, open};
 use crate::stop::Stop;
 use crate::video::{Video, VideoInfo};
-use child::EncoderChild;
+use child::{EncoderChild, Target};
 
 /// How long one encode may take.
 pub const ENCODE_TIME_MAX: Duration = Duration::from_secs(24 * 3_600);
@@ -147,7 +147,7 @@ fn encode_frames(
     // The decoder's memory and processor are of use to an encoder that flushes.
     drop(video);
     let version = encoder.finish()?;
-    Ok((info, count, format!("{version}, {}", job.request.encoder)))
+    Ok((info, count, version))
 }
 
 fn start(
@@ -157,7 +157,43 @@ fn start(
     stop: &Stop,
 ) -> Result<EncoderChild, EncoderError> {
     let arguments = options::arguments(job, video)?;
-    EncoderChild::start(config, job, &arguments, stop)
+    let EncodeJob { output, bytes_max, .. } = *job;
+    let target = Target { encoder: job.request.encoder, output, bytes_max };
+    EncoderChild::start(config, &target, &arguments, stop)
+}
+
+/// Puts encoded files of one kind one after the other into one file, without encoding again. Each
+/// must begin with a keyframe, as every file that [`encode`] made does.
+///
+/// # Errors
+/// When a file cannot be read, the disk is full, `ffmpeg` fails, or the work is stopped.
+pub fn join(
+    parts: &[PathBuf],
+    encoder: Encoder,
+    output: &Path,
+    config: &FfmpegConfig,
+    stop: &Stop,
+) -> Result<(), EncoderError> {
+    let list = output.with_extension("parts");
+    let mut text = "ffconcat version 1.0\n".to_owned();
+    for part in parts {
+        // The parts' names are ours; a quote in a folder's name is spelled as the format asks for.
+        let name = part.display().to_string().replace('\'', "'\\''");
+        text.push_str(&format!("file 'file:{name}'\n"));
+    }
+    std::fs::write(&list, text).map_err(EncoderError::output(&list))?;
+    let joined = options::join_arguments(&list, encoder, output)
+        .and_then(|arguments| {
+            let target = Target { encoder, output, bytes_max: None };
+            EncoderChild::start(config, &target, &arguments, stop)
+        })
+        .and_then(EncoderChild::finish);
+    // That the list stays is no reason to fail.
+    let _ = std::fs::remove_file(&list);
+    if joined.is_err() {
+        let _ = std::fs::remove_file(output);
+    }
+    joined.map(drop)
 }
 
 /// What a file may end with, and the name `ffmpeg` has for the container.
