@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 use types::{
-    AttemptOutcome, AttemptView, EarlierEnd, Encoded, Failure, FrameTable, JobId, JobPage, JobSummary,
-    JobView, Liveness, ModelScore, NodeView, PooledScore, Provenance, ResultView, RunTimings,
-    SpanId, StageTimings, State, Timestamp, TraceContext, TraceId, Warning,
+    AttemptOutcome, AttemptView, EarlierEnd, Encoded, Failure, FrameTable, JobId, JobPage,
+    JobSummary, JobView, Liveness, ModelScore, NodeView, PooledScore, Provenance, ResultView,
+    RunTimings, SpanId, StageTimings, State, Timestamp, TraceContext, TraceId, Warning,
 };
 
 use super::body::SpecBody;
