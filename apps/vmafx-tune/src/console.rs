@@ -72,7 +72,7 @@ impl Sink for Console {
         }
         let Some(text) = show::event(event) else { return };
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let passing = matches!(event, Event::Analysing { .. });
+        let passing = matches!(event, Event::Analysing { .. } | Event::Working { .. });
         match (self.terminal, passing) {
             (true, true) => say(&format!("\r\x1b[K{text}")),
             (true, false) => say(&format!("\r\x1b[K{text}\n")),

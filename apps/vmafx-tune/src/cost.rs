@@ -41,7 +41,9 @@ pub struct Cost {
 pub fn cost(request: &TuneRequest, env: &Environment, stop: &Stop) -> Result<Cost, TuneError> {
     check(request)?;
     let (encoders, files) = needs(request);
-    let forgetful = Environment { journal_dir: None, ..env.clone() };
+    // The short trial is nobody's probe.
+    let telemetry = observability::Telemetry::disabled();
+    let forgetful = Environment { journal_dir: None, telemetry, ..env.clone() };
     let cx = observability::Context::new();
     let sink: &dyn Sink = &Silent;
     let session = Session::open(&forgetful, &encoders, files, stop, sink, &cx)?;

@@ -47,8 +47,10 @@ pub struct Found {
     pub probes: usize,
     /// A larger number scored better somewhere.
     pub non_monotone: bool,
-    /// Samples that each quality was tried on; 1 where the source was tried whole.
+    /// Samples that each quality was tried on.
     pub samples: usize,
+    /// All of the source was tried, in one piece: what was measured is no estimate.
+    pub whole: bool,
     /// What was measured at the answer.
     pub measured: Combined,
     /// Everything that was tried, best quality first.
@@ -98,6 +100,8 @@ impl Hunt<'_> {
         let mut prior = self.prior();
         loop {
             let samples = self.samples(count);
+            let frames: u64 = samples.iter().map(|sample| sample.range.count).sum();
+            self.session.pace().add(frames * PROBES_USUAL);
             let (verdict, tried) = self.search_on(&samples, prior, target)?;
             let found = self.conclude(&samples, target, &verdict, tried)?;
             let half_width = found.measured.half_width.unwrap_or_default();
@@ -134,6 +138,7 @@ impl Hunt<'_> {
             probes: verdict.probes,
             non_monotone: verdict.non_monotone,
             samples: samples.len(),
+            whole: self.is_whole(samples),
             measured,
             tried,
         })
@@ -172,12 +177,12 @@ impl Hunt<'_> {
         let mut search =
             Search::new(scale, prior, target.clone()).with_probes_max(self.search.probes_max);
         let frames: u64 = samples.iter().map(|sample| sample.range.count).sum();
-        self.session.pace().expect(frames * PROBES_USUAL);
         let mut tried: Vec<Tried> = Vec::new();
         loop {
             let index = match search.ask() {
                 Step::Done(verdict) => {
-                    self.session.pace().expect(0);
+                    let saved = PROBES_USUAL.saturating_sub(tried.len() as u64);
+                    self.session.pace().skipped(frames * saved);
                     tried.sort_by_key(|one| scale.index_of(one.quality));
                     return Ok((verdict, tried));
                 }
@@ -192,10 +197,13 @@ impl Hunt<'_> {
         }
     }
 
+    fn is_whole(&self, samples: &[Sample]) -> bool {
+        matches!(samples, [only] if only.range == self.known.source.whole())
+    }
+
     /// Tries one quality on all samples.
     pub(crate) fn try_all(&self, samples: &[Sample], quality: Quality) -> Result<Tried, TuneError> {
-        let whole = samples.len() == 1 && samples[0].range == self.known.source.whole();
-        let kind = if whole { ProbeKind::Whole } else { ProbeKind::Sample };
+        let kind = if self.is_whole(samples) { ProbeKind::Whole } else { ProbeKind::Sample };
         let probes: Vec<Probe> = self.session.each(samples, |sample| {
             self.session.measure(self.known, &self.spec(sample, quality, kind))
         })?;

@@ -10,7 +10,7 @@ use search::{Binding, Target};
 use types::{Encoded, PooledScore, Quality, ScoreReport};
 
 use crate::combine::pool_frames;
-use crate::crf::Hunt;
+use crate::crf::{Hunt, PROBES_USUAL};
 use crate::error::TuneError;
 use crate::finish::{REPAIRS_MAX, Unfinished, Verified, unfinished};
 use crate::outcome::{Shot, ShotsOutcome};
@@ -34,6 +34,7 @@ pub(crate) fn shots(
     let known = session.know(&request.source)?;
     let hunt = Hunt { session, known: &known, encode: &request.encode, search: &request.search };
     let target = &request.search.target;
+    session.pace().add(known.source.frame_count() * PROBES_USUAL);
     let found = session.each(&known.source.shots, |range| {
         hunt.find_on(&[Sample { range: *range, share: 1.0 }], target)
     })?;
@@ -75,7 +76,7 @@ fn assemble(
     output: &Path,
 ) -> Result<Verified, TuneError> {
     let session = hunt.session;
-    let held = Unfinished(unfinished(output)?);
+    let held = Unfinished(unfinished(output, 1)?);
     let mut parts = session.each(shots, |shot| make(hunt, shot.range, shot.quality))?;
     for round in 1.. {
         let mut verified = judge(hunt, shots, &parts, target, &held.0)?;

@@ -11,9 +11,13 @@ use types::{PooledScore, Quality};
 
 use crate::crf::{Found, Hunt};
 use crate::error::TuneError;
+use crate::leftovers;
 use crate::probe::ProbeKind;
 use crate::progress::Event;
 use crate::shots::Sample;
+
+/// What the names of unfinished files begin with.
+const PREFIX: &str = ".vmafx-tune-";
 
 /// Times the file may be made anew because it missed, or gave away more than it should.
 pub const REPAIRS_MAX: usize = 2;
@@ -40,12 +44,15 @@ pub struct Verified {
     pub rounds: usize,
 }
 
-/// Where a file lies until it is whole: in the same folder, with the same ending.
-pub(crate) fn unfinished(output: &Path) -> Result<PathBuf, TuneError> {
+/// Where a file lies until it is whole: in the same folder, with the same ending. What a killed run
+/// left of the same file is removed.
+pub(crate) fn unfinished(output: &Path, round: usize) -> Result<PathBuf, TuneError> {
     media::encode::container_of(output)?;
     let output = std::path::absolute(output).map_err(TuneError::write(output))?;
     let name = output.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(output.with_file_name(format!(".{}.{name}", std::process::id())))
+    let folder = output.parent().unwrap_or(Path::new("/"));
+    leftovers::remove(folder, PREFIX, &format!(".{name}"));
+    Ok(folder.join(format!("{PREFIX}{}-{round}.{name}", std::process::id())))
 }
 
 /// Removes the unfinished file on every way out.
@@ -69,28 +76,26 @@ pub(crate) fn finish(hunt: &Hunt<'_>, found: &Found, output: &Path) -> Result<Ve
     let prior = Prior::of(hunt.encode.encoder, hunt.encode.preset(), hunt.known.source.info.height)
         .seen(found.quality, found.measured.pooled.mean);
     let mut search = Search::new(scale, prior, found.target.clone());
-    let probed_whole = found.samples == 1 && found.measured.half_width.is_none();
-    if probed_whole {
+    if found.whole {
         for one in &found.tried {
             search.tell(scale.index_of(one.quality), &one.measured.pooled);
         }
     }
-    let mut best: Option<Verified> = None;
+    let mut best: Option<(Verified, Unfinished)> = None;
     let mut quality = found.quality;
     for round in 1..=REPAIRS_MAX + 1 {
-        session.pace().expect(whole.range.count);
+        session.pace().add(whole.range.count);
         session.sink.event(&Event::Finishing { quality, round });
-        let held = Unfinished(unfinished(output)?);
+        let held = Unfinished(unfinished(output, round)?);
         let spec = hunt.spec(&whole, quality, ProbeKind::Whole);
         let (probe, _) = session.make(hunt.known, &spec, &held.0)?;
         let verified = verified(output, &found.target, quality, &probe, round)?;
         session.sink.event(&Event::Verified { binding: verified.binding, met: verified.met });
         search.tell(scale.index_of(quality), &probe.pooled);
-        if best.as_ref().is_none_or(|best| is_better(&verified, best)) {
-            std::fs::rename(&held.0, output).map_err(TuneError::write(output))?;
-            best = Some(verified);
+        if best.as_ref().is_none_or(|(best, _)| is_better(&verified, best)) {
+            best = Some((verified, held));
         }
-        if let Some(best) = &mut best {
+        if let Some((best, _)) = &mut best {
             best.rounds = round;
         }
         // A target that is out of reach was reported; the closest file is what there is.
@@ -99,7 +104,10 @@ pub(crate) fn finish(hunt: &Hunt<'_>, found: &Found, output: &Path) -> Result<Ve
             _ => break,
         }
     }
-    best.ok_or_else(|| TuneError::Request("a defect: no file was made".to_owned()))
+    let (verified, held) =
+        best.ok_or_else(|| TuneError::Request("a defect: no file was made".to_owned()))?;
+    std::fs::rename(&held.0, output).map_err(TuneError::write(output))?;
+    Ok(verified)
 }
 
 fn verified(
@@ -156,13 +164,13 @@ mod tests {
     fn an_unfinished_file_lies_beside_the_finished_one_and_goes_with_its_guard() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let output = folder.path().join("film.mp4");
-        let held = Unfinished(unfinished(&output).expect("a known ending"));
+        let held = Unfinished(unfinished(&output, 1).expect("a known ending"));
         assert_eq!(held.0.parent(), output.parent());
         assert_eq!(held.0.extension(), output.extension());
         std::fs::write(&held.0, b"x").expect("written");
         let path = held.0.clone();
         drop(held);
         assert!(!path.exists());
-        assert!(unfinished(Path::new("film.exe")).is_err());
+        assert!(unfinished(Path::new("film.exe"), 1).is_err());
     }
 }

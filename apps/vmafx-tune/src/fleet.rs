@@ -17,6 +17,7 @@ use types::{Encoder, Failure, FailureKind, JobId, JobView, Liveness, Stage, Stat
 use crate::error::TuneError;
 use crate::local::job;
 use crate::probe::{FRAME_SCORES_MAX, Probe, ProbeKind, ProbeSpec, Prober};
+use crate::progress::Sink;
 
 /// Jobs that may be made for one trial, where those before ended without a result.
 const SUCCESSORS_MAX: u32 = 16;
@@ -218,6 +219,7 @@ impl Prober for FleetProber {
         key: &str,
         cx: &Context,
         stop: &Stop,
+        _sink: &dyn Sink,
     ) -> Result<Probe, TuneError> {
         let work = with_context(cx.clone(), self.run(spec, key, stop));
         self.fleet.runtime.block_on(work)

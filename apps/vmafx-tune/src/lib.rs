@@ -38,6 +38,7 @@ mod film;
 mod finish;
 mod fleet;
 mod journal;
+mod leftovers;
 mod local;
 mod looks;
 mod outcome;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
 use std::time::{Duration, SystemTime};
 
 use media::{EncodeJob, EncodeProgress, EncoderSet, FfmpegConfig, Stop, VideoInfo};
@@ -11,7 +12,15 @@ use scoring::{Progress, RunConfig, Trial, TrialProgress, score_encoded, try_out}
 use types::{Encoded, JobSpec, ScoreReport, Stage};
 
 use crate::error::TuneError;
+use crate::leftovers;
 use crate::probe::{FRAME_SCORES_MAX, Probe, ProbeKind, ProbeSpec, Prober};
+use crate::progress::{Event, Sink};
+
+/// What the names of scratch folders begin with.
+const SCRATCH_PREFIX: &str = "vmafx-tune-";
+
+/// How often a trial that goes on is told of.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// Carries trials out in this process and its children.
 #[derive(Debug)]
@@ -33,8 +42,9 @@ impl LocalProber {
         stop: &Stop,
     ) -> Result<Self, TuneError> {
         let encoders = media::encoders_of(&run.media.ffmpeg, stop)?;
+        leftovers::remove(scratch_dir, SCRATCH_PREFIX, "");
         let scratch = tempfile::Builder::new()
-            .prefix("vmafx-tune-")
+            .prefix(&format!("{SCRATCH_PREFIX}{}-", std::process::id()))
             .tempdir_in(scratch_dir)
             .map_err(TuneError::write(scratch_dir))?;
         let chain = format!("vmafx {}, ffmpeg {}", env!("CARGO_PKG_VERSION"), encoders.version);
@@ -62,11 +72,14 @@ impl LocalProber {
         output: &Path,
         cx: &Context,
         stop: &Stop,
+        sink: &dyn Sink,
     ) -> Result<(Probe, ScoreReport), TuneError> {
         let job = job(spec);
         let trial = Trial { spec: &job, request: &spec.request, output, bytes_max: None };
         let began_at = SystemTime::now();
-        let report = try_out(&trial, &self.run, stop, &TrialProgress::default())?;
+        let progress = TrialProgress::default();
+        let report =
+            telling(spec, &progress, sink, || try_out(&trial, &self.run, stop, &progress))?;
         if let Some(encoded) = &report.encoded {
             self.write_encode_span(encoded, began_at, cx);
         }
@@ -157,9 +170,10 @@ impl Prober for LocalProber {
         _key: &str,
         cx: &Context,
         stop: &Stop,
+        sink: &dyn Sink,
     ) -> Result<Probe, TuneError> {
         let output = self.scratch_file("mkv");
-        let tried = self.try_into(spec, &output, cx, stop);
+        let tried = self.try_into(spec, &output, cx, stop, sink);
         // It may never have been made.
         let _ = std::fs::remove_file(&output);
         Ok(tried?.0)
@@ -168,6 +182,31 @@ impl Prober for LocalProber {
     fn chain(&self) -> &str {
         &self.chain
     }
+}
+
+/// Does `work`, and tells how far it is while it goes on.
+fn telling<T>(
+    spec: &ProbeSpec,
+    progress: &TrialProgress,
+    sink: &dyn Sink,
+    work: impl FnOnce() -> T,
+) -> T {
+    std::thread::scope(|scope| {
+        let (over, is_over) = mpsc::channel::<()>();
+        scope.spawn(move || {
+            while is_over.recv_timeout(TELL_EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
+                sink.event(&Event::Working {
+                    quality: spec.request.quality,
+                    frames_encoded: progress.encode.frames_done(),
+                    frames_scored: progress.score.frames_done(),
+                    frames_total: spec.range.count,
+                });
+            }
+        });
+        let done = work();
+        drop(over);
+        done
+    })
 }
 
 /// The trial as a job says it.

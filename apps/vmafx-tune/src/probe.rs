@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use types::{EncodeRequest, Encoded, JobId, MediaRef, PooledScore};
 
 use crate::error::TuneError;
+use crate::progress::Sink;
 use crate::request::ScoreSettings;
 
 /// Frames whose scores a probe keeps, to be pooled with those of other samples.
@@ -101,13 +102,14 @@ pub struct Probe {
 
 /// Who carries trials out. Blocking; called from several threads at once.
 pub(crate) trait Prober: Send + Sync {
-    /// Carries one out, within the trace of `cx`.
+    /// Carries one out, within the trace of `cx`, and tells `sink` how far it is.
     fn probe(
         &self,
         spec: &ProbeSpec,
         key: &str,
         cx: &Context,
         stop: &Stop,
+        sink: &dyn Sink,
     ) -> Result<Probe, TuneError>;
 
     /// Names the programs that measure, as far as results depend on them.

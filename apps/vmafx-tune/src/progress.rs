@@ -28,6 +28,17 @@ pub enum Event {
         /// Its shots.
         shots: usize,
     },
+    /// A trial goes on; told every second.
+    Working {
+        /// At which quality.
+        quality: Quality,
+        /// Frames encoded.
+        frames_encoded: u64,
+        /// Frames scored: they are, once all are encoded.
+        frames_scored: u64,
+        /// Frames of the trial.
+        frames_total: u64,
+    },
     /// A part was tried, or is known from before.
     Probed {
         /// The encoder.
@@ -116,11 +127,6 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// So many frames are expected to be left.
-    pub(crate) fn expect(&mut self, frames: u64) {
-        self.left = frames;
-    }
-
     /// More frames are to be tried.
     pub(crate) fn add(&mut self, frames: u64) {
         self.left = self.left.saturating_add(frames);
@@ -155,7 +161,7 @@ mod tests {
     #[test]
     fn the_time_left_follows_from_the_pace() {
         let mut pace = Pace::default();
-        pace.expect(300);
+        pace.add(300);
         assert_eq!(pace.seconds_left(1), None, "nothing is known yet");
         pace.done(100, Duration::from_secs(10));
         assert_eq!(pace.seconds_left(1), Some(20.0));

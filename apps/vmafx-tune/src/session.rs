@@ -219,7 +219,7 @@ impl<'a> Session<'a> {
             return Ok(probe);
         }
         let probe = self.traced(spec, |cx| {
-            let probe = prober.probe(spec, &key, cx, &self.stop)?;
+            let probe = prober.probe(spec, &key, cx, &self.stop, self.sink)?;
             known.journal.add(&key, &probe)?;
             Ok(probe)
         })?;
@@ -237,7 +237,7 @@ impl<'a> Session<'a> {
         let local = self.local()?;
         let mut report = None;
         let probe = self.traced(spec, |cx| {
-            let (probe, scored) = local.try_into(spec, output, cx, &self.stop)?;
+            let (probe, scored) = local.try_into(spec, output, cx, &self.stop, self.sink)?;
             report = Some(scored);
             Ok(probe)
         })?;

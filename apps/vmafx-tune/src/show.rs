@@ -202,6 +202,12 @@ pub fn event(event: &Event) -> Option<String> {
         Event::Analysed { source, frame_count, shots } => {
             format!("{source}: {frame_count} frames, {shots} shots")
         }
+        Event::Working { quality, frames_encoded, frames_scored, frames_total } => {
+            match frames_scored {
+                0 => format!("{quality}: encoding frame {frames_encoded} of {frames_total}"),
+                scored => format!("{quality}: scoring frame {scored} of {frames_total}"),
+            }
+        }
         Event::Probed {
             encoder,
             quality,

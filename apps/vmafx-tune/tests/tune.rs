@@ -136,6 +136,32 @@ fn samples_that_were_too_kind_are_put_right_in_the_finished_file() {
 }
 
 #[test]
+fn samples_that_disagree_become_more_until_all_is_tried() {
+    let folder = folder();
+    let source = cut("bikes.mp4", 0, 200, &folder.path().join("source.y4m"));
+    let sampling = Sampling { seconds: 0.6, count: 2, count_max: 4, whole_below_seconds: 0.0 };
+    let search = vmafx_tune::SearchSettings { sampling, ..search(85.0) };
+    let request =
+        TuneRequest::Crf(CrfRequest { source, encode: fast(Encoder::X264), search, output: None });
+    let ears = Ears::default();
+    let outcome = run(&request, &environment(None), &Stop::never(), &ears).expect("it ends well");
+    let found = &found(&outcome).found;
+    let widened = ears.events().iter().any(
+        |event| matches!(event, vmafx_tune::Event::Widened { half_width, samples: 4 } if *half_width > 0.5),
+    );
+    println!("{} samples, {:?}", found.samples, found.measured.half_width);
+    assert!(widened && found.samples == 4 && !found.whole, "{:?}", ears.events());
+    assert!(found.measured.half_width.is_some_and(|half| half.is_finite()));
+    // What both sets of samples share at one quality is measured once.
+    let mut tried = BTreeSet::new();
+    for event in ears.events() {
+        if let vmafx_tune::Event::Probed { quality, range, remembered: false, .. } = event {
+            assert!(tried.insert((quality, range)), "{quality} {range:?} twice");
+        }
+    }
+}
+
+#[test]
 fn what_cannot_be_is_refused_with_what_to_do() {
     let folder = folder();
     let source = cut("bikes.mp4", 0, 5, &folder.path().join("source.y4m"));

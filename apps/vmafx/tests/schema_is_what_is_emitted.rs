@@ -131,6 +131,20 @@ impl Scenario {
         wait_for_state(&self.fleet, &job, "failed");
     }
 
+    /// A quality is searched for, here and then on the fleet.
+    fn tuned(&self) {
+        let (reference, _) = demo_pair();
+        let journal = self.fleet.folder().join("journal").display().to_string();
+        let controller = self.fleet.controller_url();
+        let here = ["crf", &reference, "-e", "x264", "-p", "veryfast", "-t", "80", "--journal-dir", &journal];
+        let there = [&here[..], &["--controller", &controller]].concat();
+        // The second time, it is known.
+        for arguments in [&here[..], &here, &there] {
+            let ran = self.fleet.program("vmafx-tune", arguments);
+            assert_eq!(ran.code, Some(0), "{ran:#?}");
+        }
+    }
+
     /// The faces, asked rightly and wrongly.
     fn asked(&self, job: &str) {
         for arguments in [
@@ -239,6 +253,7 @@ fn what_is_emitted_is_declared_and_what_is_declared_is_emitted() {
     scenario.cancelled();
     scenario.failed_and_retried_by_hand();
     scenario.asked(&job);
+    scenario.tuned();
     let caller = scenario.called_by_others(&receiver);
     scenario.store_blocked();
     let scrapes = scenario.scrapes();

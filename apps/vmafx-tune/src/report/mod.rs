@@ -36,9 +36,8 @@ impl Report {
     /// # Errors
     /// When nothing in it is a result, or it cannot be read.
     pub fn read(&mut self, name: &str, lines: impl BufRead) -> Result<(), ReportError> {
-        let before = self.series.len();
-        read::read(name, lines, &mut self.series, &mut self.answers)?;
-        if self.series.len() == before {
+        let taken = read::read(name, lines, &mut self.series, &mut self.answers)?;
+        if taken == 0 {
             return Err(ReportError::Nothing { name: name.to_owned() });
         }
         if self.series.len() > SERIES_MAX {

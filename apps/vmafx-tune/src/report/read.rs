@@ -68,15 +68,17 @@ pub(crate) struct Answer {
     pub probes: u64,
 }
 
+/// Adds what the lines hold, and says how many points that was.
 pub(super) fn read(
     name: &str,
     mut lines: impl BufRead,
     series: &mut Vec<Series>,
     answers: &mut Vec<Answer>,
-) -> Result<(), ReportError> {
+) -> Result<usize, ReportError> {
     let failed = |source| ReportError::Read { name: name.to_owned(), source };
+    let points = |series: &[Series]| series.iter().map(|one| one.points.len()).sum::<usize>();
+    let before = points(series);
     let mut line = Vec::new();
-    let mut count = 0;
     loop {
         line.clear();
         if lines.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line).map_err(failed)? == 0 {
@@ -85,16 +87,16 @@ pub(super) fn read(
         let Ok(value) = serde_json::from_slice::<Value>(&line) else { continue };
         let outcome = value.get("outcome").unwrap_or(&value);
         take(outcome, series, answers);
-        count += 1;
-        if count > POINTS_MAX {
+        if points(series) > POINTS_MAX {
             break;
         }
     }
+    let taken = points(series) - before;
     for one in series {
         one.points.sort_by(|a, b| a.rate.total_cmp(&b.rate));
         one.points.dedup();
     }
-    Ok(())
+    Ok(taken)
 }
 
 fn take(outcome: &Value, series: &mut Vec<Series>, answers: &mut Vec<Answer>) {
