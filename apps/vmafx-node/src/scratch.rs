@@ -1,5 +1,6 @@
-//! Where encodes lie while they are scored: one file an attempt, bounded, gone with the attempt.
+//! Where encodes lie while they are scored: a folder an attempt, bounded, gone with the attempt.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +11,7 @@ use types::{EncodeRequest, Failure, FailureKind, JobSpec, ScoreReport};
 
 use crate::config::Config;
 
-/// What the files' names begin with: nothing else in the folder is ever touched.
+/// What the folders' names begin with: nothing else in the folder is ever touched.
 const PREFIX: &str = "vmafx-encode-";
 
 /// A folder for encodes.
@@ -22,23 +23,23 @@ struct Inner {
     dir: PathBuf,
     /// Bytes of one file.
     bytes_max: u64,
-    /// Tells this node's files from those of others in the same folder.
+    /// Tells this node's from those of others in the same place.
     owner: String,
     next: AtomicU64,
 }
 
-/// A file that is removed when its attempt lets go of it.
+/// A folder that is removed, with all that an encoder put there, when its attempt lets go of it.
 struct Held(PathBuf);
 
 impl Drop for Held {
     fn drop(&mut self) {
         // It may never have been made.
-        let _ = std::fs::remove_file(&self.0);
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
 impl Scratch {
-    /// The folder as configured. Files that a process of the same node left when it was killed are
+    /// The place as configured. Folders that a process of the same node left when it was killed are
     /// removed.
     pub(crate) fn new(config: &Config) -> Self {
         let dir = config.scratch_dir.clone().unwrap_or_else(std::env::temp_dir);
@@ -54,10 +55,10 @@ impl Scratch {
     fn hold(&self) -> Held {
         let Inner { dir, owner, next, .. } = &*self.0;
         let (pid, number) = (std::process::id(), next.fetch_add(1, Ordering::Relaxed));
-        Held(dir.join(format!("{PREFIX}{owner}.{pid}-{number}.mkv")))
+        Held(dir.join(format!("{PREFIX}{owner}.{pid}-{number}")))
     }
 
-    /// Encodes the job's range, scores it, and removes the file.
+    /// Encodes the job's range, scores it, and removes the folder.
     pub(crate) fn try_out(
         &self,
         spec: &JobSpec,
@@ -75,7 +76,7 @@ impl Scratch {
         })?;
         let file = self.hold();
         let bytes_max = Some(self.0.bytes_max);
-        let trial = Trial { spec, request, output: &file.0, bytes_max };
+        let trial = Trial { spec, request, output: &file, bytes_max };
         let progress = TrialProgress { encode: EncodeProgress::default(), score: progress };
         try_out(&trial, run, stop, &progress).map_err(|error| error.to_failure())
     }
@@ -85,10 +86,49 @@ fn remove_leftovers(dir: &Path, prefix: &str) {
     let own = format!("{prefix}{}-", std::process::id());
     for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        // A node in the same process may have files there that are in use.
+        // A node in the same process may have folders there that are in use.
         if name.starts_with(prefix) && !name.starts_with(&own) {
             // Somebody else may be faster.
-            let _ = std::fs::remove_file(entry.path());
+            let _ = std::fs::remove_dir_all(entry.path());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use types::NodeId;
+
+    use super::*;
+
+    #[test]
+    fn what_a_killed_process_left_goes_and_nothing_else_does() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = |name: &str| folder.path().join(name);
+        let others = ["vmafx-encode-other.1-0", "films"].map(path);
+        let left = path("vmafx-encode-n_1.1-0");
+        for dir in others.iter().chain([&left]) {
+            std::fs::create_dir(dir).expect("made");
+        }
+        let config = Config {
+            scratch_dir: Some(folder.path().to_owned()),
+            scratch_bytes_max: 1_000,
+            slots: NonZeroU32::new(4).expect("not zero"),
+            ..Config::new("http://127.0.0.1:1", NodeId::new("n.1").expect("a name"))
+        };
+        let scratch = Scratch::new(&config);
+        assert!(!left.exists() && others.iter().all(|dir| dir.exists()));
+        assert_eq!(scratch.0.bytes_max, 250, "shared out over the slots");
+        let (one, two) = (scratch.hold(), scratch.hold());
+        assert_ne!(one.0, two.0);
+        std::fs::create_dir(&one.0).expect("made");
+        std::fs::write(one.0.join("anything"), b"x").expect("written");
+        // Another node of the same name in this process leaves it alone.
+        let _ = Scratch::new(&config);
+        assert!(one.0.exists());
+        let kept = one.0.clone();
+        drop(one);
+        assert!(!kept.exists());
     }
 }

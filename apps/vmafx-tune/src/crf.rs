@@ -95,6 +95,16 @@ impl Hunt<'_> {
 
     /// Finds the answer to a target, with as many samples as it takes.
     pub(crate) fn find(&self, target: &Target) -> Result<Found, TuneError> {
+        self.find_knowing(target, &[])
+    }
+
+    /// As [`find`](Self::find), when searches for other targets have been made: what they measured on
+    /// the same samples is known.
+    pub(crate) fn find_knowing(
+        &self,
+        target: &Target,
+        before: &[Found],
+    ) -> Result<Found, TuneError> {
         let sampling = &self.search.sampling;
         let mut count = sampling.count.max(1);
         let mut prior = self.prior();
@@ -102,7 +112,9 @@ impl Hunt<'_> {
             let samples = self.samples(count);
             let frames: u64 = samples.iter().map(|sample| sample.range.count).sum();
             self.session.pace().add(frames * PROBES_USUAL);
-            let (verdict, tried) = self.search_on(&samples, prior, target)?;
+            let same = before.iter().filter(|found| found.samples == samples.len());
+            let seed: Vec<Tried> = same.flat_map(|found| found.tried.clone()).collect();
+            let (verdict, tried) = self.search_on(&samples, prior, target, &seed)?;
             let found = self.conclude(&samples, target, &verdict, tried)?;
             let half_width = found.measured.half_width.unwrap_or_default();
             let may_widen = count * 2 <= sampling.count_max && samples.len() > 1;
@@ -163,7 +175,7 @@ impl Hunt<'_> {
 
     /// Finds the answer to a target on these samples and no others.
     pub(crate) fn find_on(&self, samples: &[Sample], target: &Target) -> Result<Found, TuneError> {
-        let (verdict, tried) = self.search_on(samples, self.prior(), target)?;
+        let (verdict, tried) = self.search_on(samples, self.prior(), target, &[])?;
         self.conclude(samples, target, &verdict, tried)
     }
 
@@ -172,12 +184,20 @@ impl Hunt<'_> {
         samples: &[Sample],
         prior: Prior,
         target: &Target,
+        seed: &[Tried],
     ) -> Result<(Verdict, Vec<Tried>), TuneError> {
         let scale = self.scale();
         let mut search =
             Search::new(scale, prior, target.clone()).with_probes_max(self.search.probes_max);
         let frames: u64 = samples.iter().map(|sample| sample.range.count).sum();
         let mut tried: Vec<Tried> = Vec::new();
+        for one in seed {
+            let index = scale.index_of(one.quality);
+            if !search.knows(index) {
+                search.know(index, &one.measured.pooled);
+                tried.push(one.clone());
+            }
+        }
         loop {
             let index = match search.ask() {
                 Step::Done(verdict) => {

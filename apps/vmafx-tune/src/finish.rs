@@ -78,7 +78,7 @@ pub(crate) fn finish(hunt: &Hunt<'_>, found: &Found, output: &Path) -> Result<Ve
     let mut search = Search::new(scale, prior, found.target.clone());
     if found.whole {
         for one in &found.tried {
-            search.tell(scale.index_of(one.quality), &one.measured.pooled);
+            search.know(scale.index_of(one.quality), &one.measured.pooled);
         }
     }
     let mut best: Option<(Verified, Unfinished)> = None;

@@ -96,11 +96,12 @@ fn at_targets(
     targets: &[f64],
 ) -> Result<Vec<Found>, TuneError> {
     let hunt = Hunt { session, known, encode, search };
-    let find = |at_least: &f64| {
+    let mut found: Vec<Found> = Vec::new();
+    for at_least in targets {
         let target = Target { tolerance: search.target.tolerance, ..Target::mean(*at_least) };
-        hunt.find(&target)
-    };
-    targets.iter().map(find).collect()
+        found.push(hunt.find_knowing(&target, &found)?);
+    }
+    Ok(found)
 }
 
 /// Searches each encoder for each target.

@@ -137,15 +137,19 @@ impl Search {
         self.points.contains_key(&index)
     }
 
-    /// Takes what was measured at a place, asked for or known from elsewhere. Of two measurements of
-    /// one place the first counts.
-    pub fn tell(&mut self, index: usize, pooled: &PooledScore) {
+    /// Takes what is known of a place from elsewhere, such as from a search for another target. It is
+    /// no probe of this search's budget. Of two measurements of one place the first counts.
+    pub fn know(&mut self, index: usize, pooled: &PooledScore) {
         let index = index.min(self.scale.len() - 1);
         let Some(binding) = self.target.binding(pooled) else { return };
-        let width = self.width(self.bracket());
         let values = self.target.constraints.iter().map(|c| c.statistic.of(pooled)).collect();
         self.points.entry(index).or_insert(Point { values, binding });
-        self.widths.push(width);
+    }
+
+    /// Takes what was measured at the place that was asked for.
+    pub fn tell(&mut self, index: usize, pooled: &PooledScore) {
+        self.widths.push(self.width(self.bracket()));
+        self.know(index, pooled);
     }
 
     /// What to do next. The same until something is told.
@@ -171,7 +175,7 @@ impl Search {
     fn verdict(&self) -> Option<Verdict> {
         let bracket = self.bracket();
         let end = self.scale.len() - 1;
-        let spent = self.points.len() >= self.probes_max;
+        let spent = self.widths.len() >= self.probes_max;
         let found = |index: usize, evidence| {
             let binding = self.points.get(&index)?.binding;
             let (probes, non_monotone) = (self.points.len(), self.is_non_monotone());
@@ -223,7 +227,7 @@ impl Search {
 
     /// On one side for long: steps that grow, so that a strange curve is left behind.
     fn hurried(&self, bracket: Bracket, guess: usize) -> usize {
-        let tries = u32::try_from(self.points.len()).unwrap_or(u32::MAX);
+        let tries = u32::try_from(self.widths.len()).unwrap_or(u32::MAX);
         let Some(doublings) = tries.checked_sub(PATIENCE) else { return guess };
         let step = usize::from(self.scale.steps_per_unit) << doublings.min(8);
         match bracket {
@@ -394,10 +398,15 @@ mod tests {
     #[test]
     fn what_is_known_is_not_asked_for_and_may_be_the_answer() {
         let mut known = search(Target::mean(90.0));
-        known.tell(70, &pooled(90.2));
+        known.know(70, &pooled(90.2));
         assert!(matches!(known.ask(), Step::Done(Verdict { index: 70, probes: 1, .. })));
         known.tell(70, &pooled(10.0));
         assert!(matches!(known.ask(), Step::Done(Verdict { index: 70, .. })), "the first counts");
+        let line = |index: usize| 99.0 - 0.12 * index as f64;
+        let mut seeded = search(Target::mean(90.0));
+        [20, 30, 40, 60, 100].map(|index| seeded.know(index, &pooled(line(index))));
+        let (verdict, asked) = run(seeded, line);
+        assert!(asked.len() <= 2 && verdict.probes == 5 + asked.len(), "{asked:?}");
     }
 
     #[test]

@@ -192,7 +192,7 @@ impl FromStr for Encoder {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let known = |encoder: &&Self| {
-            encoder.as_str() == text || encoder.aliases().iter().any(|alias| *alias == text)
+            encoder.as_str() == text || encoder.aliases().contains(&text)
         };
         Self::ALL.iter().find(known).copied().ok_or_else(|| {
             let names: Vec<&str> = Self::ALL.iter().map(|encoder| encoder.as_str()).collect();
@@ -280,6 +280,11 @@ impl EncodeRequest {
         "x264-params",
         "x265-params",
     ];
+    /// What no name of a library's own parameter may hold: those that do name files.
+    pub const PARAMETERS_REFUSED: [&'static str; 14] = [
+        "csv", "cqm", "dhdr", "dump", "file", "input", "list", "load", "output", "pass", "recon",
+        "save", "stat", "table",
+    ];
     /// The pixel formats that may be asked for.
     pub const PIXEL_FORMATS: [&'static str; 6] =
         ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le"];
@@ -349,9 +354,23 @@ impl EncodeRequest {
             {
                 return Err(EncodeError::OptionValue(name.clone()));
             }
+            if name.ends_with("-params") {
+                check_parameters(value)?;
+            }
         }
         Ok(())
     }
+}
+
+/// Looks through `name=value:name=value`, which goes to the encoder's library as it is.
+fn check_parameters(parameters: &str) -> Result<(), EncodeError> {
+    for parameter in parameters.split([':', ',']) {
+        let name = parameter.split('=').next().unwrap_or_default().to_ascii_lowercase();
+        if EncodeRequest::PARAMETERS_REFUSED.iter().any(|part| name.contains(part)) {
+            return Err(EncodeError::Parameter(name));
+        }
+    }
+    Ok(())
 }
 
 /// What of an encode cannot be asked for.
@@ -387,6 +406,9 @@ pub enum EncodeError {
     /// An option that is not on the list.
     #[error("encoder option {0:?} is not taken; use one of {list}", list = EncodeRequest::OPTIONS_ALLOWED.join(", "))]
     OptionName(String),
+    /// A parameter of the encoder's library that may name a file.
+    #[error("encoder parameter {0:?} is not taken: it may name a file")]
+    Parameter(String),
     /// A value that could be more than a value.
     #[error(
         "the value of encoder option {0:?} is not taken: 1 to {max} printable characters without spaces and slashes",
@@ -476,6 +498,9 @@ mod tests {
             ("i", "x"),
             ("x264-params", "stats=/etc/x"),
             ("x264-params", "a\\b"),
+            ("x264-params", "keyint=48:STATS=x"),
+            ("x265-params", "analysis-save=x"),
+            ("svtav1-params", "tune=0:fgs-table=x"),
             ("tune", "a b"),
             ("tune", "-i"),
             ("tune", ""),
