@@ -67,14 +67,16 @@ impl Scratch {
         stop: &Stop,
         progress: Progress,
     ) -> Result<ScoreReport, Failure> {
-        std::fs::create_dir_all(&self.0.dir).map_err(|error| {
-            let dir = self.0.dir.display();
-            Failure::new(
-                FailureKind::Io,
-                format!("the scratch folder {dir} cannot be made: {error}"),
-            )
+        let held = self.hold();
+        std::fs::create_dir_all(&held.0).map_err(|error| {
+            let kind = match error.kind() {
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => FailureKind::DiskFull,
+                _ => FailureKind::Io,
+            };
+            let dir = held.0.display();
+            Failure::new(kind, format!("the scratch folder {dir} cannot be made: {error}"))
         })?;
-        let file = self.hold();
+        let file = held.0.join("encode.mkv");
         let bytes_max = Some(self.0.bytes_max);
         let trial = Trial { spec, request, output: &file, bytes_max };
         let progress = TrialProgress { encode: EncodeProgress::default(), score: progress };

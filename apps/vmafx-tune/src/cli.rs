@@ -455,7 +455,6 @@ fn parse_encoder(text: &str) -> Result<(Encoder, Option<String>), String> {
     }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the parser's form")]
 fn parse_model(text: &str) -> Result<ModelRef, String> {
     Ok(match text.strip_prefix("path=") {
         Some(path) => ModelRef::Path(path.to_owned()),
