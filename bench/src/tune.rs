@@ -25,7 +25,7 @@ const PROBES_P90_GOAL: f64 = 4.0;
 /// How far above its target a finished file may score, unless the next step misses.
 const CLOSE: f64 = 0.5;
 /// Whole numbers on either side of an answer that are tried exhaustively.
-const SWEPT: i32 = 2;
+const SWEPT: i32 = 1;
 
 /// What to search.
 #[derive(Debug, clap::Args)]
