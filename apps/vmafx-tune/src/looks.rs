@@ -124,6 +124,6 @@ mod tests {
             picture.iter().flat_map(|sample| (u16::from(*sample) << 2).to_le_bytes()).collect();
         let (mut eight, mut ten) = (Looker::new(&info(8)), Looker::new(&info(10)));
         assert_eq!(eight.look(&picture), ten.look(&deep));
-        assert!(eight.look(&vec![0; 17 * 9]).motion > 0.0);
+        assert!(eight.look(&[0; 17 * 9]).motion > 0.0);
     }
 }

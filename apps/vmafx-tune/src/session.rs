@@ -62,7 +62,7 @@ impl Environment {
 
 enum Who {
     Here,
-    Fleet(FleetProber),
+    Fleet(Box<FleetProber>),
 }
 
 /// A run.
@@ -105,7 +105,7 @@ impl<'a> Session<'a> {
             Some(fleet) => {
                 let prober = FleetProber::new(fleet.clone(), env.force_trace);
                 let slots = prober.slots()?.max(1);
-                (needs_files.then(here).transpose()?, Who::Fleet(prober), slots)
+                (needs_files.then(here).transpose()?, Who::Fleet(Box::new(prober)), slots)
             }
         };
         let parallel = env.parallel.map_or(parallel, NonZeroUsize::get).min(PARALLEL_MAX);
@@ -129,7 +129,7 @@ impl<'a> Session<'a> {
     fn check_encoders(&self, encoders: &[Encoder]) -> Result<(), TuneError> {
         if let Some(local) = &self.local {
             let set = local.encoders();
-            for encoder in encoders.iter().filter(|encoder| !set.has(**encoder)) {
+            if let Some(encoder) = encoders.iter().find(|encoder| !set.has(**encoder)) {
                 let has: Vec<&str> = set.encoders.iter().map(|encoder| encoder.as_str()).collect();
                 return Err(TuneError::Encode(EncoderError::EncoderMissing {
                     program: local.ffmpeg().program().display().to_string(),
@@ -206,7 +206,7 @@ impl<'a> Session<'a> {
     fn prober(&self) -> Result<&dyn Prober, TuneError> {
         match &self.who {
             Who::Here => Ok(self.local()?),
-            Who::Fleet(fleet) => Ok(fleet),
+            Who::Fleet(fleet) => Ok(&**fleet),
         }
     }
 

@@ -57,7 +57,7 @@ pub(crate) fn ladder(
             }));
         }
     }
-    cloud.sort_by(|a, b| (a.size, a.quality).cmp(&(b.size, b.quality)));
+    cloud.sort_by_key(|one| (one.size, one.quality));
     cloud.dedup_by(|a, b| (a.size, a.quality) == (b.size, b.quality));
     let points = |all: &[Rendition]| -> Vec<(f64, f64)> {
         all.iter().map(|one| (one.kilobits_per_second, one.score)).collect()
