@@ -10,13 +10,14 @@ use serde_json::Value;
 use crate::command;
 
 /// The arrows: each crate and the workspace crates it may depend on (tests aside).
-const ARROWS: [(&str, &[&str]); 19] = [
+const ARROWS: [(&str, &[&str]); 21] = [
     ("types", &[]),
     ("kernels", &[]),
     ("engine", &["kernels", "types"]),
     ("media", &["engine", "types"]),
     ("scoring", &["engine", "media", "types"]),
     ("control", &["types"]),
+    ("search", &["types"]),
     ("store", &["control", "types"]),
     ("proto", &["types"]),
     ("observability", &["types"]),
@@ -58,6 +59,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
             "vmafx-node",
         ],
     ),
+    ("vmafx-tune", &["client", "media", "observability", "proto", "scoring", "search", "types"]),
     (
         "bench",
         &[
@@ -67,16 +69,18 @@ const ARROWS: [(&str, &[&str]); 19] = [
             "observability",
             "proto",
             "scoring",
+            "search",
             "testkit",
             "types",
             "vmafx-node",
+            "vmafx-tune",
         ],
     ),
     ("xtask", &[]),
 ];
 
 /// Crates that know no runtime, wire, telemetry SDK, file, socket or clock.
-const PURE: [&str; 4] = ["types", "kernels", "engine", "control"];
+const PURE: [&str; 5] = ["types", "kernels", "engine", "control", "search"];
 
 /// What a pure crate may not name, and why.
 const IMPURE: [(&str, &str); 8] = [

@@ -99,6 +99,7 @@ impl Site {
         let capabilities = Capabilities {
             backends: vec!["cpu".into()],
             codecs: vec!["y4m".into()],
+            encoders: Vec::new(),
             slots: 1,
             isa: "avx2".into(),
             version: "test".into(),
@@ -201,6 +202,7 @@ fn success(score: f64) -> Outcome {
         provenance: Provenance::default(),
         timings: StageTimings::default(),
         digest: format!("{score:?}"),
+        encoded: None,
     }])
 }
 

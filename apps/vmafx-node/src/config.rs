@@ -42,6 +42,8 @@ pub const WAIT_MAX: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// Luma samples that a picture may have unless told otherwise: twice those of 8K.
 pub const PICTURE_PIXELS_MAX_DEFAULT: NonZeroU64 = NonZeroU64::new(8_192 * 8_192).unwrap();
+/// What the encodes of all attempts may take together, unless told otherwise.
+pub const SCRATCH_BYTES_MAX_DEFAULT: u64 = 16 << 30;
 
 /// Folders from which videos may be taken.
 pub const SOURCE_ROOTS_MAX: usize = 256;
@@ -89,6 +91,10 @@ pub struct Config {
     /// Where reports are kept until they are answered; `None` keeps them in memory only, and loses
     /// them with the process.
     pub spool: Option<SpoolConfig>,
+    /// Where encodes lie while they are scored; `None` takes the system's temporary folder.
+    pub scratch_dir: Option<PathBuf>,
+    /// Bytes that those may take, shared out over the slots.
+    pub scratch_bytes_max: u64,
     /// Where `/metrics`, `/healthz` and `/readyz` are served; `None` serves none.
     pub listen: Option<SocketAddr>,
     /// Where direct scoring is served over gRPC; `None` serves none.
@@ -155,6 +161,8 @@ impl Config {
             picture_pixels_max: PICTURE_PIXELS_MAX_DEFAULT,
             ffmpeg: None,
             spool: None,
+            scratch_dir: None,
+            scratch_bytes_max: SCRATCH_BYTES_MAX_DEFAULT,
             listen: None,
             grpc_listen: None,
             token_file: None,
@@ -248,6 +256,12 @@ pub struct Args {
     /// Bytes that the kept reports may take
     #[arg(long, env = "VMAFX_SPOOL_BYTES_MAX", default_value_t = SPOOL_BYTES_MAX_DEFAULT)]
     pub spool_bytes_max: u64,
+    /// Where encodes lie while they are scored [default: the system's temporary folder]
+    #[arg(long, env = "VMAFX_SCRATCH_DIR")]
+    pub scratch_dir: Option<PathBuf>,
+    /// Bytes that those may take, shared out over the slots
+    #[arg(long, env = "VMAFX_SCRATCH_BYTES_MAX", default_value_t = SCRATCH_BYTES_MAX_DEFAULT)]
+    pub scratch_bytes_max: u64,
     /// Where /metrics, /healthz and /readyz are served; without a host, loopback
     #[arg(long, env = "VMAFX_NODE_LISTEN", default_value = LISTEN_DEFAULT, value_parser = parse_listen)]
     pub listen: SocketAddr,
@@ -284,6 +298,8 @@ impl From<Args> for Config {
             picture_pixels_max: args.picture_pixels_max,
             ffmpeg: args.ffmpeg,
             spool: Some(SpoolConfig { dir, bytes_max: args.spool_bytes_max }),
+            scratch_dir: args.scratch_dir,
+            scratch_bytes_max: args.scratch_bytes_max,
             listen: Some(args.listen),
             grpc_listen: args.grpc_listen.0,
             token_file: args.token_file,

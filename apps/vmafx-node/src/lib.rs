@@ -19,6 +19,7 @@ mod http;
 mod lane;
 mod meter;
 mod node;
+mod scratch;
 mod session;
 mod shared;
 mod spans;
@@ -28,7 +29,7 @@ mod worker;
 pub use config::{
     ATTEMPT_TIMEOUT_DEFAULT, Args, Config, ConfigError, DIRECT_WAITING_MAX, DRAIN_GRACE_DEFAULT,
     EXIT_CODES, GRPC_LISTEN_DEFAULT, LISTEN_DEFAULT, PICTURE_PIXELS_MAX_DEFAULT,
-    SPOOL_BYTES_MAX_DEFAULT, STREAM_IDLE_MAX, SpoolConfig, WAIT_MAX,
+    SCRATCH_BYTES_MAX_DEFAULT, SPOOL_BYTES_MAX_DEFAULT, STREAM_IDLE_MAX, SpoolConfig, WAIT_MAX,
 };
 pub use digest::outcome_digest;
 pub use node::{LAST_ANSWERS_WAIT, Node, NodeHandle, StartError};

@@ -414,6 +414,7 @@ mod tests {
         let columns = vec![Column { name: "vmaf".to_owned(), values: vec![1.0; frames] }];
         let frames = FrameTable { frame_indices: (0..frames as u64).collect(), columns };
         ScoreReport {
+            encoded: None,
             width: 2,
             height: 2,
             models: Vec::new(),

@@ -35,6 +35,14 @@ fn telemetry(receiver: &OtlpReceiver) -> Vec<(&'static str, String)> {
     .to_vec()
 }
 
+/// Telemetry of a program of another make.
+fn caller(receiver: &OtlpReceiver) -> OtelGuard {
+    let variables = telemetry(receiver);
+    OtelGuard::start(&OtelConfig::from_env("vmafx-caller", |name| {
+        variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
+    }))
+}
+
 /// One HTTP request on loopback and the whole answer.
 fn http(port: u16, request_line: &str, body: &str) -> String {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("it listens");
@@ -131,6 +139,53 @@ impl Scenario {
         wait_for_state(&self.fleet, &job, "failed");
     }
 
+    /// A quality is searched for, here and then on the fleet.
+    fn tuned(&self) {
+        let (reference, _) = demo_pair();
+        let journal = self.fleet.folder().join("journal").display().to_string();
+        let controller = self.fleet.controller_url();
+        let here = [
+            "crf",
+            &reference,
+            "-e",
+            "x264",
+            "-p",
+            "veryfast",
+            "-t",
+            "80",
+            "--journal-dir",
+            &journal,
+        ];
+        let there = [&here[..], &["--controller", &controller]].concat();
+        // The second time, it is known.
+        for arguments in [&here[..], &here, &there] {
+            let ran = self.fleet.program("vmafx-tune", arguments);
+            assert_eq!(ran.code, Some(0), "{ran:#?}");
+        }
+    }
+
+    /// A program that has the search inside and shows its own metrics: gives what it shows.
+    fn tuned_inside(&self, receiver: &OtlpReceiver) -> String {
+        let guard = caller(receiver);
+        let mut media = media::MediaConfig::new(media::SourcePolicy::unrestricted_local());
+        media.ffmpeg.program = std::env::var_os("VMAFX_FFMPEG").map(Into::into);
+        let env = vmafx_tune::Environment {
+            telemetry: guard.telemetry().clone(),
+            ..vmafx_tune::Environment::new(scoring::RunConfig::new(media))
+        };
+        let request = vmafx_tune::TuneRequest::Crf(vmafx_tune::CrfRequest {
+            source: demo_pair().0,
+            encode: vmafx_tune::EncodeSettings::new(types::Encoder::X264),
+            search: vmafx_tune::SearchSettings::new(search::Target::mean(80.0)),
+            output: None,
+        });
+        let never = media::Stop::never();
+        vmafx_tune::run(&request, &env, &never, &vmafx_tune::Silent).expect("it ends well");
+        let text = guard.metrics().render(None).body;
+        guard.shutdown();
+        text
+    }
+
     /// The faces, asked rightly and wrongly.
     fn asked(&self, job: &str) {
         for arguments in [
@@ -159,11 +214,7 @@ impl Scenario {
     /// at a port where nobody listens; over gRPC with a method that is not there. Gives what the
     /// caller itself shows at `/metrics`.
     fn called_by_others(&self, receiver: &OtlpReceiver) -> String {
-        let variables = telemetry(receiver);
-        let config = OtelConfig::from_env("vmafx-caller", |name| {
-            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
-        });
-        let guard = OtelGuard::start(&config);
+        let guard = caller(receiver);
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         runtime.block_on(async {
             let client = Client::builder(TokioExecutor::new()).build_http::<Empty<_>>();
@@ -279,6 +330,8 @@ fn what_is_emitted_is_declared_and_what_is_declared_is_emitted() {
     scenario.cancelled();
     scenario.failed_and_retried_by_hand();
     scenario.asked(&job);
+    scenario.tuned();
+    let tuner = scenario.tuned_inside(&receiver);
     let caller = scenario.called_by_others(&receiver);
     scenario.store_blocked();
     let direct = scenario.scored_directly();
@@ -291,7 +344,7 @@ fn what_is_emitted_is_declared_and_what_is_declared_is_emitted() {
     receiver.spans().iter().for_each(|span| emitted.span(span));
     receiver.metrics_of_all().iter().for_each(|metrics| emitted.metrics(metrics));
     receiver.logs().iter().for_each(|log| emitted.log(log));
-    scrapes.iter().chain([&caller, &direct]).for_each(|text| emitted.scrape(text));
+    scrapes.iter().chain([&caller, &direct, &tuner]).for_each(|text| emitted.scrape(text));
     let (undeclared, unseen) = (emitted.undeclared(), emitted.unseen());
     assert!(
         undeclared.is_empty() && unseen.is_empty(),

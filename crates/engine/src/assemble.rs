@@ -269,6 +269,7 @@ impl Scores {
             provenance,
             timings,
             digest: String::new(),
+            encoded: None,
         };
         report.digest = digest(&report);
         report

@@ -26,11 +26,11 @@ use crate::config::ExemplarFilter;
 pub use cells::{Counter, Exemplar, Gauge, Histogram, HistogramSnapshot, SecondsCounter};
 pub use groups::{
     BusySlot, DirectMetrics, EngineMetrics, NodeMetrics, QueueMetrics, StoreMetrics,
-    TelemetryMetrics,
+    TelemetryMetrics, TuneMetrics,
 };
 pub use labels::{
     AttemptOutcome, DirectRefusal, DropReason, JobEnd, Label, LeaseLostCause, NodeLiveness,
-    PartState, ReportAnswer, RetryCause, Signal, TraceExport,
+    PartState, ProbeOutcome, ReportAnswer, RetryCause, Signal, TraceExport,
 };
 pub use registry::{
     LABEL_VALUES_MAX, MetricSnapshot, OTHER, Point, PointValue, Registry, SERIES_MAX,
@@ -53,6 +53,7 @@ struct Inner {
     node: OnceLock<NodeMetrics>,
     engine: OnceLock<EngineMetrics>,
     direct: OnceLock<DirectMetrics>,
+    tune: OnceLock<TuneMetrics>,
     runtimes: OnceLock<Runtimes>,
     telemetry: TelemetryMetrics,
 }
@@ -88,6 +89,7 @@ impl Metrics {
             node: OnceLock::new(),
             engine: OnceLock::new(),
             direct: OnceLock::new(),
+            tune: OnceLock::new(),
             runtimes: OnceLock::new(),
             telemetry,
         }))
@@ -121,6 +123,12 @@ impl Metrics {
     #[must_use]
     pub fn direct(&self) -> &DirectMetrics {
         self.0.direct.get_or_init(|| DirectMetrics::register(&self.0.registry))
+    }
+
+    /// The search for a target quality.
+    #[must_use]
+    pub fn tune(&self) -> &TuneMetrics {
+        self.0.tune.get_or_init(|| TuneMetrics::register(&self.0.registry))
     }
 
     /// Shows an asynchronous runtime of this process from now on. Of one name the last one is

@@ -236,6 +236,7 @@ impl Scored {
             warnings: report.warnings.clone(),
             provenance: report.provenance.clone(),
             digest: report.digest.clone(),
+            encoded: None,
         }
     }
 }
@@ -281,6 +282,7 @@ impl TryFrom<pb::ScoreResponse> for Scored {
                 provenance: result.provenance,
                 timings: required(response.timings, "timings")?,
                 digest: result.digest,
+                encoded: None,
             },
         })
     }

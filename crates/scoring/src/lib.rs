@@ -20,6 +20,7 @@
 //!   scores as soon as they are final.
 //! - [`run`] blocks until the report is there. From other threads, [`media::CancelToken::cancel`]
 //!   ends it and [`Progress`] says how far it is.
+//! - [`try_out`] encodes a range of a video and scores what comes of it: one [`Trial`].
 //! - [`ScoreError::kind`] is the one mapping to [`types::FailureKind`].
 //!
 //! Invariants: as many pictures are alive as `threads` ask for and a small constant more, whatever the
@@ -33,9 +34,11 @@ mod progress;
 mod request;
 mod run;
 mod stream;
+mod trial;
 
 pub use error::ScoreError;
 pub use progress::Progress;
 pub use request::{ModelRequest, ScoreRequest};
 pub use run::{RunConfig, run};
 pub use stream::{LiveScores, PairSource, StreamRun};
+pub use trial::{Trial, TrialError, TrialProgress, score_encoded, try_out};

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::encode::Encoded;
 use crate::timing::StageTimings;
 
 /// One named value per scored frame.
@@ -170,6 +171,9 @@ pub struct ScoreReport {
     /// SHA-256 over everything that must be the same wherever the pair is scored: size, models,
     /// frame indices, columns and values by their bits. Lower-case hex.
     pub digest: String,
+    /// What came of the encode, where the job asked for one. No part of the digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoded: Option<Encoded>,
 }
 
 impl ScoreReport {

@@ -270,6 +270,11 @@ impl Fleet {
         Ran::of(&mut command)
     }
 
+    /// Runs another program of ours, with this fleet's telemetry, and gives what it printed.
+    pub fn program(&self, name: &str, arguments: &[&str]) -> Ran {
+        Ran::of(self.command(name).args(arguments))
+    }
+
     /// The fleet's demo pair: reference and distorted.
     pub fn demo_pair(&self) -> (String, String) {
         demo_pair()

@@ -9,6 +9,8 @@ pub enum SpanRole {
     Wait,
     /// The end of an attempt in the store; from the attempt's id.
     Settle,
+    /// The encode of the reference; from the attempt's id and the result's place.
+    Encode,
     /// The opening of one pair; from the attempt's id and the distorted video's place.
     Fetch,
     /// The scoring of one pair, likewise.
@@ -36,6 +38,7 @@ impl SpanRole {
             Self::Again => 6,
             Self::Commit => 7,
             Self::Job => 8,
+            Self::Encode => 9,
         }
     }
 }
@@ -74,7 +77,7 @@ mod tests {
 
     use super::*;
 
-    const ROLES: [SpanRole; 8] = [
+    const ROLES: [SpanRole; 9] = [
         SpanRole::Wait,
         SpanRole::Settle,
         SpanRole::Fetch,
@@ -83,6 +86,7 @@ mod tests {
         SpanRole::Again,
         SpanRole::Commit,
         SpanRole::Job,
+        SpanRole::Encode,
     ];
 
     #[test]
@@ -97,7 +101,7 @@ mod tests {
         assert_eq!(all, EXPECTED);
     }
 
-    const EXPECTED: [&str; 9] = [
+    const EXPECTED: [&str; 10] = [
         "ea358c3c939e4766",
         "541342f8ef1243c8",
         "f7142807c05ae87d",
@@ -106,6 +110,7 @@ mod tests {
         "38773d2debea1002",
         "a52b6f6025ba8d3f",
         "6cef181e598711c5",
+        "18d5d5b20932a45c",
         "d13bc92638008915",
     ];
 

@@ -8,7 +8,7 @@ use types::{Stage, State};
 use super::cells::{Counter, Gauge, Histogram, SecondsCounter};
 use super::labels::{
     AttemptOutcome, DirectRefusal, DropReason, JobEnd, Label, LeaseLostCause, NodeLiveness,
-    PartState, ReportAnswer, RetryCause, Signal, TraceExport,
+    PartState, ProbeOutcome, ReportAnswer, RetryCause, Signal, TraceExport,
 };
 use super::registry::{Family, OpenFamily, Point, Registry};
 use crate::schema::{attr, instrument};
@@ -280,6 +280,35 @@ impl EngineMetrics {
     pub fn frames(&self, model: &str, frames: u64) {
         let model: Cow<'static, str> = model.to_owned().into();
         self.frames.get(vec![(attr::MODEL, model)]).add(frames);
+    }
+}
+
+/// The search for a target quality.
+#[derive(Debug, Clone)]
+pub struct TuneMetrics {
+    probes: Family<ProbeOutcome, Counter>,
+    encode_time: SecondsCounter,
+    score_time: SecondsCounter,
+}
+
+impl TuneMetrics {
+    pub(super) fn register(registry: &Registry) -> Self {
+        Self {
+            probes: registry.family(instrument::TUNE_PROBES),
+            encode_time: registry.single(instrument::TUNE_ENCODE_TIME),
+            score_time: registry.single(instrument::TUNE_SCORE_TIME),
+        }
+    }
+
+    /// A probe met this.
+    pub fn probe(&self, outcome: ProbeOutcome) {
+        self.probes.get(outcome).add(1);
+    }
+
+    /// A probe's encode and score took this long.
+    pub fn took(&self, encode: Duration, score: Duration) {
+        self.encode_time.add(encode);
+        self.score_time.add(score);
     }
 }
 
