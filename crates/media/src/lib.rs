@@ -22,10 +22,12 @@ pub mod policy;
 pub mod stop;
 pub mod video;
 
+mod declared;
 mod input;
 mod open;
 mod y4m;
 
+pub use declared::{Declared, SampleRange};
 pub use error::MediaError;
 pub use ffmpeg::FfmpegConfig;
 pub use open::{MediaConfig, open};
