@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::command;
 
 /// The arrows: each crate and the workspace crates it may depend on (tests aside).
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     ("types", &[]),
     ("kernels", &[]),
     ("engine", &["kernels", "types"]),
@@ -28,6 +28,10 @@ const ARROWS: [(&str, &[&str]); 17] = [
         &["client", "control", "engine", "observability", "proto", "store", "types"],
     ),
     ("vmafx-node", &["client", "engine", "media", "observability", "proto", "scoring", "types"]),
+    (
+        "vmafx-mcp",
+        &["client", "engine", "media", "observability", "proto", "scoring", "types"],
+    ),
     (
         "vmafx",
         &[

@@ -1,0 +1,3 @@
+//! stub
+mod analysis;
+mod error;

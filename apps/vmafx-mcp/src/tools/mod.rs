@@ -1,0 +1,172 @@
+//! The tools: what each is called, takes, gives and does.
+//!
+//! A tool is a type with its own input and output, from which both schemas are made. What is not
+//! known among the arguments is refused, never ignored. A tool answers with a value, which leaves as
+//! structured content and, for hosts that read no such thing, as the same JSON in a text; images and
+//! links follow it.
+
+mod args;
+mod check;
+mod cluster;
+mod compare;
+mod jobs;
+mod probe;
+mod recommend;
+mod score;
+mod view;
+mod worst;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::LazyLock;
+
+use rmcp::model::{CallToolResult, ContentBlock, JsonObject, ToolAnnotations};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::error::ToolError;
+use crate::platform::Call;
+
+pub(crate) use view::job_uri;
+
+/// What a tool does to the world, from which its annotations follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// It looks.
+    Reads,
+    /// It begins work, which takes machine time and destroys nothing.
+    Starts,
+    /// It ends work; doing so twice is as once.
+    Ends,
+}
+
+/// What a tool gives: its value, and what follows it.
+#[derive(Debug)]
+pub(crate) struct Answer<T> {
+    pub value: T,
+    pub more: Vec<ContentBlock>,
+}
+
+impl<T> From<T> for Answer<T> {
+    fn from(value: T) -> Self {
+        Self { value, more: Vec::new() }
+    }
+}
+
+/// One tool.
+pub(crate) trait Tool: 'static {
+    const NAME: &'static str;
+    const TITLE: &'static str;
+    const DESCRIPTION: &'static str;
+    const EFFECT: Effect;
+
+    type Input: DeserializeOwned + JsonSchema + Send + 'static;
+    type Output: Serialize + JsonSchema + Send + 'static;
+
+    fn run(
+        call: Call,
+        input: Self::Input,
+    ) -> impl Future<Output = Result<Answer<Self::Output>, ToolError>> + Send;
+}
+
+type Running = Pin<Box<dyn Future<Output = Result<CallToolResult, ToolError>> + Send>>;
+
+/// A tool as the server lists and calls it.
+pub(crate) struct Entry {
+    pub tool: rmcp::model::Tool,
+    run: fn(Call, JsonObject) -> Running,
+    /// It may take long, and can be a task of a client that knows such.
+    pub is_long: bool,
+}
+
+impl Entry {
+    fn of<T: Tool>() -> Self {
+        // Videos may be fetched from other hosts, which makes the world open.
+        let annotations = ToolAnnotations::with_title(T::TITLE)
+            .read_only(T::EFFECT == Effect::Reads)
+            .destructive(T::EFFECT == Effect::Ends)
+            .idempotent(T::EFFECT != Effect::Starts)
+            .open_world(T::EFFECT != Effect::Ends);
+        let tool = rmcp::model::Tool::new(T::NAME, T::DESCRIPTION, JsonObject::new())
+            .with_title(T::TITLE)
+            .with_input_schema::<T::Input>()
+            .with_output_schema::<T::Output>()
+            .with_annotations(annotations);
+        Self { tool, run: |call, arguments| Box::pin(run::<T>(call, arguments)), is_long: false }
+    }
+
+    const fn long(mut self) -> Self {
+        self.is_long = true;
+        self
+    }
+
+    /// Calls it.
+    pub fn call(&self, call: Call, arguments: JsonObject) -> Running {
+        (self.run)(call, arguments)
+    }
+}
+
+/// Every tool by its name. Lists are in this order, which is the same for every client.
+pub(crate) static TOOLS: LazyLock<BTreeMap<&'static str, Entry>> = LazyLock::new(|| {
+    BTreeMap::from([
+        (check::CheckPair::NAME, Entry::of::<check::CheckPair>()),
+        (cluster::ClusterStatus::NAME, Entry::of::<cluster::ClusterStatus>()),
+        (compare::CompareResults::NAME, Entry::of::<compare::CompareResults>()),
+        (jobs::CancelJob::NAME, Entry::of::<jobs::CancelJob>()),
+        (jobs::GetJob::NAME, Entry::of::<jobs::GetJob>()),
+        (jobs::ListJobs::NAME, Entry::of::<jobs::ListJobs>()),
+        (probe::ProbeMedia::NAME, Entry::of::<probe::ProbeMedia>()),
+        (recommend::RecommendModel::NAME, Entry::of::<recommend::RecommendModel>()),
+        (score::Score::NAME, Entry::of::<score::Score>().long()),
+        (score::SubmitJob::NAME, Entry::of::<score::SubmitJob>()),
+        (worst::WorstFrames::NAME, Entry::of::<worst::WorstFrames>()),
+    ])
+});
+
+async fn run<T: Tool>(call: Call, arguments: JsonObject) -> Result<CallToolResult, ToolError> {
+    let input = serde_json::from_value(Value::Object(arguments)).map_err(|error| {
+        let message = format!("the arguments of {} cannot be used: {error}", T::NAME);
+        ToolError::argument(message, "Look at the tool's inputSchema and call again.")
+    })?;
+    let Answer { value, more } = T::run(call, input).await?;
+    let value = serde_json::to_value(&value)
+        .map_err(|error| ToolError::internal(format!("the answer is no JSON: {error}")))?;
+    let mut result = CallToolResult::structured(value);
+    result.content.extend(more);
+    Ok(result)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_at_most_twelve_tools_each_with_schemas_and_annotations() {
+        assert!(TOOLS.len() <= 12, "{}", TOOLS.len());
+        for (name, entry) in TOOLS.iter() {
+            let tool = &entry.tool;
+            assert_eq!(*name, tool.name);
+            assert_eq!(tool.input_schema["type"], "object", "{name}");
+            assert_eq!(tool.input_schema["additionalProperties"], false, "{name}");
+            let output = tool.output_schema.as_ref().expect("an output schema");
+            assert_eq!(output["type"], "object", "{name}");
+            assert!(tool.annotations.as_ref().is_some_and(|a| a.read_only_hint.is_some()));
+            assert!(tool.description.as_ref().is_some_and(|text| text.len() > 60), "{name}");
+            let required = tool.input_schema.get("required").and_then(Value::as_array);
+            assert!(required.is_none_or(|names| names.len() <= 3), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_argument_is_described() {
+        for (name, entry) in TOOLS.iter() {
+            let properties = entry.tool.input_schema["properties"].as_object();
+            for (argument, schema) in properties.into_iter().flatten() {
+                assert!(schema.get("description").is_some(), "{name}.{argument}");
+            }
+        }
+    }
+}
