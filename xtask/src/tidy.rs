@@ -21,13 +21,17 @@ const ARROWS: [(&str, &[&str]); 18] = [
     ("proto", &["types"]),
     ("observability", &["types"]),
     ("client", &["observability", "proto", "types"]),
+    ("service", &["observability", "proto", "types"]),
     ("testkit", &["engine", "types"]),
     ("sim", &["control", "store", "types"]),
     (
         "vmafx-controller",
-        &["client", "control", "engine", "observability", "proto", "store", "types"],
+        &["client", "control", "engine", "observability", "proto", "service", "store", "types"],
     ),
-    ("vmafx-node", &["client", "engine", "media", "observability", "proto", "scoring", "types"]),
+    (
+        "vmafx-node",
+        &["client", "engine", "media", "observability", "proto", "scoring", "service", "types"],
+    ),
     (
         "vmafx-mcp",
         &["client", "engine", "media", "observability", "proto", "scoring", "types"],

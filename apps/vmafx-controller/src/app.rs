@@ -10,15 +10,14 @@ use observability::{ActiveSpan, Parent, Telemetry, current_trace, new_span_id, n
 use opentelemetry::trace::SpanKind;
 use proto::ApiError;
 use proto::rpc::{RetryJobs, Submit};
+use service::{ForceBudget, Tokens};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 use types::{
     AttemptReport, Incarnation, JobSpec, ReportAnswer, SessionId, TraceContext, TraceFlags,
 };
 
-use crate::auth::Tokens;
 use crate::error::api_error;
-use crate::force::ForceBudget;
 use crate::queue::{Idempotency, Queue, RetrySelection, Submission, Submitted};
 use crate::telemetry::ReportsInFlight;
 
@@ -120,7 +119,7 @@ impl App {
         let granted = self.forced.as_ref().is_none_or(|budget| budget.take(Instant::now()));
         if !granted {
             tracing::warn!(
-                per_minute = crate::force::FORCED_PER_MINUTE,
+                per_minute = service::FORCED_PER_MINUTE,
                 "too many forced traces: the job is accepted, its trace follows the sampling ratio"
             );
         }

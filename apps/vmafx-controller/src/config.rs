@@ -8,6 +8,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use service::Open;
+use service::settings::{Threshold, parse_duration, parse_listen, parse_threshold};
 use thiserror::Error;
 
 use crate::trace_export::TraceRules;
@@ -90,10 +92,10 @@ impl Default for Config {
 pub enum ConfigError {
     /// A listener beyond loopback that anybody could call.
     #[error(
-        "{0} is not a loopback address and no token is asked for: anybody who reaches it could \
+        "{0} and no token is asked for: anybody who reaches it could \
          submit and cancel jobs; set VMAFX_TOKEN_FILE, or pass --insecure if that is meant"
     )]
-    Insecure(SocketAddr),
+    Insecure(Open),
     /// A duration outside of its bounds.
     #[error("{name} is {value:?}; it must be between {min:?} and {max:?}")]
     Duration {
@@ -114,11 +116,9 @@ impl Config {
     /// # Errors
     /// The first setting that is not allowed.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let open = self.token_file.is_none() && !self.insecure;
-        for addr in [self.grpc_listen, self.http_listen] {
-            if open && !addr.ip().is_loopback() {
-                return Err(ConfigError::Insecure(addr));
-            }
+        let addresses = [self.grpc_listen, self.http_listen];
+        if let Some(open) = Open::find(addresses, self.token_file.is_some(), self.insecure) {
+            return Err(ConfigError::Insecure(open));
         }
         let ms = Duration::from_millis;
         let liveness_max = self.lease / LIVENESS_PER_LEASE_MIN;
@@ -247,48 +247,6 @@ pub fn default_db_path() -> PathBuf {
     dir.unwrap_or_default().join("controller.db")
 }
 
-/// Reads `host:port`, `:port` and `localhost:port`. A missing host is loopback.
-fn parse_listen(text: &str) -> Result<SocketAddr, String> {
-    let loopback = match text.strip_prefix("localhost").unwrap_or(text).strip_prefix(':') {
-        Some(port) => format!("127.0.0.1:{port}"),
-        None => text.to_owned(),
-    };
-    loopback.parse().map_err(|_| {
-        format!(
-            "{text:?} is not an address with a port, such as 127.0.0.1:8080, [::1]:8080 or :8080"
-        )
-    })
-}
-
-/// A duration that may be switched off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Threshold(pub Option<Duration>);
-
-/// Reads a duration, or `off`.
-fn parse_threshold(text: &str) -> Result<Threshold, String> {
-    if text == "off" {
-        return Ok(Threshold(None));
-    }
-    let duration = parse_duration(text).map_err(|error| format!("{error}, or off"))?;
-    Ok(Threshold(Some(duration)))
-}
-
-/// Reads a number with a unit: `250ms`, `10s`, `5m`, `1h`.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let error = || format!("{text:?} is not a duration; write 250ms, 10s, 5m or 1h");
-    let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(error)?;
-    let (number, unit) = text.split_at(unit_at);
-    let seconds = match unit {
-        "ms" => 1e-3,
-        "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3_600.0,
-        _ => return Err(error()),
-    };
-    let number: f64 = number.parse().map_err(|_| error())?;
-    Duration::try_from_secs_f64(number * seconds).map_err(|_| error())
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
@@ -329,33 +287,9 @@ mod tests {
     }
 
     #[test]
-    fn addresses_without_a_host_are_loopback() {
-        for (text, expected) in [
-            (":8080", "127.0.0.1:8080"),
-            ("localhost:1", "127.0.0.1:1"),
-            ("[::1]:0", "[::1]:0"),
-            ("10.0.0.1:5", "10.0.0.1:5"),
-        ] {
-            assert_eq!(parse_listen(text), Ok(expected.parse().expect("an address")), "{text}");
-        }
-        assert!(parse_listen("8080").is_err() && parse_listen("example:80").is_err());
-    }
-
-    #[test]
     fn traces_after_the_end_are_switched_off_by_a_word() {
         let off = ["vmafx-controller", "--trace-failed=false", "--trace-slower-than=off"];
         let config = Config::from(Args::try_parse_from(off).expect("known flags"));
         assert!(!config.traces.failed && config.traces.slower_than.is_none());
-        assert!(parse_threshold("never").is_err());
-        assert_eq!(parse_threshold("90s"), Ok(Threshold(Some(Duration::from_secs(90)))));
-    }
-
-    #[test]
-    fn durations_have_units() {
-        assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
-        assert_eq!(parse_duration("1.5m"), Ok(Duration::from_secs(90)));
-        for bad in ["10", "s", "", "1d", "1e99999h", "-1s", "1.2.3s"] {
-            assert!(parse_duration(bad).is_err(), "{bad}");
-        }
     }
 }

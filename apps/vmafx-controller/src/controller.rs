@@ -9,21 +9,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use axum::serve::ListenerExt as _;
 use observability::Telemetry;
 use observability::layers::GrpcServerLayer;
 use proto::controller::vmafx_controller_server::VmafxControllerServer;
+use service::{Faces, ForceBudget, Tokens, bind};
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::server::HealthReporter;
 
 use crate::app::App;
-use crate::auth::Tokens;
 use crate::config::Config;
 use crate::error::StartError;
-use crate::force::ForceBudget;
 use crate::grpc::{self, Face};
 use crate::queue::{Queue, QueueConfig, QueueThread};
 use crate::telemetry::{GAUGES_INTERVAL, QueueTelemetry, ReportsInFlight, set_gauges};
@@ -45,8 +41,7 @@ pub struct ControllerHandle {
     pub http_addr: SocketAddr,
     app: Arc<App>,
     health: HealthReporter,
-    faces: Vec<(&'static str, JoinHandle<Result<(), String>>)>,
-    stop: CancellationToken,
+    faces: Faces,
     queue: Option<QueueThread>,
     shutdown_grace: Duration,
 }
@@ -62,8 +57,8 @@ impl Controller {
     ) -> Result<ControllerHandle, StartError> {
         config.check()?;
         let tokens = config.token_file.as_deref().map(Tokens::read).transpose()?;
-        let grpc = listen("gRPC", config.grpc_listen).await?;
-        let http = listen("HTTP", config.http_listen).await?;
+        let (grpc, grpc_addr) = bind("gRPC", config.grpc_listen).await?;
+        let (http, http_addr) = bind("HTTP", config.http_listen).await?;
         make_directory(&config.db_path)?;
         let reports = ReportsInFlight::default();
         let queue_metrics = telemetry.metrics.queue().clone();
@@ -79,7 +74,7 @@ impl Controller {
             .map_err(StartError::Queue)?;
         let stats = queue.stats();
         let forced = tokens.is_none().then(|| ForceBudget::new(Instant::now()));
-        let admin = tokens.is_some() || addr(&http)?.ip().is_loopback();
+        let admin = tokens.is_some() || http_addr.ip().is_loopback();
         let app = Arc::new(App {
             queue,
             telemetry,
@@ -91,10 +86,10 @@ impl Controller {
             closing: CancellationToken::new(),
             stream_age_max: config.stream_age_max,
         });
-        let mut handle = ControllerHandle::new(app, &config, addr(&grpc)?, addr(&http)?);
+        let mut handle = ControllerHandle::new(app, &config, grpc_addr, http_addr);
         handle.queue = Some(queue_thread);
         handle.serve_grpc(grpc)?;
-        handle.serve_http(http);
+        handle.faces.serve_http(http, crate::http::router(Arc::clone(&handle.app)));
         handle.keep_gauges();
         handle.export_due_traces(due);
         handle.welcome().await;
@@ -110,14 +105,6 @@ impl Controller {
         );
         Ok(handle)
     }
-}
-
-fn addr(listener: &TcpListener) -> Result<SocketAddr, StartError> {
-    listener.local_addr().map_err(|error| StartError::Face(error.to_string()))
-}
-
-async fn listen(face: &'static str, addr: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(addr).await.map_err(|source| StartError::Listen { face, addr, source })
 }
 
 fn make_directory(db_path: &Path) -> Result<(), StartError> {
@@ -147,60 +134,21 @@ impl ControllerHandle {
             http_addr,
             app,
             health: HealthReporter::new(),
-            faces: Vec::new(),
-            stop: CancellationToken::new(),
+            faces: Faces::default(),
             queue: None,
             shutdown_grace: config.shutdown_grace,
         }
     }
 
     fn serve_grpc(&mut self, listener: TcpListener) -> Result<(), StartError> {
-        let face = |error: tonic_reflection::server::Error| StartError::Face(error.to_string());
-        let reflection = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            .build_v1()
-            .map_err(face)?;
-        let health = tonic_health::pb::health_server::HealthServer::new(
-            tonic_health::server::HealthService::from_health_reporter(self.health.clone()),
-        );
-        let router = tonic::transport::Server::builder()
-            .http2_keepalive_interval(Some(proto::limits::KEEPALIVE_INTERVAL))
-            .http2_keepalive_timeout(Some(proto::limits::KEEPALIVE_TIMEOUT))
-            .max_concurrent_streams(grpc::STREAMS_PER_CONNECTION_MAX)
-            .http2_max_header_list_size(grpc::HEADER_BYTES_MAX)
-            .initial_stream_window_size(grpc::STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(grpc::CONNECTION_WINDOW_BYTES)
+        let router = service::grpc::server()
             .layer(GrpcServerLayer::new(&self.app.telemetry, grpc::methods()?))
-            .layer(grpc::DoorLayer(self.app.tokens.clone()))
+            .layer(grpc::door(&self.app))
             .add_service(Face::service(Arc::clone(&self.app)))
-            .add_service(health)
-            .add_service(reflection);
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-        let stop = self.stop.clone().cancelled_owned();
-        let served = async move {
-            let served = router.serve_with_incoming_shutdown(incoming, stop).await;
-            served.map_err(|error| error.to_string())
-        };
-        self.faces.push(("gRPC", tokio::spawn(served)));
+            .add_service(service::grpc::health(&self.health))
+            .add_service(service::grpc::reflection().map_err(StartError::Face)?);
+        self.faces.serve_grpc(listener, router);
         Ok(())
-    }
-
-    fn serve_http(&mut self, listener: TcpListener) {
-        let router = crate::http::router(Arc::clone(&self.app));
-        let listener = listener.tap_io(|stream| {
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "a connection keeps its delay");
-            }
-        });
-        let stop = self.stop.clone().cancelled_owned();
-        let served = async move {
-            // Requests know who calls.
-            let router = router.into_make_service_with_connect_info::<SocketAddr>();
-            let served = axum::serve(listener, router).with_graceful_shutdown(stop).await;
-            served.map_err(|error| error.to_string())
-        };
-        self.faces.push(("HTTP", tokio::spawn(served)));
     }
 
     /// Keeps the gauges fresh for metrics that are pushed; a scrape does so by itself.
@@ -243,20 +191,7 @@ impl ControllerHandle {
     ///
     /// Cancel safe.
     pub async fn failed(&mut self) -> String {
-        std::future::poll_fn(|cx| {
-            for (name, face) in &mut self.faces {
-                if let std::task::Poll::Ready(ended) = std::pin::Pin::new(face).poll(cx) {
-                    let why = match ended {
-                        Ok(Ok(())) => "it ended".to_owned(),
-                        Ok(Err(error)) => error,
-                        Err(error) => error.to_string(),
-                    };
-                    return std::task::Poll::Ready(format!("{name} is not served: {why}"));
-                }
-            }
-            std::task::Poll::Pending
-        })
-        .await
+        self.faces.failed().await
     }
 
     /// Ends the controller in good order: readiness turns false first, nodes are asked to
@@ -269,17 +204,7 @@ impl ControllerHandle {
         self.health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
         tracing::info!("controller shutting down: no new work is taken");
         self.app.closing.cancel();
-        self.stop.cancel();
-        let deadline = tokio::time::Instant::now() + self.shutdown_grace;
-        for (name, mut face) in std::mem::take(&mut self.faces) {
-            if face.is_finished() {
-                continue;
-            }
-            if tokio::time::timeout_at(deadline, &mut face).await.is_err() {
-                tracing::warn!(face = name, "calls still in flight after the grace time are cut");
-                face.abort();
-            }
-        }
+        self.faces.shutdown(self.shutdown_grace).await;
         if let Some(queue) = self.queue.take() {
             // Fails by a panic of that thread only, which has been logged.
             let _ = tokio::task::spawn_blocking(move || queue.shutdown()).await;
@@ -288,10 +213,19 @@ impl ControllerHandle {
     }
 }
 
+impl service::program::Running for ControllerHandle {
+    async fn failed(&mut self) -> String {
+        Self::failed(self).await
+    }
+
+    async fn shutdown(self) {
+        Self::shutdown(self).await;
+    }
+}
+
 impl Drop for ControllerHandle {
     fn drop(&mut self) {
         self.app.ready.store(false, Ordering::Release);
         self.app.closing.cancel();
-        self.stop.cancel();
     }
 }

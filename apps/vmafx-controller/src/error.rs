@@ -1,13 +1,12 @@
 //! The queue's errors as callers of either face see them, and why a controller does not start.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use control::{StoreError, StoreErrorKind};
 use proto::{ApiError, ErrorKind, Violation};
+use service::{ListenError, TokenError};
 use thiserror::Error;
 
-use crate::auth::TokenError;
 use crate::config::ConfigError;
 use crate::queue::QueueError;
 
@@ -21,7 +20,7 @@ pub(crate) fn api_error(error: &QueueError) -> ApiError {
         QueueError::NotReady(_) => ErrorKind::NotReady,
         QueueError::IdempotencyConflict { .. } => ErrorKind::IdempotencyConflict,
         QueueError::InvalidSpec(spec) => {
-            let body = crate::http::spec_error(spec);
+            let body = service::http::shapes::spec_error(spec);
             let violation =
                 Violation { field: format!("spec.{}", body.field), problem: body.problem.clone() };
             let violations = vec![violation];
@@ -82,17 +81,15 @@ pub enum StartError {
     #[error("the queue cannot be opened")]
     Queue(#[source] QueueError),
     /// An address cannot be listened on.
-    #[error("{face} cannot listen on {addr}")]
-    Listen {
-        /// `gRPC` or `HTTP`.
-        face: &'static str,
-        /// The address.
-        addr: SocketAddr,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// A defect of ours: a part of the faces could not be built.
     #[error("a face could not be built: {0}")]
     Face(String),
+}
+
+impl service::program::Refusal for StartError {
+    fn is_usage(&self) -> bool {
+        matches!(self, Self::Config(_))
+    }
 }

@@ -5,11 +5,9 @@
 //! faces only translate, and [`telemetry`](self) turns what the queue tells into spans and metrics.
 
 mod app;
-mod auth;
 mod config;
 mod controller;
 mod error;
-mod force;
 mod grpc;
 mod http;
 pub mod json;
@@ -17,9 +15,7 @@ pub mod queue;
 mod telemetry;
 mod trace_export;
 
-pub use auth::{TOKEN_BYTES_MIN, TokenError};
 pub use config::{Args, Config, ConfigError, EXIT_CODES, default_db_path};
 pub use controller::{Controller, ControllerHandle};
 pub use error::StartError;
-pub use force::{FORCED_BURST, FORCED_PER_MINUTE};
 pub use trace_export::{TRACES_DUE_MAX, TraceRules};

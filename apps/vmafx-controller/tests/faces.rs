@@ -364,7 +364,7 @@ async fn a_controller_that_cannot_start_says_why() {
         }
     };
     let taken = start(&|c| c.http_listen = running.handle.http_addr).await;
-    assert!(matches!(taken, StartError::Listen { face: "HTTP", .. }), "{taken:?}");
+    assert!(matches!(&taken, StartError::Listen(listen) if listen.face == "HTTP"), "{taken:?}");
     let open = start(&|c| c.grpc_listen = "0.0.0.0:0".parse().expect("an address")).await;
     assert!(matches!(open, StartError::Config(_)), "{open:?}");
     let no_token = start(&|c| c.token_file = Some("/nonexistent/tokens".into())).await;

@@ -16,13 +16,13 @@ use observability::{OtelGuard, Parent, SpanKind, SpanRecord, Telemetry, with_con
 use proto::controller as pb;
 use proto::controller::vmafx_controller_client::VmafxControllerClient;
 use proto::rpc::Submit;
+use service::FORCED_BURST;
 use tonic::transport::Channel;
 use tower::Layer as _;
 use types::{
     AttemptOutcome, ExportReason, FailureKind, JobId, JobSpec, Lease, MediaRef, Outcome,
     ReportAnswer, State, TraceId,
 };
-use vmafx_controller::FORCED_BURST;
 
 const SUBMIT: &str = "vmafx.controller.v1.VmafxController/SubmitJob";
 const REPORT: &str = "vmafx.controller.v1.VmafxController/ReportResult";

@@ -3,13 +3,15 @@
 //! Flags go before the environment, the environment before defaults. A value out of its bounds is
 //! refused with what is allowed; nothing is ignored.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use client::Token;
 use engine::IsaLevel;
+use service::Open;
+use service::settings::{parse_duration, parse_listen};
 use thiserror::Error;
 use types::{Capabilities, NodeId};
 
@@ -85,10 +87,10 @@ pub struct Config {
 pub enum ConfigError {
     /// A listener beyond loopback.
     #[error(
-        "{0} is not a loopback address: anybody who reaches it could read this node's metrics; \
+        "{0}: anybody who reaches it could read this node's metrics; \
          pass --insecure if that is meant"
     )]
-    Insecure(SocketAddr),
+    Insecure(Open),
     /// A number out of its bounds.
     #[error("{name} is {value}; it must be between 1 and {max}")]
     Count {
@@ -138,8 +140,8 @@ impl Config {
     /// # Errors
     /// The first setting that is not allowed.
     pub fn check(&self) -> Result<(), ConfigError> {
-        if let Some(addr) = self.listen.filter(|addr| !addr.ip().is_loopback() && !self.insecure) {
-            return Err(ConfigError::Insecure(addr));
+        if let Some(open) = Open::find(self.listen, false, self.insecure) {
+            return Err(ConfigError::Insecure(open));
         }
         for (name, value, max) in [
             ("the number of slots", u64::from(self.slots.get()), Capabilities::SLOTS_MAX.into()),
@@ -275,35 +277,6 @@ fn default_spool_dir(node_id: &NodeId) -> PathBuf {
 
 fn parse_node_id(text: &str) -> Result<NodeId, String> {
     NodeId::new(text).map_err(|error| error.to_string())
-}
-
-/// Reads `host:port`, `:port` and `localhost:port`. A missing host is loopback.
-fn parse_listen(text: &str) -> Result<SocketAddr, String> {
-    let error =
-        || format!("{text:?} is not an address with a port, such as 127.0.0.1:9090 or :9090");
-    match text.strip_prefix("localhost").unwrap_or(text).strip_prefix(':') {
-        Some(port) => {
-            let port = port.parse().map_err(|_| error())?;
-            Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port))
-        }
-        None => text.parse().map_err(|_| error()),
-    }
-}
-
-/// Reads a number with a unit: `250ms`, `10s`, `5m`, `1h`.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let error = || format!("{text:?} is not a duration; write 250ms, 10s, 5m or 1h");
-    let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(error)?;
-    let (number, unit) = text.split_at(unit_at);
-    let seconds = match unit {
-        "ms" => 1e-3,
-        "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3_600.0,
-        _ => return Err(error()),
-    };
-    let number: f64 = number.parse().map_err(|_| error())?;
-    Duration::try_from_secs_f64(number * seconds).map_err(|_| error())
 }
 
 #[cfg(test)]

@@ -5,19 +5,12 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use observability::OtelGuard;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use service::program::{EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, Signals};
 use vmafx_node::{Args, Config, Node, NodeHandle, StartError, WAIT_MAX};
 
 /// Messages are many and small: malloc was a fifth of the queue's time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// Could not start, or had to stop.
-const EXIT_FAILED: u8 = 1;
-/// A setting is not allowed; clap uses the same for flags.
-const EXIT_USAGE: u8 = 2;
-/// A second signal cut the drain short.
-const EXIT_INTERRUPTED: u8 = 130;
 
 /// Threads for signs of life and all other input and output; scoring has its own.
 const RUNTIME_THREADS: usize = 2;
@@ -81,26 +74,6 @@ async fn serve(handle: NodeHandle, drain_grace: Duration, signals: &mut Signals)
         name = signals.next() => {
             tracing::warn!(signal = name, "stopped at once; the controller gives the work to others");
             EXIT_INTERRUPTED
-        }
-    }
-}
-
-/// The signals that ask a service to stop.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        let interrupt = signal(SignalKind::interrupt())?;
-        Ok(Self { interrupt, terminate: signal(SignalKind::terminate())? })
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.interrupt.recv() => "SIGINT",
-            _ = self.terminate.recv() => "SIGTERM",
         }
     }
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use client::{Client, ClientConfig, ClientError};
 use engine::Isa;
 use observability::Telemetry;
+use service::{ListenError, bind};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::process::Command;
@@ -54,13 +55,8 @@ pub enum StartError {
     #[error(transparent)]
     Spool(#[from] SpoolError),
     /// The address is taken, or not ours.
-    #[error("{addr} cannot be listened on: {source}")]
-    Listen {
-        /// Which address.
-        addr: SocketAddr,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    #[error("{0}: {source}", source = .0.source)]
+    Listen(#[from] ListenError),
     /// The operating system gave no randomness.
     #[error("the operating system gives no randomness: {0}")]
     Randomness(String),
@@ -99,7 +95,7 @@ impl Node {
             ..ClientConfig::new(config.controller.as_str())
         })?;
         let listener = match config.listen {
-            Some(addr) => Some(listen(addr).await?),
+            Some(addr) => Some(bind("HTTP", addr).await?),
             None => None,
         };
         let (spool, left) = open_spool(&config).await?;
@@ -128,7 +124,7 @@ impl Node {
             leaving: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
-        let listen_addr = serve(&shared, listener)?;
+        let listen_addr = serve(&shared, listener);
         shared.tasks.spawn(session::keep(Arc::clone(&shared)));
         if let Some(spool) = spool.filter(|_| !left.is_empty()) {
             tracing::info!(reports = left.len(), "reports of an earlier process are sent again");
@@ -149,10 +145,6 @@ impl Node {
         }
         Ok(NodeHandle { shared, listen_addr })
     }
-}
-
-async fn listen(addr: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(addr).await.map_err(|source| StartError::Listen { addr, source })
 }
 
 async fn open_spool(config: &Config) -> Result<(Option<Arc<Spool>>, Vec<Key>), StartError> {
@@ -187,13 +179,9 @@ async fn has_ffmpeg(program: &Path) -> bool {
     matches!(status, Ok(Ok(status)) if status.success())
 }
 
-fn serve(
-    shared: &Arc<Shared>,
-    listener: Option<TcpListener>,
-) -> Result<Option<SocketAddr>, StartError> {
-    let Some(listener) = listener else { return Ok(None) };
-    let addr = listener.local_addr().map_err(|error| StartError::CutOff(error.to_string()))?;
-    let router = http::router(Arc::clone(shared), addr);
+fn serve(shared: &Arc<Shared>, listener: Option<(TcpListener, SocketAddr)>) -> Option<SocketAddr> {
+    let (listener, addr) = listener?;
+    let router = http::router(shared, addr);
     let leaving = shared.leaving.clone();
     shared.tasks.spawn(async move {
         let stop = leaving.clone().cancelled_owned();
@@ -211,7 +199,7 @@ fn serve(
             () = ended => {}
         }
     });
-    Ok(Some(addr))
+    Some(addr)
 }
 
 /// A node that runs. Dropping it ends it without waiting: what it holds is lost to it, and the

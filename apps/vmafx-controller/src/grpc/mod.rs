@@ -3,7 +3,6 @@
 //! Requests are checked in `proto`'s conversions, decisions are made in the queue; here is only
 //! the way between them, and the streams.
 
-mod door;
 mod jobs;
 mod work;
 
@@ -15,22 +14,15 @@ use observability::layers::{GrpcMethods, ServerSpan, Visibility};
 use proto::controller as pb;
 use proto::controller::vmafx_controller_server::{VmafxController, VmafxControllerServer};
 use proto::{ApiError, rpc};
+use service::grpc::DoorLayer;
 use tonic::{Request, Response, Status, Streaming};
 use types::{AttemptReport, Incarnation, Registration, SessionId};
-
-pub(crate) use door::DoorLayer;
 
 use crate::app::App;
 use crate::error::{StartError, api_error};
 
-/// Streams that one connection may have open.
-pub const STREAMS_PER_CONNECTION_MAX: u32 = 1_024;
-/// Bytes of a request's headers.
-pub const HEADER_BYTES_MAX: u32 = 32 << 10;
-/// Bytes in flight towards the controller, a stream and a connection: reports are large.
-pub const STREAM_WINDOW_BYTES: u32 = 1 << 20;
-/// Bytes in flight towards the controller over all streams of a connection.
-pub const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
+/// Calls that come thousands of times a second.
+const FREQUENT: &[&str] = &["/Heartbeat", "/PollWork", "/ReportResult", "/SubmitJob"];
 
 type Answer<T> = Result<Response<T>, Status>;
 type BoxStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send + 'static>>;
@@ -57,6 +49,11 @@ pub(crate) fn methods() -> Result<GrpcMethods, StartError> {
     let methods = methods.map_err(|error| StartError::Face(error.to_string()))?;
     let quiet = ["Heartbeat", "PullWork", "PollWork", "StreamJobs"];
     Ok(quiet.iter().fold(methods, |all, name| all.with(name, Visibility::DurationOnly)))
+}
+
+/// The door before every service.
+pub(crate) fn door(app: &App) -> DoorLayer {
+    DoorLayer { name: "controller", tokens: app.tokens.clone(), frequent: FREQUENT }
 }
 
 /// The span of a request, as the layer left it.

@@ -6,15 +6,9 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use types::{
-    ChromaSubsampling, JobSpec, MediaRef, ModelRef, PixelFormat, Priority, RawGeometry,
-    Requirements, SpecError, State,
-};
-
-/// Bit depths that a headerless video may have.
-const BIT_DEPTHS: std::ops::RangeInclusive<u8> = 8..=16;
-/// The longest side of a headerless video.
-const SIDE_MAX: u32 = 65_536;
+use service::http::FieldError;
+use service::http::shapes::{MediaBody, ModelBody, spec_error};
+use types::{JobSpec, MediaRef, Priority, Requirements, State};
 
 /// A job as submitted over HTTP.
 #[derive(Debug, Serialize, Deserialize)]
@@ -47,41 +41,10 @@ pub(crate) struct SpecBody {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(untagged, expecting = "a path or URL, or an object with `uri` and perhaps `raw`")]
-enum MediaBody {
-    Uri(String),
-    Media(MediaObject),
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct MediaObject {
-    uri: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    raw: Option<RawBody>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawBody {
-    width: u32,
-    height: u32,
-    chroma: ChromaSubsampling,
-    bit_depth: u8,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged, expecting = "one distorted video, or an array of them")]
 enum OneOrMany {
     One(MediaBody),
     Many(Vec<MediaBody>),
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(untagged, expecting = "a model's version, or an object with `version` or `path`")]
-enum ModelBody {
-    Version(String),
-    Model(ModelRef),
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -93,55 +56,9 @@ struct RequirementsBody {
     codecs: Vec<String>,
 }
 
-/// What in a submitted job is not allowed, and in which field.
-#[derive(Debug)]
-pub(crate) struct BodyError {
-    /// The field's path.
-    pub(crate) field: String,
-    /// What is wrong with it.
-    pub(crate) problem: String,
-}
-
-impl MediaBody {
-    fn into_media(self, field: &str) -> Result<MediaRef, BodyError> {
-        let object = match self {
-            Self::Uri(uri) => return Ok(MediaRef::new(uri)),
-            Self::Media(object) => object,
-        };
-        let Some(raw) = object.raw else { return Ok(MediaRef::new(object.uri)) };
-        let error = |name: &str, problem: String| BodyError {
-            field: format!("{field}.raw.{name}"),
-            problem,
-        };
-        if !BIT_DEPTHS.contains(&raw.bit_depth) {
-            return Err(error("bit_depth", format!("{} is not 8 to 16", raw.bit_depth)));
-        }
-        for (name, side) in [("width", raw.width), ("height", raw.height)] {
-            if !(1..=SIDE_MAX).contains(&side) {
-                return Err(error(name, format!("{side} is not 1 to {SIDE_MAX}")));
-            }
-        }
-        let format = PixelFormat { chroma: raw.chroma, bit_depth: raw.bit_depth };
-        let raw = Some(RawGeometry { width: raw.width, height: raw.height, format });
-        Ok(MediaRef { uri: object.uri, raw })
-    }
-}
-
-impl From<MediaRef> for MediaBody {
-    fn from(media: MediaRef) -> Self {
-        let raw = media.raw.map(|raw| RawBody {
-            width: raw.width,
-            height: raw.height,
-            chroma: raw.format.chroma,
-            bit_depth: raw.format.bit_depth,
-        });
-        Self::Media(MediaObject { uri: media.uri, raw })
-    }
-}
-
 impl SpecBody {
     /// The job that is meant, with defaults where nothing was said.
-    pub(crate) fn into_spec(self) -> Result<JobSpec, BodyError> {
+    pub(crate) fn into_spec(self) -> Result<JobSpec, FieldError> {
         let reference = self.reference.into_media("reference")?;
         let many = match self.distorted {
             OneOrMany::One(one) => vec![one],
@@ -158,11 +75,7 @@ impl SpecBody {
         let spec = JobSpec {
             reference,
             distorted,
-            model: match self.model {
-                None => ModelRef::default(),
-                Some(ModelBody::Version(version)) => ModelRef::Version(version),
-                Some(ModelBody::Model(model)) => model,
-            },
+            model: self.model.map(Into::into).unwrap_or_default(),
             features: self.features,
             subsample_interval: self.subsample_interval.unwrap_or(defaults.subsample_interval),
             first_frame_index: self.first_frame_index.unwrap_or_default(),
@@ -188,7 +101,7 @@ impl From<JobSpec> for SpecBody {
         Self {
             reference: spec.reference.into(),
             distorted: OneOrMany::Many(spec.distorted.into_iter().map(Into::into).collect()),
-            model: Some(ModelBody::Model(spec.model)),
+            model: Some(spec.model.into()),
             features: spec.features,
             subsample_interval: Some(spec.subsample_interval),
             first_frame_index: Some(spec.first_frame_index),
@@ -206,20 +119,6 @@ impl From<JobSpec> for SpecBody {
             force_trace: Some(spec.force_trace),
         }
     }
-}
-
-/// Names the field that breaks a bound of a job.
-pub(crate) fn spec_error(error: &SpecError) -> BodyError {
-    let field = match error {
-        SpecError::Empty(what) | SpecError::Nul(what) | SpecError::UriBytes { what, .. } => what,
-        SpecError::DistortedCount(_) => "distorted",
-        SpecError::LabelCount(_) | SpecError::Label(_) => "labels",
-        SpecError::FeatureCount(_) => "features",
-        SpecError::Priority(_) => "priority",
-        SpecError::Attempts(_) => "attempts_max",
-        SpecError::NoFrames => "frame_count_max",
-    };
-    BodyError { field: field.to_owned(), problem: error.to_string() }
 }
 
 /// Which jobs to put back into the queue: those named, or all failed ones that pass the filter.

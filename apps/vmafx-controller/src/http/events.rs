@@ -11,10 +11,10 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use service::http::{Parameters, Problem};
 use types::{JobFilter, JobSummary};
 
-use super::problem::Problem;
-use super::query::{Parameters, job_id};
+use super::query::job_id;
 use super::view::SummaryOut;
 use crate::app::App;
 use crate::queue::WatchEvent;

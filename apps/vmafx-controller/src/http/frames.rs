@@ -7,10 +7,10 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use engine::{LogFormat, LogOptions, Precision};
 use proto::{ApiError, ErrorKind};
+use service::http::{Parameters, Problem};
 use types::{FrameTable, JobId, JobView, ScoreReport, StageTimings};
 
-use super::problem::Problem;
-use super::query::{Parameters, job_id};
+use super::query::job_id;
 use super::view::FramesOut;
 use crate::app::App;
 

@@ -14,12 +14,11 @@ use proto::limits::{IDEMPOTENCY_KEY_BYTES_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX,
 use proto::rpc::{RetryJobs, Submit};
 use proto::{ApiError, ErrorKind};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use service::http::{Parameters, Problem, json};
 use types::{JobFilter, JobId, Timestamp};
 
 use super::body::{RetryBody, SpecBody};
-use super::problem::Problem;
-use super::query::{Parameters, job_id};
+use super::query::{filter, job_id};
 use super::view::{JobOut, PageOut, SubmittedOut};
 use crate::app::App;
 use crate::error::api_error;
@@ -28,51 +27,6 @@ impl From<crate::queue::QueueError> for Problem {
     fn from(error: crate::queue::QueueError) -> Self {
         api_error(&error).into()
     }
-}
-
-/// Reads a JSON body: 413 when too large, 415 when not JSON, 400 when no JSON document, 422 when
-/// one that says something else than it should.
-pub(super) fn json<T: DeserializeOwned>(
-    headers: &HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<T, Problem> {
-    serde_json::from_slice(&json_bytes(headers, body)?).map_err(|error| {
-        let detail = format!("the body is not what this route takes: {error}");
-        if error.is_data() {
-            let code = ErrorKind::InvalidArgument.as_str();
-            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
-        } else {
-            Problem::invalid(detail)
-        }
-    })
-}
-
-/// A body that says it is JSON and is not too large.
-pub(super) fn json_bytes(
-    headers: &HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Bytes, Problem> {
-    let body = body.map_err(|error| {
-        if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            let detail = format!("the body is over {} bytes", super::BODY_BYTES_MAX);
-            ApiError::new(ErrorKind::TooLarge, detail).into()
-        } else {
-            Problem::invalid(format!("the body cannot be read: {}", error.body_text()))
-        }
-    })?;
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    if !content_type.is_some_and(is_json) {
-        let detail = "the body must be JSON: send `content-type: application/json`";
-        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        return Err(Problem::new(status, "UNSUPPORTED_MEDIA_TYPE", detail));
-    }
-    Ok(body)
-}
-
-fn is_json(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/json")
-        || (essence.len() > 5 && essence.to_ascii_lowercase().ends_with("+json"))
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
@@ -121,7 +75,7 @@ pub(super) async fn list(
     State(app): State<Arc<App>>,
     mut parameters: Parameters,
 ) -> Result<Json<PageOut>, Problem> {
-    let filter = parameters.filter()?;
+    let filter = filter(&mut parameters)?;
     let limit = parameters.parsed("limit")?.unwrap_or(PAGE_SIZE_DEFAULT);
     let after: Option<JobId> = parameters.parsed("cursor")?;
     parameters.finish()?;

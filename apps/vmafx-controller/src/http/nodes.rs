@@ -10,12 +10,10 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use proto::{ApiError, ErrorKind};
 use serde::Serialize;
+use service::http::{Parameters, Problem, json};
 use types::NodeId;
 
 use super::body::DrainBody;
-use super::jobs::json;
-use super::problem::Problem;
-use super::query::Parameters;
 use super::view::NodesOut;
 use crate::app::App;
 

@@ -2,30 +2,15 @@
 //! microseconds in fields that end in `_us`, ids text.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
+use service::http::shapes::{ResultOut, Time, TimingsOut, micros};
 use types::{
     AttemptOutcome, AttemptView, EarlierEnd, Failure, FrameTable, JobId, JobPage, JobSummary,
-    JobView, Liveness, ModelScore, NodeView, PooledScore, Provenance, ResultView, RunTimings,
-    SpanId, StageTimings, State, Timestamp, TraceContext, TraceId, Warning,
+    JobView, Liveness, NodeView, SpanId, State, TraceContext, TraceId,
 };
 
 use super::body::SpecBody;
-
-/// A point in time as text.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Time(Timestamp);
-
-impl Serialize for Time {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
 
 #[derive(Debug, Serialize)]
 struct Trace {
@@ -122,75 +107,6 @@ impl From<JobPage> for PageOut {
 }
 
 #[derive(Debug, Serialize)]
-struct StageOut {
-    stage: &'static str,
-    wall_us: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct FeatureOut {
-    feature: String,
-    cpu_us: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct RunOut {
-    distorted_index: u32,
-    began_after_us: u64,
-    failed: bool,
-    stages: Vec<StageOut>,
-    features: Vec<FeatureOut>,
-}
-
-#[derive(Debug, Serialize)]
-struct TimingsOut {
-    wall_us: u64,
-    stages: Vec<StageOut>,
-    features: Vec<FeatureOut>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    arrived_at: Option<Time>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    runs: Vec<RunOut>,
-}
-
-fn stages(stages: Vec<(types::Stage, Duration)>) -> Vec<StageOut> {
-    let stage = |(stage, wall): (types::Stage, Duration)| StageOut {
-        stage: stage.as_str(),
-        wall_us: micros(wall),
-    };
-    stages.into_iter().map(stage).collect()
-}
-
-fn features(features: Vec<(String, Duration)>) -> Vec<FeatureOut> {
-    let feature = |(feature, cpu)| FeatureOut { feature, cpu_us: micros(cpu) };
-    features.into_iter().map(feature).collect()
-}
-
-impl From<RunTimings> for RunOut {
-    fn from(run: RunTimings) -> Self {
-        Self {
-            distorted_index: run.distorted_index,
-            began_after_us: micros(run.began_after),
-            failed: run.failed,
-            stages: stages(run.stages),
-            features: features(run.features),
-        }
-    }
-}
-
-impl From<StageTimings> for TimingsOut {
-    fn from(timings: StageTimings) -> Self {
-        Self {
-            wall_us: micros(timings.wall),
-            stages: stages(timings.stages),
-            features: features(timings.features),
-            arrived_at: timings.arrived_at.map(Time),
-            runs: timings.runs.into_iter().map(Into::into).collect(),
-        }
-    }
-}
-
-#[derive(Debug, Serialize)]
 struct AttemptOut {
     part_id: u64,
     part_index: u32,
@@ -241,40 +157,6 @@ impl From<EarlierEnd> for EarlierEndOut {
     fn from(end: EarlierEnd) -> Self {
         let EarlierEnd { failed_at, failure, retried_at } = end;
         Self { failed_at: Time(failed_at), failure, retried_at: Time(retried_at) }
-    }
-}
-
-#[derive(Debug, Serialize)]
-struct PooledOut {
-    name: String,
-    pooled: PooledScore,
-}
-
-#[derive(Debug, Serialize)]
-struct ResultOut {
-    width: u32,
-    height: u32,
-    frame_count: u64,
-    models: Vec<ModelScore>,
-    pooled: Vec<PooledOut>,
-    warnings: Vec<Warning>,
-    provenance: Provenance,
-    digest: String,
-}
-
-impl From<ResultView> for ResultOut {
-    fn from(result: ResultView) -> Self {
-        let pooled = |(name, pooled)| PooledOut { name, pooled };
-        Self {
-            width: result.width,
-            height: result.height,
-            frame_count: result.frame_count,
-            models: result.models,
-            pooled: result.pooled.into_iter().map(pooled).collect(),
-            warnings: result.warnings,
-            provenance: result.provenance,
-            digest: result.digest,
-        }
     }
 }
 

@@ -36,7 +36,7 @@ impl App {
             let text = format!(
                 "too many traces were asked for; {} a minute are exported for callers that are \
                  not known",
-                crate::force::FORCED_PER_MINUTE
+                service::FORCED_PER_MINUTE
             );
             return Err(ApiError::new(ErrorKind::Overloaded, text));
         }

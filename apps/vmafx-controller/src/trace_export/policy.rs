@@ -9,8 +9,8 @@ use observability::metrics::{QueueMetrics, TraceExport};
 use tokio::sync::Notify;
 use types::{ExportReason, State};
 
-use crate::force::ForceBudget;
 use crate::queue::FinishedJob;
+use service::ForceBudget;
 
 /// Jobs whose trace may wait for a collector; of more, none is marked.
 pub const TRACES_DUE_MAX: u64 = 10_000;

@@ -1,7 +1,5 @@
 //! Looking at and changing the sampling of traces in the running process.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -11,41 +9,38 @@ use observability::sampler::{SamplingChange, SamplingChangeError};
 use proto::ErrorKind;
 use serde_json::Value;
 
-use super::body::BodyError;
-use super::jobs::json_bytes;
-use super::problem::Problem;
+use super::body::json_bytes;
+use super::ops::Ops;
+use super::problem::{FieldError, Problem};
 use super::query::Parameters;
-use crate::app::App;
 
 /// What is in force.
 pub(super) async fn show(
-    State(app): State<Arc<App>>,
+    State(ops): State<Ops>,
     parameters: Parameters,
 ) -> Result<Json<Value>, Problem> {
     parameters.finish()?;
-    Ok(Json(app.telemetry.tracer.sampling().status().to_json()))
+    Ok(Json(ops.telemetry().tracer.sampling().status().to_json()))
 }
 
-/// Changes it, from the next job on.
+/// Changes it, from the next trace that begins here on.
 pub(super) async fn change(
-    State(app): State<Arc<App>>,
+    State(ops): State<Ops>,
     parameters: Parameters,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Value>, Problem> {
     parameters.finish()?;
-    if !app.admin {
-        let detail = "this controller asks nobody for a token and listens beyond loopback: \
-                      sampling is changed by SIGHUP, or start it with --token-file";
+    if let Some(why) = ops.lock() {
         let code = ErrorKind::PermissionDenied.as_str();
-        return Err(Problem::new(StatusCode::FORBIDDEN, code, detail));
+        return Err(Problem::new(StatusCode::FORBIDDEN, code, why));
     }
     let change = SamplingChange::from_json(&json_bytes(&headers, body)?);
     let change = change.map_err(|error| match error {
         SamplingChangeError::NotJson(_) => Problem::invalid(error.to_string()),
         SamplingChangeError::Field { field, problem } => {
-            Problem::from(BodyError { field, problem })
+            Problem::from(FieldError { field, problem })
         }
     })?;
-    Ok(Json(app.telemetry.tracer.sampling().change(&change).to_json()))
+    Ok(Json(ops.telemetry().tracer.sampling().change(&change).to_json()))
 }

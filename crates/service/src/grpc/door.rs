@@ -1,4 +1,4 @@
-//! The door of the gRPC face: asks callers for a token where one is configured, and logs one line
+//! The door of a gRPC face: asks callers for a token where one is configured, and logs one line
 //! a call when its answer begins.
 
 use std::pin::Pin;
@@ -13,31 +13,36 @@ use tonic::{Code, Status};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::auth::Tokens;
+use crate::tokens::Tokens;
 
 /// Health is asked by probes that hold no secret.
 const HEALTH: &str = "/grpc.health.v1.Health/";
-/// Calls that come thousands of times a second: a line each only when asked for.
-const FREQUENT: [&str; 4] = ["/Heartbeat", "/PollWork", "/ReportResult", "/SubmitJob"];
 /// Longer paths are cut in the log.
 const PATH_CHARS_LOGGED_MAX: usize = 128;
 
 /// Puts the door before every service.
 #[derive(Debug, Clone)]
-pub(crate) struct DoorLayer(pub(crate) Option<Tokens>);
+pub struct DoorLayer {
+    /// What the service calls itself to a caller, such as `controller`.
+    pub name: &'static str,
+    /// Who may call; `None` lets everybody.
+    pub tokens: Option<Tokens>,
+    /// Methods, as `/Name`, that come thousands of times a second: a line each only when asked for.
+    pub frequent: &'static [&'static str],
+}
 
 impl<S> Layer<S> for DoorLayer {
     type Service = Door<S>;
 
     fn layer(&self, inner: S) -> Door<S> {
-        Door { tokens: self.0.clone(), inner }
+        Door { layer: self.clone(), inner }
     }
 }
 
 /// The door.
 #[derive(Debug, Clone)]
-pub(crate) struct Door<S> {
-    tokens: Option<Tokens>,
+pub struct Door<S> {
+    layer: DoorLayer,
     inner: S,
 }
 
@@ -59,27 +64,28 @@ where
         let is_health = path.starts_with(HEALTH);
         let presented = request.headers().get(AUTHORIZATION).map(http::HeaderValue::as_bytes);
         let admitted =
-            is_health || self.tokens.as_ref().is_none_or(|tokens| tokens.admit(presented));
+            is_health || self.layer.tokens.as_ref().is_none_or(|tokens| tokens.admit(presented));
         let log = (!is_health).then(|| Call {
             path: path.chars().take(PATH_CHARS_LOGGED_MAX).collect(),
             began: Instant::now(),
         });
+        let (name, frequent) = (self.layer.name, self.layer.frequent);
         let inner = admitted.then(|| self.inner.call(request));
         Box::pin(async move {
             let response = match inner {
                 Some(inner) => inner.await?,
-                None => refused(),
+                None => refused(name),
             };
             if let Some(call) = log {
-                call.answered(&response);
+                call.answered(&response, frequent);
             }
             Ok(response)
         })
     }
 }
 
-fn refused() -> Response<Body> {
-    let text = "this controller asks for a token: send `authorization: Bearer <token>`";
+fn refused(name: &str) -> Response<Body> {
+    let text = format!("this {name} asks for a token: send `authorization: Bearer <token>`");
     Status::from(ApiError::new(ErrorKind::Unauthenticated, text)).into_http()
 }
 
@@ -90,12 +96,12 @@ struct Call {
 
 impl Call {
     /// A failure that is known when the answer begins stands in its head; the others end a stream.
-    fn answered(&self, response: &Response<Body>) {
+    fn answered(&self, response: &Response<Body>, frequent: &[&str]) {
         let path = self.path.as_str();
         let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |s| s.code());
         let took_ms = self.began.elapsed().as_secs_f64() * 1e3;
         match code {
-            Code::Ok if FREQUENT.iter().any(|name| path.ends_with(name)) => {
+            Code::Ok if frequent.iter().any(|name| path.ends_with(name)) => {
                 tracing::debug!(path, code = "Ok", took_ms, "grpc call");
             }
             Code::Unknown

@@ -5,11 +5,9 @@ use axum::response::{IntoResponse, Response};
 use proto::{ApiError, ErrorKind};
 use serde::Serialize;
 
-use super::body::BodyError;
-
 /// An error on its way to an HTTP caller.
 #[derive(Debug)]
-pub(crate) struct Problem {
+pub struct Problem {
     status: StatusCode,
     /// What callers branch on, in the words of the gRPC face.
     code: &'static str,
@@ -38,25 +36,39 @@ struct Document<'a> {
     trace_id: Option<types::TraceId>,
 }
 
+/// A field of a request that cannot be taken, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldError {
+    /// The field's path.
+    pub field: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
 impl Problem {
-    pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+    /// A problem with what callers branch on and a sentence for people.
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
         let violations = Vec::new();
         Self { status, code, detail, violations, retry_after_seconds: None }
     }
 
     /// A parameter of the request that cannot be read.
-    pub(crate) fn invalid(detail: impl Into<String>) -> Self {
+    pub fn invalid(detail: impl Into<String>) -> Self {
         ApiError::new(ErrorKind::InvalidArgument, detail).into()
     }
 
-    pub(crate) fn no_such_route(path: &str) -> Self {
+    /// Nothing is served at the path.
+    #[must_use]
+    pub fn no_such_route(path: &str) -> Self {
         let path: String = path.chars().take(128).collect();
         let detail = format!("nothing is served at {path:?}; /openapi.json says what is");
         Self::new(StatusCode::NOT_FOUND, "ROUTE_NOT_FOUND", detail)
     }
 
-    pub(crate) fn method_not_allowed(method: &str) -> Self {
+    /// The route has other methods.
+    #[must_use]
+    pub fn method_not_allowed(method: &str) -> Self {
         let method: String = method.chars().take(32).collect();
         let detail = format!("{method} is not a method of this route; the allow header names them");
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", detail)
@@ -76,8 +88,8 @@ impl From<ApiError> for Problem {
     }
 }
 
-impl From<BodyError> for Problem {
-    fn from(error: BodyError) -> Self {
+impl From<FieldError> for Problem {
+    fn from(error: FieldError) -> Self {
         let detail = error.problem.clone();
         let violation = Violation { field: error.field, problem: error.problem };
         let status = StatusCode::UNPROCESSABLE_ENTITY;

@@ -1,0 +1,250 @@
+//! The JSON shapes that several services take and show.
+//!
+//! Times are RFC 3339 in UTC with microseconds, durations whole microseconds in fields that end in
+//! `_us`. What is taken is checked while it is read: a field that is not known is refused.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize, Serializer};
+use types::{
+    ChromaSubsampling, MediaRef, ModelRef, ModelScore, PixelFormat, PooledScore, Provenance,
+    RawGeometry, ResultView, RunTimings, SpecError, StageTimings, Timestamp, Warning,
+};
+
+use super::problem::FieldError;
+
+/// Bit depths that a headerless video may have.
+const BIT_DEPTHS: std::ops::RangeInclusive<u8> = 8..=16;
+/// The longest side of a headerless video.
+const SIDE_MAX: u32 = 65_536;
+
+/// A video: its path or URL, and for a headerless file what its pictures are.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged, expecting = "a path or URL, or an object with `uri` and perhaps `raw`")]
+pub enum MediaBody {
+    /// A path or URL.
+    Uri(String),
+    /// The same with more said of it.
+    Media(MediaObject),
+}
+
+/// A video with everything that can be said of it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MediaObject {
+    uri: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    raw: Option<RawBody>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawBody {
+    width: u32,
+    height: u32,
+    chroma: ChromaSubsampling,
+    bit_depth: u8,
+}
+
+/// A model: built in, by its version, or a file.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged, expecting = "a model's version, or an object with `version` or `path`")]
+pub enum ModelBody {
+    /// The version of a built-in model.
+    Version(String),
+    /// `version` or `path`.
+    Model(ModelRef),
+}
+
+impl MediaBody {
+    /// The video that is meant; `field` is where it stands.
+    ///
+    /// # Errors
+    /// The field that breaks a bound.
+    pub fn into_media(self, field: &str) -> Result<MediaRef, FieldError> {
+        let object = match self {
+            Self::Uri(uri) => return Ok(MediaRef::new(uri)),
+            Self::Media(object) => object,
+        };
+        let Some(raw) = object.raw else { return Ok(MediaRef::new(object.uri)) };
+        let error = |name: &str, problem: String| FieldError {
+            field: format!("{field}.raw.{name}"),
+            problem,
+        };
+        if !BIT_DEPTHS.contains(&raw.bit_depth) {
+            return Err(error("bit_depth", format!("{} is not 8 to 16", raw.bit_depth)));
+        }
+        for (name, side) in [("width", raw.width), ("height", raw.height)] {
+            if !(1..=SIDE_MAX).contains(&side) {
+                return Err(error(name, format!("{side} is not 1 to {SIDE_MAX}")));
+            }
+        }
+        let format = PixelFormat { chroma: raw.chroma, bit_depth: raw.bit_depth };
+        let raw = Some(RawGeometry { width: raw.width, height: raw.height, format });
+        Ok(MediaRef { uri: object.uri, raw })
+    }
+}
+
+impl From<MediaRef> for MediaBody {
+    fn from(media: MediaRef) -> Self {
+        let raw = media.raw.map(|raw| RawBody {
+            width: raw.width,
+            height: raw.height,
+            chroma: raw.format.chroma,
+            bit_depth: raw.format.bit_depth,
+        });
+        Self::Media(MediaObject { uri: media.uri, raw })
+    }
+}
+
+/// Names the field that breaks a bound of a job.
+#[must_use]
+pub fn spec_error(error: &SpecError) -> FieldError {
+    let field = match error {
+        SpecError::Empty(what) | SpecError::Nul(what) | SpecError::UriBytes { what, .. } => what,
+        SpecError::DistortedCount(_) => "distorted",
+        SpecError::LabelCount(_) | SpecError::Label(_) => "labels",
+        SpecError::FeatureCount(_) => "features",
+        SpecError::Priority(_) => "priority",
+        SpecError::Attempts(_) => "attempts_max",
+        SpecError::NoFrames => "frame_count_max",
+    };
+    FieldError { field: field.to_owned(), problem: error.to_string() }
+}
+
+/// A point in time as text.
+#[derive(Debug, Clone, Copy)]
+pub struct Time(pub Timestamp);
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+/// A duration as whole microseconds, held at the largest value.
+#[must_use]
+pub fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[derive(Debug, Serialize)]
+struct StageOut {
+    stage: &'static str,
+    wall_us: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct FeatureOut {
+    feature: String,
+    cpu_us: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct RunOut {
+    distorted_index: u32,
+    began_after_us: u64,
+    failed: bool,
+    stages: Vec<StageOut>,
+    features: Vec<FeatureOut>,
+}
+
+/// Where the time went.
+#[derive(Debug, Serialize)]
+pub struct TimingsOut {
+    wall_us: u64,
+    stages: Vec<StageOut>,
+    features: Vec<FeatureOut>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arrived_at: Option<Time>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    runs: Vec<RunOut>,
+}
+
+fn stages(stages: Vec<(types::Stage, Duration)>) -> Vec<StageOut> {
+    let stage = |(stage, wall): (types::Stage, Duration)| StageOut {
+        stage: stage.as_str(),
+        wall_us: micros(wall),
+    };
+    stages.into_iter().map(stage).collect()
+}
+
+fn features(features: Vec<(String, Duration)>) -> Vec<FeatureOut> {
+    let feature = |(feature, cpu)| FeatureOut { feature, cpu_us: micros(cpu) };
+    features.into_iter().map(feature).collect()
+}
+
+impl From<RunTimings> for RunOut {
+    fn from(run: RunTimings) -> Self {
+        Self {
+            distorted_index: run.distorted_index,
+            began_after_us: micros(run.began_after),
+            failed: run.failed,
+            stages: stages(run.stages),
+            features: features(run.features),
+        }
+    }
+}
+
+impl From<StageTimings> for TimingsOut {
+    fn from(timings: StageTimings) -> Self {
+        Self {
+            wall_us: micros(timings.wall),
+            stages: stages(timings.stages),
+            features: features(timings.features),
+            arrived_at: timings.arrived_at.map(Time),
+            runs: timings.runs.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct PooledOut {
+    name: String,
+    pooled: PooledScore,
+}
+
+/// The pooled outcome of scoring one pair.
+#[derive(Debug, Serialize)]
+pub struct ResultOut {
+    width: u32,
+    height: u32,
+    frame_count: u64,
+    models: Vec<ModelScore>,
+    pooled: Vec<PooledOut>,
+    warnings: Vec<Warning>,
+    provenance: Provenance,
+    digest: String,
+}
+
+impl From<ResultView> for ResultOut {
+    fn from(result: ResultView) -> Self {
+        let pooled = |(name, pooled)| PooledOut { name, pooled };
+        Self {
+            width: result.width,
+            height: result.height,
+            frame_count: result.frame_count,
+            models: result.models,
+            pooled: result.pooled.into_iter().map(pooled).collect(),
+            warnings: result.warnings,
+            provenance: result.provenance,
+            digest: result.digest,
+        }
+    }
+}
+
+impl From<ModelBody> for ModelRef {
+    fn from(model: ModelBody) -> Self {
+        match model {
+            ModelBody::Version(version) => Self::Version(version),
+            ModelBody::Model(model) => model,
+        }
+    }
+}
+
+impl From<ModelRef> for ModelBody {
+    /// As it is shown: spelled out.
+    fn from(model: ModelRef) -> Self {
+        Self::Model(model)
+    }
+}
