@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::command;
 
 /// The arrows: each crate and the workspace crates it may depend on (tests aside).
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("types", &[]),
     ("kernels", &[]),
     ("engine", &["kernels", "types"]),
@@ -34,7 +34,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
     ),
     (
         "vmafx-mcp",
-        &["client", "engine", "media", "observability", "proto", "scoring", "types"],
+        &["client", "engine", "media", "observability", "proto", "scoring", "service", "types"],
     ),
     (
         "vmafx",

@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use media::{MediaConfig, Stop};
-use observability::{Context, Telemetry};
-use rmcp::task_manager::TaskManager;
+use observability::Context;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -26,38 +25,24 @@ const LOOK_INTERVAL: std::time::Duration = std::time::Duration::from_millis(250)
 pub struct Platform {
     pub(crate) jobs: Jobs,
     pub(crate) media: MediaConfig,
-    pub(crate) telemetry: Telemetry,
     pub(crate) source_roots: Vec<PathBuf>,
     pub(crate) source_hosts: Vec<String>,
-    pub(crate) tasks: Tasks,
     decodes: Semaphore,
-}
-
-/// The SDK's tasks, which say nothing of themselves.
-pub(crate) struct Tasks(pub TaskManager);
-
-impl std::fmt::Debug for Tasks {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Tasks(..)")
-    }
 }
 
 impl Platform {
     pub(crate) fn new(
         jobs: Jobs,
         media: MediaConfig,
-        telemetry: Telemetry,
         source_roots: Vec<PathBuf>,
         source_hosts: Vec<String>,
     ) -> Self {
-        let tasks = Tasks(TaskManager::new());
         let decodes = Semaphore::new(DECODES_MAX);
-        Self { jobs, media, telemetry, source_roots, source_hosts, tasks, decodes }
+        Self { jobs, media, source_roots, source_hosts, decodes }
     }
 
     /// Ends what runs in this process: nobody is left to ask for it.
     pub fn shut_down(&self) {
-        self.tasks.0.shutdown();
         if let Jobs::Local(jobs) = &self.jobs {
             jobs.cancel_all();
         }

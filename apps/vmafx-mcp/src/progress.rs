@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use rmcp::model::{ProgressNotificationParam, ProgressToken};
 use rmcp::service::{Peer, RoleServer};
-use rmcp::task_manager::TaskContext;
 
 use crate::jobs::Standing;
 
@@ -53,8 +52,6 @@ enum Listener {
     Nobody,
     /// The client gave a token with its request.
     Client { peer: Peer<RoleServer>, token: ProgressToken },
-    /// The call runs as a task, whose message is what the client polls.
-    Task(TaskContext),
 }
 
 /// Tells one client how far its call is.
@@ -73,26 +70,13 @@ impl std::fmt::Debug for Reporter {
 }
 
 impl Reporter {
-    fn new(listener: Listener) -> Self {
-        Self { listener, began: Instant::now(), told: None, done: None }
-    }
-
-    /// Tells nobody.
-    pub fn silent() -> Self {
-        Self::new(Listener::Nobody)
-    }
-
-    /// Tells a client that gave a token.
+    /// Tells a client, if it gave a token.
     pub fn client(peer: Peer<RoleServer>, token: Option<ProgressToken>) -> Self {
-        Self::new(match token {
+        let listener = match token {
             Some(token) => Listener::Client { peer, token },
             None => Listener::Nobody,
-        })
-    }
-
-    /// Writes the message of a task.
-    pub fn task(task: TaskContext) -> Self {
-        Self::new(Listener::Task(task))
+        };
+        Self { listener, began: Instant::now(), told: None, done: None }
     }
 
     /// Tells where a job stands.
@@ -117,7 +101,6 @@ impl Reporter {
         let message = message(what, done, total, self.began.elapsed());
         match &self.listener {
             Listener::Nobody => return,
-            Listener::Task(task) => task.set_status_message(message),
             Listener::Client { peer, token } => {
                 let mut param = ProgressNotificationParam::new(token.clone(), done as f64)
                     .with_message(message);

@@ -87,7 +87,9 @@ impl Declared {
     pub(crate) fn take_stream<'a>(&mut self, mut fields: impl Iterator<Item = &'a str>) {
         let codec = fields.next().and_then(|field| field.trim().split([' ', '(']).next());
         self.codec = codec.and_then(name);
-        let Some((_, words)) = fields.next().and_then(|field| field.split_once('(')) else { return };
+        let Some((_, words)) = fields.next().and_then(|field| field.split_once('(')) else {
+            return;
+        };
         for word in words.trim_end_matches(')').split(',').map(str::trim) {
             self.take_colour(word);
         }
@@ -144,7 +146,8 @@ mod tests {
 
     #[test]
     fn one_word_for_all_of_the_colour_and_three_are_told_apart() {
-        let television = of_stream(&["h264 (High) (avc1 / 0x31)", " yuv420p(tv, bt709, progressive)"]);
+        let television =
+            of_stream(&["h264 (High) (avc1 / 0x31)", " yuv420p(tv, bt709, progressive)"]);
         assert_eq!(television.codec.as_deref(), Some("h264"));
         assert_eq!(television.range, Some(SampleRange::Limited));
         assert_eq!(television.matrix.as_deref(), Some("bt709"));
@@ -161,11 +164,14 @@ mod tests {
         assert_eq!(of_stream(&["h264", " yuv420p(progressive, left)"]).matrix, None);
         let partly = of_stream(&["h264", " yuv420p(tv, smpte170m/unknown/bt709)"]);
         assert_eq!((partly.matrix.as_deref(), partly.primaries), (Some("smpte170m"), None));
-        assert_eq!(of_stream(&[&"x".repeat(99), " yuv420p(a/b\u{1b}/c)"]), Declared {
-            transfer: Some("c".to_owned()),
-            matrix: Some("a".to_owned()),
-            ..Declared::default()
-        });
+        assert_eq!(
+            of_stream(&[&"x".repeat(99), " yuv420p(a/b\u{1b}/c)"]),
+            Declared {
+                transfer: Some("c".to_owned()),
+                matrix: Some("a".to_owned()),
+                ..Declared::default()
+            }
+        );
     }
 
     #[test]

@@ -25,7 +25,8 @@ use crate::config::ExemplarFilter;
 
 pub use cells::{Counter, Exemplar, Gauge, Histogram, HistogramSnapshot, SecondsCounter};
 pub use groups::{
-    BusySlot, EngineMetrics, NodeMetrics, QueueMetrics, StoreMetrics, TelemetryMetrics,
+    BusySlot, EngineMetrics, McpMetrics, McpOperation, NodeMetrics, QueueMetrics, StoreMetrics,
+    TelemetryMetrics,
 };
 pub use labels::{
     AttemptOutcome, DropReason, JobEnd, Label, LeaseLostCause, NodeLiveness, PartState,
@@ -51,6 +52,7 @@ struct Inner {
     store: OnceLock<StoreMetrics>,
     node: OnceLock<NodeMetrics>,
     engine: OnceLock<EngineMetrics>,
+    mcp: OnceLock<McpMetrics>,
     runtimes: OnceLock<Runtimes>,
     telemetry: TelemetryMetrics,
 }
@@ -85,6 +87,7 @@ impl Metrics {
             store: OnceLock::new(),
             node: OnceLock::new(),
             engine: OnceLock::new(),
+            mcp: OnceLock::new(),
             runtimes: OnceLock::new(),
             telemetry,
         }))
@@ -112,6 +115,12 @@ impl Metrics {
     #[must_use]
     pub fn engine(&self) -> &EngineMetrics {
         self.0.engine.get_or_init(|| EngineMetrics::register(&self.0.registry))
+    }
+
+    /// What agents ask for.
+    #[must_use]
+    pub fn mcp(&self) -> &McpMetrics {
+        self.0.mcp.get_or_init(|| McpMetrics::register(&self.0.registry))
     }
 
     /// Shows an asynchronous runtime of this process from now on. Of one name the last one is

@@ -250,7 +250,8 @@ mod tests {
         let found = search(&reference, &distorted, 4).expect("long enough");
         let steps: Vec<(usize, i64)> =
             found.stretches.iter().map(|s| (s.first_frame_index, s.offset.frames)).collect();
-        assert_eq!(steps, [(4, 0), (58, -1)]);
+        // Frame 57 has no twin: it fits neither offset, and may be counted to either side.
+        assert!(matches!(steps[..], [(4, 0), (57 | 58, -1)]), "{steps:?}");
     }
 
     #[test]

@@ -94,9 +94,8 @@ mod tests {
     fn frames_that_hang_together_make_the_interval_wider() {
         let independent: Vec<f64> =
             (0..960_u32).map(|i| f64::from(i.wrapping_mul(2_654_435_761) >> 31)).collect();
-        let in_scenes: Vec<f64> = (0..960_u32)
-            .map(|i| f64::from((i / 48).wrapping_mul(2_654_435_761) >> 31))
-            .collect();
+        let in_scenes: Vec<f64> =
+            (0..960_u32).map(|i| f64::from((i / 48).wrapping_mul(2_654_435_761) >> 31)).collect();
         let width = |differences: &[f64]| {
             let found = paired_mean(differences, 3).expect("there are some");
             found.high - found.low

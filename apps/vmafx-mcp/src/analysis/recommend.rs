@@ -3,7 +3,9 @@
 use engine::builtin_models;
 
 /// How the video is watched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum View {
     /// A television of 1080 lines, from three picture heights.
@@ -157,8 +159,8 @@ fn caveats(situation: &Situation, is_four_k: bool) -> (Vec<String>, Vec<String>)
 mod tests {
     use super::*;
 
-    fn model(situation: Situation) -> &'static str {
-        let recommendation = recommend(&situation);
+    fn model(situation: &Situation) -> &'static str {
+        let recommendation = recommend(situation);
         assert!(!recommendation.why.is_empty());
         assert!(builtin_models().iter().any(|built| built.version == recommendation.model));
         recommendation.model
@@ -167,13 +169,13 @@ mod tests {
     #[test]
     fn the_view_goes_before_the_size() {
         let at = |view, height| Situation { view, height: Some(height), ..Situation::default() };
-        assert_eq!(model(Situation::default()), "vmaf_v0.6.1");
-        assert_eq!(model(at(None, 2_160)), "vmaf_4k_v0.6.1");
-        assert_eq!(model(at(None, 1_080)), "vmaf_v0.6.1");
-        assert_eq!(model(at(Some(View::HdTv), 2_160)), "vmaf_v0.6.1");
-        assert_eq!(model(at(Some(View::FourKTv), 1_080)), "vmaf_4k_v0.6.1");
+        assert_eq!(model(&Situation::default()), "vmaf_v0.6.1");
+        assert_eq!(model(&at(None, 2_160)), "vmaf_4k_v0.6.1");
+        assert_eq!(model(&at(None, 1_080)), "vmaf_v0.6.1");
+        assert_eq!(model(&at(Some(View::HdTv), 2_160)), "vmaf_v0.6.1");
+        assert_eq!(model(&at(Some(View::FourKTv), 1_080)), "vmaf_4k_v0.6.1");
         let compared = Situation { compares_encoders: true, ..Situation::default() };
-        assert_eq!(model(compared), "vmaf_v0.6.1neg");
+        assert_eq!(model(&compared), "vmaf_v0.6.1neg");
     }
 
     #[test]

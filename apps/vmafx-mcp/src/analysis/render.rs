@@ -157,7 +157,9 @@ fn resample(plane: &Plane, bit_depth: u8, width: u32, height: u32) -> Vec<f64> {
     let shape = (plane.width() as usize, plane.height() as usize, plane.stride_samples());
     let scale = full_scale(bit_depth);
     match plane.data() {
-        PlaneData::U8(samples) => average(samples, shape, width, height).map(|v| v / scale).collect(),
+        PlaneData::U8(samples) => {
+            average(samples, shape, width, height).map(|v| v / scale).collect()
+        }
         PlaneData::U16(samples) => {
             average(samples, shape, width, height).map(|v| v / scale).collect()
         }

@@ -35,7 +35,7 @@ impl Grid {
 }
 
 /// One frame's luma on a grid, in 256ths of an 8-bit step.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Thumbnail {
     samples: Box<[u16]>,
     mean: f64,
@@ -137,9 +137,7 @@ mod tests {
     #[test]
     fn a_brighter_picture_is_no_other_picture_and_a_moved_one_is() {
         let grid = Grid::of((96, 96), (96, 96));
-        let of = |f: fn(u32, u32) -> u16| {
-            Thumbnail::of(&plane(96, 96, 8, f).planes()[0], 8, grid)
-        };
+        let of = |f: fn(u32, u32) -> u16| Thumbnail::of(&plane(96, 96, 8, f).planes()[0], 8, grid);
         let base = of(|x, _| if x % 16 < 8 { 40 } else { 80 });
         let brighter = of(|x, _| if x % 16 < 8 { 50 } else { 90 });
         let moved = of(|x, _| if (x + 4) % 16 < 8 { 40 } else { 80 });

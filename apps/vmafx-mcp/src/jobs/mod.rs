@@ -42,7 +42,7 @@ pub(crate) struct Standing {
 #[derive(Debug)]
 pub(crate) enum Jobs {
     /// In the controller's queue: they outlive this process.
-    Remote(RemoteJobs),
+    Remote(Box<RemoteJobs>),
     /// In this process: they end with it.
     Local(LocalJobs),
 }

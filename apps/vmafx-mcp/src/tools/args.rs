@@ -66,9 +66,7 @@ pub(crate) fn model(text: Option<&str>) -> ModelRef {
         None => ModelRef::default(),
         Some(text) => match text.strip_prefix("path=") {
             Some(path) => ModelRef::Path(path.to_owned()),
-            None => {
-                ModelRef::Version(text.strip_prefix("version=").unwrap_or(text).to_owned())
-            }
+            None => ModelRef::Version(text.strip_prefix("version=").unwrap_or(text).to_owned()),
         },
     }
 }

@@ -172,8 +172,7 @@ struct Seen {
 impl Tool for CheckPair {
     const NAME: &'static str = "check_pair";
     const TITLE: &'static str = "Check a pair before scoring";
-    const DESCRIPTION: &'static str =
-        "Checks whether a score of this pair would be valid: compares size, chroma, bit depth, \
+    const DESCRIPTION: &'static str = "Checks whether a score of this pair would be valid: compares size, chroma, bit depth, \
          range, frame rate, duration and frame count, and searches for a temporal offset in both \
          directions on the decoded pictures, such as \"distorted is 1 frame late\", including \
          frames dropped or repeated on the way. Misaligned pairs are by far the most common cause \
@@ -233,10 +232,7 @@ fn look_at(
     let (thumbnails, frame_count) = seen_reference?;
     let (others, other_count) = seen_distorted?;
     let alignment = align::search(&thumbnails, &others, look.offset_max);
-    let of = |video: &Video, frame_count| MediaOut {
-        frame_count,
-        ..MediaOut::from(video.info())
-    };
+    let of = |video: &Video, frame_count| MediaOut { frame_count, ..MediaOut::from(video.info()) };
     Ok(Seen {
         reference: of(&reference, frame_count),
         distorted: of(&distorted, other_count),

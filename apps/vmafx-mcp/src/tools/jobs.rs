@@ -35,8 +35,7 @@ pub(crate) struct GetJobIn {
 impl Tool for GetJob {
     const NAME: &'static str = "get_job";
     const TITLE: &'static str = "Look at a job";
-    const DESCRIPTION: &'static str =
-        "Says where a job stands: its progress while it runs, its scores once it has succeeded, or \
+    const DESCRIPTION: &'static str = "Says where a job stands: its progress while it runs, its scores once it has succeeded, or \
          why it failed. With wait_seconds it waits for the end and reports progress, which is \
          better than calling again and again. Cancelling this call leaves the job running.";
     const EFFECT: Effect = Effect::Reads;
@@ -81,8 +80,7 @@ pub(crate) struct CancelOut {
 impl Tool for CancelJob {
     const NAME: &'static str = "cancel_job";
     const TITLE: &'static str = "Cancel a job";
-    const DESCRIPTION: &'static str =
-        "Cancels a job that waits or runs; it stops within a second. A job that has ended stays as \
+    const DESCRIPTION: &'static str = "Cancels a job that waits or runs; it stops within a second. A job that has ended stays as \
          it is, and cancelling twice does no harm. A cancelled job keeps no result.";
     const EFFECT: Effect = Effect::Ends;
     type Input = CancelIn;
@@ -130,8 +128,7 @@ pub(crate) struct ListOut {
 impl Tool for ListJobs {
     const NAME: &'static str = "list_jobs";
     const TITLE: &'static str = "List jobs";
-    const DESCRIPTION: &'static str =
-        "Lists jobs, newest first, with their states and headline scores, filtered by state and \
+    const DESCRIPTION: &'static str = "Lists jobs, newest first, with their states and headline scores, filtered by state and \
          label and a page at a time. For the whole of one job call get_job.";
     const EFFECT: Effect = Effect::Reads;
     type Input = ListIn;

@@ -13,7 +13,7 @@ mod jobs;
 mod probe;
 mod recommend;
 mod score;
-mod view;
+pub(crate) mod view;
 mod worst;
 
 use std::collections::BTreeMap;
@@ -30,7 +30,8 @@ use serde_json::Value;
 use crate::error::ToolError;
 use crate::platform::Call;
 
-pub(crate) use view::job_uri;
+pub(crate) use score::{Scored, as_task, result_of};
+pub(crate) use view::{FRAMES_TEMPLATE, JOB_TEMPLATE, JobOut, frames_uri};
 
 /// What a tool does to the world, from which its annotations follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,8 +79,6 @@ type Running = Pin<Box<dyn Future<Output = Result<CallToolResult, ToolError>> + 
 pub(crate) struct Entry {
     pub tool: rmcp::model::Tool,
     run: fn(Call, JsonObject) -> Running,
-    /// It may take long, and can be a task of a client that knows such.
-    pub is_long: bool,
 }
 
 impl Entry {
@@ -90,17 +89,15 @@ impl Entry {
             .destructive(T::EFFECT == Effect::Ends)
             .idempotent(T::EFFECT != Effect::Starts)
             .open_world(T::EFFECT != Effect::Ends);
-        let tool = rmcp::model::Tool::new(T::NAME, T::DESCRIPTION, JsonObject::new())
+        let mut tool = rmcp::model::Tool::new(T::NAME, T::DESCRIPTION, JsonObject::new())
             .with_title(T::TITLE)
             .with_input_schema::<T::Input>()
             .with_output_schema::<T::Output>()
             .with_annotations(annotations);
-        Self { tool, run: |call, arguments| Box::pin(run::<T>(call, arguments)), is_long: false }
-    }
-
-    const fn long(mut self) -> Self {
-        self.is_long = true;
-        self
+        // Hosts look for it also where a tool takes nothing.
+        let schema = std::sync::Arc::make_mut(&mut tool.input_schema);
+        schema.entry("properties").or_insert_with(|| JsonObject::new().into());
+        Self { tool, run: |call, arguments| Box::pin(run::<T>(call, arguments)) }
     }
 
     /// Calls it.
@@ -120,18 +117,27 @@ pub(crate) static TOOLS: LazyLock<BTreeMap<&'static str, Entry>> = LazyLock::new
         (jobs::ListJobs::NAME, Entry::of::<jobs::ListJobs>()),
         (probe::ProbeMedia::NAME, Entry::of::<probe::ProbeMedia>()),
         (recommend::RecommendModel::NAME, Entry::of::<recommend::RecommendModel>()),
-        (score::Score::NAME, Entry::of::<score::Score>().long()),
+        (score::Score::NAME, Entry::of::<score::Score>()),
         (score::SubmitJob::NAME, Entry::of::<score::SubmitJob>()),
         (worst::WorstFrames::NAME, Entry::of::<worst::WorstFrames>()),
     ])
 });
 
 async fn run<T: Tool>(call: Call, arguments: JsonObject) -> Result<CallToolResult, ToolError> {
-    let input = serde_json::from_value(Value::Object(arguments)).map_err(|error| {
+    result(T::run(call, input::<T>(arguments)?).await?)
+}
+
+/// The arguments as the tool takes them.
+fn input<T: Tool>(arguments: JsonObject) -> Result<T::Input, ToolError> {
+    serde_json::from_value(Value::Object(arguments)).map_err(|error| {
         let message = format!("the arguments of {} cannot be used: {error}", T::NAME);
         ToolError::argument(message, "Look at the tool's inputSchema and call again.")
-    })?;
-    let Answer { value, more } = T::run(call, input).await?;
+    })
+}
+
+/// What a tool gave, as it leaves.
+fn result<T: Serialize>(answer: Answer<T>) -> Result<CallToolResult, ToolError> {
+    let Answer { value, more } = answer;
     let value = serde_json::to_value(&value)
         .map_err(|error| ToolError::internal(format!("the answer is no JSON: {error}")))?;
     let mut result = CallToolResult::structured(value);

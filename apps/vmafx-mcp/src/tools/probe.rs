@@ -144,8 +144,7 @@ pub(super) fn pool(
 impl Tool for ProbeMedia {
     const NAME: &'static str = "probe_media";
     const TITLE: &'static str = "Probe a video";
-    const DESCRIPTION: &'static str =
-        "Says what a video file holds as the scorer would see it: size, chroma subsampling, bit \
+    const DESCRIPTION: &'static str = "Says what a video file holds as the scorer would see it: size, chroma subsampling, bit \
          depth, frame rate, duration, codec, range and colour, and with count_frames the exact \
          number of frames. Reads in this server's process. For a pair use check_pair, which \
          compares.";

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use proto::rpc::Submit;
+use rmcp::model::{CallToolResult, JsonObject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -12,7 +13,7 @@ use types::{JobSpec, JobView, Priority};
 
 use super::args::{self, RawArgs};
 use super::view::{self, JobOut};
-use super::{Answer, Effect, Tool};
+use super::{Answer, Effect, Tool, input, result};
 use crate::error::ToolError;
 use crate::platform::Call;
 
@@ -24,6 +25,9 @@ pub(super) const WAIT_MAX: Duration = Duration::from_secs(120);
 
 /// How long a cancel may take when its call was cancelled and nobody waits any more.
 const CANCEL_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// From here on a score is a task for a client that knows such.
+const TASK_AFTER: Duration = Duration::from_secs(2);
 
 /// When a waiting call gives its client the handle instead.
 pub(super) fn until(wait_seconds: Option<u32>, default: Duration) -> Instant {
@@ -85,8 +89,7 @@ impl ScoreIn {
 impl Tool for Score {
     const NAME: &'static str = "score";
     const TITLE: &'static str = "Score a pair";
-    const DESCRIPTION: &'static str =
-        "Scores how much worse a distorted video looks than its reference (VMAF, 0 to 100; 95 and \
+    const DESCRIPTION: &'static str = "Scores how much worse a distorted video looks than its reference (VMAF, 0 to 100; 95 and \
          above is hardly told from the reference, below 70 is plainly worse). Waits up to \
          wait_seconds for the result; a longer job goes on, and its handle comes back for get_job. \
          Run check_pair first where the two videos may not begin at the same frame: a score of \
@@ -95,22 +98,59 @@ impl Tool for Score {
     type Input = ScoreIn;
     type Output = JobOut;
 
-    async fn run(mut call: Call, input: ScoreIn) -> Result<Answer<JobOut>, ToolError> {
+    async fn run(call: Call, input: ScoreIn) -> Result<Answer<JobOut>, ToolError> {
         let until = until(input.wait_seconds, WAIT_DEFAULT);
-        let submit = Submit { spec: input.spec(), idempotency_key: None };
-        let accepted = call.platform.jobs.submit(submit).await?;
-        let jobs = &call.platform.jobs;
-        let waited = jobs.wait(accepted.job, until, &call.stop, &mut call.reporter).await;
-        if call.stop.is_cancelled() {
-            // Whoever asked wants it no more, so that nobody would ever ask for its result.
-            let cancel = jobs.cancel(accepted.job);
-            if let Ok(Err(error)) = tokio::time::timeout(CANCEL_WAIT_MAX, cancel).await {
-                tracing::warn!(job = %accepted.job, "not cancelled: {}", error.message);
-            }
-            return Err(ToolError::cancelled());
-        }
-        answer(&waited?)
+        answer(&submit_and_wait(call, &input, until).await?)
     }
+}
+
+/// Submits the pair and waits for its end as long as that is wanted. A call that is cancelled
+/// meanwhile cancels its job: nobody would ever ask for its result.
+async fn submit_and_wait(
+    mut call: Call,
+    input: &ScoreIn,
+    until: Instant,
+) -> Result<JobView, ToolError> {
+    let submit = Submit { spec: input.spec(), idempotency_key: None };
+    let accepted = call.platform.jobs.submit(submit).await?;
+    let jobs = &call.platform.jobs;
+    let waited = jobs.wait(accepted.job, until, &call.stop, &mut call.reporter).await;
+    if !call.stop.is_cancelled() {
+        return waited;
+    }
+    let cancel = jobs.cancel(accepted.job);
+    match tokio::time::timeout(CANCEL_WAIT_MAX, cancel).await {
+        Ok(Ok(_)) => tracing::info!(job = %accepted.job, "cancelled with the call that waited"),
+        Ok(Err(error)) => tracing::warn!(job = %accepted.job, "not cancelled: {}", error.message),
+        Err(_) => tracing::warn!(job = %accepted.job, "not cancelled: no answer in time"),
+    }
+    Err(ToolError::cancelled())
+}
+
+/// What became of a score that may be a task.
+pub(crate) enum Scored {
+    /// It was over at once.
+    Now(CallToolResult),
+    /// It goes on; the job is the task.
+    Later(Box<JobView>),
+}
+
+/// `score` for a client that knows tasks: a short score answers at once, a longer one becomes a
+/// task whose id is the job's, and which is as durable as the job.
+pub(crate) async fn as_task(call: Call, arguments: JsonObject) -> Result<Scored, ToolError> {
+    let input = input::<Score>(arguments)?;
+    let until = Instant::now() + TASK_AFTER;
+    let job = submit_and_wait(call, &input, until).await?;
+    if job.state.is_terminal() {
+        result_of(&job).map(Scored::Now)
+    } else {
+        Ok(Scored::Later(job.into()))
+    }
+}
+
+/// What `score` answers of a job that has ended.
+pub(crate) fn result_of(job: &JobView) -> Result<CallToolResult, ToolError> {
+    result(answer(job)?)
 }
 
 /// A job as a tool's answer; one that failed is an error, so that no agent takes it for a score.
@@ -171,9 +211,9 @@ pub(crate) struct SubmitIn {
 impl SubmitIn {
     fn spec(&self) -> Result<JobSpec, ToolError> {
         let mut videos = self.distorted.iter().map(|uri| args::media(uri, self.raw));
-        let first = videos.next().ok_or_else(|| {
-            ToolError::argument("distorted names no video", "Name at least one.")
-        })?;
+        let first = videos
+            .next()
+            .ok_or_else(|| ToolError::argument("distorted names no video", "Name at least one."))?;
         let mut spec = JobSpec::pair(args::media(&self.reference, self.raw), first);
         spec.distorted.extend(videos);
         spec.model = args::model(self.model.as_deref());
@@ -210,8 +250,7 @@ pub(crate) struct SubmitOut {
 impl Tool for SubmitJob {
     const NAME: &'static str = "submit_job";
     const TITLE: &'static str = "Submit a job";
-    const DESCRIPTION: &'static str =
-        "Hands over a scoring job, one reference and up to 64 distorted videos, and returns its \
+    const DESCRIPTION: &'static str = "Hands over a scoring job, one reference and up to 64 distorted videos, and returns its \
          handle at once. For long videos, for several renditions of one title, and for work that \
          is to go on while you do something else. Ask for the result with get_job.";
     const EFFECT: Effect = Effect::Starts;

@@ -213,6 +213,12 @@ pub(crate) struct ProvenanceOut {
     pub decoders: Vec<String>,
 }
 
+/// The template of [`job_uri`].
+pub(crate) const JOB_TEMPLATE: &str = "vmafx://jobs/{job_id}";
+/// The template of [`frames_uri`].
+pub(crate) const FRAMES_TEMPLATE: &str =
+    "vmafx://jobs/{job_id}/frames{?distorted_index,from,count,columns}";
+
 /// The job as a resource.
 pub(crate) fn job_uri(id: JobId) -> String {
     format!("vmafx://jobs/{id}")
@@ -306,9 +312,11 @@ fn next_step(job: &JobView) -> String {
             "Call get_job with job_id {id} and wait_seconds 30 until it has ended; cancel_job if it \
              is not wanted any more."
         ),
-        State::Succeeded => "Done. worst_frames shows the worst moments; the frames_uri of a result \
+        State::Succeeded => {
+            "Done. worst_frames shows the worst moments; the frames_uri of a result \
                              holds per-frame values; compare_results compares it with another job."
-            .to_owned(),
+                .to_owned()
+        }
         State::Failed => "It failed: follow the failure's hint, then submit it anew.".to_owned(),
         State::Cancelled => "It was cancelled: submit it anew if it is still wanted.".to_owned(),
     }
@@ -337,13 +345,14 @@ pub(crate) fn links(job: &JobView) -> Vec<ContentBlock> {
     let results = job.results.iter().enumerate();
     results
         .map(|(index, result)| {
-            let resource = Resource::new(frames_uri(job.id, index, 0), format!("frames of {index}"))
-                .with_title("Per-frame values")
-                .with_description(format!(
-                    "Scores and features of {} frames, a page at a time",
-                    result.frame_count
-                ))
-                .with_mime_type("application/json");
+            let resource =
+                Resource::new(frames_uri(job.id, index, 0), format!("frames of {index}"))
+                    .with_title("Per-frame values")
+                    .with_description(format!(
+                        "Scores and features of {} frames, a page at a time",
+                        result.frame_count
+                    ))
+                    .with_mime_type("application/json");
             ContentBlock::resource_link(resource)
         })
         .collect()

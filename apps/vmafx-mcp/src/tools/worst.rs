@@ -104,8 +104,7 @@ struct Shown {
 impl Tool for WorstFrames {
     const NAME: &'static str = "worst_frames";
     const TITLE: &'static str = "See the worst frames";
-    const DESCRIPTION: &'static str =
-        "Shows the worst moments of a result: the lowest-scoring frames, one a scene, each with \
+    const DESCRIPTION: &'static str = "Shows the worst moments of a result: the lowest-scoring frames, one a scene, each with \
          three images (reference, distorted, and their difference in luma made eight times \
          brighter). Look at them to tell what went wrong: blocking, blur, banding, a wrong frame \
          (the pair is misaligned: run check_pair), a scene cut. Images need the two files to be \
@@ -240,8 +239,11 @@ fn show(
         let images = draw([&reference, &distorted], [colours, other_colours], side)?;
         bytes += images.iter().map(Vec::len).sum::<usize>();
         if bytes > IMAGE_BYTES_MAX {
-            assumed.push("images were left out to keep the answer small: ask for smaller \
-                          ones (image_side) or fewer frames (count)".to_owned());
+            assumed.push(
+                "images were left out to keep the answer small: ask for smaller \
+                          ones (image_side) or fewer frames (count)"
+                    .to_owned(),
+            );
             break;
         }
         drawn[place] = images;
@@ -257,25 +259,19 @@ fn take_frame(
     pool: &engine::PicturePool,
     meter: &Meter,
 ) -> Result<Picture, ToolError> {
-    let gone = || {
-        let message = format!("{} has no frame {frame} any more", video.info().name);
-        ToolError::new("zero_frames", message, "The file changed since it was scored: score anew.")
-    };
-    while video.frame_index() < frame {
-        if video.skip_frames(1)? == 0 {
-            return Err(gone());
-        }
+    let mut picture = pool.try_take().ok_or_else(|| ToolError::internal("no picture is free"))?;
+    let mut there = true;
+    while there && video.frame_index() < frame {
+        there = video.skip_frames(1)? == 1;
         meter.step();
     }
-    let mut picture =
-        pool.try_take().ok_or_else(|| ToolError::internal("no picture is free"))?;
-    if !video.read_frame(&mut picture)? {
-        let message = format!("{} has no frame {frame} any more", video.info().name);
-        let hint = "The file changed since it was scored: score it anew.";
-        return Err(ToolError::new("zero_frames", message, hint));
+    if there && video.read_frame(&mut picture)? {
+        meter.step();
+        return Ok(picture.freeze());
     }
-    meter.step();
-    Ok(picture.freeze())
+    let message = format!("{} has no frame {frame} any more", video.info().name);
+    let hint = "The file changed since it was scored: score it anew.";
+    Err(ToolError::new("zero_frames", message, hint))
 }
 
 fn draw(

@@ -91,11 +91,10 @@ impl LocalJobs {
         let root = observability::new_span_id();
         let (changes, _) = watch::channel(());
         let stop = Stop::never();
-        table.insert(table::new_view(id, submit.spec, now(), trace, root), table::Extras {
-            key: submit.idempotency_key,
-            changes,
-            cancel: stop.cancel.clone(),
-        });
+        table.insert(
+            table::new_view(id, submit.spec, now(), trace, root),
+            table::Extras { key: submit.idempotency_key, changes, cancel: stop.cancel.clone() },
+        );
         drop(table);
         // The task ends with its job, which ends with its limit of time at the latest.
         tokio::spawn(Arc::clone(&self.0).carry_out(id, stop));
@@ -143,7 +142,8 @@ impl LocalJobs {
                 "job {} has no per-frame values of distorted video {} any more or never had",
                 get.job, get.distorted_index
             );
-            let hint = "This process keeps the frames of the newest jobs only: score the pair anew.";
+            let hint =
+                "This process keeps the frames of the newest jobs only: score the pair anew.";
             ToolError::new("not_found", message, hint)
         })
     }
@@ -170,8 +170,18 @@ impl Shared {
 
     /// Waits for a slot, runs the job on a thread of its own, and writes down how it ended.
     async fn carry_out(self: Arc<Self>, id: JobId, stop: Stop) {
-        let Ok(_slot) = self.slots.acquire().await else { return };
-        let Some(start) = self.table().start(id, now()) else { return };
+        let slot = tokio::select! {
+            slot = self.slots.acquire() => slot.ok(),
+            () = self.ended(id) => None,
+        };
+        let start = slot.as_ref().and_then(|_| self.table().start(id, now()));
+        let Some(start) = start else {
+            // Cancelled while it waited.
+            if let Some(view) = self.table().view(id) {
+                self.tell(&view);
+            }
+            return;
+        };
         let limit = start.spec.attempt_timeout.unwrap_or(RUN_TIME_MAX);
         let stop = Stop { deadline: std::time::Instant::now().checked_add(limit), ..stop };
         let (spec, progress, run) = (start.spec, start.progress, self.run.clone());
@@ -183,7 +193,23 @@ impl Shared {
     fn end(&self, id: JobId, worked: Worked) {
         self.count(&worked);
         let Some(view) = self.table().end(id, worked, now()) else { return };
-        for span in run::spans(&view) {
+        self.tell(&view);
+    }
+
+    /// Waits until the job has ended or is forgotten.
+    async fn ended(&self, id: JobId) {
+        let Some(mut changes) = self.table().changes(id) else { return };
+        while self.table().view(id).is_some_and(|view| !view.state.is_terminal()) {
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Writes the spans and the log line of a job that has ended.
+    fn tell(&self, view: &JobView) {
+        let id = view.id;
+        for span in run::spans(view) {
             self.telemetry.tracer.emit_span(span);
         }
         match &view.failure {

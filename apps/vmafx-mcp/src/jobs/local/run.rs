@@ -7,9 +7,7 @@ use media::Stop;
 use observability::SpanRecord;
 use observability::job_trace::{self, AttemptEnd, AttemptTrace, JobTrace, RunResult};
 use scoring::{RunConfig, ScoreRequest};
-use types::{
-    Failure, FailureKind, JobSpec, JobView, RunTimings, ScoreReport, Stage, StageTimings,
-};
+use types::{Failure, FailureKind, JobSpec, JobView, RunTimings, ScoreReport, Stage, StageTimings};
 
 /// How far the runs of one job are: one for each distorted video, one after the other.
 #[derive(Debug, Clone, Default)]
@@ -104,12 +102,7 @@ fn one(
     scoring::run(&request, run, stop, &progress.begin()).map_err(|error| error.to_failure())
 }
 
-fn add_run(
-    timings: &mut StageTimings,
-    index: usize,
-    began_after: Duration,
-    report: &ScoreReport,
-) {
+fn add_run(timings: &mut StageTimings, index: usize, began_after: Duration, report: &ScoreReport) {
     let of_run = &report.timings;
     for (stage, took) in &of_run.stages {
         timings.add(*stage, *took);

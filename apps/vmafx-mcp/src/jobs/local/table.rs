@@ -75,8 +75,7 @@ pub(super) fn new_view(
 
 impl Table {
     pub fn insert(&mut self, view: JobView, extras: Extras) {
-        let entry =
-            Entry { extras, progress: RunsProgress::default(), frames: Vec::new(), view };
+        let entry = Entry { extras, progress: RunsProgress::default(), frames: Vec::new(), view };
         self.0.insert(entry.view.id, entry);
         self.forget();
     }

@@ -235,7 +235,9 @@ fn brightness(slope: f64, at_zero: f64) -> Option<Finding> {
             "the distorted luma is {slope:.3} times the reference's plus {at_zero:.1}: the samples \
              of the reference have {what} range, whatever the files declare"
         ),
-        fix: Some("keep the range when encoding: ffmpeg -vf scale=in_range=…:out_range=…".to_owned()),
+        fix: Some(
+            "keep the range when encoding: ffmpeg -vf scale=in_range=…:out_range=…".to_owned(),
+        ),
     })
 }
 
@@ -320,14 +322,17 @@ mod tests {
         };
         let mut found = shape(&media(), &other);
         found.extend(timing(&media(), &other));
-        assert_eq!(codes(&found), [
-            "size_mismatch",
-            "chroma_mismatch",
-            "depth_mismatch",
-            "frame_count_mismatch",
-            "frame_rate_mismatch",
-            "duration_mismatch"
-        ]);
+        assert_eq!(
+            codes(&found),
+            [
+                "size_mismatch",
+                "chroma_mismatch",
+                "depth_mismatch",
+                "frame_count_mismatch",
+                "frame_rate_mismatch",
+                "duration_mismatch"
+            ]
+        );
         assert!(found.iter().all(|finding| finding.fix.is_some()));
         let fix = found[0].fix.as_deref().unwrap_or_default();
         assert!(fix.contains(r"'/videos/it'\''s.mp4'"), "a path is one word of a shell: {fix}");
