@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+pub mod agent;
 pub mod collector;
 pub mod manifests;
 pub mod otelcol;
@@ -241,6 +242,13 @@ impl Fleet {
             .env("VMAFX_SCORING_ROOTS", demo_folder())
             .env("VMAFX_SPOOL_DIR", self.folder().join(format!("spool-{name}")))
             .envs(variables.iter().copied());
+        Process::start(command, name, self.folder())
+    }
+
+    /// Starts another program of ours with these variables.
+    pub fn start_program(&self, name: &str, variables: &[(&str, String)]) -> Process {
+        let mut command = self.command(name);
+        command.envs(variables.iter().map(|(key, value)| (key, value)));
         Process::start(command, name, self.folder())
     }
 
