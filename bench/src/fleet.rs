@@ -64,6 +64,7 @@ impl Started {
             provenance: Provenance::default(),
             timings: StageTimings::default(),
             digest: format!("{:064x}", self.assignment.lease.part.0),
+            encoded: None,
         };
         self.done.send(Worked {
             began: self.at,

@@ -17,6 +17,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("media", &["engine", "types"]),
     ("scoring", &["engine", "media", "types"]),
     ("control", &["types"]),
+    ("search", &["types"]),
     ("store", &["control", "types"]),
     ("proto", &["types"]),
     ("observability", &["types"]),
@@ -52,6 +53,18 @@ const ARROWS: [(&str, &[&str]); 19] = [
         ],
     ),
     (
+        "vmafx-tune",
+        &[
+            "client",
+            "media",
+            "observability",
+            "proto",
+            "scoring",
+            "search",
+            "types",
+        ],
+    ),
+    (
         "bench",
         &[
             "client",
@@ -69,7 +82,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
 ];
 
 /// Crates that know no runtime, wire, telemetry SDK, file, socket or clock.
-const PURE: [&str; 4] = ["types", "kernels", "engine", "control"];
+const PURE: [&str; 5] = ["types", "kernels", "engine", "control", "search"];
 
 /// What a pure crate may not name, and why.
 const IMPURE: [(&str, &str); 8] = [

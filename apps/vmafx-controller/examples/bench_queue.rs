@@ -85,6 +85,7 @@ fn success() -> Outcome {
         provenance: Provenance::default(),
         timings: StageTimings::default(),
         digest: "0".repeat(64),
+        encoded: None,
     }])
 }
 
@@ -165,6 +166,7 @@ async fn node(queue: &Queue, name: &str, credit: u32, done: impl Fn() + Clone + 
     let capabilities = Capabilities {
         backends: vec!["cpu".into()],
         codecs: vec!["y4m".into(), "ffmpeg".into()],
+        encoders: Vec::new(),
         slots: credit,
         isa: "avx2".into(),
         version: "bench".into(),

@@ -98,6 +98,7 @@ impl Site {
         let capabilities = Capabilities {
             backends: vec!["cpu".into()],
             codecs: vec!["y4m".into()],
+            encoders: Vec::new(),
             slots: 1,
             isa: "avx2".into(),
             version: "test".into(),
@@ -200,6 +201,7 @@ fn success(score: f64) -> Outcome {
         provenance: Provenance::default(),
         timings: StageTimings::default(),
         digest: format!("{score:?}"),
+        encoded: None,
     }])
 }
 

@@ -87,6 +87,7 @@ impl Worker for Noop {
             provenance: Provenance::default(),
             timings: StageTimings::default(),
             digest: format!("{:064x}", assignment.lease.part.0),
+            encoded: None,
         };
         let runs_began_at = vec![SystemTime::now()];
         done.send(Worked { began: now, ended: now, runs_began_at, outcome: Ok(vec![report]) });

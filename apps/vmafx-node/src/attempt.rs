@@ -222,9 +222,14 @@ fn stage_timings(worked: &Worked, in_hand: &InHand, arrival: Arrival) -> StageTi
                 }
             }
         }
-        Err(_) => {
+        Err(failure) => {
             let began_scoring = in_hand.progress.frames_done() > 0;
-            let stage = if began_scoring { Stage::Score } else { Stage::Fetch };
+            let of_encode = [FailureKind::EncoderMissing, FailureKind::EncoderFailed];
+            let stage = match began_scoring {
+                true => Stage::Score,
+                false if of_encode.contains(&failure.kind) => Stage::Encode,
+                false => Stage::Fetch,
+            };
             let took = worked.ended.saturating_duration_since(worked.began);
             timings.add(stage, took);
             if let Some((index, began_at)) = worked.runs_began_at.iter().enumerate().next_back() {

@@ -30,6 +30,9 @@ pub const ATTEMPT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(6 * 3_600);
 /// The longest that an attempt may take, or a drain may wait.
 pub const WAIT_MAX: Duration = Duration::from_secs(7 * 24 * 3_600);
 
+/// What the encodes of all attempts may take together, unless told otherwise.
+pub const SCRATCH_BYTES_MAX_DEFAULT: u64 = 16 << 30;
+
 /// Folders from which videos may be taken.
 pub const SOURCE_ROOTS_MAX: usize = 256;
 
@@ -74,6 +77,10 @@ pub struct Config {
     /// Where reports are kept until they are answered; `None` keeps them in memory only, and loses
     /// them with the process.
     pub spool: Option<SpoolConfig>,
+    /// Where encodes lie while they are scored; `None` takes the system's temporary folder.
+    pub scratch_dir: Option<PathBuf>,
+    /// Bytes that those may take, shared out over the slots.
+    pub scratch_bytes_max: u64,
     /// Where `/metrics`, `/healthz` and `/readyz` are served; `None` serves none.
     pub listen: Option<SocketAddr>,
     /// Listens beyond loopback although anybody may call.
@@ -129,6 +136,8 @@ impl Config {
             source_hosts: Vec::new(),
             ffmpeg: None,
             spool: None,
+            scratch_dir: None,
+            scratch_bytes_max: SCRATCH_BYTES_MAX_DEFAULT,
             listen: None,
             insecure: false,
             attempt_timeout: ATTEMPT_TIMEOUT_DEFAULT,
@@ -214,6 +223,12 @@ pub struct Args {
     /// Bytes that the kept reports may take
     #[arg(long, env = "VMAFX_SPOOL_BYTES_MAX", default_value_t = SPOOL_BYTES_MAX_DEFAULT)]
     pub spool_bytes_max: u64,
+    /// Where encodes lie while they are scored [default: the system's temporary folder]
+    #[arg(long, env = "VMAFX_SCRATCH_DIR")]
+    pub scratch_dir: Option<PathBuf>,
+    /// Bytes that those may take, shared out over the slots
+    #[arg(long, env = "VMAFX_SCRATCH_BYTES_MAX", default_value_t = SCRATCH_BYTES_MAX_DEFAULT)]
+    pub scratch_bytes_max: u64,
     /// Where /metrics, /healthz and /readyz are served; without a host, loopback
     #[arg(long, env = "VMAFX_NODE_LISTEN", default_value = LISTEN_DEFAULT, value_parser = parse_listen)]
     pub listen: SocketAddr,
@@ -243,6 +258,8 @@ impl From<Args> for Config {
             source_hosts: args.source_hosts,
             ffmpeg: args.ffmpeg,
             spool: Some(SpoolConfig { dir, bytes_max: args.spool_bytes_max }),
+            scratch_dir: args.scratch_dir,
+            scratch_bytes_max: args.scratch_bytes_max,
             listen: Some(args.listen),
             insecure: args.insecure,
             attempt_timeout: args.attempt_timeout,

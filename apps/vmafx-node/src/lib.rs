@@ -19,6 +19,7 @@ mod lane;
 mod meter;
 mod node;
 mod session;
+mod scratch;
 mod shared;
 mod spans;
 mod spool;
@@ -26,7 +27,7 @@ mod worker;
 
 pub use config::{
     ATTEMPT_TIMEOUT_DEFAULT, Args, Config, ConfigError, DRAIN_GRACE_DEFAULT, EXIT_CODES,
-    LISTEN_DEFAULT, SPOOL_BYTES_MAX_DEFAULT, SpoolConfig, WAIT_MAX,
+    LISTEN_DEFAULT, SCRATCH_BYTES_MAX_DEFAULT, SPOOL_BYTES_MAX_DEFAULT, SpoolConfig, WAIT_MAX,
 };
 pub use digest::outcome_digest;
 pub use node::{LAST_ANSWERS_WAIT, Node, NodeHandle, StartError};

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use client::{Client, ClientConfig, ClientError};
 use engine::Isa;
+use media::{FfmpegConfig, Stop};
 use observability::Telemetry;
 use service::{ListenError, bind};
 use thiserror::Error;
@@ -136,6 +137,7 @@ impl Node {
             slots,
             isa = shared.capabilities.isa,
             codecs = ?shared.capabilities.codecs,
+            encoders = ?shared.capabilities.encoders,
             "node started"
         );
         if config.source_roots.is_empty() && config.source_hosts.is_empty() {
@@ -161,12 +163,25 @@ async fn capabilities(config: &Config) -> Capabilities {
         codecs.push("ffmpeg".to_owned());
     }
     codecs.sort_unstable();
+    let encoders = encoders(config).await;
     Capabilities {
         backends: vec!["cpu".to_owned()],
         codecs,
+        encoders,
         slots: config.slots.get(),
         isa: Isa::detect(config.isa_limit).to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// The encoders that jobs may ask for: those that are known and that `ffmpeg` has.
+async fn encoders(config: &Config) -> Vec<String> {
+    let ffmpeg = FfmpegConfig { program: config.ffmpeg.clone(), ..FfmpegConfig::default() };
+    let asked = tokio::task::spawn_blocking(move || media::encoders_of(&ffmpeg, &Stop::never()));
+    match asked.await {
+        Ok(Ok(set)) => set.encoders.iter().map(|encoder| encoder.as_str().to_owned()).collect(),
+        // Without ffmpeg there is no encoder, and the list of codecs says so already.
+        Ok(Err(_)) | Err(_) => Vec::new(),
     }
 }
 

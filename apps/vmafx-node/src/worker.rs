@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use types::{Failure, FailureKind, Lease, ScoreReport};
 
 use crate::config::Config;
+use crate::scratch::Scratch;
 
 /// How far the runs of one attempt are: one run for each distorted video, one after the other.
 #[derive(Debug, Clone, Default)]
@@ -118,6 +119,7 @@ pub trait Worker: Send + Sync + 'static {
 #[derive(Debug)]
 pub(crate) struct ScoringWorker {
     run: RunConfig,
+    scratch: Scratch,
 }
 
 impl ScoringWorker {
@@ -135,7 +137,7 @@ impl ScoringWorker {
             niced: true,
             isa_limit: config.isa_limit,
         };
-        Self { run }
+        Self { run, scratch: Scratch::new(config) }
     }
 }
 
@@ -143,7 +145,8 @@ impl Worker for ScoringWorker {
     fn start(&self, assignment: Assignment, done: Done) {
         let run = self.run.clone();
         let began = Instant::now();
-        let work = move || done.send(score(&assignment, &run));
+        let scratch = self.scratch.clone();
+        let work = move || done.send(score(&assignment, &run, &scratch));
         // `done` goes with a closure that was not started, and the attempt fails; the cause is
         // logged here.
         if let Err(error) = std::thread::Builder::new().name("attempt".to_owned()).spawn(work) {
@@ -152,11 +155,18 @@ impl Worker for ScoringWorker {
     }
 }
 
-/// Scores every pair of a part, one after the other.
-fn score(assignment: &Assignment, run: &RunConfig) -> Worked {
+/// Scores every pair of a part, one after the other, or encodes and scores.
+fn score(assignment: &Assignment, run: &RunConfig, scratch: &Scratch) -> Worked {
     let Assignment { lease, stop, progress } = assignment;
     let began = Instant::now();
     let mut runs_began_at = Vec::new();
+    if let Some(encode) = &lease.spec.encode {
+        progress.expect(1);
+        runs_began_at.push(SystemTime::now());
+        let outcome = scratch.try_out(&lease.spec, encode, run, stop, progress.begin());
+        let outcome = outcome.map(|report| vec![report]);
+        return Worked { began, ended: Instant::now(), runs_began_at, outcome };
+    }
     let mut one = |index: usize| {
         let request = ScoreRequest::from_job(&lease.spec, index).ok_or_else(|| {
             Failure::new(FailureKind::InvalidJob, format!("there is no distorted video {index}"))

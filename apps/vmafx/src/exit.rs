@@ -22,30 +22,7 @@ pub const INTERRUPTED: u8 = 130;
 /// The exit code of each kind of failure. Codes are never given a second meaning.
 #[must_use]
 pub const fn code(kind: FailureKind) -> u8 {
-    match kind {
-        FailureKind::Internal => USAGE_OR_INTERNAL,
-        FailureKind::NotFound => 10,
-        FailureKind::PermissionDenied => 11,
-        FailureKind::SourceRefused => 12,
-        FailureKind::NotAVideo => 13,
-        FailureKind::Truncated => 14,
-        FailureKind::ZeroFrames => 15,
-        FailureKind::SizeMismatch => 16,
-        FailureKind::ChromaMismatch => 17,
-        FailureKind::DepthMismatch => 18,
-        FailureKind::UnsupportedFormat => 19,
-        FailureKind::UnknownModel => 20,
-        FailureKind::UnknownFeature => 21,
-        FailureKind::InvalidJob => 22,
-        FailureKind::DecoderMissing => 23,
-        FailureKind::DecoderFailed => 24,
-        FailureKind::Io => 25,
-        FailureKind::DiskFull => 26,
-        FailureKind::TimedOut => 27,
-        FailureKind::NodeLost => 28,
-        FailureKind::LeaseExpired => 29,
-        FailureKind::Cancelled => 30,
-    }
+    kind.exit_code()
 }
 
 /// The same, as `main` returns it.

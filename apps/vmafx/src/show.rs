@@ -124,6 +124,10 @@ pub(crate) fn job(job: &JobView) -> String {
     for distorted in &job.spec.distorted {
         line("distorted", &distorted.uri);
     }
+    if let Some(encode) = &job.spec.encode {
+        let what = format!("{} {}, preset {}", encode.encoder, encode.quality, encode.preset);
+        line("encode", &what);
+    }
     line("model", &job.spec.model.to_string());
     line("submitted", &job.submitted_at.to_string());
     if let Some(finished_at) = job.finished_at {

@@ -14,19 +14,25 @@ use crate::intern::Interner;
 /// Whether a node can run what has these requirements.
 ///
 /// A backend must be named. A codec must be named, or be one that `ffmpeg` reads where the node
-/// has that: anything but `y4m` and `raw`, which are decoders of our own.
+/// has that: anything but `y4m` and `raw`, which are decoders of our own. An encoder must be named.
 #[must_use]
 pub fn satisfies(node: &Capabilities, requirements: &Requirements) -> bool {
-    able(&node.backends, &node.codecs, requirements)
+    able(&node.backends, &node.codecs, &node.encoders, requirements)
 }
 
-fn able(backends: &[String], codecs: &[String], requirements: &Requirements) -> bool {
+fn able(
+    backends: &[String],
+    codecs: &[String],
+    encoders: &[String],
+    requirements: &Requirements,
+) -> bool {
     let has = |codec: &String| {
         codecs.contains(codec)
             || (codec != "y4m" && codec != "raw" && codecs.iter().any(|own| own == "ffmpeg"))
     };
     requirements.backend.as_ref().is_none_or(|backend| backends.contains(backend))
         && requirements.codecs.iter().all(has)
+        && requirements.encoders.iter().all(|encoder| encoders.contains(encoder))
 }
 
 /// A poll that waits for something to say.
@@ -145,6 +151,7 @@ impl<T> Session<T> {
 struct Abilities {
     backends: Vec<String>,
     codecs: Vec<String>,
+    encoders: Vec<String>,
 }
 
 /// Nodes of equal abilities, and which of them wait for work.
@@ -184,7 +191,11 @@ impl<T> Fleet<T> {
             names
         };
         let abilities =
-            Abilities { backends: sorted(&node.backends), codecs: sorted(&node.codecs) };
+            Abilities {
+            backends: sorted(&node.backends),
+            codecs: sorted(&node.codecs),
+            encoders: sorted(&node.encoders),
+        };
         let number = self.abilities.take_with(&abilities, || abilities.clone().into());
         let needed = number as usize + 1;
         if self.groups.len() < needed {
@@ -207,7 +218,10 @@ impl<T> Fleet<T> {
             known.resize(class as usize + 1, None);
         }
         *known[class as usize]
-            .get_or_insert_with(|| able(&abilities.backends, &abilities.codecs, requirements))
+            .get_or_insert_with(|| {
+                let Abilities { backends, codecs, encoders } = &**abilities;
+                able(backends, codecs, encoders, requirements)
+            })
     }
 
     /// What [`learn`](Self::learn) found, false where it was not asked.

@@ -388,7 +388,7 @@ mod tests {
     #[test]
     fn what_a_node_cannot_run_is_left_for_others() {
         let mut ready = Ready::new();
-        let needs = Requirements { backend: Some("gpu".into()), codecs: Vec::new() };
+        let needs = Requirements { backend: Some("gpu".into()), ..Requirements::default() };
         let gpu = ready.key("", 9, &needs).expect("few");
         let any = ready.key("", 1, &Requirements::default()).expect("few");
         ready.insert(gpu, PartId(1), waiting(NOW), NOW);

@@ -32,7 +32,8 @@ pub fn waiting_for<'a>(
     }
     let backend = requirements.backend.as_ref().map(|name| format!("backend {name}"));
     let codecs = requirements.codecs.iter().map(|name| format!("codec {name}"));
-    let needs: Vec<String> = backend.into_iter().chain(codecs).collect();
+    let encoders = requirements.encoders.iter().map(|name| format!("encoder {name}"));
+    let needs: Vec<String> = backend.into_iter().chain(codecs).chain(encoders).collect();
     Some(format!("a node with {}: none of the {known} known has it", needs.join(", ")))
 }
 
@@ -44,6 +45,7 @@ mod tests {
         Capabilities {
             backends: vec!["cpu".into()],
             codecs: codecs.iter().map(|&name| name.to_owned()).collect(),
+            encoders: vec!["libx264".into()],
             slots: 1,
             isa: String::new(),
             version: String::new(),
@@ -52,18 +54,27 @@ mod tests {
 
     #[test]
     fn a_job_that_no_node_can_run_says_so_after_a_minute() {
-        let needs = Requirements { backend: Some("gpu".into()), codecs: vec!["av1".into()] };
+        let needs = Requirements {
+            backend: Some("gpu".into()),
+            codecs: vec!["av1".into()],
+            encoders: vec!["libsvtav1".into()],
+        };
         let (start, nodes) = (Timestamp::EPOCH, [node(&["y4m"])]);
         let at = |seconds| start.after(Duration::from_secs(seconds));
         assert_eq!(waiting_for(&needs, &nodes, start, at(59)), None);
         let said = waiting_for(&needs, &nodes, start, at(60)).expect("a minute passed");
         assert!(said.contains("backend gpu") && said.contains("codec av1"), "{said}");
+        assert!(said.contains("encoder libsvtav1"), "{said}");
         assert!(waiting_for(&needs, [], start, at(60)).is_some());
     }
 
     #[test]
     fn a_job_that_some_node_can_run_only_waits_its_turn() {
-        let needs = Requirements { backend: Some("cpu".into()), codecs: vec!["y4m".into()] };
+        let needs = Requirements {
+            backend: Some("cpu".into()),
+            codecs: vec!["y4m".into()],
+            encoders: vec!["libx264".into()],
+        };
         let late = Timestamp::EPOCH.after(Duration::from_secs(3_600));
         assert_eq!(waiting_for(&needs, &[node(&["y4m"])], Timestamp::EPOCH, late), None);
     }

@@ -258,6 +258,7 @@ impl Scores {
             provenance,
             timings,
             digest: String::new(),
+            encoded: None,
         };
         report.digest = digest(&report);
         report

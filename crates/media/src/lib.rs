@@ -1,10 +1,12 @@
-//! Video in: opens a source under rules, and hands out uncompressed planes frame by frame.
+//! Video in: opens a source under rules, and hands out uncompressed planes frame by frame; and out
+//! again, through an encoder.
 //!
 //! - [`open`] names one video ([`types::MediaRef`]) and gives a [`Video`]: y4m and headerless YUV are
 //!   read here; everything else is decoded by an `ffmpeg` child process, frame for frame, with no
 //!   change of rate, chroma, depth or orientation. What cannot be had that way is refused.
 //! - [`Pair`] is a reference and a distorted video of one shape, and knows what happens when one ends first.
 //! - [`SourcePolicy`] says which paths and URLs may be opened at all.
+//! - [`encode()`] reads frames of a source and has an `ffmpeg` child encode them into a file.
 //! - [`MediaError`] is every way this can fail; [`MediaError::kind`] is its one mapping to
 //!   [`types::FailureKind`].
 //!
@@ -15,6 +17,7 @@
 //!
 //! Everything here blocks: call it on threads of its own, never on an asynchronous runtime's.
 
+pub mod encode;
 pub mod error;
 pub mod ffmpeg;
 pub mod pair;
@@ -28,9 +31,12 @@ mod open;
 mod y4m;
 
 pub use declared::{Declared, SampleRange};
+pub use encode::{
+    EncodeJob, EncodeProgress, EncodedFile, EncoderError, EncoderSet, encode, encoders_of, join,
+};
 pub use error::MediaError;
-pub use ffmpeg::FfmpegConfig;
-pub use open::{MediaConfig, open};
+pub use ffmpeg::{Conform, FfmpegConfig, pixel_format_name};
+pub use open::{MediaConfig, open, open_as};
 pub use pair::{Pair, PairRange, length_warning};
 pub use policy::SourcePolicy;
 pub use stop::{CancelToken, Stop, Stopped};

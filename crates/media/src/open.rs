@@ -7,7 +7,7 @@ use types::{MediaRef, RawGeometry};
 
 use crate::declared::Declared;
 use crate::error::MediaError;
-use crate::ffmpeg::{self, FfmpegConfig, Spelling, Target};
+use crate::ffmpeg::{self, Conform, FfmpegConfig, Spelling, Target};
 use crate::input::{Input, Source};
 use crate::policy::{Resolved, SourcePolicy};
 use crate::stop::Stop;
@@ -83,6 +83,35 @@ pub fn open(media: &MediaRef, config: &MediaConfig, stop: &Stop) -> Result<Video
     open_decoded(name, &Target::File(file), config, stop)
 }
 
+/// Opens a video as [`open`] does, its pictures converted to `conform` by `ffmpeg`, whatever they are
+/// stored as. A video that is that way already is best opened by [`open`], which changes no sample.
+///
+/// # Errors
+/// As [`open`]; headerless YUV and pipes cannot be converted.
+pub fn open_as(
+    media: &MediaRef,
+    conform: Conform,
+    config: &MediaConfig,
+    stop: &Stop,
+) -> Result<Video, MediaError> {
+    let name = media.uri.as_str();
+    let unsupported = |detail: &str| {
+        let (name, detail) = (name.to_owned(), detail.to_owned());
+        Err(MediaError::UnsupportedFormat { name, detail })
+    };
+    let target = match config.policy.resolve(name)? {
+        _ if media.raw.is_some() => {
+            return unsupported("headerless YUV cannot be converted; wrap it as y4m");
+        }
+        Resolved::File { regular: false, .. } => {
+            return unsupported("a pipe cannot be converted; name a file");
+        }
+        Resolved::File { file, .. } => Target::File(file),
+        Resolved::Url { url, scheme } => Target::Url { url, scheme },
+    };
+    open_spelt(name, &target, config, stop, Spelling { conform: Some(conform), ..Spelling::default() })
+}
+
 /// Refuses sizes that the engine does not take, before anything is multiplied or allocated.
 fn check_size(name: &str, width: u32, height: u32) -> Result<(), MediaError> {
     let side_max = PictureSpec::SIDE_MAX;
@@ -131,11 +160,11 @@ fn open_raw(input: Input, geometry: RawGeometry) -> Result<Video, MediaError> {
 /// Opens bytes that begin with a y4m header.
 fn open_y4m(mut input: Input, decoder: &str, declared: Declared) -> Result<Video, MediaError> {
     let name = input.name().to_owned();
-    let (parsed, header_bytes) = match input.line(HEADER_BYTES_MAX)? {
-        Some(Ok(line)) => (y4m::parse_header(line), line.len() as u64 + 1),
+    let (parsed, header_line) = match input.line(HEADER_BYTES_MAX)? {
+        Some(Ok(line)) => (y4m::parse_header(line), line.to_vec()),
         Some(Err(line)) if line.len() > HEADER_BYTES_MAX => {
             let text = format!("its y4m header is longer than {HEADER_BYTES_MAX} bytes");
-            (Err(HeaderError::Malformed(text)), 0)
+            (Err(HeaderError::Malformed(text)), Vec::new())
         }
         _ => {
             let detail = "the data ends within the header".to_owned();
@@ -150,7 +179,7 @@ fn open_y4m(mut input: Input, decoder: &str, declared: Declared) -> Result<Video
     })?;
     check_size(&name, header.width, header.height)?;
     let frame_bytes = header.format.frame_bytes(header.width, header.height);
-    let payload = input.file_bytes().map(|bytes| bytes.saturating_sub(header_bytes));
+    let payload = input.file_bytes().map(|bytes| bytes.saturating_sub(header_line.len() as u64 + 1));
     let info = VideoInfo {
         name,
         width: header.width,
@@ -166,7 +195,7 @@ fn open_y4m(mut input: Input, decoder: &str, declared: Declared) -> Result<Video
             ..declared
         },
     };
-    Ok(Video::new(info, input, Framing::Y4m))
+    Ok(Video::new(info, input, Framing::Y4m).with_header(&header_line))
 }
 
 /// Starts `ffmpeg` and waits for its header, with another spelling where the first does not fit
@@ -177,7 +206,17 @@ fn open_decoded(
     config: &MediaConfig,
     stop: &Stop,
 ) -> Result<Video, MediaError> {
-    let mut spelling = Spelling::default();
+    open_spelt(name, target, config, stop, Spelling::default())
+}
+
+/// As [`open_decoded`], beginning with this spelling.
+fn open_spelt(
+    name: &str,
+    target: &Target,
+    config: &MediaConfig,
+    stop: &Stop,
+    mut spelling: Spelling,
+) -> Result<Video, MediaError> {
     for _ in 0..=RESTARTS_MAX {
         let child = ffmpeg::start(&config.ffmpeg, name, target, spelling, stop)?;
         let mut input = Input::new(name, Source::Decoder(child), stop.clone());

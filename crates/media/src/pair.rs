@@ -3,7 +3,8 @@
 use types::{MediaRef, Warning};
 
 use crate::error::MediaError;
-use crate::open::{MediaConfig, open};
+use crate::ffmpeg::Conform;
+use crate::open::{MediaConfig, open, open_as};
 use crate::stop::Stop;
 use crate::video::{Video, VideoInfo};
 
@@ -39,10 +40,28 @@ impl Pair {
         config: &MediaConfig,
         stop: &Stop,
     ) -> Result<Self, MediaError> {
+        Self::open_as(reference, distorted, [None, None], config, stop)
+    }
+
+    /// As [`open`](Self::open), with what reference and distorted are converted to first.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_as(
+        reference: &MediaRef,
+        distorted: &MediaRef,
+        conform: [Option<Conform>; 2],
+        config: &MediaConfig,
+        stop: &Stop,
+    ) -> Result<Self, MediaError> {
+        let one = |media: &MediaRef, conform: Option<Conform>, stop: &Stop| match conform {
+            Some(conform) => open_as(media, conform, config, stop),
+            None => open(media, config, stop),
+        };
         let distorted_stop = stop.child();
         let (reference, distorted) = std::thread::scope(|scope| {
-            let distorted = scope.spawn(|| open(distorted, config, &distorted_stop));
-            let reference = open(reference, config, stop);
+            let distorted = scope.spawn(|| one(distorted, conform[1], &distorted_stop));
+            let reference = one(reference, conform[0], stop);
             if reference.is_err() {
                 distorted_stop.cancel.cancel();
             }

@@ -70,6 +70,15 @@ impl SourcePolicy {
         self
     }
 
+    /// Also allows this one file, which the process itself has made.
+    #[must_use]
+    pub fn and_file(mut self, path: &Path) -> Self {
+        if let PathRule::Below(roots) = &mut self.paths {
+            roots.push(path.to_owned());
+        }
+        self
+    }
+
     /// Opens a local file under these rules, for whoever reads more than videos (a model file).
     ///
     /// # Errors
@@ -272,6 +281,19 @@ mod tests {
         assert_eq!(kind(&policy, &at(root.path(), "nul\0inside")), FailureKind::NotFound);
         assert_eq!(kind(&policy, &at(root.path(), &"long".repeat(100))), FailureKind::NotFound);
         assert_eq!(kind(&policy, &root.path().display().to_string()), FailureKind::NotAVideo);
+    }
+
+    #[test]
+    fn a_file_that_is_allowed_by_itself_opens_no_other() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = |name: &str| folder.path().join(name);
+        for name in ["own", "own-not"] {
+            std::fs::write(path(name), b"x").expect("written");
+        }
+        let policy = SourcePolicy::below([]).and_file(&path("own"));
+        assert!(policy.resolve(&path("own").display().to_string()).is_ok());
+        let other = path("own-not").display().to_string();
+        assert_eq!(kind(&policy, &other), FailureKind::SourceRefused);
     }
 
     #[test]

@@ -46,12 +46,35 @@ pub struct Video {
     framing: Framing,
     frame_index: u64,
     ended: bool,
+    /// The y4m header it came with, without its line feed.
+    header: Option<Box<[u8]>>,
 }
 
 impl Video {
     /// Takes over the bytes, which stand at the first frame. The size has been checked.
     pub(crate) const fn new(info: VideoInfo, input: Input, framing: Framing) -> Self {
-        Self { info, input, framing, frame_index: 0, ended: false }
+        Self { info, input, framing, frame_index: 0, ended: false, header: None }
+    }
+
+    /// Keeps the header that said what the video is.
+    pub(crate) fn with_header(mut self, line: &[u8]) -> Self {
+        self.header = Some(line.into());
+        self
+    }
+
+    /// The y4m header line for these frames: as they came, with all it says of aspect, siting and
+    /// range, or made from what is known.
+    pub(crate) fn y4m_header(&self) -> Vec<u8> {
+        match &self.header {
+            Some(line) => line.to_vec(),
+            None => y4m::header(&self.info),
+        }
+    }
+
+    /// Matrix, primaries and transfer by `ffmpeg`'s names, where the decoder told them.
+    pub(crate) fn colour(&self) -> Option<[String; 3]> {
+        let report = self.input.decoder()?.report();
+        colour_of(&report.stream.as_ref()?.colour)
     }
 
     /// What is known of it.
@@ -103,6 +126,24 @@ impl Video {
             plane.swap_from_little_endian();
         }
         self.skip_bytes(self.frame_bytes() - read_bytes)?;
+        self.frame_index += 1;
+        Ok(true)
+    }
+
+    /// Reads the next frame as its bytes are in a file: planes one after the other, little-endian.
+    /// `false` at the end.
+    ///
+    /// # Errors
+    /// As [`read_frame`](Self::read_frame).
+    pub fn read_frame_bytes(&mut self, frame: &mut Vec<u8>) -> Result<bool, MediaError> {
+        if !self.begin_frame()? {
+            return Ok(false);
+        }
+        // The size was checked when the video was opened.
+        frame.resize(usize::try_from(self.frame_bytes()).unwrap_or(usize::MAX), 0);
+        if self.input.read_full(frame)? < frame.len() {
+            return Err(self.cut_short());
+        }
         self.frame_index += 1;
         Ok(true)
     }
@@ -168,5 +209,37 @@ impl Video {
     fn truncated(&self, detail: String) -> MediaError {
         let (name, frame_index) = (self.info.name.clone(), self.frame_index);
         MediaError::Truncated { name, frame_index, detail }
+    }
+}
+
+/// Reads `tv, bt709, progressive` and `tv, bt2020nc/bt2020/smpte2084`.
+fn colour_of(text: &str) -> Option<[String; 3]> {
+    const NOT_COLOURS: [&str; 6] =
+        ["tv", "pc", "progressive", "top first", "bottom first", "unknown"];
+    let word = text.split(", ").map(str::trim).find(|word| {
+        !word.is_empty() && !NOT_COLOURS.contains(word) && !word.contains(' ')
+    })?;
+    let mut names = word.split('/').map(str::to_owned);
+    let matrix = names.next()?;
+    let primaries = names.next().unwrap_or_else(|| matrix.clone());
+    let transfer = names.next().unwrap_or_else(|| matrix.clone());
+    let plain = |name: &String| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let all = [matrix, primaries, transfer];
+    all.iter().all(plain).then_some(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_are_read_in_both_spellings() {
+        let names = |text: &str| colour_of(text).map(|names| names.join(" "));
+        assert_eq!(names("tv, bt709, progressive").as_deref(), Some("bt709 bt709 bt709"));
+        let hdr = names("tv, bt2020nc/bt2020/smpte2084, progressive");
+        assert_eq!(hdr.as_deref(), Some("bt2020nc bt2020 smpte2084"));
+        for nothing in ["", "progressive", "pc", "tv, -i/x y"] {
+            assert_eq!(names(nothing), None, "{nothing}");
+        }
     }
 }

@@ -5,6 +5,7 @@
 use types::{ChromaSubsampling, PixelFormat};
 
 use crate::declared::SampleRange;
+use crate::video::VideoInfo;
 
 /// What every y4m stream begins with.
 pub(crate) const MAGIC: &[u8] = b"YUV4MPEG2";
@@ -74,6 +75,22 @@ pub(crate) fn parse_header(line: &[u8]) -> Result<Header, HeaderError> {
         sample_aspect,
         range,
     })
+}
+
+/// The header line, without its line feed, of a video that came without one. Without a frame rate
+/// it says 25.
+pub(crate) fn header(info: &VideoInfo) -> Vec<u8> {
+    let PixelFormat { chroma, bit_depth } = info.format;
+    let name = match (chroma, bit_depth) {
+        (ChromaSubsampling::C400, 8) => "mono".to_owned(),
+        (ChromaSubsampling::C400, bits) => format!("mono{bits}"),
+        (ChromaSubsampling::C420, 8) => "420mpeg2".to_owned(),
+        (chroma, 8) => chroma.as_str().to_owned(),
+        (chroma, bits) => format!("{chroma}p{bits}"),
+    };
+    let (rate, per) = info.frame_rate.unwrap_or((25, 1));
+    let VideoInfo { width, height, .. } = info;
+    format!("YUV4MPEG2 W{width} H{height} F{rate}:{per} Ip A0:0 C{name}").into_bytes()
 }
 
 /// Whether a line, which has lost its line feed, announces a frame. Its parameters change nothing.

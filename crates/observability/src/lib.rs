@@ -86,7 +86,7 @@ pub use logs::LogLayer;
 pub use metrics::Metrics;
 pub use opentelemetry::trace::{FutureExt, SpanKind, Status};
 pub use opentelemetry::{Context, KeyValue, Value};
-pub use propagation::{Origin, context_of, current_trace};
+pub use propagation::{Origin, context_of, current_trace, trace_of};
 pub use sampler::{SamplerControl, SamplingDecision, SamplingReason, SamplingRequest};
 pub use span::{
     ActiveSpan, IntoSystemTime, Parent, SPAN_ITEMS_MAX, SpanBuilder, SpanEvent, SpanLink,

@@ -26,11 +26,11 @@ use crate::config::ExemplarFilter;
 pub use cells::{Counter, Exemplar, Gauge, Histogram, HistogramSnapshot, SecondsCounter};
 pub use groups::{
     BusySlot, EngineMetrics, McpMetrics, McpOperation, NodeMetrics, QueueMetrics, StoreMetrics,
-    TelemetryMetrics,
+    TelemetryMetrics, TuneMetrics,
 };
 pub use labels::{
     AttemptOutcome, DropReason, JobEnd, Label, LeaseLostCause, NodeLiveness, PartState,
-    ReportAnswer, RetryCause, Signal, TraceExport,
+    ProbeOutcome, ReportAnswer, RetryCause, Signal, TraceExport,
 };
 pub use registry::{
     LABEL_VALUES_MAX, MetricSnapshot, OTHER, Point, PointValue, Registry, SERIES_MAX,
@@ -53,6 +53,7 @@ struct Inner {
     node: OnceLock<NodeMetrics>,
     engine: OnceLock<EngineMetrics>,
     mcp: OnceLock<McpMetrics>,
+    tune: OnceLock<TuneMetrics>,
     runtimes: OnceLock<Runtimes>,
     telemetry: TelemetryMetrics,
 }
@@ -88,6 +89,7 @@ impl Metrics {
             node: OnceLock::new(),
             engine: OnceLock::new(),
             mcp: OnceLock::new(),
+            tune: OnceLock::new(),
             runtimes: OnceLock::new(),
             telemetry,
         }))
@@ -121,6 +123,12 @@ impl Metrics {
     #[must_use]
     pub fn mcp(&self) -> &McpMetrics {
         self.0.mcp.get_or_init(|| McpMetrics::register(&self.0.registry))
+    }
+
+    /// The search for a target quality.
+    #[must_use]
+    pub fn tune(&self) -> &TuneMetrics {
+        self.0.tune.get_or_init(|| TuneMetrics::register(&self.0.registry))
     }
 
     /// Shows an asynchronous runtime of this process from now on. Of one name the last one is

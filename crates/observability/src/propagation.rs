@@ -248,6 +248,12 @@ pub fn context_of(trace: &TraceContext, origin: Origin) -> Context {
     Context::new().with_remote_span_context(span_context(trace, origin))
 }
 
+/// The trace position of a context, if it has one.
+#[must_use]
+pub fn trace_of(cx: &Context) -> Option<TraceContext> {
+    trace_context(cx.span().span_context())
+}
+
 /// The trace position of the code that runs now, if it runs within a span.
 #[must_use]
 pub fn current_trace() -> Option<TraceContext> {

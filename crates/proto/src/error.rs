@@ -260,14 +260,17 @@ impl From<&Failure> for ApiError {
             | FailureKind::ChromaMismatch
             | FailureKind::DepthMismatch
             | FailureKind::UnsupportedFormat
-            | FailureKind::DecoderMissing => ErrorKind::NotScorable,
+            | FailureKind::DecoderMissing
+            | FailureKind::EncoderMissing => ErrorKind::NotScorable,
             FailureKind::DiskFull => ErrorKind::Overloaded,
             FailureKind::Io | FailureKind::NodeLost | FailureKind::LeaseExpired => {
                 ErrorKind::Unavailable
             }
             FailureKind::TimedOut => ErrorKind::DeadlineExceeded,
             FailureKind::Cancelled => ErrorKind::Cancelled,
-            FailureKind::DecoderFailed | FailureKind::Internal => ErrorKind::Internal,
+            FailureKind::DecoderFailed | FailureKind::EncoderFailed | FailureKind::Internal => {
+                ErrorKind::Internal
+            }
         };
         Self { failure: Some(failure.kind), ..Self::new(kind, failure.message.as_str()) }
     }

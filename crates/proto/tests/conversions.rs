@@ -10,9 +10,9 @@ use proto::rpc::{
 use proto::{FrameTableBuilder, WireError, frame_chunks, limits, report_request};
 use types::{
     AttemptOutcome, AttemptReport, AttemptView, Capabilities, ChromaSubsampling, Column,
-    EarlierEnd, Failure, FailureKind, Fence, FrameTable, Incarnation, JobFilter, JobId, JobPage,
+    EarlierEnd, EncodeRequest, Encoded, Encoder, Failure, FailureKind, Fence, FrameTable, Incarnation, JobFilter, JobId, JobPage,
     JobSpec, JobSummary, JobView, Lease, Liveness, MediaRef, ModelRef, ModelScore, NodeId,
-    NodeStatus, NodeView, Outcome, PartId, PixelFormat, PooledScore, Priority, Progress,
+    NodeStatus, NodeView, Outcome, PartId, PixelFormat, PooledScore, Priority, Progress, Quality,
     Provenance, RawGeometry, Registered, Registration, ReportAnswer, Requirements, ResultView,
     RunTimings, RunningPart, ScoreReport, SessionId, SpanId, Stage, StageTimings, State,
     StopReason, Timestamp, ToNode, TraceContext, TraceId, Warning,
@@ -64,12 +64,26 @@ fn spec() -> JobSpec {
         requirements: Requirements {
             backend: Some("cpu".into()),
             codecs: vec!["ffmpeg".into(), "raw".into()],
+            encoders: vec!["libx264".into(), "libx265".into()],
         },
         labels: [("title".to_owned(), "Ünï".to_owned())].into(),
         attempts_max: NonZeroU32::new(9).expect("not zero"),
         attempt_timeout: Some(Duration::from_millis(1_234)),
         force_trace: true,
+        encode: None,
     }
+}
+
+fn encoding_spec() -> JobSpec {
+    let request = EncodeRequest {
+        preset: "slow".into(),
+        pixel_format: Some("yuv420p10le".into()),
+        size: Some((640, 360)),
+        options: [("tune".to_owned(), "film".to_owned())].into(),
+        threads: 7,
+        ..EncodeRequest::new(Encoder::X265, Quality(2_325))
+    };
+    JobSpec::encode(MediaRef::new("/clips/a.mp4"), request)
 }
 
 fn timings() -> StageTimings {
@@ -134,6 +148,13 @@ fn report() -> ScoreReport {
         },
         timings: timings(),
         digest: "0f".repeat(32),
+        encoded: Some(Encoded {
+            bytes: 123_456,
+            frame_count: 3,
+            frame_rate: (30_000, 1_001),
+            encode_time: Duration::from_micros(7_654_321),
+            encoder_version: "ffmpeg 7.1, libx264".into(),
+        }),
     }
 }
 
@@ -148,6 +169,7 @@ fn result() -> ResultView {
         warnings: report.warnings,
         provenance: report.provenance,
         digest: report.digest,
+        encoded: report.encoded,
     }
 }
 
@@ -155,6 +177,7 @@ fn capabilities() -> Capabilities {
     Capabilities {
         backends: vec!["cpu".into()],
         codecs: vec!["y4m".into(), "raw".into()],
+        encoders: vec!["libsvtav1".into()],
         slots: 4,
         isa: "avx512".into(),
         version: "0.1.0".into(),
@@ -271,6 +294,7 @@ fn status() -> NodeStatus {
 #[test]
 fn every_field_of_every_value_survives_the_wire() {
     check::<_, pb::JobSpec>(spec());
+    check::<_, pb::JobSpec>(encoding_spec());
     check::<_, pb::JobSpec>(JobSpec::pair(MediaRef::new("/a"), MediaRef::new("/b")));
     check::<_, pb::StageTimings>(timings());
     check::<_, pb::ScoreReport>(report());

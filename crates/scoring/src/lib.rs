@@ -18,6 +18,7 @@
 //!   [`RunConfig`] says with what: source rules, `ffmpeg`, threads, niceness, instruction set.
 //! - [`run`] blocks until the report is there. From other threads, [`media::CancelToken::cancel`]
 //!   ends it and [`Progress`] says how far it is.
+//! - [`try_out`] encodes a range of a video and scores what comes of it: one [`Trial`].
 //! - [`ScoreError::kind`] is the one mapping to [`types::FailureKind`].
 //!
 //! Invariants: as many pictures are alive as `threads` ask for and a small constant more, whatever the
@@ -30,8 +31,10 @@ mod pipeline;
 mod progress;
 mod request;
 mod run;
+mod trial;
 
 pub use error::ScoreError;
 pub use progress::Progress;
 pub use request::{ModelRequest, ScoreRequest};
 pub use run::{RunConfig, run};
+pub use trial::{Trial, TrialError, TrialProgress, score_encoded, try_out};

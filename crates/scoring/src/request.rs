@@ -7,7 +7,7 @@ use engine::{
     FeatureError, FeatureOptions, FeatureRequest, MODEL_BYTES_MAX, Model, OutputSet, Plan,
     PlanOptions,
 };
-use media::{MediaError, PairRange, SourcePolicy};
+use media::{Conform, MediaError, PairRange, SourcePolicy};
 use types::{JobSpec, MediaRef, ModelRef};
 
 use crate::error::ScoreError;
@@ -82,6 +82,9 @@ pub struct ScoreRequest {
     pub subsample_interval: NonZeroU32,
     /// Which frames are compared.
     pub range: PairRange,
+    /// What reference and distorted are converted to before they are compared; nothing unless the
+    /// caller made the difference itself, by encoding at another size or depth.
+    pub conform: [Option<Conform>; 2],
 }
 
 impl ScoreRequest {
@@ -96,6 +99,7 @@ impl ScoreRequest {
             outputs: OutputSet::Needed,
             subsample_interval: NonZeroU32::MIN,
             range: PairRange::default(),
+            conform: [None, None],
         }
     }
 

@@ -52,23 +52,33 @@ pub fn run(
     stop: &Stop,
     progress: &Progress,
 ) -> Result<ScoreReport, ScoreError> {
-    // A thread of its own, so that niceness, which cannot be taken back, ends with the run. All that
-    // it starts, decoders included, inherits it.
+    on_own_thread("score", config.niced, || {
+        let result = run_here(request, config, stop, progress);
+        progress.add_cpu_time(pipeline::thread_cpu_time());
+        result
+    })?
+}
+
+/// Runs `work` on a thread of its own, so that niceness, which cannot be taken back, ends with it.
+/// All that it starts, decoders and encoders included, inherits it.
+///
+/// # Errors
+/// When there is no thread, or `work` panics.
+pub(crate) fn on_own_thread<T: Send>(
+    name: &str,
+    niced: bool,
+    work: impl FnOnce() -> T + Send,
+) -> Result<T, ScoreError> {
     std::thread::scope(|scope| {
-        let whole =
-            std::thread::Builder::new().name("score".to_owned()).spawn_scoped(scope, || {
-                if config.niced {
-                    // Refused at worst; the run is then as nice as its caller.
-                    let _ = rustix::process::setpriority_process(None, NICENESS);
-                }
-                let result = run_here(request, config, stop, progress);
-                progress.add_cpu_time(pipeline::thread_cpu_time());
-                result
-            });
-        match whole.map_err(ScoreError::Thread)?.join() {
-            Ok(result) => result,
-            Err(payload) => Err(ScoreError::from_panic(&*payload)),
-        }
+        let whole = std::thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, || {
+            if niced {
+                // Refused at worst; the run is then as nice as its caller.
+                let _ = rustix::process::setpriority_process(None, NICENESS);
+            }
+            work()
+        });
+        let joined = whole.map_err(ScoreError::Thread)?.join();
+        joined.map_err(|payload| ScoreError::from_panic(&*payload))
     })
 }
 
@@ -82,7 +92,8 @@ fn run_here(
     stop.check()?;
     let stop = &stop.child();
     let plan = Arc::new(request.plan(&config.media.policy)?);
-    let pair = Pair::open(&request.reference, &request.distorted, &config.media, stop)?;
+    let (reference, distorted) = (&request.reference, &request.distorted);
+    let pair = Pair::open_as(reference, distorted, request.conform, &config.media, stop)?;
     progress.set_total(pair.frame_count_estimate(&request.range));
     let infos = [pair.reference.info().clone(), pair.distorted.info().clone()];
     let isa = Isa::detect(config.isa_limit);

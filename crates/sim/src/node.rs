@@ -245,6 +245,7 @@ fn view(part: PartId) -> Vec<u8> {
         provenance: types::Provenance::default(),
         timings: StageTimings::default(),
         digest: format!("score of {part}"),
+        encoded: None,
     };
     store::codec::encode_results(vec![report]).expect("a small result").encoded
 }

@@ -32,6 +32,8 @@ pub enum RowKind {
     Dispatch,
     /// Within the node, before the first step.
     Start,
+    /// Encoding the reference's range.
+    Encode,
     /// Checking, probing and opening the inputs.
     Fetch,
     /// Waiting for frames.
@@ -250,6 +252,7 @@ impl Timeline {
     fn stage(&mut self, timings: &StageTimings, stage: Stage, scale: f64) {
         let kind = match stage {
             Stage::Start => RowKind::Start,
+            Stage::Encode => RowKind::Encode,
             Stage::Fetch => RowKind::Fetch,
             Stage::Decode => RowKind::Decode,
             Stage::Score => RowKind::Score,

@@ -64,6 +64,10 @@ failure_kinds! {
     DecoderMissing = "decoder_missing", retryable: true;
     /// The decoder process died, ran out of its time or of its memory.
     DecoderFailed = "decoder_failed", retryable: true;
+    /// The job asks for an encoder that this node's `ffmpeg` has not.
+    EncoderMissing = "encoder_missing", retryable: true;
+    /// The encoder process died, or ran out of its time or memory.
+    EncoderFailed = "encoder_failed", retryable: true;
     /// Reading or writing failed for a reason outside the file's content.
     Io = "io", retryable: true;
     /// No space left where the node writes.
@@ -81,6 +85,38 @@ failure_kinds! {
 }
 
 impl FailureKind {
+    /// The exit code of programs that end with this failure: 1 for a defect, else 10 to 32. Codes are
+    /// never given a second meaning.
+    #[must_use]
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Internal => 1,
+            Self::NotFound => 10,
+            Self::PermissionDenied => 11,
+            Self::SourceRefused => 12,
+            Self::NotAVideo => 13,
+            Self::Truncated => 14,
+            Self::ZeroFrames => 15,
+            Self::SizeMismatch => 16,
+            Self::ChromaMismatch => 17,
+            Self::DepthMismatch => 18,
+            Self::UnsupportedFormat => 19,
+            Self::UnknownModel => 20,
+            Self::UnknownFeature => 21,
+            Self::InvalidJob => 22,
+            Self::DecoderMissing => 23,
+            Self::DecoderFailed => 24,
+            Self::Io => 25,
+            Self::DiskFull => 26,
+            Self::TimedOut => 27,
+            Self::NodeLost => 28,
+            Self::LeaseExpired => 29,
+            Self::Cancelled => 30,
+            Self::EncoderMissing => 31,
+            Self::EncoderFailed => 32,
+        }
+    }
+
     /// Whether the worker itself vanished: such ends count against the crash budget, not against
     /// the attempts.
     #[must_use]

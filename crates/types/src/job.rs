@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::encode::{EncodeError, EncodeRequest};
 use crate::media::MediaRef;
 
 /// How urgent a job is: 0 (whenever) to 9 (first), 5 where nothing is said.
@@ -98,6 +99,9 @@ pub struct Requirements {
     /// Decoders the inputs need, sorted: `y4m`, `raw`, `ffmpeg`, or a codec's name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub codecs: Vec<String>,
+    /// Encoders the job needs, sorted, by `ffmpeg`'s names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub encoders: Vec<String>,
 }
 
 /// One job as submitted. [`check`](Self::check) says whether it is well formed.
@@ -105,7 +109,7 @@ pub struct Requirements {
 pub struct JobSpec {
     /// The undegraded video.
     pub reference: MediaRef,
-    /// The videos to score against it, at least one.
+    /// The videos to score against it, at least one; none where `encode` makes it.
     pub distorted: Vec<MediaRef>,
     /// The regressor.
     #[serde(default)]
@@ -140,6 +144,9 @@ pub struct JobSpec {
     /// Records the job's trace whatever the sampling ratio.
     #[serde(default)]
     pub force_trace: bool,
+    /// Encodes the reference's range and scores what comes of it, instead of distorted videos.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encode: Option<EncodeRequest>,
 }
 
 fn one() -> NonZeroU32 {
@@ -183,7 +190,36 @@ impl JobSpec {
             attempts_max: three(),
             attempt_timeout: None,
             force_trace: false,
+            encode: None,
         }
+    }
+
+    /// A job that encodes the reference and scores the result, on a node that has the encoder.
+    #[must_use]
+    pub fn encode(reference: MediaRef, request: EncodeRequest) -> Self {
+        let spec = Self {
+            distorted: Vec::new(),
+            encode: Some(request),
+            ..Self::pair(reference, MediaRef::new(""))
+        };
+        spec.with_needs()
+    }
+
+    /// The same job, which asks for a node with all that the job itself tells it needs. Whoever
+    /// takes a job from outside calls this, so that no caller has to say the same thing twice.
+    #[must_use]
+    pub fn with_needs(mut self) -> Self {
+        let encoders = &mut self.requirements.encoders;
+        encoders.extend(self.encode.as_ref().map(|encode| encode.encoder.as_str().to_owned()));
+        encoders.sort_unstable();
+        encoders.dedup();
+        self
+    }
+
+    /// How many results it has: one for each distorted video, or that of its encode.
+    #[must_use]
+    pub fn result_count(&self) -> usize {
+        if self.encode.is_some() { 1 } else { self.distorted.len() }
     }
 
     /// Checks every bound that a job must keep before it is stored.
@@ -191,8 +227,13 @@ impl JobSpec {
     /// # Errors
     /// The first bound that is broken.
     pub fn check(&self) -> Result<(), SpecError> {
-        if self.distorted.is_empty() || self.distorted.len() > Self::DISTORTED_MAX {
-            return Err(SpecError::DistortedCount(self.distorted.len()));
+        match &self.encode {
+            None if self.distorted.is_empty() || self.distorted.len() > Self::DISTORTED_MAX => {
+                return Err(SpecError::DistortedCount(self.distorted.len()));
+            }
+            Some(_) if !self.distorted.is_empty() => return Err(SpecError::EncodeAndDistorted),
+            Some(encode) => encode.check()?,
+            None => {}
         }
         check_uri("reference", &self.reference.uri)?;
         for distorted in &self.distorted {
@@ -274,6 +315,12 @@ pub enum SpecError {
     /// A frame range without a frame.
     #[error("the frame range holds no frame; ask for at least one or leave the limit out")]
     NoFrames,
+    /// Both what is to be scored and what is to be encoded.
+    #[error("a job that encodes makes its own distorted video; leave one of the two out")]
+    EncodeAndDistorted,
+    /// An encode that cannot be asked for.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
 }
 
 #[cfg(test)]
@@ -305,6 +352,24 @@ mod tests {
             SpecError::UriBytes { what: "reference", bytes: 5_000 }
         );
         assert!(Priority::new(10).is_err());
+        let encode = EncodeRequest::new(crate::Encoder::X264, crate::Quality(2_300));
+        let mut both = JobSpec::encode(MediaRef::new("/a"), encode.clone());
+        assert_eq!((both.check(), both.result_count()), (Ok(()), 1));
+        both.distorted.push(MediaRef::new("/b"));
+        assert_eq!(both.check(), Err(SpecError::EncodeAndDistorted));
+        let bad = EncodeRequest { threads: 0, ..encode };
+        let bad = JobSpec::encode(MediaRef::new("/a"), bad).check();
+        assert_eq!(bad, Err(SpecError::Encode(EncodeError::Threads(0))));
+    }
+
+    #[test]
+    fn a_job_that_encodes_needs_a_node_with_the_encoder_and_says_so_once() {
+        let encode = EncodeRequest::new(crate::Encoder::SvtAv1, crate::Quality(3_000));
+        let spec = JobSpec::encode(MediaRef::new("/a"), encode);
+        assert_eq!(spec.requirements.encoders, ["libsvtav1"]);
+        assert_eq!(spec.clone().with_needs(), spec);
+        let text = serde_json::to_string(&spec).expect("plain data");
+        assert_eq!(serde_json::from_str::<JobSpec>(&text).expect("ours"), spec);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Nothing here decides, waits, reads a clock or touches a file. Time and randomness come in as
 //! arguments. Constructors check what a type promises, so that a value that exists is valid.
 
+pub mod encode;
 pub mod explain;
 pub mod failure;
 pub mod id;
@@ -16,6 +17,7 @@ pub mod trace;
 pub mod view;
 pub mod work;
 
+pub use encode::{Direction, EncodeError, EncodeRequest, Encoded, Encoder, Quality, QualityScale};
 pub use failure::{Failure, FailureKind};
 pub use id::{Fence, Incarnation, JobId, NodeId, PartId, SessionId};
 pub use job::{JobSpec, ModelRef, Priority, Requirements, SpecError};

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::encode::Encoded;
 use crate::timing::StageTimings;
 
 /// One named value per scored frame.
@@ -111,6 +112,9 @@ pub struct ScoreReport {
     /// SHA-256 over everything that must be the same wherever the pair is scored: size, models,
     /// frame indices, columns and values by their bits. Lower-case hex.
     pub digest: String,
+    /// What came of the encode, where the job asked for one. No part of the digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoded: Option<Encoded>,
 }
 
 impl ScoreReport {

@@ -14,6 +14,8 @@ use crate::time::Timestamp;
 pub enum Stage {
     /// From the lease's arrival to the worker's first step: the wait for a free slot thread.
     Start,
+    /// The reference's range was encoded, for a job that asks for it.
+    Encode,
     /// Checking sources, probing, starting decoders, comparing the two formats, loading models.
     Fetch,
     /// Scoring had to wait for frames: the decoder or the disk was the bottleneck.
@@ -28,8 +30,15 @@ pub enum Stage {
 
 impl Stage {
     /// Every stage, in the order of an attempt's life.
-    pub const ALL: [Self; 6] =
-        [Self::Start, Self::Fetch, Self::Decode, Self::Score, Self::Pool, Self::Spool];
+    pub const ALL: [Self; 7] = [
+        Self::Start,
+        Self::Encode,
+        Self::Fetch,
+        Self::Decode,
+        Self::Score,
+        Self::Pool,
+        Self::Spool,
+    ];
 
     /// The stage's name on the wire, in metric labels and for people.
     #[must_use]
@@ -37,6 +46,7 @@ impl Stage {
         match self {
             Self::Start => "start",
             Self::Fetch => "fetch",
+            Self::Encode => "encode",
             Self::Decode => "decode",
             Self::Score => "score",
             Self::Pool => "pool",

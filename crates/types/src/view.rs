@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::encode::Encoded;
 use crate::failure::Failure;
 use crate::id::{Fence, JobId, NodeId, PartId, SessionId};
 use crate::job::JobSpec;
@@ -111,6 +112,9 @@ pub struct ResultView {
     pub provenance: Provenance,
     /// SHA-256 over all that must be equal wherever it is scored, lower-case hex.
     pub digest: String,
+    /// What came of the encode, where the job asked for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoded: Option<Encoded>,
 }
 
 /// A failure that somebody answered by a retry by hand: the job ended, and went on later.

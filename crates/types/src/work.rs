@@ -18,6 +18,9 @@ pub struct Capabilities {
     pub backends: Vec<String>,
     /// Decoders at hand: `y4m`, `raw`, and `ffmpeg` or single codecs' names.
     pub codecs: Vec<String>,
+    /// Encoders its `ffmpeg` has, by `ffmpeg`'s names.
+    #[serde(default)]
+    pub encoders: Vec<String>,
     /// Concurrent attempts it takes.
     pub slots: u32,
     /// The instruction set its kernels run on.
@@ -29,7 +32,7 @@ pub struct Capabilities {
 impl Capabilities {
     /// Slots a node may offer.
     pub const SLOTS_MAX: u32 = 1_024;
-    /// Backends or codecs a node may name.
+    /// Backends, codecs or encoders a node may name.
     pub const NAMES_MAX: usize = 64;
 }
 

@@ -8,14 +8,17 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use service::http::FieldError;
 use service::http::shapes::{MediaBody, ModelBody, spec_error};
-use types::{JobSpec, MediaRef, Priority, Requirements, State};
+use types::{EncodeRequest, JobSpec, MediaRef, Priority, Quality, Requirements, State};
 
 /// A job as submitted over HTTP.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SpecBody {
     reference: MediaBody,
-    distorted: OneOrMany,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    distorted: Option<OneOrMany>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    encode: Option<EncodeBody>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     model: Option<ModelBody>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -54,6 +57,65 @@ struct RequirementsBody {
     backend: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     codecs: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    encoders: Vec<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EncodeBody {
+    encoder: String,
+    quality: Quality,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    preset: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pixel_format: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    width: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    height: Option<u32>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    options: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    threads: Option<u8>,
+}
+
+impl EncodeBody {
+    fn into_request(self) -> Result<EncodeRequest, FieldError> {
+        let error =
+            |field: &str, problem| FieldError { field: format!("encode.{field}"), problem };
+        let encoder = self.encoder.parse().map_err(|problem| error("encoder", problem))?;
+        let defaults = EncodeRequest::new(encoder, self.quality);
+        let size = match (self.width, self.height) {
+            (None, None) => None,
+            (Some(width), Some(height)) => Some((width, height)),
+            _ => return Err(error("width", "width and height go together".to_owned())),
+        };
+        Ok(EncodeRequest {
+            preset: self.preset.unwrap_or(defaults.preset),
+            pixel_format: self.pixel_format,
+            size,
+            options: self.options,
+            threads: self.threads.unwrap_or(defaults.threads),
+            ..EncodeRequest::new(encoder, self.quality)
+        })
+    }
+}
+
+impl From<EncodeRequest> for EncodeBody {
+    fn from(request: EncodeRequest) -> Self {
+        let (width, height) = request.size.unzip();
+        Self {
+            encoder: request.encoder.as_str().to_owned(),
+            quality: request.quality,
+            preset: Some(request.preset),
+            pixel_format: request.pixel_format,
+            width,
+            height,
+            options: request.options,
+            threads: Some(request.threads),
+        }
+    }
 }
 
 impl SpecBody {
@@ -61,8 +123,9 @@ impl SpecBody {
     pub(crate) fn into_spec(self) -> Result<JobSpec, FieldError> {
         let reference = self.reference.into_media("reference")?;
         let many = match self.distorted {
-            OneOrMany::One(one) => vec![one],
-            OneOrMany::Many(many) => many,
+            None => Vec::new(),
+            Some(OneOrMany::One(one)) => vec![one],
+            Some(OneOrMany::Many(many)) => many,
         };
         let distorted = many.into_iter().enumerate().map(|(index, media)| {
             let field = format!("distorted[{index}]");
@@ -84,11 +147,13 @@ impl SpecBody {
             requirements: Requirements {
                 backend: requirements.backend,
                 codecs: requirements.codecs,
+                encoders: requirements.encoders,
             },
             labels: self.labels,
             attempts_max: self.attempts_max.unwrap_or(defaults.attempts_max),
             attempt_timeout: self.attempt_timeout_ms.map(Duration::from_millis),
             force_trace: self.force_trace.unwrap_or(false),
+            encode: self.encode.map(EncodeBody::into_request).transpose()?,
         };
         spec.check().map_err(|error| spec_error(&error))?;
         Ok(spec)
@@ -100,7 +165,14 @@ impl From<JobSpec> for SpecBody {
     fn from(spec: JobSpec) -> Self {
         Self {
             reference: spec.reference.into(),
-            distorted: OneOrMany::Many(spec.distorted.into_iter().map(Into::into).collect()),
+            distorted: match spec.encode {
+                Some(_) => None,
+                None => {
+                    let all = spec.distorted.into_iter().map(Into::into);
+                    Some(OneOrMany::Many(all.collect()))
+                }
+            },
+            encode: spec.encode.map(Into::into),
             model: Some(spec.model.into()),
             features: spec.features,
             subsample_interval: Some(spec.subsample_interval),
@@ -110,6 +182,7 @@ impl From<JobSpec> for SpecBody {
             requirements: Some(RequirementsBody {
                 backend: spec.requirements.backend,
                 codecs: spec.requirements.codecs,
+                encoders: spec.requirements.encoders,
             }),
             labels: spec.labels,
             attempts_max: Some(spec.attempts_max),
@@ -186,6 +259,12 @@ mod tests {
         assert_eq!(spec.attempt_timeout, Some(Duration::from_millis(1_500)));
         let shown = serde_json::to_string(&SpecBody::from(spec.clone())).expect("plain data");
         assert_eq!(read(&shown), Ok(spec));
+        let encode = r#"{"reference":"/a","encode":{"encoder":"x264","quality":23.25,
+            "preset":"slow","width":640,"height":360,"options":{"tune":"film"},"threads":2}}"#;
+        let spec = read(encode).expect("valid");
+        assert_eq!(spec.encode.as_ref().map(|encode| encode.quality), Some(Quality(2_325)));
+        let shown = serde_json::to_string(&SpecBody::from(spec.clone())).expect("plain data");
+        assert_eq!(read(&shown), Ok(spec));
     }
 
     #[test]
@@ -195,6 +274,8 @@ mod tests {
             assert!(error.contains(expected), "{json}: {error}");
         };
         check(r#"{"reference":"/a"}"#, "distorted");
+        check(r#"{"reference":"/a","encode":{"encoder":"x","quality":1}}"#, "encode.encoder");
+        check(r#"{"reference":"/a","encode":{"encoder":"x264","quality":99}}"#, "encode: quality 99");
         check(r#"{"reference":"/a","distorted":"/b","prio":1}"#, "prio");
         check(r#"{"reference":"/a","distorted":[]}"#, "distorted: 0 distorted videos");
         check(r#"{"reference":"","distorted":"/b"}"#, "reference: no reference");

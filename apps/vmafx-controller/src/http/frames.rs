@@ -206,6 +206,7 @@ fn report(
         provenance: result.provenance,
         timings: StageTimings::default(),
         digest: result.digest,
+        encoded: result.encoded,
     })
 }
 

@@ -227,6 +227,7 @@ impl FramesOut {
 struct CapabilitiesOut {
     backends: Vec<String>,
     codecs: Vec<String>,
+    encoders: Vec<String>,
     slots: u32,
     isa: String,
     version: String,
@@ -260,6 +261,7 @@ impl From<Vec<NodeView>> for NodesOut {
             capabilities: CapabilitiesOut {
                 backends: node.capabilities.backends,
                 codecs: node.capabilities.codecs,
+                encoders: node.capabilities.encoders,
                 slots: node.capabilities.slots,
                 isa: node.capabilities.isa,
                 version: node.capabilities.version,

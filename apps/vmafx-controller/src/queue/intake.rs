@@ -16,14 +16,15 @@ pub(super) fn draft(submission: Submission) -> Result<Draft, QueueError> {
     if spec.requirements.codecs.is_empty() && needs_ffmpeg(&spec) {
         spec.requirements.codecs.push("ffmpeg".to_owned());
     }
+    spec = spec.with_needs();
     let needs = &mut spec.requirements;
     needs.codecs.sort_unstable();
     needs.codecs.dedup();
-    let names = needs.backend.iter().chain(&needs.codecs);
-    if needs.codecs.len() > types::Capabilities::NAMES_MAX
+    let names = needs.backend.iter().chain(&needs.codecs).chain(&needs.encoders);
+    if needs.codecs.len().max(needs.encoders.len()) > types::Capabilities::NAMES_MAX
         || !names.clone().all(|name| bounded(name, NAME_BYTES_MAX))
     {
-        let text = "the requirements name too many codecs, or one with too long a name";
+        let text = "the requirements name too many codecs or encoders, or one with too long a name";
         return Err(QueueError::InvalidArgument(text.to_owned()));
     }
     if !bounded(&tenant, TENANT_BYTES_MAX) {
@@ -67,15 +68,16 @@ fn needs_ffmpeg(spec: &JobSpec) -> bool {
 
 /// Bytes of a tenant's name.
 const TENANT_BYTES_MAX: usize = 256;
-/// Bytes of a backend's or a codec's name.
+/// Bytes of a backend's, a codec's or an encoder's name.
 const NAME_BYTES_MAX: usize = 64;
 
 pub(super) fn check_capabilities(registration: &Registration) -> Result<(), QueueError> {
     let it = &registration.capabilities;
-    let names = it.backends.iter().chain(&it.codecs);
+    let names = it.backends.iter().chain(&it.codecs).chain(&it.encoders);
     let max = types::Capabilities::NAMES_MAX;
     let fits = it.backends.len() <= max
         && it.codecs.len() <= max
+        && it.encoders.len() <= max
         && names.clone().all(|name| name.len() <= NAME_BYTES_MAX)
         && it.isa.len() <= NAME_BYTES_MAX
         && it.version.len() <= NAME_BYTES_MAX
@@ -84,7 +86,7 @@ pub(super) fn check_capabilities(registration: &Registration) -> Result<(), Queu
         return Ok(());
     }
     let text = format!(
-        "a node names at most {max} backends and codecs of {NAME_BYTES_MAX} bytes, and offers at \
+        "a node names at most {max} backends, codecs and encoders of {NAME_BYTES_MAX} bytes, and offers at \
          most {} slots",
         types::Capabilities::SLOTS_MAX
     );

@@ -36,6 +36,7 @@ pub fn registration(name: &str, incarnation: u64) -> Registration {
         capabilities: Capabilities {
             backends: vec!["cpu".to_owned()],
             codecs: vec!["y4m".to_owned(), "raw".to_owned(), "ffmpeg".to_owned()],
+            encoders: Vec::new(),
             slots: SLOTS,
             isa: "baseline".to_owned(),
             version: "test".to_owned(),
@@ -175,5 +176,6 @@ pub fn succeeded(frame_count: u64) -> Outcome {
         },
         timings: timings(),
         digest: "1".repeat(64),
+        encoded: None,
     }])
 }

@@ -369,6 +369,7 @@ pub fn score_report() -> ScoreReport {
         provenance: Provenance::default(),
         timings: StageTimings::default(),
         digest: "00".repeat(32),
+        encoded: None,
     }
 }
 

@@ -202,6 +202,7 @@ fn capabilities(codecs: &[&str], slots: u32) -> Capabilities {
     Capabilities {
         backends: vec!["cpu".into()],
         codecs: codecs.iter().map(|&name| name.to_owned()).collect(),
+        encoders: Vec::new(),
         slots,
         isa: String::new(),
         version: String::new(),

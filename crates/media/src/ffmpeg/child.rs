@@ -224,7 +224,7 @@ fn describe(status: ExitStatus) -> String {
 }
 
 #[cfg(target_os = "linux")]
-fn limit_memory(process: &process::Child, bytes_max: u64) {
+pub(crate) fn limit_memory(process: &process::Child, bytes_max: u64) {
     use rustix::process::{Resource, Rlimit, prlimit};
     let pid = i32::try_from(process.id()).ok().and_then(Pid::from_raw);
     let limit = Rlimit { current: Some(bytes_max), maximum: Some(bytes_max) };
@@ -233,7 +233,7 @@ fn limit_memory(process: &process::Child, bytes_max: u64) {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn limit_memory(_process: &process::Child, _bytes_max: u64) {
+pub(crate) fn limit_memory(_process: &process::Child, _bytes_max: u64) {
     // Only Linux lets one process limit another.
 }
 

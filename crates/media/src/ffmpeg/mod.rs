@@ -1,13 +1,13 @@
 //! Decoding by an `ffmpeg` child process: one process a video, y4m on its standard output.
 //!
 //! Invariants: frames come out exactly as they are coded (no rate conversion, no repeat or drop, no
-//! scaling, no rotation, no change of chroma or depth; the only filter ever used rearranges samples
-//! without changing one); a local file is handed over as an open descriptor, and a playlist in
+//! scaling, no rotation, no change of chroma or depth; the only filter used unasked rearranges samples
+//! without changing one, and what a caller asks for is a [`Conform`]); a local file is handed over as an open descriptor, and a playlist in
 //! disguise opens nothing: ffmpeg may open no path, or, where its version must, reads only formats
 //! that name none; the process runs in a group of its own, with limits on time and memory, and is
 //! killed and reaped when its [`Child`] is dropped.
 
-mod child;
+pub(crate) mod child;
 mod report;
 
 use std::fs::File;
@@ -19,6 +19,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 pub(crate) use child::Child;
+
+use types::{ChromaSubsampling, PixelFormat};
 
 use crate::error::MediaError;
 use crate::stop::Stop;
@@ -75,6 +77,38 @@ pub(crate) struct Spelling {
     pub descriptor_by_path: bool,
     /// The planar format to rearrange samples into, from [`planar_twin`].
     pub planar: Option<&'static str>,
+    /// What the pictures are converted to, where the caller asked for it.
+    pub conform: Option<Conform>,
+}
+
+/// What pictures are converted to after they are decoded: for comparing what was encoded at another
+/// size or depth with its reference. Sizes are changed by a bicubic filter, as the models expect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Conform {
+    /// Width and height.
+    pub size: (u32, u32),
+    /// Chroma subsampling and bits.
+    pub format: PixelFormat,
+}
+
+impl Conform {
+    /// The filters that make it so, for `ffmpeg`.
+    fn filters(self) -> String {
+        let (width, height) = self.size;
+        let name = pixel_format_name(self.format);
+        format!("scale={width}:{height}:flags=bicubic+accurate_rnd+full_chroma_int,format={name}")
+    }
+}
+
+/// The name `ffmpeg` has for a planar format.
+#[must_use]
+pub fn pixel_format_name(format: PixelFormat) -> String {
+    let chroma = format.chroma.as_str();
+    let base = match format.chroma {
+        ChromaSubsampling::C400 => "gray".to_owned(),
+        _ => format!("yuv{chroma}p"),
+    };
+    if format.bit_depth == 8 { base } else { format!("{base}{}le", format.bit_depth) }
 }
 
 /// Demuxers that may be used where a protocol is open that could reach more than the video:
@@ -139,8 +173,14 @@ pub(crate) fn start(
         "passthrough",
         "-noautoscale",
     ]);
-    if let Some(planar) = spelling.planar {
-        command.args(["-vf", &format!("format={planar}")]);
+    match (spelling.conform, spelling.planar) {
+        (Some(conform), _) => {
+            command.args(["-vf", &conform.filters()]);
+        }
+        (None, Some(planar)) => {
+            command.args(["-vf", &format!("format={planar}")]);
+        }
+        (None, None) => {}
     }
     command.args(["-f", "yuv4mpegpipe", "-strict", "-1", "pipe:1"]);
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);

@@ -21,6 +21,8 @@ pub(crate) struct StreamLine {
     pub pixel_format: String,
     /// `1920x1080`.
     pub size: String,
+    /// What is said of the colours, such as `tv, bt709, progressive`; empty where nothing is.
+    pub colour: String,
 }
 
 #[derive(Debug, Clone)]
@@ -142,13 +144,16 @@ fn parse_video(text: &str) -> Option<StreamLine> {
         text.trim().split([' ', '(']).next().unwrap_or_default().chars().take(32).collect()
     };
     let codec = word(fields.next()?);
-    let pixel_format = word(fields.next()?);
+    let described = fields.next()?;
+    let pixel_format = word(described);
+    let colour = described.split_once('(').map_or("", |(_, rest)| rest);
+    let colour = colour.trim_end_matches(')').chars().take(128).collect();
     let is_size = |word: &String| {
         word.split_once('x')
             .is_some_and(|(w, h)| w.parse::<u32>().is_ok() && h.parse::<u32>().is_ok())
     };
     let size = fields.map(word).find(is_size)?;
-    Some(StreamLine { codec, pixel_format, size })
+    Some(StreamLine { codec, pixel_format, size, colour })
 }
 
 fn split_outside_parentheses(text: &str) -> impl Iterator<Item = &str> {
@@ -214,6 +219,7 @@ mod tests {
             codec: "h264".into(),
             pixel_format: "yuv420p".into(),
             size: "640x272".into(),
+            colour: "tv, bt709, progressive".into(),
         };
         assert_eq!(report.stream, Some(expected));
         assert_eq!(report.complaint(), None);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
 use types::{
-    AttemptOutcome, AttemptView, FailureKind, Fence, JobId, Lease, NodeId, PartId, ReportAnswer,
+    AttemptOutcome, AttemptView, Encoded, FailureKind, Fence, JobId, Lease, NodeId, PartId, ReportAnswer,
     ResultView, RunTimings, ScoreReport, SpanId, Stage, StageTimings, Timestamp, TraceContext,
 };
 
@@ -77,6 +77,8 @@ pub struct RunResult<'a> {
     frame_count: u64,
     /// The first model's version, and its mean.
     model: Option<(&'a str, f64)>,
+    /// What was encoded, where the job asked for it.
+    encoded: Option<&'a Encoded>,
 }
 
 impl<'a> From<&'a ScoreReport> for RunResult<'a> {
@@ -87,6 +89,7 @@ impl<'a> From<&'a ScoreReport> for RunResult<'a> {
             height: report.height,
             frame_count: report.frames.frame_count() as u64,
             model: headline.map(|model| (model.version.as_str(), model.pooled.mean)),
+            encoded: report.encoded.as_ref(),
         }
     }
 }
@@ -99,6 +102,7 @@ impl<'a> From<&'a ResultView> for RunResult<'a> {
             height: result.height,
             frame_count: result.frame_count,
             model: headline.map(|model| (model.version.as_str(), model.pooled.mean)),
+            encoded: result.encoded.as_ref(),
         }
     }
 }
@@ -218,13 +222,26 @@ impl<'a> AttemptTrace<'a> {
         let took = |stage| run.stage(stage).unwrap_or_default();
         // What did not happen in a run that failed makes no span.
         let happened = |stage| !run.failed || run.stage(stage).is_some();
-        let fetched_at = began_at.after(took(Stage::Fetch));
+        // Only a job that encodes has this stage at all.
+        let encode = run.stage(Stage::Encode);
+        let encoded_at = began_at.after(encode.unwrap_or_default());
+        let fetched_at = encoded_at.after(took(Stage::Fetch));
         let scored_at = fetched_at.after(took(Stage::Decode)).after(took(Stage::Score));
         let pooled_at = scored_at.after(took(Stage::Pool));
         let index = run.distorted_index;
+        if encode.is_some() {
+            let times = [began_at, encoded_at];
+            let mut span = self.stage(SpanRole::Encode, index, span_name::ENCODE, times);
+            if let Some(encoded) = result.and_then(|result| result.encoded) {
+                span = span
+                    .with(attr::ENCODED_BYTES, count(encoded.bytes))
+                    .with(attr::FRAME_COUNT, count(encoded.frame_count));
+            }
+            spans.push(span);
+        }
         if happened(Stage::Fetch) {
             let mut fetch =
-                self.stage(SpanRole::Fetch, index, span_name::FETCH, [began_at, fetched_at]);
+                self.stage(SpanRole::Fetch, index, span_name::FETCH, [encoded_at, fetched_at]);
             if let Some(result) = result {
                 fetch = fetch
                     .with(attr::WIDTH, i64::from(result.width))
@@ -363,7 +380,9 @@ pub(super) fn before(at: Timestamp, duration: Duration) -> Timestamp {
 
 /// The attempt's stages as those of one run, for a node that does not tell its runs.
 fn whole_as_one(timings: &StageTimings) -> Vec<RunTimings> {
-    const OF_A_RUN: [Stage; 4] = [Stage::Fetch, Stage::Decode, Stage::Score, Stage::Pool];
+    const OF_A_RUN: [Stage; 5] =
+        [Stage::Encode, Stage::Fetch, Stage::Decode, Stage::Score, Stage::Pool];
+    const OF_EVERY_RUN: usize = 4;
     let stages: Vec<_> =
         timings.stages.iter().filter(|(stage, _)| OF_A_RUN.contains(stage)).copied().collect();
     if stages.is_empty() {
@@ -373,7 +392,7 @@ fn whole_as_one(timings: &StageTimings) -> Vec<RunTimings> {
         distorted_index: 0,
         began_after: timings.stage(Stage::Start),
         // Only what is known to have happened is shown.
-        failed: stages.len() < OF_A_RUN.len(),
+        failed: stages.iter().filter(|(stage, _)| *stage != Stage::Encode).count() < OF_EVERY_RUN,
         stages,
         features: timings.features.clone(),
     }]

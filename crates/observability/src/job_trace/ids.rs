@@ -9,6 +9,8 @@ pub enum SpanRole {
     Wait,
     /// The end of an attempt in the store; from the attempt's id.
     Settle,
+    /// The encode of the reference; from the attempt's id and the result's place.
+    Encode,
     /// The opening of one pair; from the attempt's id and the distorted video's place.
     Fetch,
     /// The scoring of one pair, likewise.
@@ -33,6 +35,7 @@ impl SpanRole {
             Self::Pool => 5,
             Self::Again => 6,
             Self::Commit => 7,
+            Self::Encode => 8,
         }
     }
 }
@@ -64,7 +67,7 @@ mod tests {
 
     use super::*;
 
-    const ROLES: [SpanRole; 7] = [
+    const ROLES: [SpanRole; 8] = [
         SpanRole::Wait,
         SpanRole::Settle,
         SpanRole::Fetch,
@@ -72,6 +75,7 @@ mod tests {
         SpanRole::Pool,
         SpanRole::Again,
         SpanRole::Commit,
+        SpanRole::Encode,
     ];
 
     #[test]
@@ -86,7 +90,7 @@ mod tests {
         assert_eq!(all, EXPECTED);
     }
 
-    const EXPECTED: [&str; 8] = [
+    const EXPECTED: [&str; 9] = [
         "ea358c3c939e4766",
         "541342f8ef1243c8",
         "f7142807c05ae87d",
@@ -94,6 +98,7 @@ mod tests {
         "cb8d1171ca1042be",
         "38773d2debea1002",
         "a52b6f6025ba8d3f",
+        "ENCODE_ROLE",
         "d13bc92638008915",
     ];
 

@@ -8,7 +8,7 @@ use types::{Stage, State};
 use super::cells::{Counter, Gauge, Histogram, SecondsCounter};
 use super::labels::{
     AttemptOutcome, DropReason, JobEnd, Label, LeaseLostCause, NodeLiveness, PartState,
-    ReportAnswer, RetryCause, Signal, TraceExport,
+    ProbeOutcome, ReportAnswer, RetryCause, Signal, TraceExport,
 };
 use super::registry::{Family, OpenFamily, Point, Registry};
 use crate::schema::{attr, instrument};
@@ -316,6 +316,35 @@ impl McpMetrics {
         ];
         labels.extend(more.into_iter().filter_map(|(key, value)| Some((key, owned(value?)))));
         self.operations.get(labels).record(took);
+    }
+}
+
+/// The search for a target quality.
+#[derive(Debug, Clone)]
+pub struct TuneMetrics {
+    probes: Family<ProbeOutcome, Counter>,
+    encode_time: SecondsCounter,
+    score_time: SecondsCounter,
+}
+
+impl TuneMetrics {
+    pub(super) fn register(registry: &Registry) -> Self {
+        Self {
+            probes: registry.family(instrument::TUNE_PROBES),
+            encode_time: registry.single(instrument::TUNE_ENCODE_TIME),
+            score_time: registry.single(instrument::TUNE_SCORE_TIME),
+        }
+    }
+
+    /// A probe met this.
+    pub fn probe(&self, outcome: ProbeOutcome) {
+        self.probes.get(outcome).add(1);
+    }
+
+    /// A probe's encode and score took this long.
+    pub fn took(&self, encode: Duration, score: Duration) {
+        self.encode_time.add(encode);
+        self.score_time.add(score);
     }
 }
 

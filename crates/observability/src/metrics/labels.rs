@@ -72,12 +72,26 @@ labels! {
         Refused = "refused",
     }
 
+    /// What became of a probe.
+    ProbeOutcome {
+        /// It was encoded and scored.
+        Measured = "measured",
+        /// An earlier run had measured it.
+        Remembered = "remembered",
+        /// It could not be encoded or scored.
+        Failed = "failed",
+    }
+
     /// Why a part is tried again.
     RetryCause {
         /// The node had no decoder for it.
         DecoderMissing = "decoder_missing",
         /// The decoder died or ran out of its limits.
         DecoderFailed = "decoder_failed",
+        /// The node had no such encoder.
+        EncoderMissing = "encoder_missing",
+        /// The encoder died or ran out of its limits.
+        EncoderFailed = "encoder_failed",
         /// Reading or writing failed.
         Io = "io",
         /// The node's disk was full.
@@ -180,6 +194,8 @@ impl RetryCause {
             None => Self::Released,
             Some(FailureKind::DecoderMissing) => Self::DecoderMissing,
             Some(FailureKind::DecoderFailed) => Self::DecoderFailed,
+            Some(FailureKind::EncoderMissing) => Self::EncoderMissing,
+            Some(FailureKind::EncoderFailed) => Self::EncoderFailed,
             Some(FailureKind::Io) => Self::Io,
             Some(FailureKind::DiskFull) => Self::DiskFull,
             Some(FailureKind::TimedOut) => Self::TimedOut,

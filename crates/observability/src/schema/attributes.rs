@@ -207,7 +207,7 @@ attributes! {
     LEASE_CAUSE = "vmafx.lease.cause": OneOf(&["lease_expired", "node_lost"]),
         "Why a lease ended before its report: no sign of life until its end, or the node's process or stream was gone.";
     RETRY_CAUSE = "vmafx.retry.cause":
-        OneOf(&["decoder_missing", "decoder_failed", "io", "disk_full", "timed_out", "node_lost", "lease_expired", "internal", "released", "by_hand",
+        OneOf(&["decoder_missing", "decoder_failed", "encoder_missing", "encoder_failed", "io", "disk_full", "timed_out", "node_lost", "lease_expired", "internal", "released", "by_hand",
             "not_found", "permission_denied", "source_refused", "not_a_video", "truncated", "zero_frames", "size_mismatch", "chroma_mismatch",
             "depth_mismatch", "unsupported_format", "unknown_model", "unknown_feature", "invalid_job", "cancelled"]),
         "Why a part is tried again: what ended the attempt before, `released` when its node handed it back, `by_hand` when somebody asked for it. The kinds behind `by_hand` are final, so that only a wish brings a retry after them.";
@@ -229,6 +229,21 @@ attributes! {
         "Name of the VMAF model.";
     FEATURE = "vmafx.feature": Text(&["vif", "adm", "motion"]),
         "Name of a feature extractor.";
+    ENCODER = "vmafx.encoder":
+        OneOf(&["libx264", "libx265", "libsvtav1", "libaom-av1", "libvpx-vp9", "libvvenc"]),
+        "Name of the encoder, as `ffmpeg` has it.";
+    ENCODE_QUALITY = "vmafx.encode.quality": Double(&[23.5]),
+        "What the encoder was asked for, by its own scale: a CRF or QP.";
+    ENCODED_BYTES = "vmafx.encoded.bytes": Int(&[481_206]),
+        "Bytes that the encode came to.";
+    TUNE_COMMAND = "vmafx.tune.command": OneOf(&["crf", "ladder", "compare", "shots", "corpus"]),
+        "What `vmafx-tune` was asked to do.";
+    TUNE_PROBES = "vmafx.tune.probes.count": Int(&[3]),
+        "Probes that the answer rests on, those of earlier runs included.";
+    PROBE_KIND = "vmafx.probe.kind": OneOf(&["sample", "whole"]),
+        "Whether a part of the reference was tried, or all that is to be encoded.";
+    PROBE_OUTCOME = "vmafx.probe.outcome": OneOf(&["measured", "remembered", "failed"]),
+        "Whether a probe was made, known from an earlier run, or failed.";
     FRAME_COUNT = "vmafx.frame_count": Int(&[48]),
         "Frames scored.";
     WIDTH = "vmafx.width": Int(&[1_920]),
@@ -237,8 +252,8 @@ attributes! {
         "Height of the pictures, in pixels.";
     SCORE_MEAN = "vmafx.score.mean": Double(&[93.7]),
         "Pooled score, arithmetic mean.";
-    STAGE = "vmafx.stage": OneOf(&["start", "fetch", "decode", "score", "pool", "spool"]),
-        "Stretch of an attempt: `start`, `fetch`, `decode`, `score`, `pool`, `spool`.";
+    STAGE = "vmafx.stage": OneOf(&["start", "encode", "fetch", "decode", "score", "pool", "spool"]),
+        "Stretch of an attempt: `start`, `encode`, `fetch`, `decode`, `score`, `pool`, `spool`.";
     FEATURE_SECONDS = "vmafx.feature_seconds": DoubleBy(&["vif"]),
         "CPU seconds of a feature extractor, under `vmafx.feature_seconds.<extractor>`.";
     STAGE_SECONDS = "vmafx.stage_seconds": DoubleBy(&["decode"]),

@@ -196,6 +196,13 @@ instruments! {
     ENGINE_FRAMES = Counter, "vmafx.engine.frames", "{frame}", [attr::MODEL], &[],
         "Frames of attempts that succeeded, by model.";
 
+    TUNE_PROBES = Counter, "vmafx.tune.probes", "{probe}", [attr::PROBE_OUTCOME], &[],
+        "Probes by what became of them. Many remembered: an earlier run of the same is being continued.";
+    TUNE_ENCODE_TIME = Counter, "vmafx.tune.encode.time", "s", [], &[],
+        "Seconds of encodes that probes needed, here or on nodes.";
+    TUNE_SCORE_TIME = Counter, "vmafx.tune.score.time", "s", [], &[],
+        "Seconds of scoring that probes needed, here or on nodes. Beside the encodes' time: which of the two to make faster.";
+
     PROCESS_CPU = Counter, "process.cpu.time", "s", [attr::CPU_MODE], &[],
         "CPU seconds of the process.";
     PROCESS_MEMORY = UpDownCounter, "process.memory.usage", "By", [], &[],

@@ -37,6 +37,12 @@ pub mod span_name {
     pub const QUEUE_WAIT: &str = "wait";
     /// One attempt at a part.
     pub const PROCESS: &str = "process vmafx.jobs";
+    /// One encode of a range of the reference.
+    pub const ENCODE: &str = "encode";
+    /// One command of `vmafx-tune`, from its start to its answer.
+    pub const TUNE: &str = "tune";
+    /// One trial: an encode and its score.
+    pub const PROBE: &str = "probe";
     /// Sources checked, probed and opened, models loaded.
     pub const FETCH: &str = "fetch";
     /// Frames decoded and scored.
@@ -220,6 +226,46 @@ pub const SPANS: &[SpanDef] = &[
         ],
     },
     SpanDef {
+        id: "tune",
+        name: span_name::TUNE,
+        kind: "INTERNAL",
+        emitter: "vmafx-tune",
+        description: "One command of vmafx-tune, from its start to its answer: every probe and, \
+                      with a controller, every job of it is below.",
+        attributes: attribute_refs![
+            attr::TUNE_COMMAND,
+            attr::TUNE_PROBES = "it succeeded"
+        ],
+    },
+    SpanDef {
+        id: "tune.probe",
+        name: span_name::PROBE,
+        kind: "INTERNAL",
+        emitter: "vmafx-tune",
+        description: "One trial: a range of the reference encoded and scored, here or as a job. \
+                      What an earlier run measured makes no span.",
+        attributes: attribute_refs![
+            attr::ENCODER,
+            attr::ENCODE_QUALITY,
+            attr::PROBE_KIND,
+            attr::JOB_ID = "a node did it",
+            attr::ENCODED_BYTES = "it succeeded",
+            attr::SCORE_MEAN = "it succeeded"
+        ],
+    },
+    SpanDef {
+        id: "encode",
+        name: span_name::ENCODE,
+        kind: "INTERNAL",
+        emitter: "node, vmafx-tune",
+        description: "A range of the reference encoded, its decoding included. The time beside \
+                      `decode+score` says what a probe costs.",
+        attributes: attribute_refs![
+            attr::ENCODED_BYTES = "it succeeded",
+            attr::FRAME_COUNT = "it succeeded"
+        ],
+    },
+    SpanDef {
         id: "attempt.fetch",
         name: span_name::FETCH,
         kind: "INTERNAL",
@@ -234,7 +280,7 @@ pub const SPANS: &[SpanDef] = &[
         id: "attempt.score",
         name: span_name::SCORE,
         kind: "INTERNAL",
-        emitter: "node",
+        emitter: "node, vmafx-tune",
         description: "Frames decoded and scored, with the seconds of each feature as attributes.",
         attributes: attribute_refs![
             attr::FRAME_COUNT = "all frames were scored",

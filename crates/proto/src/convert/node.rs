@@ -18,8 +18,8 @@ const WORD_BYTES_MAX: usize = 128;
 
 impl From<Capabilities> for pb::Capabilities {
     fn from(capabilities: Capabilities) -> Self {
-        let Capabilities { backends, codecs, slots, isa, version } = capabilities;
-        Self { backends, codecs, slots, isa, version }
+        let Capabilities { backends, codecs, encoders, slots, isa, version } = capabilities;
+        Self { backends, codecs, slots, isa, version, encoders }
     }
 }
 
@@ -27,7 +27,7 @@ impl TryFrom<pb::Capabilities> for Capabilities {
     type Error = WireError;
 
     fn try_from(capabilities: pb::Capabilities) -> Result<Self, WireError> {
-        let pb::Capabilities { backends, codecs, slots, isa, version } = capabilities;
+        let pb::Capabilities { backends, codecs, slots, isa, version, encoders } = capabilities;
         if !(1..=Self::SLOTS_MAX).contains(&slots) {
             let problem = format!("{slots} is not 1 to {}", Self::SLOTS_MAX);
             return Err(WireError::new("slots", problem));
@@ -37,6 +37,7 @@ impl TryFrom<pb::Capabilities> for Capabilities {
         Ok(Self {
             backends: names(backends, "backends", Self::NAMES_MAX)?,
             codecs: names(codecs, "codecs", Self::NAMES_MAX)?,
+            encoders: names(encoders, "encoders", Self::NAMES_MAX)?,
             slots,
             isa,
             version,

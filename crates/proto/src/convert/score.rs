@@ -5,11 +5,11 @@ use std::ops::Range;
 use std::time::Duration;
 
 use types::{
-    Column, FrameTable, JobSpec, ModelScore, PooledScore, Provenance, ResultView, RunTimings,
+    Column, Encoded, FrameTable, JobSpec, ModelScore, PooledScore, Provenance, ResultView, RunTimings,
     ScoreReport, Stage, StageTimings, Timestamp, Warning,
 };
 
-use super::{bounded, micros, parsed, repeated, required};
+use super::{bounded, micros, optional, parsed, repeated, required};
 use crate::controller as pb;
 use crate::error::WireError;
 use crate::limits::{COLUMNS_MAX, FRAMES_MAX, FRAMES_PER_CHUNK_MAX};
@@ -196,6 +196,37 @@ impl TryFrom<pb::Provenance> for Provenance {
     }
 }
 
+/// Bytes of the text that names what encoded.
+const ENCODER_VERSION_BYTES_MAX: usize = 512;
+
+impl From<Encoded> for pb::Encoded {
+    fn from(encoded: Encoded) -> Self {
+        Self {
+            bytes: encoded.bytes,
+            frame_count: encoded.frame_count,
+            frame_rate_numerator: encoded.frame_rate.0,
+            frame_rate_denominator: encoded.frame_rate.1,
+            encode_time_us: micros(encoded.encode_time),
+            encoder_version: encoded.encoder_version,
+        }
+    }
+}
+
+impl TryFrom<pb::Encoded> for Encoded {
+    type Error = WireError;
+
+    fn try_from(encoded: pb::Encoded) -> Result<Self, WireError> {
+        bounded(encoded.encoder_version.len(), "encoder_version", ENCODER_VERSION_BYTES_MAX)?;
+        Ok(Self {
+            bytes: encoded.bytes,
+            frame_count: encoded.frame_count,
+            frame_rate: (encoded.frame_rate_numerator, encoded.frame_rate_denominator),
+            encode_time: Duration::from_micros(encoded.encode_time_us),
+            encoder_version: encoded.encoder_version,
+        })
+    }
+}
+
 fn pooled_column((name, pooled): (String, PooledScore)) -> pb::PooledColumn {
     pb::PooledColumn { name, pooled: Some(pooled.into()) }
 }
@@ -211,6 +242,7 @@ impl From<ResultView> for pb::Result {
             warnings: result.warnings.into_iter().map(Into::into).collect(),
             provenance: Some(result.provenance.into()),
             digest: result.digest,
+            encoded: result.encoded.map(Into::into),
         }
     }
 }
@@ -234,6 +266,7 @@ impl TryFrom<pb::Result> for ResultView {
             warnings: result.warnings.into_iter().map(Into::into).collect(),
             provenance: required(result.provenance, "provenance")?,
             digest: result.digest,
+            encoded: optional(result.encoded, "encoded")?,
         })
     }
 }
@@ -279,6 +312,7 @@ impl From<ScoreReport> for pb::ScoreReport {
             warnings: report.warnings,
             provenance: report.provenance,
             digest: report.digest,
+            encoded: report.encoded,
         };
         Self {
             result: Some(result.into()),
@@ -312,6 +346,7 @@ impl TryFrom<pb::ScoreReport> for ScoreReport {
             provenance: result.provenance,
             timings: required(report.timings, "timings")?,
             digest: result.digest,
+            encoded: result.encoded,
         })
     }
 }

@@ -3,7 +3,10 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use types::{JobSpec, MediaRef, ModelRef, PixelFormat, Priority, RawGeometry, Requirements};
+use types::{
+    EncodeRequest, JobSpec, MediaRef, ModelRef, PixelFormat, Priority, Quality, RawGeometry,
+    Requirements,
+};
 
 use super::{bounded, convert, micros, names, optional, parsed, repeated, required};
 use crate::controller as pb;
@@ -84,22 +87,75 @@ impl TryFrom<pb::ModelRef> for ModelRef {
 
 impl From<Requirements> for pb::Requirements {
     fn from(requirements: Requirements) -> Self {
-        Self { backend: requirements.backend.unwrap_or_default(), codecs: requirements.codecs }
+        Self {
+            backend: requirements.backend.unwrap_or_default(),
+            codecs: requirements.codecs,
+            encoders: requirements.encoders,
+        }
     }
 }
 
 impl TryFrom<pb::Requirements> for Requirements {
     type Error = WireError;
 
-    /// Sorts the codecs and drops doubles, so that equal needs compare equal.
+    /// Sorts the codecs and encoders and drops doubles, so that equal needs compare equal.
     fn try_from(requirements: pb::Requirements) -> Result<Self, WireError> {
         let max = types::Capabilities::NAMES_MAX;
-        let mut codecs = names(requirements.codecs, "codecs", max)?;
-        codecs.sort_unstable();
-        codecs.dedup();
+        let sorted = |given, field| {
+            let mut list = names(given, field, max)?;
+            list.sort_unstable();
+            list.dedup();
+            Ok(list)
+        };
+        let codecs = sorted(requirements.codecs, "codecs")?;
+        let encoders = sorted(requirements.encoders, "encoders")?;
         let backend = Some(requirements.backend).filter(|backend| !backend.is_empty());
         names(backend.iter().cloned().collect(), "backend", 1)?;
-        Ok(Self { backend, codecs })
+        Ok(Self { backend, codecs, encoders })
+    }
+}
+
+impl From<EncodeRequest> for pb::EncodeRequest {
+    fn from(request: EncodeRequest) -> Self {
+        let (width, height) = request.size.unwrap_or_default();
+        Self {
+            encoder: request.encoder.as_str().to_owned(),
+            quality_hundredths: request.quality.0,
+            preset: request.preset,
+            pixel_format: request.pixel_format.unwrap_or_default(),
+            width,
+            height,
+            options: request.options.into_iter().collect(),
+            threads: request.threads.into(),
+        }
+    }
+}
+
+impl TryFrom<pb::EncodeRequest> for EncodeRequest {
+    type Error = WireError;
+
+    /// What is left out gets its default; the whole is then [checked](EncodeRequest::check).
+    fn try_from(request: pb::EncodeRequest) -> Result<Self, WireError> {
+        bounded(request.options.len(), "options", Self::OPTIONS_MAX)?;
+        let encoder = parsed(&request.encoder, "encoder")?;
+        let defaults = Self::new(encoder, Quality(request.quality_hundredths));
+        let threads = match request.threads {
+            0 => Self::THREADS_DEFAULT,
+            other => u8::try_from(other).unwrap_or(u8::MAX),
+        };
+        let request = Self {
+            preset: Some(request.preset).filter(|p| !p.is_empty()).unwrap_or(defaults.preset),
+            pixel_format: Some(request.pixel_format).filter(|format| !format.is_empty()),
+            size: match (request.width, request.height) {
+                (0, 0) => None,
+                size => Some(size),
+            },
+            options: request.options.into_iter().collect(),
+            threads,
+            ..defaults
+        };
+        request.check().map_err(|error| WireError::new("", error.to_string()))?;
+        Ok(request)
     }
 }
 
@@ -119,6 +175,7 @@ impl From<JobSpec> for pb::JobSpec {
             attempts_max: spec.attempts_max.get(),
             attempt_timeout_us: spec.attempt_timeout.map(micros),
             force_trace: spec.force_trace,
+            encode: spec.encode.map(Into::into),
         }
     }
 }
@@ -147,6 +204,7 @@ impl TryFrom<pb::JobSpec> for JobSpec {
             attempts_max: NonZeroU32::new(spec.attempts_max).unwrap_or(Self::ATTEMPTS_DEFAULT),
             attempt_timeout: attempt_timeout(spec.attempt_timeout_us)?,
             force_trace: spec.force_trace,
+            encode: optional(spec.encode, "encode")?,
         };
         spec.check().map_err(|error| WireError::new("", error.to_string()))?;
         Ok(spec)

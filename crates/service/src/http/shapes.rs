@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
 use types::{
-    ChromaSubsampling, MediaRef, ModelRef, ModelScore, PixelFormat, PooledScore, Provenance,
+    ChromaSubsampling, Encoded, MediaRef, ModelRef, ModelScore, PixelFormat, PooledScore, Provenance,
     RawGeometry, ResultView, RunTimings, SpecError, StageTimings, Timestamp, Warning,
 };
 
@@ -108,6 +108,7 @@ pub fn spec_error(error: &SpecError) -> FieldError {
         SpecError::Priority(_) => "priority",
         SpecError::Attempts(_) => "attempts_max",
         SpecError::NoFrames => "frame_count_max",
+        SpecError::EncodeAndDistorted | SpecError::Encode(_) => "encode",
     };
     FieldError { field: field.to_owned(), problem: error.to_string() }
 }
@@ -215,6 +216,31 @@ pub struct ResultOut {
     warnings: Vec<Warning>,
     provenance: Provenance,
     digest: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encoded: Option<EncodedOut>,
+}
+
+#[derive(Debug, Serialize)]
+struct EncodedOut {
+    bytes: u64,
+    kilobits_per_second: f64,
+    frame_count: u64,
+    frame_rate: [u32; 2],
+    encode_time_us: u64,
+    encoder_version: String,
+}
+
+impl From<Encoded> for EncodedOut {
+    fn from(encoded: Encoded) -> Self {
+        Self {
+            bytes: encoded.bytes,
+            kilobits_per_second: encoded.kilobits_per_second(),
+            frame_count: encoded.frame_count,
+            frame_rate: encoded.frame_rate.into(),
+            encode_time_us: micros(encoded.encode_time),
+            encoder_version: encoded.encoder_version,
+        }
+    }
 }
 
 impl From<ResultView> for ResultOut {
@@ -229,6 +255,7 @@ impl From<ResultView> for ResultOut {
             warnings: result.warnings,
             provenance: result.provenance,
             digest: result.digest,
+            encoded: result.encoded.map(Into::into),
         }
     }
 }

@@ -98,6 +98,7 @@ impl World {
             let capabilities = Capabilities {
                 backends: names(&["cpu"]),
                 codecs: names(codecs[index % codecs.len()]),
+                encoders: Vec::new(),
                 slots: 1 + u32::try_from(index % 3).expect("small"),
                 isa: "avx2".into(),
                 version: "sim".into(),

@@ -3,7 +3,7 @@
 
 use control::{StoreError, StoredResult};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use types::{ModelScore, PooledScore, Provenance, ResultView, ScoreReport, Warning};
+use types::{Encoded, ModelScore, PooledScore, Provenance, ResultView, ScoreReport, Warning};
 
 use super::{corrupt, encode_frames, internal};
 
@@ -84,6 +84,8 @@ struct StoredView {
     #[serde(default)]
     provenance: Provenance,
     digest: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    encoded: Option<Encoded>,
 }
 
 /// The results of one part as bytes, in the job's order.
@@ -106,6 +108,7 @@ pub fn encode_results(reports: Vec<ScoreReport>) -> Result<StoredResult, StoreEr
             warnings: report.warnings,
             provenance: report.provenance,
             digest: report.digest,
+            encoded: report.encoded,
         })
         .collect();
     let encoded = serde_json::to_vec(&views).map_err(|e| internal("encode results", e))?;
@@ -143,6 +146,7 @@ fn view(stored: StoredView) -> ResultView {
         warnings: stored.warnings,
         provenance: stored.provenance,
         digest: stored.digest,
+        encoded: stored.encoded,
     }
 }
 
@@ -185,6 +189,13 @@ mod tests {
             provenance: Provenance::default(),
             timings: StageTimings::default(),
             digest: "d".into(),
+            encoded: Some(types::Encoded {
+                bytes: 7,
+                frame_count: 2,
+                frame_rate: (30_000, 1_001),
+                encode_time: std::time::Duration::from_micros(1_234_567),
+                encoder_version: "ffmpeg 7, libx264".into(),
+            }),
         };
         let stored = encode_results(vec![report.clone()]).expect("plain");
         assert_eq!(stored.score, Some(97.428_042_999_999_99));
@@ -192,6 +203,7 @@ mod tests {
         // `{:?}` of a float is its shortest exact form, and equal for all NaN.
         assert_eq!(format!("{:?}", read[0].models), format!("{:?}", report.models));
         assert_eq!(format!("{:?}", read[0].pooled), format!("{:?}", report.pooled));
+        assert_eq!(read[0].encoded, report.encoded);
         assert!(decode_results(&stored.encoded[1..]).is_err());
     }
 }

@@ -167,6 +167,7 @@ pub(super) fn report(first_frame: u64) -> ScoreReport {
         provenance: Provenance::default(),
         timings: timings(),
         digest: "d1".into(),
+        encoded: None,
     }
 }
 
@@ -218,6 +219,7 @@ pub(super) fn session(number: u64, node: &str, incarnation: u64) -> Transition {
     let capabilities = Capabilities {
         backends: vec!["cpu".into()],
         codecs: vec!["y4m".into(), "ffmpeg".into()],
+        encoders: vec!["libx264".into()],
         slots: 3,
         isa: "avx2".into(),
         version: "1".into(),

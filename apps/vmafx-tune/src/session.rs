@@ -1,0 +1,371 @@
+//! One run: who measures, what is known, who is told. Everything that is measured goes through here.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use media::{EncoderError, Stop};
+use observability::metrics::ProbeOutcome;
+use observability::schema::{attr, span_name};
+use observability::{Context, SpanKind, Telemetry};
+use scoring::RunConfig;
+use types::Encoder;
+
+use crate::error::TuneError;
+use crate::fleet::{Fleet, FleetProber};
+use crate::journal::Journal;
+use crate::local::LocalProber;
+use crate::probe::{Probe, ProbeSpec, Prober};
+use crate::progress::{Event, Pace, Sink};
+use crate::request::{PARALLEL_DEFAULT, PARALLEL_MAX};
+use crate::source::Source;
+
+/// Frames between two words of the analysis.
+const ANALYSIS_TOLD_EVERY: u64 = 250;
+
+/// With what a run is done. None of it changes an answer, but for the programs themselves.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    /// Source rules, `ffmpeg`, threads for scoring.
+    pub run: RunConfig,
+    /// Spans, metrics.
+    pub telemetry: Telemetry,
+    /// Where probes are carried out; `None` is here.
+    pub fleet: Option<Fleet>,
+    /// The folder of journals, one a source; `None` remembers nothing beyond the run.
+    pub journal_dir: Option<PathBuf>,
+    /// Where encodes lie while they are scored.
+    pub scratch_dir: PathBuf,
+    /// Records the run's trace whatever the sampling ratio.
+    pub force_trace: bool,
+    /// Probes at once; `None` is one here, and as many as there are slots on a fleet.
+    pub parallel: Option<NonZeroUsize>,
+}
+
+impl Environment {
+    /// This machine, with nothing remembered and nothing exported.
+    #[must_use]
+    pub fn new(run: RunConfig) -> Self {
+        Self {
+            run,
+            telemetry: Telemetry::disabled(),
+            fleet: None,
+            journal_dir: None,
+            scratch_dir: std::env::temp_dir(),
+            force_trace: false,
+            parallel: None,
+        }
+    }
+}
+
+enum Who {
+    Here,
+    Fleet(FleetProber),
+}
+
+/// A run.
+pub(crate) struct Session<'a> {
+    pub env: &'a Environment,
+    pub stop: Stop,
+    pub sink: &'a dyn Sink,
+    /// The run's span.
+    cx: Context,
+    local: Option<LocalProber>,
+    who: Who,
+    parallel: usize,
+    pace: Mutex<Pace>,
+    /// Probes that were measured or remembered.
+    probes: AtomicUsize,
+    /// Probes that were measured in this run.
+    measured: AtomicUsize,
+}
+
+/// A source with what is remembered of it.
+pub(crate) struct Known {
+    pub source: Source,
+    journal: Journal,
+}
+
+impl<'a> Session<'a> {
+    /// Finds out who measures. `encoders` are those that will be asked for.
+    pub(crate) fn open(
+        env: &'a Environment,
+        encoders: &[Encoder],
+        needs_files: bool,
+        stop: &Stop,
+        sink: &'a dyn Sink,
+        cx: &Context,
+    ) -> Result<Self, TuneError> {
+        let here = || {
+            LocalProber::new(env.run.clone(), env.telemetry.clone(), &env.scratch_dir, stop)
+        };
+        let (local, who, parallel) = match &env.fleet {
+            None => (Some(here()?), Who::Here, PARALLEL_DEFAULT.get()),
+            Some(fleet) => {
+                let prober = FleetProber::new(fleet.clone(), env.force_trace);
+                let slots = prober.slots()?.max(1);
+                (needs_files.then(here).transpose()?, Who::Fleet(prober), slots)
+            }
+        };
+        let parallel = env.parallel.map_or(parallel, NonZeroUsize::get).min(PARALLEL_MAX);
+        let session = Self {
+            env,
+            stop: stop.clone(),
+            sink,
+            cx: cx.clone(),
+            local,
+            who,
+            parallel,
+            pace: Mutex::default(),
+            probes: AtomicUsize::new(0),
+            measured: AtomicUsize::new(0),
+        };
+        session.check_encoders(encoders)?;
+        Ok(session)
+    }
+
+    /// Refuses at once what this machine cannot do, and warns of what no node can do yet.
+    fn check_encoders(&self, encoders: &[Encoder]) -> Result<(), TuneError> {
+        if let Some(local) = &self.local {
+            let set = local.encoders();
+            for encoder in encoders.iter().filter(|encoder| !set.has(**encoder)) {
+                let has: Vec<&str> = set.encoders.iter().map(|encoder| encoder.as_str()).collect();
+                return Err(TuneError::Encode(EncoderError::EncoderMissing {
+                    program: local.ffmpeg().program().display().to_string(),
+                    encoder: *encoder,
+                    has: if has.is_empty() { "none".to_owned() } else { has.join(", ") },
+                }));
+            }
+        }
+        if let Who::Fleet(fleet) = &self.who {
+            let has = fleet.encoders()?;
+            for encoder in encoders.iter().filter(|encoder| !has.contains(encoder)) {
+                let message = format!("no node alive has {encoder}; its probes wait for one");
+                self.sink.event(&Event::Note { message });
+            }
+        }
+        Ok(())
+    }
+
+    /// Steps of one unit of an encoder's scale, as whoever encodes has it.
+    pub(crate) fn steps_per_unit(&self, encoder: Encoder) -> u8 {
+        match (&self.who, &self.local) {
+            (Who::Here, Some(local)) => local.encoders().steps_per_unit(encoder),
+            // Nodes may have any version: what all of them take.
+            _ => encoder.scale().steps_per_unit,
+        }
+    }
+
+    /// The prober of this machine.
+    pub(crate) fn local(&self) -> Result<&LocalProber, TuneError> {
+        let missing = || TuneError::Request("nothing is encoded on this machine here".to_owned());
+        self.local.as_ref().ok_or_else(missing)
+    }
+
+    /// The run's context.
+    pub(crate) fn cx(&self) -> &Context {
+        &self.cx
+    }
+
+    /// Probes so far, and those of them that were made in this run.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        (self.probes.load(Ordering::Relaxed), self.measured.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads a source and opens its journal.
+    pub(crate) fn know(&self, name: &str) -> Result<Known, TuneError> {
+        let mut told = 0;
+        let source = Source::analyse(name, &self.env.run.media, &self.stop, &mut |done, total| {
+            if done >= told + ANALYSIS_TOLD_EVERY {
+                told = done;
+                self.sink.event(&Event::Analysing { frames_done: done, frames_total: total });
+            }
+        })?;
+        let journal = match &self.env.journal_dir {
+            None => Journal::in_memory(),
+            Some(dir) => Journal::open(&dir.join(format!("{}.jsonl", source.sha256)))?,
+        };
+        if journal.damaged() > 0 {
+            let message = format!("{} damaged lines of the journal are left out", journal.damaged());
+            self.sink.event(&Event::Note { message });
+        }
+        self.sink.event(&Event::Analysed {
+            source: source.media.uri.clone(),
+            frame_count: source.frame_count(),
+            shots: source.shots.len(),
+        });
+        Ok(Known { source, journal })
+    }
+
+    fn prober(&self) -> Result<&dyn Prober, TuneError> {
+        match &self.who {
+            Who::Here => Ok(self.local()?),
+            Who::Fleet(fleet) => Ok(fleet),
+        }
+    }
+
+    /// Measures, or remembers. What it gives is on the disk.
+    pub(crate) fn measure(&self, known: &Known, spec: &ProbeSpec) -> Result<Probe, TuneError> {
+        let prober = self.prober()?;
+        let key = spec.key(prober.chain());
+        if let Some(probe) = known.journal.find(&key) {
+            self.remembered(spec, &probe);
+            return Ok(probe);
+        }
+        let probe = self.traced(spec, |cx| {
+            let probe = prober.probe(spec, &key, cx, &self.stop)?;
+            known.journal.add(&key, &probe)?;
+            Ok(probe)
+        })?;
+        Ok(probe)
+    }
+
+    /// Encodes and scores all of a source here, into a file that stays. Always done anew: it is the
+    /// file that counts.
+    pub(crate) fn make(
+        &self,
+        known: &Known,
+        spec: &ProbeSpec,
+        output: &std::path::Path,
+    ) -> Result<(Probe, types::ScoreReport), TuneError> {
+        let local = self.local()?;
+        let mut report = None;
+        let probe = self.traced(spec, |cx| {
+            let (probe, scored) = local.try_into(spec, output, cx, &self.stop)?;
+            report = Some(scored);
+            Ok(probe)
+        })?;
+        if matches!(self.who, Who::Here) {
+            known.journal.add(&spec.key(local.chain()), &probe)?;
+        }
+        report.map(|report| (probe, report)).ok_or_else(|| {
+            TuneError::Request("the finished file was not scored".to_owned())
+        })
+    }
+
+    /// A trial within its span, counted and told of.
+    fn traced(
+        &self,
+        spec: &ProbeSpec,
+        work: impl FnOnce(&Context) -> Result<Probe, TuneError>,
+    ) -> Result<Probe, TuneError> {
+        let Telemetry { tracer, metrics } = &self.env.telemetry;
+        let mut span = tracer
+            .span(span_name::PROBE)
+            .kind(SpanKind::Internal)
+            .parent(observability::Parent::Context(self.cx.clone()))
+            .start();
+        span.set(attr::ENCODER, spec.request.encoder.as_str());
+        span.set(attr::ENCODE_QUALITY, spec.request.quality.value());
+        span.set(attr::PROBE_KIND, spec.kind.as_str());
+        let began = Instant::now();
+        let cx = span.cx().clone();
+        let outcome = work(&cx);
+        match &outcome {
+            Ok(probe) => {
+                span.set(attr::SCORE_MEAN, probe.pooled.mean);
+                span.set(attr::ENCODED_BYTES, i64::try_from(probe.encoded.bytes).unwrap_or(i64::MAX));
+                if let Some(job) = probe.job {
+                    span.set(attr::JOB_ID, job.to_string());
+                }
+                metrics.tune().probe(ProbeOutcome::Measured);
+                metrics.tune().took(probe.encoded.encode_time, probe.score_time);
+                self.measured.fetch_add(1, Ordering::Relaxed);
+                self.told(spec, probe, began.elapsed());
+            }
+            Err(error) => {
+                span.fail(error.kind().as_str(), "the probe failed");
+                metrics.tune().probe(ProbeOutcome::Failed);
+            }
+        }
+        span.end();
+        outcome
+    }
+
+    fn remembered(&self, spec: &ProbeSpec, probe: &Probe) {
+        self.env.telemetry.metrics.tune().probe(ProbeOutcome::Remembered);
+        self.probes.fetch_add(1, Ordering::Relaxed);
+        let seconds_left = {
+            let mut pace = self.pace();
+            pace.skipped(spec.range.count);
+            pace.seconds_left(self.parallel)
+        };
+        self.sink.event(&probed(spec, probe, true, seconds_left));
+    }
+
+    fn told(&self, spec: &ProbeSpec, probe: &Probe, took: Duration) {
+        self.probes.fetch_add(1, Ordering::Relaxed);
+        let seconds_left = {
+            let mut pace = self.pace();
+            pace.done(spec.range.count, took);
+            pace.seconds_left(self.parallel)
+        };
+        self.sink.event(&probed(spec, probe, false, seconds_left));
+    }
+
+    /// Does `work` on each item, as many at once as there may be, and gives what comes of them in
+    /// order. The first failure ends the others.
+    pub(crate) fn each<I: Sync, T: Send>(
+        &self,
+        items: &[I],
+        work: impl Fn(&I) -> Result<T, TuneError> + Sync,
+    ) -> Result<Vec<T>, TuneError> {
+        let next = AtomicUsize::new(0);
+        let slots: Vec<Mutex<Option<T>>> = items.iter().map(|_| Mutex::new(None)).collect();
+        let failure: Mutex<Option<TuneError>> = Mutex::new(None);
+        let locked = |slot: &Mutex<Option<TuneError>>| {
+            slot.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..self.parallel.min(items.len()) {
+                scope.spawn(|| {
+                    while !locked(&failure) {
+                        let index = next.fetch_add(1, Ordering::Relaxed);
+                        let Some(item) = items.get(index) else { return };
+                        match work(item) {
+                            Ok(value) => {
+                                *slots[index].lock().unwrap_or_else(PoisonError::into_inner) =
+                                    Some(value);
+                            }
+                            Err(error) => {
+                                let mut first =
+                                    failure.lock().unwrap_or_else(PoisonError::into_inner);
+                                first.get_or_insert(error);
+                            }
+                        }
+                    }
+                });
+            }
+        });
+        if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(error);
+        }
+        let value = |slot: Mutex<Option<T>>| {
+            slot.into_inner().unwrap_or_else(PoisonError::into_inner).ok_or_else(|| {
+                TuneError::Request("a defect: a probe came to nothing; please report it".to_owned())
+            })
+        };
+        slots.into_iter().map(value).collect()
+    }
+}
+
+fn probed(spec: &ProbeSpec, probe: &Probe, remembered: bool, seconds_left: Option<f64>) -> Event {
+    Event::Probed {
+        encoder: spec.request.encoder,
+        quality: spec.request.quality,
+        kind: spec.kind,
+        range: spec.range,
+        remembered,
+        score: probe.pooled.mean,
+        kilobits_per_second: probe.encoded.kilobits_per_second(),
+        encode_seconds: probe.encoded.encode_time.as_secs_f64(),
+        score_seconds: probe.score_time.as_secs_f64(),
+        seconds_left,
+    }
+}

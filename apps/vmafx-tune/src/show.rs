@@ -1,0 +1,339 @@
+//! Outcomes and events as people and other programs read them.
+
+use std::fmt::Write as _;
+
+use search::Evidence;
+
+use crate::cost::Cost;
+use crate::crf::Found;
+use crate::finish::Verified;
+use crate::outcome::{
+    CompareOutcome, CorpusOutcome, CrfOutcome, LadderOutcome, ShotsOutcome, TuneOutcome,
+};
+use crate::progress::Event;
+
+/// The frames a second where a manifest needs a whole number of digits.
+const RATE_DIGITS: usize = 3;
+
+/// The outcome for people.
+#[must_use]
+pub fn outcome(outcome: &TuneOutcome) -> String {
+    match outcome {
+        TuneOutcome::Crf(outcome) => crf(outcome),
+        TuneOutcome::Ladder(outcome) => ladder(outcome),
+        TuneOutcome::Compare(outcome) => compare(outcome),
+        TuneOutcome::Shots(outcome) => shots(outcome),
+        TuneOutcome::Corpus(outcome) => corpus(outcome),
+    }
+}
+
+/// What an evidence means, in a few words.
+#[must_use]
+pub const fn evidence(evidence: Evidence) -> &'static str {
+    match evidence {
+        Evidence::WithinTolerance => "within the tolerance",
+        Evidence::NextStepMisses => "the next step misses",
+        Evidence::EndOfScale => "the end of the scale",
+        Evidence::ProbesSpent => "probes spent",
+        Evidence::Unreachable => "out of reach",
+    }
+}
+
+fn crf(outcome: &CrfOutcome) -> String {
+    let mut text = found(&outcome.found);
+    if let Some(file) = &outcome.file {
+        text.push_str(&verified(file));
+    }
+    text
+}
+
+fn found(found: &Found) -> String {
+    let mut text = String::new();
+    let encoder = found.encode.encoder;
+    let _ = writeln!(
+        text,
+        "{encoder} {} reaches {} = {:.3} for {} ({}, {} probes{})",
+        found.quality,
+        found.binding.constraint.statistic,
+        found.binding.value,
+        found.target,
+        evidence(found.evidence),
+        found.probes,
+        if found.samples > 1 { format!(" on {} samples", found.samples) } else { String::new() },
+    );
+    let interval = found.measured.half_width.map_or(String::new(), |half| format!(" ± {half:.2}"));
+    let _ = writeln!(
+        text,
+        "expected  mean {:.3}{interval}, p5 {:.3}, {:.0} kbit/s",
+        found.measured.pooled.mean, found.measured.pooled.p5, found.measured.kilobits_per_second
+    );
+    text
+}
+
+fn verified(file: &Verified) -> String {
+    let quality = file.quality.map_or(String::new(), |quality| format!(" at {quality}"));
+    let rounds = if file.rounds > 1 { format!(", made {} times", file.rounds) } else { String::new() };
+    format!(
+        "finished  {}{quality}: {} = {:.3} {} {}, mean {:.3}, p5 {:.3}, {:.0} kbit/s, {} bytes{rounds}\n",
+        file.output.display(),
+        file.binding.constraint.statistic,
+        file.binding.value,
+        if file.met { "meets" } else { "MISSES" },
+        file.binding.constraint.at_least,
+        file.pooled.mean,
+        file.pooled.p5,
+        file.kilobits_per_second,
+        file.bytes,
+    )
+}
+
+fn ladder(outcome: &LadderOutcome) -> String {
+    let mut text = format!("{:>11} {:>7} {:>9} {:>8}\n", "SIZE", "QUALITY", "KBIT/S", "SCORE");
+    for rung in &outcome.rungs {
+        let size = format!("{}x{}", rung.size.0, rung.size.1);
+        let (rate, score) = (rung.kilobits_per_second, rung.score);
+        let _ = writeln!(text, "{size:>11} {:>7} {rate:>9.0} {score:>8.3}", rung.quality);
+    }
+    let _ = writeln!(
+        text,
+        "{} renditions measured, {} on the hull",
+        outcome.cloud.len(),
+        outcome.hull.len()
+    );
+    text
+}
+
+fn compare(outcome: &CompareOutcome) -> String {
+    let mut text =
+        format!("{:<12} {:<10} {:>8} {:>9}", "ENCODER", "PRESET", "BD-RATE", "FPS");
+    for target in &outcome.targets {
+        let _ = write!(text, " {:>18}", format!("AT {target}"));
+    }
+    text.push('\n');
+    for contender in &outcome.contenders {
+        let bd_rate = contender.bd_rate.map_or("-".to_owned(), |bd| format!("{:+.1}%", bd * 100.0));
+        let encode = &contender.encode;
+        let _ = write!(
+            text,
+            "{:<12} {:<10} {bd_rate:>8} {:>9.1}",
+            encode.encoder,
+            encode.preset(),
+            contender.frames_per_second
+        );
+        for found in &contender.at {
+            let at = match found.evidence.is_met() {
+                true => format!("{}: {:.0}k", found.quality, found.measured.kilobits_per_second),
+                false => "out of reach".to_owned(),
+            };
+            let _ = write!(text, " {at:>18}");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn shots(outcome: &ShotsOutcome) -> String {
+    let mut text =
+        format!("{:>5} {:>8} {:>7} {:>8} {:>9}\n", "SHOT", "FRAMES", "QUALITY", "SCORE", "KBIT/S");
+    for (number, shot) in outcome.shots.iter().enumerate() {
+        let _ = writeln!(
+            text,
+            "{:>5} {:>8} {:>7} {:>8.3} {:>9.0}{}{}",
+            number + 1,
+            shot.range.count,
+            shot.quality,
+            shot.binding.value,
+            shot.kilobits_per_second,
+            if shot.repairs > 0 { format!("  repaired {} times", shot.repairs) } else { String::new() },
+            if shot.binding.margin() < 0.0 { "  MISSES" } else { "" },
+        );
+    }
+    let _ = writeln!(
+        text,
+        "{} shots, {} miss, {:.0} kbit/s",
+        outcome.shots.len(),
+        outcome.missed,
+        outcome.kilobits_per_second
+    );
+    if let Some(file) = &outcome.file {
+        text.push_str(&verified(file));
+    }
+    text
+}
+
+fn corpus(outcome: &CorpusOutcome) -> String {
+    let mut text = format!(
+        "{}: {} lines written, {} were there\n",
+        outcome.output.display(),
+        outcome.written,
+        outcome.known
+    );
+    for (source, why) in &outcome.failed {
+        let _ = writeln!(text, "left out: {source}: {why}");
+    }
+    text
+}
+
+/// What a request would take, for people.
+#[must_use]
+pub fn cost(cost: &Cost) -> String {
+    let seconds = cost.seconds.map_or(String::new(), |s| format!(", about {}", duration(s)));
+    format!(
+        "{} trials, {} frames to encode and to score{seconds}; {} source(s), probes look at {} part(s) of the first\n",
+        cost.trials,
+        cost.frames,
+        cost.sources,
+        cost.samples.len()
+    )
+}
+
+/// One line for a terminal; `None` where there is nothing to say.
+#[must_use]
+pub fn event(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::Analysing { frames_done, frames_total } => match frames_total {
+            Some(total) => format!("reading the source: frame {frames_done} of {total}"),
+            None => format!("reading the source: frame {frames_done}"),
+        },
+        Event::Analysed { source, frame_count, shots } => {
+            format!("{source}: {frame_count} frames, {shots} shots")
+        }
+        Event::Probed {
+            encoder, quality, remembered, score, kilobits_per_second, seconds_left, ..
+        } => {
+            let known = if *remembered { ", known" } else { "" };
+            let left = seconds_left
+                .filter(|left| *left >= 1.0)
+                .map_or(String::new(), |left| format!(", about {} left", duration(left)));
+            format!("{encoder} {quality}: {score:.3}, {kilobits_per_second:.0} kbit/s{known}{left}")
+        }
+        Event::Found { encoder, quality, binding, probes, evidence: why } => format!(
+            "{encoder}: {quality} for {} ({}, {probes} probes)",
+            binding.constraint,
+            evidence(*why)
+        ),
+        Event::Widened { half_width, samples } => {
+            format!("samples disagree by ± {half_width:.2}: {samples} from here on")
+        }
+        Event::Finishing { quality, round } => match round {
+            1 => format!("making the file at {quality}"),
+            round => format!("making it again at {quality} (round {round})"),
+        },
+        Event::Verified { binding, met } => format!(
+            "scored in full: {} = {:.3}, {}",
+            binding.constraint.statistic,
+            binding.value,
+            if *met { "met" } else { "missed" }
+        ),
+        Event::Note { message } => message.clone(),
+    })
+}
+
+/// Seconds as people say them.
+fn duration(seconds: f64) -> String {
+    let whole = seconds.round().max(0.0) as u64;
+    match (whole / 3_600, whole / 60 % 60, whole % 60) {
+        (0, 0, s) => format!("{s} s"),
+        (0, m, s) => format!("{m} min {s} s"),
+        (h, m, _) => format!("{h} h {m} min"),
+    }
+}
+
+/// The rungs as CSV.
+#[must_use]
+pub fn ladder_csv(outcome: &LadderOutcome) -> String {
+    let mut text = "width,height,quality,kilobits_per_second,score\n".to_owned();
+    for rung in &outcome.rungs {
+        let ((w, h), q) = (rung.size, rung.quality);
+        let _ = writeln!(text, "{w},{h},{q},{},{}", rung.kilobits_per_second, rung.score);
+    }
+    text
+}
+
+/// The rungs as an HLS multivariant playlist. Rates are those measured: segments, once there are any,
+/// say their own peaks.
+#[must_use]
+pub fn ladder_hls(outcome: &LadderOutcome) -> String {
+    let mut text = "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n".to_owned();
+    for rung in &outcome.rungs {
+        let bits = (rung.kilobits_per_second * 1_000.0).ceil();
+        let (width, height) = rung.size;
+        let _ = writeln!(
+            text,
+            "#EXT-X-STREAM-INF:BANDWIDTH={bits},AVERAGE-BANDWIDTH={bits},RESOLUTION={width}x{height},FRAME-RATE={:.RATE_DIGITS$}\n{}/index.m3u8",
+            outcome.frames_per_second,
+            name(rung.size.1, bits),
+        );
+    }
+    text
+}
+
+/// The rungs as a DASH manifest's adaptation set.
+#[must_use]
+pub fn ladder_dash(outcome: &LadderOutcome) -> String {
+    let mut text = concat!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n",
+        "<MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" type=\"static\" ",
+        "profiles=\"urn:mpeg:dash:profile:isoff-on-demand:2011\" minBufferTime=\"PT2S\">\n",
+        "  <Period>\n    <AdaptationSet contentType=\"video\" mimeType=\"video/mp4\" segmentAlignment=\"true\">\n",
+    )
+    .to_owned();
+    for rung in &outcome.rungs {
+        let bits = (rung.kilobits_per_second * 1_000.0).ceil();
+        let ((width, height), id) = (rung.size, name(rung.size.1, bits));
+        let _ = writeln!(
+            text,
+            "      <Representation id=\"{id}\" bandwidth=\"{bits}\" width=\"{width}\" height=\"{height}\" frameRate=\"{:.RATE_DIGITS$}\">\n        <BaseURL>{id}.mp4</BaseURL>\n      </Representation>",
+            outcome.frames_per_second,
+        );
+    }
+    text.push_str("    </AdaptationSet>\n  </Period>\n</MPD>\n");
+    text
+}
+
+fn name(height: u32, bits: f64) -> String {
+    format!("{height}p-{:.0}k", bits / 1_000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use types::{Encoder, Quality};
+
+    use super::*;
+    use crate::outcome::Rendition;
+
+    fn small() -> LadderOutcome {
+        let rung = |height: u32, rate: f64| Rendition {
+            size: (height * 16 / 9, height),
+            quality: Quality(2_350),
+            kilobits_per_second: rate,
+            score: 80.0,
+        };
+        let rungs = vec![rung(360, 300.5), rung(720, 1_200.25)];
+        LadderOutcome {
+            source: "/a.mp4".to_owned(),
+            encoder: Encoder::X264,
+            frames_per_second: 25.0,
+            cloud: rungs.clone(),
+            hull: rungs.clone(),
+            rungs,
+        }
+    }
+
+    #[test]
+    fn a_ladder_has_a_line_a_rung_in_every_form() {
+        let ladder = small();
+        assert_eq!(ladder_csv(&ladder).lines().count(), 3);
+        let hls = ladder_hls(&ladder);
+        assert!(hls.starts_with("#EXTM3U\n") && hls.contains("BANDWIDTH=300500,"), "{hls}");
+        assert!(hls.contains("RESOLUTION=640x360,FRAME-RATE=25.000\n360p-300k/index.m3u8"), "{hls}");
+        let dash = ladder_dash(&ladder);
+        assert_eq!(dash.matches("<Representation ").count(), 2);
+        assert!(dash.contains("bandwidth=\"1200250\""), "{dash}");
+    }
+
+    #[test]
+    fn times_are_said_as_people_say_them() {
+        assert_eq!([59.4, 61.0, 3_700.0].map(duration), ["59 s", "1 min 1 s", "1 h 1 min"]);
+    }
+}

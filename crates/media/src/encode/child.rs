@@ -1,0 +1,373 @@
+//! One encoding `ffmpeg`: fed through a pipe, listened to, held to its limits, ended.
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{self, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use types::Encoder;
+
+use super::error::EncoderError;
+use super::{ENCODE_STALL_MAX, ENCODE_TIME_MAX, ENCODER_MEMORY_BYTES_MAX};
+use crate::ffmpeg::FfmpegConfig;
+use crate::ffmpeg::child::limit_memory;
+use crate::stop::{STOP_CHECK_INTERVAL, Stop};
+
+/// Lines that are remembered: the last ones say what went wrong.
+const LINES_MAX: usize = 24;
+/// Bytes of a line that are kept.
+const LINE_BYTES_MAX: usize = 300;
+/// Bytes asked of the kernel for the pipe.
+const PIPE_BYTES: usize = 1 << 20;
+/// How long the first wait for the end is; later ones double.
+const NAP_FIRST: Duration = Duration::from_millis(1);
+
+/// What is made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Target<'a> {
+    /// By which encoder, for messages.
+    pub encoder: Encoder,
+    /// The file.
+    pub output: &'a Path,
+    /// The most bytes it may have.
+    pub bytes_max: Option<u64>,
+}
+
+/// What it says, boiled down.
+#[derive(Debug, Default)]
+struct Words {
+    version: Option<String>,
+    /// What the encoder's own library calls its version, where it tells.
+    library: Option<String>,
+    /// Errors and warnings, the last ones.
+    lines: VecDeque<String>,
+}
+
+/// A running or ended encoder.
+#[derive(Debug)]
+pub(super) struct EncoderChild {
+    encoder: Encoder,
+    output: PathBuf,
+    program: String,
+    process: process::Child,
+    input: Option<ChildStdin>,
+    words: Arc<Mutex<Words>>,
+    listener: Option<JoinHandle<()>>,
+    status: Option<ExitStatus>,
+    ends_at: Instant,
+    bytes_max: Option<u64>,
+    stop: Stop,
+}
+
+impl EncoderChild {
+    pub(super) fn start(
+        config: &FfmpegConfig,
+        target: &Target<'_>,
+        arguments: &[OsString],
+        stop: &Stop,
+    ) -> Result<Self, EncoderError> {
+        stop.check()?;
+        let mut command = Command::new(config.program());
+        // Nothing in the environment (log files, presets) may change what is encoded.
+        command.env_clear();
+        for kept in ["PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"] {
+            if let Some(value) = std::env::var_os(kept) {
+                command.env(kept, value);
+            }
+        }
+        // A file that an encoder makes by a name of its own lies beside the output.
+        if let Some(folder) = target.output.parent().filter(|folder| folder.is_absolute()) {
+            command.current_dir(folder);
+        }
+        command.args(arguments).process_group(0);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let program = program_name(config);
+        let mut process = command
+            .spawn()
+            .map_err(|source| EncoderError::ProgramMissing { program: program.clone(), source })?;
+        limit_memory(&process, ENCODER_MEMORY_BYTES_MAX);
+        limit_file(&process, target.bytes_max);
+        let input = process.stdin.take().expect("standard input is a pipe");
+        let errors = process.stderr.take().expect("standard error is a pipe");
+        // A smaller pipe works as well.
+        #[cfg(target_os = "linux")]
+        let _ = rustix::pipe::fcntl_setpipe_size(&input, PIPE_BYTES);
+        let words = Arc::new(Mutex::new(Words::default()));
+        let mut child = Self {
+            encoder: target.encoder,
+            output: target.output.to_owned(),
+            program,
+            process,
+            input: None,
+            words: Arc::clone(&words),
+            listener: None,
+            status: None,
+            ends_at: Instant::now() + config.time_limit.min(ENCODE_TIME_MAX),
+            bytes_max: target.bytes_max,
+            stop: stop.clone(),
+        };
+        // On failure the drop of `child` ends the process.
+        let nonblocking = fcntl_getfl(&input)
+            .and_then(|flags| fcntl_setfl(&input, flags | OFlags::NONBLOCK))
+            .map_err(io::Error::from);
+        nonblocking.map_err(EncoderError::output(target.output))?;
+        child.input = Some(input);
+        let listener = std::thread::Builder::new()
+            .name("encoder-messages".to_owned())
+            .spawn(move || listen(errors, &words))
+            .map_err(EncoderError::output(target.output))?;
+        child.listener = Some(listener);
+        Ok(child)
+    }
+
+    /// Hands bytes over, waiting while the encoder is busy.
+    pub(super) fn write(&mut self, mut bytes: &[u8]) -> Result<(), EncoderError> {
+        let tick = Timespec::try_from(STOP_CHECK_INTERVAL).expect("a short time");
+        let mut waiting_since = Instant::now();
+        while !bytes.is_empty() {
+            self.stop.check()?;
+            let Some(input) = &mut self.input else { return Err(self.ended_early()) };
+            match input.write(bytes) {
+                Ok(0) => return Err(self.ended_early()),
+                Ok(count) => {
+                    bytes = &bytes[count..];
+                    waiting_since = Instant::now();
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let mut fds = [PollFd::new(&*input, PollFlags::OUT)];
+                    match poll(&mut fds, Some(&tick)) {
+                        Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                        Err(error) => return Err(self.failed(&format!("its pipe broke: {error}"))),
+                    }
+                    self.check_limits(waiting_since)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                    return Err(self.ended_early());
+                }
+                Err(error) => return Err(self.failed(&format!("its pipe broke: {error}"))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the input, waits for the file to be complete, and says what encoded it.
+    pub(super) fn finish(mut self) -> Result<String, EncoderError> {
+        drop(self.input.take());
+        let status = self.wait()?;
+        if !status.success() {
+            return Err(self.failure(status));
+        }
+        let words = self.words();
+        let version = words.version.as_deref().map_or(String::new(), |v| format!(" {v}"));
+        let library = words.library.as_deref().map_or(String::new(), |v| format!(" {v}"));
+        Ok(format!("ffmpeg{version}, {}{library}", self.encoder))
+    }
+
+    fn words(&self) -> MutexGuard<'_, Words> {
+        self.words.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn check_limits(&self, waiting_since: Instant) -> Result<(), EncoderError> {
+        if Instant::now() >= self.ends_at {
+            return Err(self.failed("it ran out of its time limit"));
+        }
+        if waiting_since.elapsed() >= ENCODE_STALL_MAX {
+            let text = format!("it did nothing for {} s", ENCODE_STALL_MAX.as_secs());
+            return Err(self.failed(&text));
+        }
+        Ok(())
+    }
+
+    fn failed(&self, detail: &str) -> EncoderError {
+        EncoderError::Failed { encoder: self.encoder, detail: detail.to_owned() }
+    }
+
+    /// Why it ended although there was more to encode.
+    fn ended_early(&mut self) -> EncoderError {
+        drop(self.input.take());
+        match self.wait() {
+            Ok(status) => self.failure(status),
+            Err(error) => error,
+        }
+    }
+
+    /// What an end without success means.
+    fn failure(&self, status: ExitStatus) -> EncoderError {
+        let words = self.words();
+        let says = |part: &str| words.lines.iter().any(|line| line.contains(part));
+        let said = words.lines.iter().rev().take(4).rev().cloned().collect::<Vec<_>>().join("; ");
+        if says("No space left on device") || says("Disk quota exceeded") {
+            return EncoderError::DiskFull { output: self.output.display().to_string() };
+        }
+        if says("Unknown encoder") {
+            let has = "no such encoder; `-encoders` lists them".to_owned();
+            return EncoderError::EncoderMissing {
+                program: self.program.clone(),
+                encoder: self.encoder,
+                has,
+            };
+        }
+        let opening = format!("Error opening output {}", self.output.display());
+        if says("Permission denied") && says(&opening) {
+            let source = io::ErrorKind::PermissionDenied.into();
+            return EncoderError::Output { output: self.output.display().to_string(), source };
+        }
+        match status.signal() {
+            Some(signal) if signal == Signal::XFSZ.as_raw() => EncoderError::TooLarge {
+                output: self.output.display().to_string(),
+                bytes_max: self.bytes_max.unwrap_or(u64::MAX),
+            },
+            Some(signal) => self.failed(&format!("it was ended by signal {signal}: {said}")),
+            None if says("Cannot allocate memory") || says("Out of memory") => {
+                self.failed(&format!("it ran out of the memory it may use: {said}"))
+            }
+            None if says("File too large") => EncoderError::TooLarge {
+                output: self.output.display().to_string(),
+                bytes_max: self.bytes_max.unwrap_or(u64::MAX),
+            },
+            None => EncoderError::Refused { encoder: self.encoder, detail: said },
+        }
+    }
+
+    /// Waits for the process and its last words.
+    fn wait(&mut self) -> Result<ExitStatus, EncoderError> {
+        if let Some(status) = self.status {
+            return Ok(status);
+        }
+        let waiting_since = Instant::now();
+        let mut nap = NAP_FIRST;
+        while !self.has_ended().map_err(EncoderError::output(&self.output))? {
+            self.stop.check()?;
+            self.check_limits(waiting_since)?;
+            std::thread::sleep(nap);
+            nap = (nap * 2).min(STOP_CHECK_INTERVAL);
+        }
+        // What it left behind in its group would keep its messages open.
+        self.kill();
+        let status = self.process.wait().map_err(EncoderError::output(&self.output))?;
+        self.status = Some(status);
+        if let Some(listener) = self.listener.take() {
+            // A panic there lost messages only.
+            let _ = listener.join();
+        }
+        Ok(status)
+    }
+
+    fn pid(&self) -> Option<Pid> {
+        i32::try_from(self.process.id()).ok().and_then(Pid::from_raw)
+    }
+
+    /// Whether it has ended. Does not reap it, so that its number stays its own.
+    fn has_ended(&self) -> io::Result<bool> {
+        let pid = self.pid().ok_or(io::ErrorKind::NotFound)?;
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        match waitid(WaitId::Pid(pid), options) {
+            Ok(status) => Ok(status.is_some()),
+            Err(rustix::io::Errno::INTR) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn kill(&mut self) {
+        if self.status.is_none() {
+            // Not yet reaped, so the number is still its own.
+            if let Some(group) = self.pid() {
+                let _ = kill_process_group(group, Signal::KILL);
+            }
+            let _ = self.process.kill();
+        }
+    }
+}
+
+impl Drop for EncoderChild {
+    fn drop(&mut self) {
+        if self.status.is_none() {
+            self.kill();
+            let _ = self.process.wait();
+            if let Some(listener) = self.listener.take() {
+                let _ = listener.join();
+            }
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn limit_file(process: &process::Child, bytes_max: Option<u64>) {
+    use rustix::process::{Resource, Rlimit, prlimit};
+    let Some(bytes_max) = bytes_max else { return };
+    let pid = i32::try_from(process.id()).ok().and_then(Pid::from_raw);
+    let limit = Rlimit { current: Some(bytes_max), maximum: Some(bytes_max) };
+    // It may have ended already; then there is nothing to limit.
+    let _ = prlimit(pid, Resource::Fsize, limit);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn limit_file(_process: &process::Child, _bytes_max: Option<u64>) {
+    // Only Linux lets one process limit another.
+}
+
+/// The program as messages name it.
+pub(super) fn program_name(config: &FfmpegConfig) -> String {
+    match &config.program {
+        Some(program) => format!("{:?}", program.display().to_string()),
+        None => format!("{:?} from PATH", Path::new("ffmpeg").display().to_string()),
+    }
+}
+
+/// Reads lines until the process closes its standard error. Never stops early, so that the process
+/// never blocks on a full pipe; what is over the bounds is dropped.
+fn listen(mut errors: process::ChildStderr, words: &Mutex<Words>) {
+    let mut chunk = [0; 4_096];
+    let mut line = Vec::with_capacity(LINE_BYTES_MAX);
+    loop {
+        let count = match errors.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => break,
+        };
+        for byte in &chunk[..count] {
+            match byte {
+                b'\n' | b'\r' => take_line(&mut line, words),
+                _ if line.len() < LINE_BYTES_MAX => line.push(*byte),
+                _ => {}
+            }
+        }
+    }
+    take_line(&mut line, words);
+}
+
+fn take_line(line: &mut Vec<u8>, words: &Mutex<Words>) {
+    let text = String::from_utf8_lossy(line).into_owned();
+    line.clear();
+    let mut words = words.lock().unwrap_or_else(PoisonError::into_inner);
+    if words.version.is_none()
+        && let Some((_, rest)) = text.split_once("ffmpeg version ")
+    {
+        let version = rest.split_whitespace().next().unwrap_or_default();
+        words.version = Some(version.chars().take(64).collect());
+    }
+    if words.library.is_none() {
+        words.library = super::probe::svt_version(&text).map(str::to_owned);
+    }
+    // Encoders' libraries write past ffmpeg's log, without a level.
+    let complains = ["[error] ", "[fatal] ", "[panic] ", "[warning] "]
+        .iter()
+        .find_map(|level| text.split_once(level).map(|(_, said)| said.trim().to_owned()))
+        .or_else(|| (text.contains("rror") && !text.starts_with('[')).then(|| text.trim().to_owned()));
+    if let Some(said) = complains.filter(|said| !said.is_empty()) {
+        if words.lines.len() == LINES_MAX {
+            words.lines.pop_front();
+        }
+        words.lines.push_back(said);
+    }
+}
