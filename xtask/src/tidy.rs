@@ -35,7 +35,18 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ),
     (
         "vmafx-mcp",
-        &["client", "engine", "media", "observability", "proto", "scoring", "service", "types"],
+        &[
+            "client",
+            "engine",
+            "media",
+            "observability",
+            "proto",
+            "scoring",
+            "search",
+            "service",
+            "types",
+            "vmafx-tune",
+        ],
     ),
     (
         "vmafx",
@@ -52,18 +63,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
             "vmafx-node",
         ],
     ),
-    (
-        "vmafx-tune",
-        &[
-            "client",
-            "media",
-            "observability",
-            "proto",
-            "scoring",
-            "search",
-            "types",
-        ],
-    ),
+    ("vmafx-tune", &["client", "media", "observability", "proto", "scoring", "search", "types"]),
     (
         "bench",
         &[

@@ -57,6 +57,10 @@ pub struct Config {
     pub source_roots: Vec<PathBuf>,
     /// Hosts from which videos may be fetched over https.
     pub source_hosts: Vec<String>,
+    /// The folder into which `tune` puts finished files; `None` makes none.
+    pub output_root: Option<PathBuf>,
+    /// The folder in which `tune` remembers what it measured; `None` remembers nothing.
+    pub tune_journal_dir: Option<PathBuf>,
     /// The `ffmpeg` program; `None` looks for one in `PATH`.
     pub ffmpeg: Option<PathBuf>,
     /// Jobs that run at once where no controller is configured.
@@ -189,6 +193,12 @@ pub struct Args {
     /// A host from which videos may be fetched over https; .example stands for all below it
     #[arg(long = "source-host", env = "VMAFX_SCORING_HOSTS", value_delimiter = ',')]
     pub source_hosts: Vec<String>,
+    /// The folder into which tune puts finished files [default: none; tune only searches]
+    #[arg(long, env = "VMAFX_MCP_OUTPUT_ROOT")]
+    pub output_root: Option<PathBuf>,
+    /// The folder in which tune remembers what it measured [default: none; nothing outlives a run]
+    #[arg(long, env = "VMAFX_MCP_TUNE_JOURNAL_DIR")]
+    pub tune_journal_dir: Option<PathBuf>,
     /// The ffmpeg program [default: the one in PATH]
     #[arg(long, env = "VMAFX_FFMPEG")]
     pub ffmpeg: Option<PathBuf>,
@@ -219,6 +229,8 @@ impl From<Args> for Config {
             token: args.token,
             source_roots: args.source_roots,
             source_hosts: args.source_hosts,
+            output_root: args.output_root,
+            tune_journal_dir: args.tune_journal_dir,
             ffmpeg: args.ffmpeg,
             slots: args.slots,
             threads: args.threads.or(share).unwrap_or(NonZeroUsize::MIN),

@@ -160,6 +160,14 @@ pub fn hint(kind: FailureKind) -> &'static str {
             "The machine that scores has no ffmpeg: ask the operator to install one or to set \
              VMAFX_FFMPEG, or give y4m files."
         }
+        FailureKind::EncoderMissing => {
+            "The ffmpeg there has no such encoder: name another (libx264 is in most), or ask the \
+             operator for an ffmpeg that has it."
+        }
+        FailureKind::EncoderFailed => {
+            "The encoder died or refused its options: leave preset out, or name one that the encoder \
+             knows."
+        }
         FailureKind::DecoderFailed => {
             "The decoder died or ran out of its limits: check the file with probe_media; a second \
              try may help."

@@ -15,6 +15,7 @@
 //! decodes, sessions and the size of every answer have named bounds.
 
 mod analysis;
+mod clock;
 mod config;
 mod error;
 mod follow;
@@ -25,6 +26,7 @@ mod progress;
 mod server;
 mod start;
 mod tools;
+mod tunes;
 
 pub use config::{
     Args, Config, ConfigError, EXIT_CODES, LISTEN_DEFAULT, SLOTS_MAX, SOURCE_ROOTS_MAX,

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::ToolError;
 use crate::jobs::Jobs;
 use crate::progress::{Meter, Reporter};
+use crate::tunes::Tunes;
 
 /// Calls that decode in this process at once; further ones wait for their turn.
 pub const DECODES_MAX: usize = 2;
@@ -24,6 +25,7 @@ const LOOK_INTERVAL: std::time::Duration = std::time::Duration::from_millis(250)
 #[derive(Debug)]
 pub struct Platform {
     pub(crate) jobs: Jobs,
+    pub(crate) tunes: Tunes,
     pub(crate) media: MediaConfig,
     pub(crate) source_roots: Vec<PathBuf>,
     pub(crate) source_hosts: Vec<String>,
@@ -33,16 +35,18 @@ pub struct Platform {
 impl Platform {
     pub(crate) fn new(
         jobs: Jobs,
+        tunes: Tunes,
         media: MediaConfig,
         source_roots: Vec<PathBuf>,
         source_hosts: Vec<String>,
     ) -> Self {
         let decodes = Semaphore::new(DECODES_MAX);
-        Self { jobs, media, source_roots, source_hosts, decodes }
+        Self { jobs, tunes, media, source_roots, source_hosts, decodes }
     }
 
     /// Ends what runs in this process: nobody is left to ask for it.
     pub fn shut_down(&self) {
+        self.tunes.cancel_all();
         if let Jobs::Local(jobs) = &self.jobs {
             jobs.cancel_all();
         }

@@ -91,14 +91,28 @@ impl Reporter {
         self.tell(what, done, total).await;
     }
 
+    /// Tells what happened last, of work that is not counted in frames; each word once.
+    pub(crate) async fn note(&mut self, step: u64, what: &str) {
+        self.send(step, None, |_| what.to_owned()).await;
+    }
+
     async fn tell(&mut self, what: &str, done: u64, total: Option<u64>) {
+        self.send(done, total, |took| message(what, done, total, took)).await;
+    }
+
+    async fn send(
+        &mut self,
+        done: u64,
+        total: Option<u64>,
+        message: impl FnOnce(Duration) -> String,
+    ) {
         if self.told.is_some_and(|told| told.elapsed() < PROGRESS_INTERVAL) {
             return;
         }
         if self.done.is_some_and(|before| done <= before) {
             return;
         }
-        let message = message(what, done, total, self.began.elapsed());
+        let message = message(self.began.elapsed());
         match &self.listener {
             Listener::Nobody => return,
             Listener::Client { peer, token } => {

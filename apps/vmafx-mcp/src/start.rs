@@ -11,7 +11,9 @@ use rmcp::service::{QuitReason, RoleServer, RunningService};
 use service::program::{Refusal, Running};
 use service::{Faces, ForceBudget, ListenError, Tokens};
 use thiserror::Error;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
+use vmafx_tune::{Environment, Fleet};
 
 use crate::config::{Config, ConfigError};
 use crate::follow::{Followed, Transport};
@@ -19,6 +21,7 @@ use crate::http::{self, Door};
 use crate::jobs::{Jobs, LocalJobs, RemoteJobs};
 use crate::platform::Platform;
 use crate::server::Server;
+use crate::tunes::Tunes;
 
 /// How long requests in flight may take when the server stops.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
@@ -46,9 +49,18 @@ impl Refusal for StartError {
 /// The setting that is not allowed.
 pub fn platform(config: &Config, telemetry: &Telemetry) -> Result<Arc<Platform>, ConfigError> {
     config.check()?;
-    let jobs = match config.client(telemetry) {
-        Some(client) => Jobs::Remote(Box::new(RemoteJobs::new(Client::new(&client)?))),
+    let client = config.client(telemetry).map(|client| Client::new(&client)).transpose()?;
+    let runtime = Handle::current();
+    let fleet = client.clone().map(|client| Fleet { client, runtime });
+    let jobs = match client {
+        Some(client) => Jobs::Remote(Box::new(RemoteJobs::new(client))),
         None => Jobs::Local(LocalJobs::new(config.run(), config.slots.get(), telemetry.clone())),
+    };
+    let tuning = Environment {
+        telemetry: telemetry.clone(),
+        fleet,
+        journal_dir: config.tune_journal_dir.clone(),
+        ..Environment::new(config.run())
     };
     tracing::info!(
         jobs = jobs.place(),
@@ -61,6 +73,7 @@ pub fn platform(config: &Config, telemetry: &Telemetry) -> Result<Arc<Platform>,
     }
     Ok(Arc::new(Platform::new(
         jobs,
+        Tunes::new(tuning, config.output_root.clone()),
         config.media(),
         config.source_roots.clone(),
         config.source_hosts.clone(),

@@ -10,7 +10,7 @@ use rmcp::model::{
 };
 use scoring::{Progress, RunConfig, ScoreRequest};
 use serde_json::{Value, json};
-use support::{Agent, PATIENCE, Told, Videos, config};
+use support::{Agent, PATIENCE, Told, Videos, config, ffmpeg};
 use testkit::{ClipSpec, Content};
 use types::{ChromaSubsampling, MediaRef};
 
@@ -263,18 +263,19 @@ async fn a_client_that_knows_tasks_is_given_one_where_it_takes_long() {
     let told = Told { knows_tasks: true, ..Told::default() };
     let agent = Agent::connect(&config(&videos, &[]), &Telemetry::disabled(), told).await;
     let arguments = json!({"reference": reference, "distorted": distorted});
-    let request = CallToolRequestParams::new("score")
-        .with_arguments(arguments.as_object().cloned().expect("an object"));
-    let request =
-        rmcp::model::ClientRequest::CallToolRequest(rmcp::model::CallToolRequest::new(request));
-    let answer = tokio::time::timeout(PATIENCE, agent.client.send_request(request)).await;
-    let answer = serde_json::to_value(answer.expect("in time").expect("an answer")).expect("JSON");
-    assert_eq!(answer["status"], "working", "{answer}");
-    let id = answer["taskId"].as_str().expect("a task").to_owned();
+    let id = begin(&agent, "score", arguments).await;
     // The task is the job: its handle works in every tool.
     let job = agent.call("get_job", json!({"job_id": id})).await;
     assert_eq!(job["state"], "running");
     agent.call("cancel_job", json!({"job_id": id})).await;
+    if let Some(ffmpeg) = ffmpeg() {
+        let told = Told { knows_tasks: true, ..Told::default() };
+        let config = config(&videos, &["--ffmpeg", &ffmpeg.display().to_string()]);
+        let agent = Agent::connect(&config, &Telemetry::disabled(), told).await;
+        let task = begin(&agent, "tune", json!({"source": reference, "target": 90})).await;
+        let answer = agent.call("cancel_job", json!({"job_id": task})).await;
+        assert_eq!((&answer["state"], &answer["changed"]), (&json!("cancelled"), &json!(true)));
+    }
     // A short one answers at once.
     let (reference, distorted) = videos.pair(3);
     assert_eq!(agent.score(&reference, &distorted).await["state"], "succeeded");
@@ -306,6 +307,93 @@ async fn prompts_resources_and_completions_know_jobs_and_models() {
     assert_eq!(recommended["model"], "vmaf_4k_v0.6.1");
     let status = agent.call("cluster_status", json!({})).await;
     assert_eq!((&status["mode"], &status["slots"]), (&json!("alone"), &json!(1)));
+}
+
+#[tokio::test]
+async fn a_file_is_tuned_to_its_target_and_the_same_question_finds_the_same_run() {
+    let Some(ffmpeg) = ffmpeg() else { return };
+    let videos = Videos::new();
+    let (source, _) = videos.pair(30);
+    let made = videos.path().join("made");
+    std::fs::create_dir(&made).expect("a folder");
+    let (ffmpeg, root) = (ffmpeg.display().to_string(), made.display().to_string());
+    let config = config(&videos, &["--ffmpeg", &ffmpeg, "--output-root", &root]);
+    let agent = Agent::connect(&config, &Telemetry::disabled(), Told::default()).await;
+
+    let question =
+        json!({"source": source, "target": 85, "output": "film.mkv", "wait_seconds": 60});
+    let run = agent.call("tune", question.clone()).await;
+    assert_eq!((&run["state"], &run["tune"]["standing"]), (&json!("succeeded"), &json!("met")));
+    let file = &run["tune"]["file"];
+    assert!(run["score"].as_f64() >= Some(85.0), "{run}");
+    let path = made.join("film.mkv").display().to_string();
+    assert_eq!(file["path"], path);
+    // What is reported of the file is what the engine says of it.
+    let scored = agent.score(&source, &path).await;
+    assert_eq!(scored["score"], file["pooled"]["mean"]);
+    assert_eq!(std::fs::metadata(&path).expect("there").len(), file["bytes"]);
+
+    assert_eq!(agent.call("tune", question).await["job_id"], run["job_id"]);
+    let seen = agent.call("get_job", json!({"job_id": run["job_id"]})).await;
+    assert_eq!(seen["tune"], run["tune"]);
+    let seen = agent.read(run["uri"].as_str().expect("a URI")).await;
+    assert_eq!(seen["tune"], run["tune"]);
+    let taken = json!({"source": source, "target": 80, "output": "film.mkv"});
+    let text = agent.refused("tune", taken).await;
+    assert!(text.contains("is taken"), "{text}");
+    let frames = agent.refused("worst_frames", json!({"job_id": run["job_id"]})).await;
+    assert!(frames.contains("keeps no frames"), "{frames}");
+    let outside = agent.refused("tune", json!({"source": "/etc/passwd", "target": 90})).await;
+    assert!(outside.starts_with("source_refused"), "{outside}");
+}
+
+#[tokio::test]
+async fn tuning_is_told_of_and_ends_when_it_is_cancelled() {
+    let Some(ffmpeg) = ffmpeg() else { return };
+    let videos = Videos::new();
+    let pair = ClipSpec::texture(7, 640, 368, 24).make();
+    let (source, _) = long(&videos, &pair, 60);
+    let config = config(&videos, &["--ffmpeg", &ffmpeg.display().to_string()]);
+    let agent = Agent::connect(&config, &Telemetry::disabled(), Told::default()).await;
+    let tune =
+        |target: f64, wait: u32| json!({"source": source, "target": target, "wait_seconds": wait});
+    let text = agent.refused("tune", json!({"source": source, "target": 90, "output": "a.mkv"}));
+    assert!(text.await.contains("--output-root"));
+
+    let run = agent.call("tune", tune(90.0, 3)).await;
+    assert_eq!(run["state"], "running", "{run}");
+    let told = agent.client.service().progress.lock().expect("no panic").clone();
+    assert!(told.iter().any(|told| told.message.is_some()), "{told:?}");
+    let next = agent.call("tune", tune(80.0, 0)).await;
+    assert_eq!(next["state"], "queued", "one encodes at a time: {next}");
+    let began = std::time::Instant::now();
+    let answer = agent.call("cancel_job", json!({"job_id": run["job_id"]})).await;
+    assert_eq!((&answer["state"], &answer["changed"]), (&json!("cancelled"), &json!(true)));
+    // Its thread and its encoder are gone when the next one has its turn.
+    loop {
+        let seen = agent.call("get_job", json!({"job_id": next["job_id"]})).await;
+        if seen["state"] == "running" {
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(5), "{seen}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    println!("the next run began {:?} after the cancel", began.elapsed());
+    let answer = agent.call("cancel_job", json!({"job_id": next["job_id"]})).await;
+    assert_eq!(answer["state"], "cancelled");
+    assert_eq!(agent.call("get_job", json!({"job_id": run["job_id"]})).await["state"], "cancelled");
+}
+
+/// Calls a tool that takes long for a client that knows tasks, and gives the task's id.
+async fn begin(agent: &Agent, tool: &'static str, arguments: Value) -> String {
+    let arguments = arguments.as_object().cloned().expect("an object");
+    let request = CallToolRequestParams::new(tool).with_arguments(arguments);
+    let request =
+        rmcp::model::ClientRequest::CallToolRequest(rmcp::model::CallToolRequest::new(request));
+    let answer = tokio::time::timeout(PATIENCE, agent.client.send_request(request)).await;
+    let answer = serde_json::to_value(answer.expect("in time").expect("an answer")).expect("JSON");
+    assert_eq!(answer["status"], "working", "{answer}");
+    answer["taskId"].as_str().expect("a task").to_owned()
 }
 
 /// A pair that takes long, made of a short one over and over.

@@ -2,11 +2,12 @@
 //!
 //! It runs on a thread of its own, so that it works beside any runtime and in tests without one.
 //! It can be told to misbehave. [`TlsFront`] puts TLS in front of it. [`check_tree`] says whether
-//! spans form one whole trace, [`Emitted`] whether all that came is declared, and
+//! spans form one whole trace, [`check_program`] whether a program keeps what the guide promises, [`Emitted`] whether all that came is declared, and
 //! [`promtool_check`] what Prometheus thinks of a page.
 
 mod conformance;
 mod logs;
+mod program;
 mod promtool;
 mod receiver;
 mod spans;
@@ -14,6 +15,7 @@ mod tls;
 
 pub use conformance::Emitted;
 pub use logs::ReceivedLog;
+pub use program::{End, Subject, check_program};
 pub use promtool::promtool_check;
 pub use receiver::{Behaviour, OtlpReceiver, ReceivedMetrics, WaitError};
 pub use spans::{ReceivedLink, ReceivedSpan, TreeError, check_tree, render_tree};

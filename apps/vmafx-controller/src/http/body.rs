@@ -82,8 +82,7 @@ struct EncodeBody {
 
 impl EncodeBody {
     fn into_request(self) -> Result<EncodeRequest, FieldError> {
-        let error =
-            |field: &str, problem| FieldError { field: format!("encode.{field}"), problem };
+        let error = |field: &str, problem| FieldError { field: format!("encode.{field}"), problem };
         let encoder = self.encoder.parse().map_err(|problem| error("encoder", problem))?;
         let defaults = EncodeRequest::new(encoder, self.quality);
         let size = match (self.width, self.height) {
@@ -275,7 +274,10 @@ mod tests {
         };
         check(r#"{"reference":"/a"}"#, "distorted");
         check(r#"{"reference":"/a","encode":{"encoder":"x","quality":1}}"#, "encode.encoder");
-        check(r#"{"reference":"/a","encode":{"encoder":"x264","quality":99}}"#, "encode: quality 99");
+        check(
+            r#"{"reference":"/a","encode":{"encoder":"x264","quality":99}}"#,
+            "encode: quality 99",
+        );
         check(r#"{"reference":"/a","distorted":"/b","prio":1}"#, "prio");
         check(r#"{"reference":"/a","distorted":[]}"#, "distorted: 0 distorted videos");
         check(r#"{"reference":"","distorted":"/b"}"#, "reference: no reference");

@@ -20,7 +20,7 @@ use rmcp::{ServerHandler, model::CreateTaskResult};
 use crate::error::ToolError;
 use crate::platform::{Call, Platform};
 use crate::progress::Reporter;
-use crate::tools::{self, Scored, TOOLS};
+use crate::tools::{self, Begun, TOOLS};
 
 /// How long clients may keep lists, which change with the program's version only.
 const LISTS_FRESH_MILLIS: u64 = 3_600_000;
@@ -103,10 +103,11 @@ impl ServerHandler for Server {
         };
         let arguments = request.arguments.unwrap_or_default();
         let call = self.call(&context);
-        if *name == "score" && knows_tasks(&context) {
-            return Ok(match tools::as_task(call, arguments).await {
-                Ok(Scored::Now(result)) => result.into(),
-                Ok(Scored::Later(job)) => CreateTaskResult::new(tasks::task(&job)).into(),
+        if knows_tasks(&context) && tools::LONG.contains(name) {
+            return Ok(match tools::begin(name, call, arguments).await {
+                Ok(Begun::Over(result)) => result.into(),
+                Ok(Begun::Job(job)) => CreateTaskResult::new(tasks::of_job(&job)).into(),
+                Ok(Begun::Run(run)) => CreateTaskResult::new(tasks::of_run(&run)).into(),
                 Err(error) => self.failed(error).into(),
             });
         }

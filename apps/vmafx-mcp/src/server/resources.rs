@@ -10,7 +10,7 @@ use types::{FrameTable, JobId};
 
 use crate::error::ToolError;
 use crate::platform::Platform;
-use crate::tools::{FRAMES_TEMPLATE, JOB_TEMPLATE, JobOut, frames_uri};
+use crate::tools::{self, FRAMES_TEMPLATE, JOB_TEMPLATE, JobOut, frames_uri};
 
 /// Frames of one page where nothing is said.
 const PAGE_DEFAULT: u64 = 100;
@@ -119,8 +119,11 @@ fn models() -> Value {
 }
 
 async fn job(platform: &Platform, id: JobId) -> Result<Value, ToolError> {
-    let job = platform.jobs.job(id).await?;
-    serde_json::to_value(JobOut::from(&job)).map_err(|error| ToolError::internal(error.to_string()))
+    let job = match platform.tunes.view(id) {
+        Some(run) => tools::tune::view(&run),
+        None => JobOut::from(&platform.jobs.job(id).await?),
+    };
+    serde_json::to_value(job).map_err(|error| ToolError::internal(error.to_string()))
 }
 
 /// Which frames are wanted.

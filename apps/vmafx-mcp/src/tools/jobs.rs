@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use types::{JobFilter, JobId};
 
 use super::view::{self, JobLine, JobOut, StateOut};
-use super::{Answer, Effect, Tool, args, score};
+use super::{Answer, Effect, Tool, args, score, tune};
 use crate::error::ToolError;
 use crate::platform::Call;
 
@@ -45,6 +45,9 @@ impl Tool for GetJob {
     async fn run(mut call: Call, input: GetJobIn) -> Result<Answer<JobOut>, ToolError> {
         let id = args::job_id(&input.job_id)?;
         let until = score::until(input.wait_seconds, Duration::ZERO);
+        if call.platform.tunes.view(id).is_some() {
+            return Ok(tune::view(&tune::follow(&mut call, id, until).await?).into());
+        }
         let jobs = &call.platform.jobs;
         let job = match input.wait_seconds {
             None | Some(0) => jobs.job(id).await?,
@@ -88,8 +91,11 @@ impl Tool for CancelJob {
 
     async fn run(call: Call, input: CancelIn) -> Result<Answer<CancelOut>, ToolError> {
         let id = args::job_id(&input.job_id)?;
-        let answer = call.platform.jobs.cancel(id).await?;
         let job_id = id.to_string();
+        if let Some((state, changed)) = call.platform.tunes.cancel(id) {
+            return Ok(CancelOut { job_id, state: state.into(), changed }.into());
+        }
+        let answer = call.platform.jobs.cancel(id).await?;
         Ok(CancelOut { job_id, state: answer.state.into(), changed: answer.changed }.into())
     }
 }

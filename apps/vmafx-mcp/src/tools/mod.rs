@@ -13,6 +13,7 @@ mod jobs;
 mod probe;
 mod recommend;
 mod score;
+pub(crate) mod tune;
 pub(crate) mod view;
 mod worst;
 
@@ -20,17 +21,21 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use rmcp::model::{CallToolResult, ContentBlock, JsonObject, ToolAnnotations};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::Instant;
+use types::JobView;
 
 use crate::error::ToolError;
 use crate::platform::Call;
+use crate::tunes::TuneView;
 
-pub(crate) use score::{Scored, as_task, result_of};
+pub(crate) use score::result_of;
 pub(crate) use view::{FRAMES_TEMPLATE, JOB_TEMPLATE, JobOut, frames_uri};
 
 /// What a tool does to the world, from which its annotations follow.
@@ -119,9 +124,47 @@ pub(crate) static TOOLS: LazyLock<BTreeMap<&'static str, Entry>> = LazyLock::new
         (recommend::RecommendModel::NAME, Entry::of::<recommend::RecommendModel>()),
         (score::Score::NAME, Entry::of::<score::Score>()),
         (score::SubmitJob::NAME, Entry::of::<score::SubmitJob>()),
+        (tune::Tune::NAME, Entry::of::<tune::Tune>()),
         (worst::WorstFrames::NAME, Entry::of::<worst::WorstFrames>()),
     ])
 });
+
+/// Tools whose work may become a task, for clients that know such.
+pub(crate) const LONG: [&str; 2] = [score::Score::NAME, tune::Tune::NAME];
+
+/// From here on a call of theirs is a task.
+const TASK_AFTER: Duration = Duration::from_secs(2);
+
+/// What became of a call that may be a task. A task has the handle of its work, and is as durable.
+pub(crate) enum Begun {
+    /// It was over at once.
+    Over(CallToolResult),
+    /// A job goes on.
+    Job(Box<JobView>),
+    /// A run of `tune` goes on.
+    Run(Box<TuneView>),
+}
+
+/// Calls one of [`LONG`]: what is short answers at once, what takes longer becomes a task.
+pub(crate) async fn begin(
+    name: &str,
+    call: Call,
+    arguments: JsonObject,
+) -> Result<Begun, ToolError> {
+    let until = Instant::now() + TASK_AFTER;
+    if name == tune::Tune::NAME {
+        let run = tune::start_and_wait(call, input::<tune::Tune>(arguments)?, until).await?;
+        return match run.state.is_terminal() {
+            true => tune::result_of(&run).map(Begun::Over),
+            false => Ok(Begun::Run(run.into())),
+        };
+    }
+    let job = score::submit_and_wait(call, &input::<score::Score>(arguments)?, until).await?;
+    match job.state.is_terminal() {
+        true => result_of(&job).map(Begun::Over),
+        false => Ok(Begun::Job(job.into())),
+    }
+}
 
 async fn run<T: Tool>(call: Call, arguments: JsonObject) -> Result<CallToolResult, ToolError> {
     result(T::run(call, input::<T>(arguments)?).await?)

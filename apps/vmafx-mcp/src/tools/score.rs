@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use proto::rpc::Submit;
-use rmcp::model::{CallToolResult, JsonObject};
+use rmcp::model::CallToolResult;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -13,7 +13,7 @@ use types::{JobSpec, JobView, Priority};
 
 use super::args::{self, RawArgs};
 use super::view::{self, JobOut};
-use super::{Answer, Effect, Tool, input, result};
+use super::{Answer, Effect, Tool, result};
 use crate::error::ToolError;
 use crate::platform::Call;
 
@@ -25,9 +25,6 @@ pub(super) const WAIT_MAX: Duration = Duration::from_secs(120);
 
 /// How long a cancel may take when its call was cancelled and nobody waits any more.
 const CANCEL_WAIT_MAX: Duration = Duration::from_secs(5);
-
-/// From here on a score is a task for a client that knows such.
-const TASK_AFTER: Duration = Duration::from_secs(2);
 
 /// When a waiting call gives its client the handle instead.
 pub(super) fn until(wait_seconds: Option<u32>, default: Duration) -> Instant {
@@ -106,7 +103,7 @@ impl Tool for Score {
 
 /// Submits the pair and waits for its end as long as that is wanted. A call that is cancelled
 /// meanwhile cancels its job: nobody would ever ask for its result.
-async fn submit_and_wait(
+pub(super) async fn submit_and_wait(
     mut call: Call,
     input: &ScoreIn,
     until: Instant,
@@ -125,27 +122,6 @@ async fn submit_and_wait(
         Err(_) => tracing::warn!(job = %accepted.job, "not cancelled: no answer in time"),
     }
     Err(ToolError::cancelled())
-}
-
-/// What became of a score that may be a task.
-pub(crate) enum Scored {
-    /// It was over at once.
-    Now(CallToolResult),
-    /// It goes on; the job is the task.
-    Later(Box<JobView>),
-}
-
-/// `score` for a client that knows tasks: a short score answers at once, a longer one becomes a
-/// task whose id is the job's, and which is as durable as the job.
-pub(crate) async fn as_task(call: Call, arguments: JsonObject) -> Result<Scored, ToolError> {
-    let input = input::<Score>(arguments)?;
-    let until = Instant::now() + TASK_AFTER;
-    let job = submit_and_wait(call, &input, until).await?;
-    if job.state.is_terminal() {
-        result_of(&job).map(Scored::Now)
-    } else {
-        Ok(Scored::Later(job.into()))
-    }
 }
 
 /// What `score` answers of a job that has ended.

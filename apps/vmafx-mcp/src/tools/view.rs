@@ -1,12 +1,14 @@
 //! Jobs and results as agents see them: small enough to read, with links to what is not.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
 
 use rmcp::model::{ContentBlock, Resource};
 use schemars::JsonSchema;
 use serde::Serialize;
-use types::{JobId, JobSummary, JobView, PooledScore, ResultView, State, Timestamp};
+use types::{Failure, JobId, JobSummary, JobView, PooledScore, ResultView, State};
+
+use super::tune::TuneOut;
+use crate::clock::now;
 
 /// Features of a result that are shown; there are more only where somebody asked for many.
 const FEATURES_SHOWN_MAX: usize = 24;
@@ -49,6 +51,12 @@ pub(crate) struct JobOut {
     pub trace_id: String,
     /// The job as a resource.
     pub uri: String,
+    /// What happened last, of a run of tune.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// What a run of tune found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tune: Option<TuneOut>,
 }
 
 /// Where a job stands.
@@ -108,6 +116,16 @@ pub(crate) struct FailureOut {
     pub message: String,
     /// What to do about it.
     pub hint: String,
+}
+
+impl From<&Failure> for FailureOut {
+    fn from(failure: &Failure) -> Self {
+        Self {
+            kind: failure.kind.to_string(),
+            message: failure.message.clone(),
+            hint: crate::error::hint(failure.kind).to_owned(),
+        }
+    }
 }
 
 /// One try at a job.
@@ -283,11 +301,7 @@ impl From<&JobView> for JobOut {
             score: headline.map(|model| model.pooled.mean),
             results: results.map(|(index, result)| ResultOut::new(job, index, result)).collect(),
             progress: job.progress.map(|progress| progress_out(job, progress)),
-            failure: job.failure.as_ref().map(|failure| FailureOut {
-                kind: failure.kind.to_string(),
-                message: failure.message.clone(),
-                hint: crate::error::hint(failure.kind).to_owned(),
-            }),
+            failure: job.failure.as_ref().map(Into::into),
             waiting_for: job.waiting_for.clone(),
             submitted_at: job.submitted_at.to_string(),
             finished_at: job.finished_at.map(|at| at.to_string()),
@@ -301,6 +315,8 @@ impl From<&JobView> for JobOut {
                 .collect(),
             trace_id: job.trace.trace_id.to_string(),
             uri: job_uri(job.id),
+            note: None,
+            tune: None,
         }
     }
 }
@@ -333,11 +349,6 @@ fn progress_out(job: &JobView, progress: types::Progress) -> ProgressOut {
         frames_total: progress.frames_total,
         seconds_left: left,
     }
-}
-
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    Timestamp::EPOCH.after(since.unwrap_or(Duration::ZERO))
 }
 
 /// The links that follow a job: its per-frame values, which are never inlined.

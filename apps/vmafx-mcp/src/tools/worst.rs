@@ -154,6 +154,11 @@ impl Tool for WorstFrames {
 
 /// The job, which must have a result.
 pub(super) async fn succeeded(call: &Call, id: JobId) -> Result<JobView, ToolError> {
+    if call.platform.tunes.view(id).is_some() {
+        let message = format!("{id} is a run of tune, which keeps no frames");
+        let hint = "Call score with the source and the finished file, and take that job.";
+        return Err(ToolError::new("NOT_READY", message, hint));
+    }
     let job = call.platform.jobs.job(id).await?;
     if job.state == State::Succeeded {
         return Ok(job);
@@ -228,7 +233,9 @@ fn show(
     let (info, other) = (pair.reference.info().clone(), pair.distorted.info().clone());
     let (colours, mut assumed) = Colours::of(&info.declared, info.height);
     let (other_colours, also) = Colours::of(&other.declared, other.height);
-    assumed.extend(also.into_iter().map(|what| format!("distorted: {what}")));
+    let also = also.into_iter().filter(|what| !assumed.contains(what));
+    let also: Vec<String> = also.map(|what| format!("distorted: {what}")).collect();
+    assumed.extend(also);
     let pool = probe::pool(&info, PlanesWanted::All, 2)?;
     let mut drawn = vec![[const { Vec::new() }; 3]; frames.len()];
     let mut bytes = 0;

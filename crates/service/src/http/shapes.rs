@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
 use types::{
-    ChromaSubsampling, Encoded, MediaRef, ModelRef, ModelScore, PixelFormat, PooledScore, Provenance,
-    RawGeometry, ResultView, RunTimings, SpecError, StageTimings, Timestamp, Warning,
+    ChromaSubsampling, Encoded, MediaRef, ModelRef, ModelScore, PixelFormat, PooledScore,
+    Provenance, RawGeometry, ResultView, RunTimings, SpecError, StageTimings, Timestamp, Warning,
 };
 
 use super::problem::FieldError;

@@ -9,18 +9,17 @@ mod run;
 mod table;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use media::Stop;
-use observability::Telemetry;
+use observability::{Context, Telemetry};
 use proto::rpc::{CancelAnswer, GetFrames, ListJobs, Submit};
 use scoring::RunConfig;
 use tokio::sync::{Semaphore, watch};
-use types::{
-    FailureKind, FrameTable, JobId, JobPage, JobView, State, Timestamp, TraceContext, TraceFlags,
-};
+use types::{FailureKind, FrameTable, JobId, JobPage, JobView, State, TraceContext, TraceFlags};
 
 use super::{Accepted, Standing};
+use crate::clock::{now, random};
 use crate::error::ToolError;
 use run::Worked;
 use table::Table;
@@ -97,7 +96,7 @@ impl LocalJobs {
         );
         drop(table);
         // The task ends with its job, which ends with its limit of time at the latest.
-        tokio::spawn(Arc::clone(&self.0).carry_out(id, stop));
+        tokio::spawn(Arc::clone(&self.0).carry_out(id, stop, Context::current()));
         Ok(accepted)
     }
 
@@ -169,7 +168,7 @@ impl Shared {
     }
 
     /// Waits for a slot, runs the job on a thread of its own, and writes down how it ended.
-    async fn carry_out(self: Arc<Self>, id: JobId, stop: Stop) {
+    async fn carry_out(self: Arc<Self>, id: JobId, stop: Stop, cx: Context) {
         let slot = tokio::select! {
             slot = self.slots.acquire() => slot.ok(),
             () = self.ended(id) => None,
@@ -178,22 +177,26 @@ impl Shared {
         let Some(start) = start else {
             // Cancelled while it waited.
             if let Some(view) = self.table().view(id) {
-                self.tell(&view);
+                self.tell(&view, cx);
             }
             return;
         };
         let limit = start.spec.attempt_timeout.unwrap_or(RUN_TIME_MAX);
         let stop = Stop { deadline: std::time::Instant::now().checked_add(limit), ..stop };
         let (spec, progress, run) = (start.spec, start.progress, self.run.clone());
-        let work = move || run::score(&spec, &run, &stop, &progress);
+        let thread_cx = cx.clone();
+        let work = move || {
+            let _within = thread_cx.attach();
+            run::score(&spec, &run, &stop, &progress)
+        };
         let worked = tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Worked::panicked());
-        self.end(id, worked);
+        self.end(id, worked, cx);
     }
 
-    fn end(&self, id: JobId, worked: Worked) {
+    fn end(&self, id: JobId, worked: Worked, cx: Context) {
         self.count(&worked);
         let Some(view) = self.table().end(id, worked, now()) else { return };
-        self.tell(&view);
+        self.tell(&view, cx);
     }
 
     /// Waits until the job has ended or is forgotten.
@@ -207,7 +210,8 @@ impl Shared {
     }
 
     /// Writes the spans and the log line of a job that has ended.
-    fn tell(&self, view: &JobView) {
+    fn tell(&self, view: &JobView, cx: Context) {
+        let _within = cx.attach();
         let id = view.id;
         for span in run::spans(view) {
             self.telemetry.tracer.emit_span(span);
@@ -249,22 +253,6 @@ fn trace_of_caller() -> TraceContext {
         flags: TraceFlags::RANDOM,
         tracestate: String::new(),
     })
-}
-
-/// The reading of the wall clock.
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::EPOCH.after(since)
-}
-
-/// 128 bits from the operating system; without them the low bits of the clock, which are unique
-/// enough within one process.
-fn random() -> u128 {
-    let mut bytes = [0; 16];
-    match getrandom::fill(&mut bytes) {
-        Ok(()) => u128::from_be_bytes(bytes),
-        Err(_) => u128::from(now().unix_micros().unsigned_abs()),
-    }
 }
 
 #[cfg(test)]

@@ -298,6 +298,7 @@ fn split(report: ScoreReport) -> (ResultView, FrameTable) {
         warnings: report.warnings,
         provenance: report.provenance,
         digest: report.digest,
+        encoded: report.encoded,
     };
     (result, report.frames)
 }
