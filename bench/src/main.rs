@@ -2,7 +2,7 @@
 //! could do in the same run: how fast the disk makes bytes durable and how fast a gRPC call is
 //! echoed, or what another engine reached on the same clips.
 //!
-//! `cargo xtask bench queue` and `cargo xtask bench engine` build everything and run it; recorded
+//! `cargo xtask bench queue`, `engine` and `tune` build everything and run it; recorded
 //! results are in `bench/README.md`.
 
 mod baseline;
@@ -13,6 +13,7 @@ mod process;
 mod queue;
 mod statistics;
 mod table;
+mod tune;
 
 use std::process::ExitCode;
 
@@ -38,6 +39,8 @@ enum Bench {
     Queue(queue::Args),
     /// Whole scoring runs against libvmaf's
     Engine(engine_bench::Args),
+    /// Searches for a target quality against trying everything
+    Tune(tune::Args),
     /// A node that holds what it is given until it is killed
     #[command(hide = true)]
     HoldingNode(fleet::HoldingNode),
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
     let outcome = match Args::parse().bench {
         Bench::Queue(args) => on_runtime(queue::run(args)),
         Bench::Engine(args) => engine_bench::run(&args),
+        Bench::Tune(args) => tune::run(&args),
         Bench::HoldingNode(args) => on_runtime(fleet::hold(args)),
     };
     match outcome {

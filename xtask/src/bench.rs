@@ -15,7 +15,7 @@ const PACKAGES: [&str; 3] = ["bench", "vmafx", "vmafx-controller"];
 pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
     let (benches, flags) = match arguments {
         ["telemetry"] => return telemetry(),
-        [bench @ ("engine" | "queue"), flags @ ..] => (vec![*bench], flags),
+        [bench @ ("engine" | "queue" | "tune"), flags @ ..] => (vec![*bench], flags),
         flags => (vec!["queue", "engine"], flags),
     };
     let mut build = vec!["build", "--release"];
@@ -25,7 +25,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
     for bench in benches {
         let mut run = Command::new(&program);
         run.arg(bench).args(flags);
-        if bench == "engine" {
+        if matches!(bench, "engine" | "tune") {
             run.envs(assets::set_up()?.environment());
         }
         command::run(run)?;

@@ -15,7 +15,7 @@ Commands:
   test [STEP ...]   set up what the tests need, then run: fmt, clippy, tidy, build, test
                     (all of them, or only the steps named); ends with the totals
   setup             only set up: download and check what the tests need
-  bench [queue|engine|telemetry] [FLAG ...]
+  bench [queue|engine|tune|telemetry] [FLAG ...]
                     build in release and run the benchmarks (see bench/README.md); --quick for
                     a first look
   tidy              only the rules that no compiler checks: arrows, purity, licences, links

@@ -261,21 +261,17 @@ async fn a_client_that_knows_tasks_is_given_one_where_it_takes_long() {
     let pair = ClipSpec::texture(7, 640, 368, 24).make();
     let (reference, distorted) = long(&videos, &pair, 60);
     let told = Told { knows_tasks: true, ..Told::default() };
-    let agent = Agent::connect(&config(&videos, &[]), &Telemetry::disabled(), told).await;
+    let config = config(&videos, &["--ffmpeg", &ffmpeg()]);
+    let agent = Agent::connect(&config, &Telemetry::disabled(), told).await;
     let arguments = json!({"reference": reference, "distorted": distorted});
     let id = begin(&agent, "score", arguments).await;
     // The task is the job: its handle works in every tool.
     let job = agent.call("get_job", json!({"job_id": id})).await;
     assert_eq!(job["state"], "running");
     agent.call("cancel_job", json!({"job_id": id})).await;
-    if let Some(ffmpeg) = ffmpeg() {
-        let told = Told { knows_tasks: true, ..Told::default() };
-        let config = config(&videos, &["--ffmpeg", &ffmpeg.display().to_string()]);
-        let agent = Agent::connect(&config, &Telemetry::disabled(), told).await;
-        let task = begin(&agent, "tune", json!({"source": reference, "target": 90})).await;
-        let answer = agent.call("cancel_job", json!({"job_id": task})).await;
-        assert_eq!((&answer["state"], &answer["changed"]), (&json!("cancelled"), &json!(true)));
-    }
+    let task = begin(&agent, "tune", json!({"source": reference, "target": 90})).await;
+    let answer = agent.call("cancel_job", json!({"job_id": task})).await;
+    assert_eq!((&answer["state"], &answer["changed"]), (&json!("cancelled"), &json!(true)));
     // A short one answers at once.
     let (reference, distorted) = videos.pair(3);
     assert_eq!(agent.score(&reference, &distorted).await["state"], "succeeded");
@@ -311,13 +307,12 @@ async fn prompts_resources_and_completions_know_jobs_and_models() {
 
 #[tokio::test]
 async fn a_file_is_tuned_to_its_target_and_the_same_question_finds_the_same_run() {
-    let Some(ffmpeg) = ffmpeg() else { return };
     let videos = Videos::new();
     let (source, _) = videos.pair(30);
     let made = videos.path().join("made");
     std::fs::create_dir(&made).expect("a folder");
-    let (ffmpeg, root) = (ffmpeg.display().to_string(), made.display().to_string());
-    let config = config(&videos, &["--ffmpeg", &ffmpeg, "--output-root", &root]);
+    let root = made.display().to_string();
+    let config = config(&videos, &["--ffmpeg", &ffmpeg(), "--output-root", &root]);
     let agent = Agent::connect(&config, &Telemetry::disabled(), Told::default()).await;
 
     let question =
@@ -349,11 +344,10 @@ async fn a_file_is_tuned_to_its_target_and_the_same_question_finds_the_same_run(
 
 #[tokio::test]
 async fn tuning_is_told_of_and_ends_when_it_is_cancelled() {
-    let Some(ffmpeg) = ffmpeg() else { return };
     let videos = Videos::new();
     let pair = ClipSpec::texture(7, 640, 368, 24).make();
     let (source, _) = long(&videos, &pair, 60);
-    let config = config(&videos, &["--ffmpeg", &ffmpeg.display().to_string()]);
+    let config = config(&videos, &["--ffmpeg", &ffmpeg()]);
     let agent = Agent::connect(&config, &Telemetry::disabled(), Told::default()).await;
     let tune =
         |target: f64, wait: u32| json!({"source": source, "target": target, "wait_seconds": wait});

@@ -68,7 +68,10 @@ impl Scratch {
     ) -> Result<ScoreReport, Failure> {
         std::fs::create_dir_all(&self.0.dir).map_err(|error| {
             let dir = self.0.dir.display();
-            Failure::new(FailureKind::Io, format!("the scratch folder {dir} cannot be made: {error}"))
+            Failure::new(
+                FailureKind::Io,
+                format!("the scratch folder {dir} cannot be made: {error}"),
+            )
         })?;
         let file = self.hold();
         let bytes_max = Some(self.0.bytes_max);

@@ -353,12 +353,13 @@ pub(crate) struct ReportArgs {
 impl Command {
     /// The request, and where and how it is carried out; `None` for what measures nothing.
     pub(crate) fn request(&self) -> Option<(TuneRequest, &RunArgs)> {
-        let search = |target: Target, args: &SearchArgs, score: &ScoreArgs, sampling| SearchSettings {
-            score: score.settings(),
-            sampling,
-            probes_max: args.probes_max,
-            ..SearchSettings::new(Target { tolerance: args.tolerance, ..target })
-        };
+        let search =
+            |target: Target, args: &SearchArgs, score: &ScoreArgs, sampling| SearchSettings {
+                score: score.settings(),
+                sampling,
+                probes_max: args.probes_max,
+                ..SearchSettings::new(Target { tolerance: args.tolerance, ..target })
+            };
         let of = |constraints: &[Constraint]| Target {
             constraints: constraints.to_vec(),
             ..Target::mean(0.0)
@@ -482,8 +483,25 @@ mod tests {
     #[test]
     fn what_is_typed_is_what_is_asked() {
         let typed = [
-            "crf", "a.mkv", "-o", "b.mp4", "-e", "x265", "-p", "slow", "-t", "93", "-t", "p5=88",
-            "--enc", "tune=grain", "--range", "18..40", "--pix-fmt", "yuv420p10le", "--whole",
+            "crf",
+            "a.mkv",
+            "-o",
+            "b.mp4",
+            "-e",
+            "x265",
+            "-p",
+            "slow",
+            "-t",
+            "93",
+            "-t",
+            "p5=88",
+            "--enc",
+            "tune=grain",
+            "--range",
+            "18..40",
+            "--pix-fmt",
+            "yuv420p10le",
+            "--whole",
         ];
         let Ok(TuneRequest::Crf(crf)) = request(&typed) else { panic!("it is well formed") };
         assert_eq!(crf.encode.encoder, Encoder::X265);

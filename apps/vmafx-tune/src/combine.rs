@@ -6,9 +6,8 @@ use types::PooledScore;
 use crate::probe::Probe;
 
 /// Student's t for 95 %, two-sided, by degrees of freedom from 1; beyond, the last.
-const T_95: [f64; 15] = [
-    12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13,
-];
+const T_95: [f64; 15] =
+    [12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13];
 
 /// What the samples at one quality say of the whole.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -118,7 +117,10 @@ mod tests {
         let combined = combine(&[(0.75, &good), (0.25, &bad)]);
         assert!((combined.pooled.mean - 92.0).abs() < 1e-12);
         assert_eq!((combined.pooled.min, combined.pooled.max), (79.0, 97.0));
-        assert_eq!((combined.pooled.p5, combined.pooled.p25, combined.pooled.p50), (79.0, 81.0, 95.0));
+        assert_eq!(
+            (combined.pooled.p5, combined.pooled.p25, combined.pooled.p50),
+            (79.0, 81.0, 95.0)
+        );
         assert!(combined.pooled.harmonic_mean < combined.pooled.mean);
     }
 

@@ -45,7 +45,9 @@ impl Console {
     /// The end of a run that came to nothing.
     pub(crate) fn failure(&self, failure: &Failure) {
         if self.json {
-            self.line(&json!({ "event": "error", "kind": failure.kind, "message": failure.message }));
+            self.line(
+                &json!({ "event": "error", "kind": failure.kind, "message": failure.message }),
+            );
         }
         self.clear();
         say(&format!("vmafx-tune: {}\n", failure.message));

@@ -68,13 +68,8 @@ pub fn cost(request: &TuneRequest, env: &Environment, stop: &Stop) -> Result<Cos
             }
         };
     let by_shot = matches!(request, TuneRequest::Shots(_));
-    let mut cost = Cost {
-        trials: 0,
-        frames: 0,
-        seconds: None,
-        sources: sources.len(),
-        samples: Vec::new(),
-    };
+    let mut cost =
+        Cost { trials: 0, frames: 0, seconds: None, sources: sources.len(), samples: Vec::new() };
     let mut pace = None;
     for source in sources {
         let known = session.know(source)?;

@@ -169,8 +169,8 @@ impl Hunt<'_> {
         target: &Target,
     ) -> Result<(Verdict, Vec<Tried>), TuneError> {
         let scale = self.scale();
-        let mut search = Search::new(scale, prior, target.clone())
-            .with_probes_max(self.search.probes_max);
+        let mut search =
+            Search::new(scale, prior, target.clone()).with_probes_max(self.search.probes_max);
         let frames: u64 = samples.iter().map(|sample| sample.range.count).sum();
         self.session.pace().expect(frames * PROBES_USUAL);
         let mut tried: Vec<Tried> = Vec::new();

@@ -32,8 +32,7 @@ pub(crate) fn shots(
     request: &ShotsRequest,
 ) -> Result<ShotsOutcome, TuneError> {
     let known = session.know(&request.source)?;
-    let hunt =
-        Hunt { session, known: &known, encode: &request.encode, search: &request.search };
+    let hunt = Hunt { session, known: &known, encode: &request.encode, search: &request.search };
     let target = &request.search.target;
     let found = session.each(&known.source.shots, |range| {
         hunt.find_on(&[Sample { range: *range, share: 1.0 }], target)
@@ -97,9 +96,8 @@ fn assemble(
             shot.repairs += 1;
             session.sink.event(&Event::Finishing { quality: shot.quality, round: round + 1 });
         }
-        let again = session.each(&failing, |index| {
-            make(hunt, shots[*index].range, shots[*index].quality)
-        })?;
+        let again = session
+            .each(&failing, |index| make(hunt, shots[*index].range, shots[*index].quality))?;
         for (index, part) in failing.into_iter().zip(again) {
             // What it replaces is ours, and no longer of use.
             let _ = std::fs::remove_file(&parts[index].file);
@@ -148,8 +146,7 @@ fn judge(
             }
         }
     }
-    let binding =
-        worst.ok_or_else(|| TuneError::Request("no shot could be judged".to_owned()))?;
+    let binding = worst.ok_or_else(|| TuneError::Request("no shot could be judged".to_owned()))?;
     let bytes = std::fs::metadata(file).map_err(TuneError::write(file))?.len();
     let seconds = hunt.known.source.frame_count() as f64 / hunt.known.source.frames_per_second();
     Ok(Verified {

@@ -78,7 +78,8 @@ impl FleetProber {
             };
             let spec_of_job = types::JobSpec { force_trace: self.force_trace, ..job(spec) };
             let submit = Submit { spec: spec_of_job, idempotency_key: Some(key) };
-            let submitted = self.patiently(stop, || self.fleet.client.submit(submit.clone())).await?;
+            let submitted =
+                self.patiently(stop, || self.fleet.client.submit(submit.clone())).await?;
             let ended = self.follow(submitted.job, stop).await;
             let job = match ended {
                 Ok(job) => job,
@@ -177,7 +178,11 @@ impl FleetProber {
 
     /// Calls until the controller answers, the work is stopped, or the controller has been away for
     /// too long.
-    async fn patiently<T, F>(&self, stop: &Stop, mut call: impl FnMut() -> F) -> Result<T, TuneError>
+    async fn patiently<T, F>(
+        &self,
+        stop: &Stop,
+        mut call: impl FnMut() -> F,
+    ) -> Result<T, TuneError>
     where
         F: Future<Output = Result<T, ClientError>>,
     {

@@ -50,13 +50,16 @@ impl Journal {
 
     /// Reads what there is, and is ready to add to it. The folder is made where it is missing.
     pub(crate) fn open(path: &Path) -> Result<Self, TuneError> {
-        let failed =
-            |source| TuneError::Journal { path: path.display().to_string(), source };
+        let failed = |source| TuneError::Journal { path: path.display().to_string(), source };
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(failed)?;
         }
         let mut file =
             File::options().read(true).append(true).create(true).open(path).map_err(failed)?;
+        // A device or a pipe would be read for ever.
+        if !file.metadata().map_err(failed)?.is_file() {
+            return Err(failed(io::Error::other("it is not a regular file")));
+        }
         let (known, damaged) = read(&file).map_err(failed)?;
         end_torn_line(&mut file).map_err(failed)?;
         Ok(Self {
@@ -237,12 +240,11 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_an_error_that_says_so() {
-        if !Path::new("/dev/full").exists() {
-            return;
-        }
-        let failed = Journal::open(Path::new("/dev/full")).and_then(|j| j.add("a", &probe(1.0)));
-        let failure = failed.expect_err("no room").to_failure();
-        assert!(failure.message.contains("/dev/full"), "{failure}");
+    fn a_device_and_a_full_disk_are_errors_that_say_so() {
+        let failure = Journal::open(Path::new("/dev/zero")).expect_err("no file").to_failure();
+        assert!(failure.message.contains("/dev/zero"), "{failure}");
+        let source = io::ErrorKind::StorageFull.into();
+        let full = TuneError::Journal { path: "/x".to_owned(), source }.to_failure();
+        assert_eq!(full.kind, types::FailureKind::DiskFull);
     }
 }

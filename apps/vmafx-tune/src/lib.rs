@@ -47,8 +47,8 @@ pub mod report;
 mod request;
 mod run;
 mod session;
-pub mod show;
 mod shots;
+pub mod show;
 mod source;
 mod sweep;
 

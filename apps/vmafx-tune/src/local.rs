@@ -133,13 +133,13 @@ impl LocalProber {
     fn write_score_span(&self, report: &ScoreReport, began_at: SystemTime, cx: &Context) {
         let Some(trace) = observability::trace_of(cx) else { return };
         let start = began_at + report.timings.stage(Stage::Fetch);
-        let stages = [Stage::Decode, Stage::Score].map(|stage| (stage, report.timings.stage(stage)));
+        let stages =
+            [Stage::Decode, Stage::Score].map(|stage| (stage, report.timings.stage(stage)));
         let end = start + stages.iter().map(|(_, time)| *time).sum::<Duration>();
         let context = trace.with_span(observability::new_span_id());
-        let mut record =
-            SpanRecord::new(context, SpanKind::Internal, span_name::SCORE, start, end)
-                .child_of(trace.span_id, Origin::Local)
-                .with(attr::FRAME_COUNT, count(report.frames.frame_count() as u64));
+        let mut record = SpanRecord::new(context, SpanKind::Internal, span_name::SCORE, start, end)
+            .child_of(trace.span_id, Origin::Local)
+            .with(attr::FRAME_COUNT, count(report.frames.frame_count() as u64));
         let mut seconds = |prefix: &str, what: &str, time: Duration| {
             record.attributes.push(KeyValue::new(format!("{prefix}.{what}"), time.as_secs_f64()));
         };

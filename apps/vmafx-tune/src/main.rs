@@ -67,7 +67,8 @@ fn within_runtime(
     telemetry: &OtelGuard,
     console: &Console,
 ) -> Result<u8, TuneError> {
-    let io = |what: &str, error: &dyn std::fmt::Display| TuneError::Request(format!("{what}: {error}"));
+    let io =
+        |what: &str, error: &dyn std::fmt::Display| TuneError::Request(format!("{what}: {error}"));
     // Calls to a controller run here, and signals are heard; everything else has its own threads.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -104,9 +105,7 @@ fn print_outcome(console: &Console, command: &Command, outcome: &TuneOutcome) {
     let text = match (command, outcome) {
         (Command::Ladder(args), TuneOutcome::Ladder(ladder)) => match args.format {
             LadderFormat::Text => show::outcome(outcome),
-            LadderFormat::Json => {
-                serde_json::to_string_pretty(ladder).unwrap_or_default() + "\n"
-            }
+            LadderFormat::Json => serde_json::to_string_pretty(ladder).unwrap_or_default() + "\n",
             LadderFormat::Csv => show::ladder_csv(ladder),
             LadderFormat::Hls => show::ladder_hls(ladder),
             LadderFormat::Dash => show::ladder_dash(ladder),
@@ -216,16 +215,14 @@ fn report(args: &ReportArgs) -> u8 {
     let write = || -> Result<(), Failure> {
         let io = |path: &PathBuf| {
             let path = path.display().to_string();
-            move |error: std::io::Error| {
-                Failure::new(FailureKind::Io, format!("{path}: {error}"))
-            }
+            move |error: std::io::Error| Failure::new(FailureKind::Io, format!("{path}: {error}"))
         };
         let mut report = Report::new();
         for input in &args.inputs {
             let file = File::open(input).map_err(io(input))?;
-            report.read(&input.display().to_string(), BufReader::new(file)).map_err(|error| {
-                Failure::new(FailureKind::InvalidJob, error.to_string())
-            })?;
+            report
+                .read(&input.display().to_string(), BufReader::new(file))
+                .map_err(|error| Failure::new(FailureKind::InvalidJob, error.to_string()))?;
         }
         std::fs::write(&args.output, report.html()).map_err(io(&args.output))
     };

@@ -102,8 +102,13 @@ pub struct Probe {
 /// Who carries trials out. Blocking; called from several threads at once.
 pub(crate) trait Prober: Send + Sync {
     /// Carries one out, within the trace of `cx`.
-    fn probe(&self, spec: &ProbeSpec, key: &str, cx: &Context, stop: &Stop)
-    -> Result<Probe, TuneError>;
+    fn probe(
+        &self,
+        spec: &ProbeSpec,
+        key: &str,
+        cx: &Context,
+        stop: &Stop,
+    ) -> Result<Probe, TuneError>;
 
     /// Names the programs that measure, as far as results depend on them.
     fn chain(&self) -> &str;

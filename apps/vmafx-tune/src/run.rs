@@ -41,6 +41,7 @@ pub fn run(
     let outcome = {
         // Logs of this thread belong to the run.
         let _within = cx.clone().attach();
+        tracing::info!(command = request.command(), "tuning");
         Session::open(env, &encoders, needs_files, stop, sink, &cx).and_then(|session| {
             let outcome = carry_out(request, &session)?;
             Ok((outcome, session.counts()))
@@ -155,12 +156,7 @@ fn check_sampling(sampling: &Sampling) -> Result<(), TuneError> {
         && sampling.count_max <= Sampling::COUNT_MAX
         && (0.0..=3_600.0).contains(&sampling.seconds)
         && sampling.whole_below_seconds >= 0.0;
-    let text = || {
-        format!(
-            "samples are at most {} of at most an hour each",
-            Sampling::COUNT_MAX
-        )
-    };
+    let text = || format!("samples are at most {} of at most an hour each", Sampling::COUNT_MAX);
     if fits { Ok(()) } else { Err(TuneError::Request(text())) }
 }
 

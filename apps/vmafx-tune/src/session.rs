@@ -98,9 +98,8 @@ impl<'a> Session<'a> {
         sink: &'a dyn Sink,
         cx: &Context,
     ) -> Result<Self, TuneError> {
-        let here = || {
-            LocalProber::new(env.run.clone(), env.telemetry.clone(), &env.scratch_dir, stop)
-        };
+        let here =
+            || LocalProber::new(env.run.clone(), env.telemetry.clone(), &env.scratch_dir, stop);
         let (local, who, parallel) = match &env.fleet {
             None => (Some(here()?), Who::Here, PARALLEL_DEFAULT.get()),
             Some(fleet) => {
@@ -192,7 +191,8 @@ impl<'a> Session<'a> {
             Some(dir) => Journal::open(&dir.join(format!("{}.jsonl", source.sha256)))?,
         };
         if journal.damaged() > 0 {
-            let message = format!("{} damaged lines of the journal are left out", journal.damaged());
+            let message =
+                format!("{} damaged lines of the journal are left out", journal.damaged());
             self.sink.event(&Event::Note { message });
         }
         self.sink.event(&Event::Analysed {
@@ -244,9 +244,9 @@ impl<'a> Session<'a> {
         if matches!(self.who, Who::Here) {
             known.journal.add(&spec.key(local.chain()), &probe)?;
         }
-        report.map(|report| (probe, report)).ok_or_else(|| {
-            TuneError::Request("the finished file was not scored".to_owned())
-        })
+        report
+            .map(|report| (probe, report))
+            .ok_or_else(|| TuneError::Request("the finished file was not scored".to_owned()))
     }
 
     /// A trial within its span, counted and told of.
@@ -270,7 +270,10 @@ impl<'a> Session<'a> {
         match &outcome {
             Ok(probe) => {
                 span.set(attr::SCORE_MEAN, probe.pooled.mean);
-                span.set(attr::ENCODED_BYTES, i64::try_from(probe.encoded.bytes).unwrap_or(i64::MAX));
+                span.set(
+                    attr::ENCODED_BYTES,
+                    i64::try_from(probe.encoded.bytes).unwrap_or(i64::MAX),
+                );
                 if let Some(job) = probe.job {
                     span.set(attr::JOB_ID, job.to_string());
                 }

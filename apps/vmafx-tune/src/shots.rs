@@ -170,7 +170,8 @@ mod tests {
         let shots: Vec<(usize, f32)> = (0..60).map(|i| (100, 0.2 * i as f32)).collect();
         let looks = film(&shots);
         let shots = find(&looks);
-        let sampling = Sampling { seconds: 4.0, count: 4, count_max: 16, whole_below_seconds: 30.0 };
+        let sampling =
+            Sampling { seconds: 4.0, count: 4, count_max: 16, whole_below_seconds: 30.0 };
         let choose = |count| choose(&looks, &shots, 25.0, &sampling, count);
         for count in [1, 4, 8, 16] {
             let samples = choose(count);

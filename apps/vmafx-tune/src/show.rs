@@ -72,7 +72,8 @@ fn found(found: &Found) -> String {
 
 fn verified(file: &Verified) -> String {
     let quality = file.quality.map_or(String::new(), |quality| format!(" at {quality}"));
-    let rounds = if file.rounds > 1 { format!(", made {} times", file.rounds) } else { String::new() };
+    let rounds =
+        if file.rounds > 1 { format!(", made {} times", file.rounds) } else { String::new() };
     format!(
         "finished  {}{quality}: {} = {:.3} {} {}, mean {:.3}, p5 {:.3}, {:.0} kbit/s, {} bytes{rounds}\n",
         file.output.display(),
@@ -104,8 +105,7 @@ fn ladder(outcome: &LadderOutcome) -> String {
 }
 
 fn compare(outcome: &CompareOutcome) -> String {
-    let mut text =
-        format!("{:<12} {:<10} {:>8} {:>9}", "ENCODER", "PRESET", "BD-RATE", "FPS");
+    let mut text = format!("{:<12} {:<10} {:>8} {:>9}", "ENCODER", "PRESET", "BD-RATE", "FPS");
     for target in &outcome.targets {
         let _ = write!(text, " {:>18}", format!("AT {target}"));
     }
@@ -144,7 +144,11 @@ fn shots(outcome: &ShotsOutcome) -> String {
             shot.quality,
             shot.binding.value,
             shot.kilobits_per_second,
-            if shot.repairs > 0 { format!("  repaired {} times", shot.repairs) } else { String::new() },
+            if shot.repairs > 0 {
+                format!("  repaired {} times", shot.repairs)
+            } else {
+                String::new()
+            },
             if shot.binding.margin() < 0.0 { "  MISSES" } else { "" },
         );
     }
@@ -199,7 +203,13 @@ pub fn event(event: &Event) -> Option<String> {
             format!("{source}: {frame_count} frames, {shots} shots")
         }
         Event::Probed {
-            encoder, quality, remembered, score, kilobits_per_second, seconds_left, ..
+            encoder,
+            quality,
+            remembered,
+            score,
+            kilobits_per_second,
+            seconds_left,
+            ..
         } => {
             let known = if *remembered { ", known" } else { "" };
             let left = seconds_left
@@ -326,7 +336,10 @@ mod tests {
         assert_eq!(ladder_csv(&ladder).lines().count(), 3);
         let hls = ladder_hls(&ladder);
         assert!(hls.starts_with("#EXTM3U\n") && hls.contains("BANDWIDTH=300500,"), "{hls}");
-        assert!(hls.contains("RESOLUTION=640x360,FRAME-RATE=25.000\n360p-300k/index.m3u8"), "{hls}");
+        assert!(
+            hls.contains("RESOLUTION=640x360,FRAME-RATE=25.000\n360p-300k/index.m3u8"),
+            "{hls}"
+        );
         let dash = ladder_dash(&ladder);
         assert_eq!(dash.matches("<Representation ").count(), 2);
         assert!(dash.contains("bandwidth=\"1200250\""), "{dash}");

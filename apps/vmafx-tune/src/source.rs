@@ -45,11 +45,12 @@ impl Source {
         progress: &mut dyn FnMut(u64, Option<u64>),
     ) -> Result<Self, TuneError> {
         let absolute = std::path::absolute(Path::new(name)).unwrap_or_else(|_| name.into());
-        let name = if name.contains("://") { name.to_owned() } else { absolute.display().to_string() };
+        let name =
+            if name.contains("://") { name.to_owned() } else { absolute.display().to_string() };
         let reference = MediaRef::new(name);
+        let sha256 = hash(&reference, media, stop)?;
         let mut video = media::open(&reference, media, stop)?;
         let info = video.info().clone();
-        let sha256 = hash(&reference, media, stop)?;
         let mut looker = Looker::new(&info);
         let (mut looks, mut frame) = (Vec::new(), Vec::new());
         while looks.len() < FRAMES_MAX && video.read_frame_bytes(&mut frame)? {
@@ -94,14 +95,19 @@ fn hash(reference: &MediaRef, media: &MediaConfig, stop: &Stop) -> Result<String
         )));
     }
     let mut file = media.policy.open_file(name)?;
+    let metadata = file.metadata().map_err(|error| media::MediaError::from_open(name, error))?;
+    if !metadata.is_file() {
+        return Err(TuneError::Request(format!(
+            "{name} is no regular file; tuning reads its source many times"
+        )));
+    }
     let mut hash = Sha256::new();
     let mut chunk = vec![0; HASH_CHUNK_BYTES];
     loop {
         stop.check()?;
-        let count = file.read(&mut chunk).map_err(|source| media::MediaError::Io {
-            name: name.to_owned(),
-            source,
-        })?;
+        let count = file
+            .read(&mut chunk)
+            .map_err(|source| media::MediaError::Io { name: name.to_owned(), source })?;
         if count == 0 {
             break;
         }

@@ -46,7 +46,8 @@ pub(crate) fn ladder(
     let mut cloud: Vec<Rendition> = Vec::new();
     for size in sizes {
         let own = (size == (info.width, info.height)).then_some(());
-        let encode = EncodeSettings { size: own.map_or(Some(size), |()| None), ..request.encode.clone() };
+        let encode =
+            EncodeSettings { size: own.map_or(Some(size), |()| None), ..request.encode.clone() };
         for found in at_targets(session, &known, &encode, &request.search, &request.targets)? {
             cloud.extend(found.tried.iter().map(|one| Rendition {
                 size,
@@ -143,12 +144,8 @@ pub(crate) fn corpus(
     request: &CorpusRequest,
 ) -> Result<CorpusOutcome, TuneError> {
     let (mut file, lines) = open_lines(&request.output)?;
-    let mut outcome = CorpusOutcome {
-        output: request.output.clone(),
-        written: 0,
-        known: 0,
-        failed: Vec::new(),
-    };
+    let mut outcome =
+        CorpusOutcome { output: request.output.clone(), written: 0, known: 0, failed: Vec::new() };
     for source in &request.sources {
         let swept = sweep(session, request, source, &lines, &mut file, &mut outcome);
         match swept {
@@ -188,7 +185,8 @@ fn sweep(
         let samples = hunt.samples(search.sampling.count.max(1));
         let on_scale = |quality: &&types::Quality| scale.at(scale.index_of(**quality)) == **quality;
         for quality in request.qualities.iter().filter(on_scale) {
-            let key = hunt.spec(&samples[0], *quality, ProbeKind::Sample).key(&samples.len().to_string());
+            let key =
+                hunt.spec(&samples[0], *quality, ProbeKind::Sample).key(&samples.len().to_string());
             if lines.contains(&key) {
                 outcome.known += 1;
                 continue;
@@ -223,7 +221,8 @@ fn open_lines(path: &Path) -> Result<(File, BTreeSet<String>), TuneError> {
     let mut reader = BufReader::new(&file);
     let mut line = Vec::new();
     let mut torn = false;
-    loop {
+    // A terminal, a pipe or a device holds nothing that could be known.
+    while file.metadata().map_err(&failed)?.is_file() {
         line.clear();
         if (&mut reader).take(LINE_BYTES_MAX).read_until(b'\n', &mut line).map_err(&failed)? == 0 {
             break;

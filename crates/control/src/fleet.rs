@@ -190,8 +190,7 @@ impl<T> Fleet<T> {
             names.dedup();
             names
         };
-        let abilities =
-            Abilities {
+        let abilities = Abilities {
             backends: sorted(&node.backends),
             codecs: sorted(&node.codecs),
             encoders: sorted(&node.encoders),
@@ -217,11 +216,10 @@ impl<T> Fleet<T> {
         if known.len() <= class as usize {
             known.resize(class as usize + 1, None);
         }
-        *known[class as usize]
-            .get_or_insert_with(|| {
-                let Abilities { backends, codecs, encoders } = &**abilities;
-                able(backends, codecs, encoders, requirements)
-            })
+        *known[class as usize].get_or_insert_with(|| {
+            let Abilities { backends, codecs, encoders } = &**abilities;
+            able(backends, codecs, encoders, requirements)
+        })
     }
 
     /// What [`learn`](Self::learn) found, false where it was not asked.

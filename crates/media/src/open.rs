@@ -109,7 +109,13 @@ pub fn open_as(
         Resolved::File { file, .. } => Target::File(file),
         Resolved::Url { url, scheme } => Target::Url { url, scheme },
     };
-    open_spelt(name, &target, config, stop, Spelling { conform: Some(conform), ..Spelling::default() })
+    open_spelt(
+        name,
+        &target,
+        config,
+        stop,
+        Spelling { conform: Some(conform), ..Spelling::default() },
+    )
 }
 
 /// Refuses sizes that the engine does not take, before anything is multiplied or allocated.
@@ -179,7 +185,8 @@ fn open_y4m(mut input: Input, decoder: &str, declared: Declared) -> Result<Video
     })?;
     check_size(&name, header.width, header.height)?;
     let frame_bytes = header.format.frame_bytes(header.width, header.height);
-    let payload = input.file_bytes().map(|bytes| bytes.saturating_sub(header_line.len() as u64 + 1));
+    let payload =
+        input.file_bytes().map(|bytes| bytes.saturating_sub(header_line.len() as u64 + 1));
     let info = VideoInfo {
         name,
         width: header.width,

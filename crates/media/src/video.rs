@@ -216,9 +216,10 @@ impl Video {
 fn colour_of(text: &str) -> Option<[String; 3]> {
     const NOT_COLOURS: [&str; 6] =
         ["tv", "pc", "progressive", "top first", "bottom first", "unknown"];
-    let word = text.split(", ").map(str::trim).find(|word| {
-        !word.is_empty() && !NOT_COLOURS.contains(word) && !word.contains(' ')
-    })?;
+    let word = text
+        .split(", ")
+        .map(str::trim)
+        .find(|word| !word.is_empty() && !NOT_COLOURS.contains(word) && !word.contains(' '))?;
     let mut names = word.split('/').map(str::to_owned);
     let matrix = names.next()?;
     let primaries = names.next().unwrap_or_else(|| matrix.clone());

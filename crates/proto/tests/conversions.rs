@@ -10,12 +10,13 @@ use proto::rpc::{
 use proto::{FrameTableBuilder, WireError, frame_chunks, limits, report_request};
 use types::{
     AttemptOutcome, AttemptReport, AttemptView, Capabilities, ChromaSubsampling, Column,
-    EarlierEnd, EncodeRequest, Encoded, Encoder, Failure, FailureKind, Fence, FrameTable, Incarnation, JobFilter, JobId, JobPage,
-    JobSpec, JobSummary, JobView, Lease, Liveness, MediaRef, ModelRef, ModelScore, NodeId,
-    NodeStatus, NodeView, Outcome, PartId, PixelFormat, PooledScore, Priority, Progress, Quality,
-    Provenance, RawGeometry, Registered, Registration, ReportAnswer, Requirements, ResultView,
-    RunTimings, RunningPart, ScoreReport, SessionId, SpanId, Stage, StageTimings, State,
-    StopReason, Timestamp, ToNode, TraceContext, TraceId, Warning,
+    EarlierEnd, EncodeRequest, Encoded, Encoder, Failure, FailureKind, Fence, FrameTable,
+    Incarnation, JobFilter, JobId, JobPage, JobSpec, JobSummary, JobView, Lease, Liveness,
+    MediaRef, ModelRef, ModelScore, NodeId, NodeStatus, NodeView, Outcome, PartId, PixelFormat,
+    PooledScore, Priority, Progress, Provenance, Quality, RawGeometry, Registered, Registration,
+    ReportAnswer, Requirements, ResultView, RunTimings, RunningPart, ScoreReport, SessionId,
+    SpanId, Stage, StageTimings, State, StopReason, Timestamp, ToNode, TraceContext, TraceId,
+    Warning,
 };
 
 /// Sends a value over the wire and back, through the encoded bytes.

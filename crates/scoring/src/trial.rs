@@ -6,7 +6,9 @@ use std::time::Instant;
 
 use media::{Conform, EncodeJob, EncodeProgress, EncoderError, PairRange, Stop, VideoInfo};
 use thiserror::Error;
-use types::{EncodeRequest, Failure, FailureKind, JobSpec, MediaRef, PixelFormat, ScoreReport, Stage};
+use types::{
+    EncodeRequest, Failure, FailureKind, JobSpec, MediaRef, PixelFormat, ScoreReport, Stage,
+};
 
 use crate::error::ScoreError;
 use crate::progress::Progress;

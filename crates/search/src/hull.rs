@@ -66,7 +66,8 @@ mod tests {
 
     #[test]
     fn a_point_that_a_mix_of_others_beats_is_no_part_of_the_hull() {
-        let points = [(100.0, 50.0), (1_000.0, 90.0), (316.0, 60.0), (2_000.0, 89.0), (100.0, 40.0)];
+        let points =
+            [(100.0, 50.0), (1_000.0, 90.0), (316.0, 60.0), (2_000.0, 89.0), (100.0, 40.0)];
         assert_eq!(hull(&points), [0, 1]);
         assert_eq!(hull(&[(1.0, 5.0), (1.0, 5.0)]), [0], "of two that coincide, the first");
         assert_eq!(hull(&[(0.0, 5.0), (f64::NAN, 1.0), (-1.0, 9.0)]), [0_usize; 0]);

@@ -146,7 +146,9 @@ mod tests {
         let line: Vec<_> = (0..6).map(|x| (f64::from(x), 3.0 * f64::from(x) + 1.0)).collect();
         let curve = Monotone::through(&line).expect("rising");
         assert!((curve.at(2.5) - 8.5).abs() < 1e-12 && (curve.at(9.0) - 28.0).abs() < 1e-12);
-        assert!((curve.integral(0.5, 4.25) - (1.5 * (4.25_f64.powi(2) - 0.25) + 3.75)).abs() < 1e-9);
+        assert!(
+            (curve.integral(0.5, 4.25) - (1.5 * (4.25_f64.powi(2) - 0.25) + 3.75)).abs() < 1e-9
+        );
     }
 
     #[test]

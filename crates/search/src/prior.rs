@@ -186,7 +186,10 @@ mod tests {
     fn every_curve_falls_and_is_read_backwards() {
         for encoder in Encoder::ALL {
             let prior = Prior::of(*encoder, encoder.preset_default(), 1_080);
-            assert!(prior.points.windows(2).all(|p| p[0].0 < p[1].0 && p[0].1 > p[1].1), "{encoder}");
+            assert!(
+                prior.points.windows(2).all(|p| p[0].0 < p[1].0 && p[0].1 > p[1].1),
+                "{encoder}"
+            );
             for (number, score) in prior.points {
                 assert!((prior.number_at(*score) - number).abs() < 1e-9, "{encoder} {score}");
             }

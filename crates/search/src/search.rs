@@ -228,9 +228,7 @@ impl Search {
         let step = usize::from(self.scale.steps_per_unit) << doublings.min(8);
         match bracket {
             Bracket { met: Some(met), missed: None } => guess.max(met + step),
-            Bracket { met: None, missed: Some(missed) } => {
-                guess.min(missed.saturating_sub(step))
-            }
+            Bracket { met: None, missed: Some(missed) } => guess.min(missed.saturating_sub(step)),
             _ => guess,
         }
     }
@@ -238,7 +236,11 @@ impl Search {
     fn is_non_monotone(&self) -> bool {
         let points: Vec<&Point> = self.points.values().collect();
         points.windows(2).any(|pair| {
-            pair[0].values.iter().zip(&pair[1].values).any(|(better, worse)| better + NOISE < *worse)
+            pair[0]
+                .values
+                .iter()
+                .zip(&pair[1].values)
+                .any(|(better, worse)| better + NOISE < *worse)
         })
     }
 
@@ -249,7 +251,8 @@ impl Search {
 
     /// Where the prior alone expects the target.
     fn expected(&self) -> usize {
-        let numbers = self.target.constraints.iter().map(|c| self.prior.number_at(self.aim(c.at_least)));
+        let numbers =
+            self.target.constraints.iter().map(|c| self.prior.number_at(self.aim(c.at_least)));
         self.place(numbers.fold(f64::INFINITY, f64::min))
     }
 
@@ -399,7 +402,8 @@ mod tests {
 
     #[test]
     fn a_curve_that_rises_somewhere_is_told_of_and_ends() {
-        let mean = |index: usize| 99.0 - 0.12 * index as f64 + if index % 7 < 3 { 0.6 } else { 0.0 };
+        let mean =
+            |index: usize| 99.0 - 0.12 * index as f64 + if index % 7 < 3 { 0.6 } else { 0.0 };
         let target = Target { tolerance: 0.0, ..Target::mean(90.0) };
         let mut told = false;
         for at_least in 80..95 {

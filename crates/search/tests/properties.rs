@@ -30,7 +30,18 @@ fn pooled(mean: f64) -> PooledScore {
     let (p1, p5, p10) = (mean - 9.0, mean - 6.0, mean - 4.0);
     let rest = (mean, mean, mean, mean);
     let (harmonic_mean, max, p25, p50) = rest;
-    PooledScore { mean, harmonic_mean, min: p1, max, standard_deviation: 1.0, p1, p5, p10, p25, p50 }
+    PooledScore {
+        mean,
+        harmonic_mean,
+        min: p1,
+        max,
+        standard_deviation: 1.0,
+        p1,
+        p5,
+        p10,
+        p25,
+        p50,
+    }
 }
 
 /// Scores by place: a logistic fall of random place, steepness and unevenness; `ripple` is the

@@ -281,14 +281,8 @@ impl EncodeRequest {
         "x265-params",
     ];
     /// The pixel formats that may be asked for.
-    pub const PIXEL_FORMATS: [&'static str; 6] = [
-        "yuv420p",
-        "yuv422p",
-        "yuv444p",
-        "yuv420p10le",
-        "yuv422p10le",
-        "yuv444p10le",
-    ];
+    pub const PIXEL_FORMATS: [&'static str; 6] =
+        ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le"];
 
     /// An encode at this quality with the encoder's default preset and nothing else said.
     #[must_use]
@@ -435,8 +429,12 @@ mod tests {
 
     #[test]
     fn every_place_of_every_scale_comes_back() {
-        let better =
-            QualityScale { first: 1, last: 10, steps_per_unit: 2, direction: Direction::LargerIsBetter };
+        let better = QualityScale {
+            first: 1,
+            last: 10,
+            steps_per_unit: 2,
+            direction: Direction::LargerIsBetter,
+        };
         let scales = Encoder::ALL.iter().map(|encoder| encoder.scale()).chain([better]);
         for scale in scales {
             for index in 0..scale.len() {

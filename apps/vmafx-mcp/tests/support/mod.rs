@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -152,7 +152,7 @@ impl Agent {
     }
 }
 
-/// The ffmpeg of the test assets, where it was set up.
-pub fn ffmpeg() -> Option<PathBuf> {
-    std::env::var_os("VMAFX_FFMPEG").map(PathBuf::from)
+/// An ffmpeg (`VMAFX_FFMPEG`, or `ffmpeg` in `PATH`); `cargo xtask test` brings one.
+pub fn ffmpeg() -> String {
+    std::env::var("VMAFX_FFMPEG").unwrap_or_else(|_| "ffmpeg".to_owned())
 }

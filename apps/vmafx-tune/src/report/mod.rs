@@ -11,8 +11,8 @@ use std::fmt::Write as _;
 use std::io::BufRead;
 
 use plot::plot;
-use read::Series;
 pub use read::ReportError;
+use read::Series;
 
 /// Series that one report shows; more would not be told apart.
 pub const SERIES_MAX: usize = 24;

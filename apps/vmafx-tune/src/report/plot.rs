@@ -10,9 +10,8 @@ const HEIGHT: f64 = 460.0;
 /// Room for the axes' numbers: left, right, top, bottom.
 const MARGIN: (f64, f64, f64, f64) = (50.0, 20.0, 15.0, 40.0);
 /// Colours that are told apart by most people, also on a dark ground.
-const COLOURS: [&str; 8] = [
-    "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6bb1", "#7f7f7f",
-];
+const COLOURS: [&str; 8] =
+    ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6bb1", "#7f7f7f"];
 /// Lines of the grid for scores, and for each doubling of the rate.
 const SCORE_STEPS: [f64; 5] = [1.0, 2.0, 5.0, 10.0, 20.0];
 const SCORE_LINES_MAX: f64 = 10.0;

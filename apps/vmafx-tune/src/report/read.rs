@@ -135,7 +135,8 @@ fn take(outcome: &Value, series: &mut Vec<Series>, answers: &mut Vec<Answer>) {
 
 fn found(source: &str, found: &Value, series: &mut Vec<Series>, answers: &mut Vec<Answer>) {
     let encode = &found["encode"];
-    let name = format!("{} {} {}", short(source), text(&encode["encoder"]), text(&encode["preset"]));
+    let name =
+        format!("{} {} {}", short(source), text(&encode["encoder"]), text(&encode["preset"]));
     for one in array(&found["tried"]) {
         add(series, name.trim_end(), one, one["pooled"]["mean"].as_f64());
     }

@@ -21,8 +21,10 @@ use crate::ffmpeg::FfmpegConfig;
 use crate::ffmpeg::child::limit_memory;
 use crate::stop::{STOP_CHECK_INTERVAL, Stop};
 
-/// Lines that are remembered: the last ones say what went wrong.
-const LINES_MAX: usize = 24;
+/// Complaints that are remembered, of the first ones and of the last ones: the first say what went
+/// wrong, the last how it ended.
+const FIRST_LINES_MAX: usize = 4;
+const LAST_LINES_MAX: usize = 4;
 /// Bytes of a line that are kept.
 const LINE_BYTES_MAX: usize = 300;
 /// Bytes asked of the kernel for the pipe.
@@ -47,8 +49,26 @@ struct Words {
     version: Option<String>,
     /// What the encoder's own library calls its version, where it tells.
     library: Option<String>,
-    /// Errors and warnings, the last ones.
-    lines: VecDeque<String>,
+    /// Errors and warnings.
+    first: Vec<String>,
+    last: VecDeque<String>,
+}
+
+impl Words {
+    fn complain(&mut self, said: String) {
+        if self.first.len() < FIRST_LINES_MAX {
+            self.first.push(said);
+            return;
+        }
+        if self.last.len() == LAST_LINES_MAX {
+            self.last.pop_front();
+        }
+        self.last.push_back(said);
+    }
+
+    fn complaints(&self) -> impl Iterator<Item = &str> {
+        self.first.iter().chain(&self.last).map(String::as_str)
+    }
 }
 
 /// A running or ended encoder.
@@ -203,8 +223,8 @@ impl EncoderChild {
     /// What an end without success means.
     fn failure(&self, status: ExitStatus) -> EncoderError {
         let words = self.words();
-        let says = |part: &str| words.lines.iter().any(|line| line.contains(part));
-        let said = words.lines.iter().rev().take(4).rev().cloned().collect::<Vec<_>>().join("; ");
+        let says = |part: &str| words.complaints().any(|line| line.contains(part));
+        let said = words.complaints().collect::<Vec<_>>().join("; ");
         if says("No space left on device") || says("Disk quota exceeded") {
             return EncoderError::DiskFull { output: self.output.display().to_string() };
         }
@@ -363,11 +383,10 @@ fn take_line(line: &mut Vec<u8>, words: &Mutex<Words>) {
     let complains = ["[error] ", "[fatal] ", "[panic] ", "[warning] "]
         .iter()
         .find_map(|level| text.split_once(level).map(|(_, said)| said.trim().to_owned()))
-        .or_else(|| (text.contains("rror") && !text.starts_with('[')).then(|| text.trim().to_owned()));
+        .or_else(|| {
+            (text.contains("rror") && !text.starts_with('[')).then(|| text.trim().to_owned())
+        });
     if let Some(said) = complains.filter(|said| !said.is_empty()) {
-        if words.lines.len() == LINES_MAX {
-            words.lines.pop_front();
-        }
-        words.lines.push_back(said);
+        words.complain(said);
     }
 }

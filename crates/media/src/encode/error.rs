@@ -70,7 +70,9 @@ pub enum EncoderError {
         output: String,
     },
     /// The file would be larger than it may be.
-    #[error("{output} would have more than the {bytes_max} bytes it may have; allow more, or encode less of the video at once")]
+    #[error(
+        "{output} would have more than the {bytes_max} bytes it may have; allow more, or encode less of the video at once"
+    )]
     TooLarge {
         /// The file.
         output: String,

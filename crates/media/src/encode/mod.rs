@@ -125,7 +125,8 @@ fn encode_frames(
     let skipped = video.skip_frames(job.first_frame_index)?;
     let mut frame = Vec::new();
     if skipped < job.first_frame_index || !video.read_frame_bytes(&mut frame)? {
-        let detail = format!("it has {skipped} and the encode begins after {}", job.first_frame_index);
+        let detail =
+            format!("it has {skipped} and the encode begins after {}", job.first_frame_index);
         return Err(MediaError::ZeroFrames { name: video.info().name.clone(), detail }.into());
     }
     let mut encoder = start(job, &video, &media.ffmpeg, stop)?;

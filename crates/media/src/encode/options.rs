@@ -11,10 +11,7 @@ use crate::ffmpeg::pixel_format_name;
 use crate::video::Video;
 
 /// Everything after the program's name.
-pub(super) fn arguments(
-    job: &EncodeJob<'_>,
-    video: &Video,
-) -> Result<Vec<OsString>, EncoderError> {
+pub(super) fn arguments(job: &EncodeJob<'_>, video: &Video) -> Result<Vec<OsString>, EncoderError> {
     let request = job.request;
     let container = container_of(job.output)?;
     let own_format = pixel_format_name(video.info().format);
@@ -55,8 +52,17 @@ pub(super) fn join_arguments(
 ) -> Result<Vec<OsString>, EncoderError> {
     let container = container_of(output)?;
     let mut words: Vec<OsString> = [
-        "-nostdin", "-nostats", "-v", "level+info", "-protocol_whitelist", "file", "-f", "concat",
-        "-safe", "0", "-i",
+        "-nostdin",
+        "-nostats",
+        "-v",
+        "level+info",
+        "-protocol_whitelist",
+        "file",
+        "-f",
+        "concat",
+        "-safe",
+        "0",
+        "-i",
     ]
     .map(OsString::from)
     .into();

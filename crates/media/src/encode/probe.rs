@@ -1,10 +1,12 @@
 //! What an `ffmpeg` can encode with.
 
 use std::io::Read;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use types::Encoder;
 
 use super::child::program_name;
@@ -26,8 +28,20 @@ const SVT_FRACTIONAL_FROM: u32 = 4;
 
 /// An encode of nothing, which makes SVT-AV1 say its version.
 const SVT_SAYS_VERSION: [&str; 14] = [
-    "-v", "error", "-f", "lavfi", "-i", "color=size=64x64:rate=25:duration=0.2", "-c:v",
-    "libsvtav1", "-preset", "10", "-crf", "40", "-f", "null",
+    "-v",
+    "error",
+    "-f",
+    "lavfi",
+    "-i",
+    "color=size=64x64:rate=25:duration=0.2",
+    "-c:v",
+    "libsvtav1",
+    "-preset",
+    "10",
+    "-crf",
+    "40",
+    "-f",
+    "null",
 ];
 
 /// The encoders of one `ffmpeg`.
@@ -69,8 +83,7 @@ impl EncoderSet {
 /// When it cannot be started, does not answer in time, or the work is stopped.
 pub fn encoders_of(config: &FfmpegConfig, stop: &Stop) -> Result<EncoderSet, EncoderError> {
     let list = ask(config, &["-encoders"], stop)?;
-    let names: Vec<&str> =
-        list.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+    let names: Vec<&str> = list.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
     let encoders: Vec<Encoder> =
         Encoder::ALL.iter().copied().filter(|e| names.contains(&e.as_str())).collect();
     let version = list.lines().find_map(|line| line.strip_prefix("ffmpeg version "));
@@ -93,14 +106,14 @@ pub(super) fn svt_version(line: &str) -> Option<&str> {
 
 /// Runs it and gives all that it writes.
 fn ask(config: &FfmpegConfig, arguments: &[&str], stop: &Stop) -> Result<String, EncoderError> {
-    let missing =
-        |source| EncoderError::ProgramMissing { program: program_name(config), source };
+    let missing = |source| EncoderError::ProgramMissing { program: program_name(config), source };
     let mut child = Command::new(config.program())
         .arg("-nostdin")
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        .process_group(0)
         .spawn()
         .map_err(missing)?;
     let stdout = child.stdout.take().expect("standard output is a pipe");
@@ -122,6 +135,10 @@ fn ask(config: &FfmpegConfig, arguments: &[&str], stop: &Stop) -> Result<String,
         std::thread::sleep(STOP_CHECK_INTERVAL / 5);
     };
     if outcome.is_err() {
+        // Its own children would keep the pipes open. Not yet reaped, so the number is its own.
+        if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
         let _ = child.kill();
         let _ = child.wait();
     }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
 use types::{
-    AttemptOutcome, AttemptView, Encoded, FailureKind, Fence, JobId, Lease, NodeId, PartId, ReportAnswer,
-    ResultView, RunTimings, ScoreReport, SpanId, Stage, StageTimings, Timestamp, TraceContext,
+    AttemptOutcome, AttemptView, Encoded, FailureKind, Fence, JobId, Lease, NodeId, PartId,
+    ReportAnswer, ResultView, RunTimings, ScoreReport, SpanId, Stage, StageTimings, Timestamp,
+    TraceContext,
 };
 
 use super::{JobTrace, SpanRole, count, derived_span_id, meaning, messaging};

@@ -98,7 +98,7 @@ mod tests {
         "cb8d1171ca1042be",
         "38773d2debea1002",
         "a52b6f6025ba8d3f",
-        "ENCODE_ROLE",
+        "6cef181e598711c5",
         "d13bc92638008915",
     ];
 

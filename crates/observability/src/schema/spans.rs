@@ -232,10 +232,7 @@ pub const SPANS: &[SpanDef] = &[
         emitter: "vmafx-tune",
         description: "One command of vmafx-tune, from its start to its answer: every probe and, \
                       with a controller, every job of it is below.",
-        attributes: attribute_refs![
-            attr::TUNE_COMMAND,
-            attr::TUNE_PROBES = "it succeeded"
-        ],
+        attributes: attribute_refs![attr::TUNE_COMMAND, attr::TUNE_PROBES = "it succeeded"],
     },
     SpanDef {
         id: "tune.probe",

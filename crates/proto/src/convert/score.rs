@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use types::{
-    Column, Encoded, FrameTable, JobSpec, ModelScore, PooledScore, Provenance, ResultView, RunTimings,
-    ScoreReport, Stage, StageTimings, Timestamp, Warning,
+    Column, Encoded, FrameTable, JobSpec, ModelScore, PooledScore, Provenance, ResultView,
+    RunTimings, ScoreReport, Stage, StageTimings, Timestamp, Warning,
 };
 
 use super::{bounded, micros, optional, parsed, repeated, required};
