@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::command;
 
 /// The arrows: each crate and the workspace crates it may depend on (tests aside).
-const ARROWS: [(&str, &[&str]); 19] = [
+const ARROWS: [(&str, &[&str]); 21] = [
     ("types", &[]),
     ("kernels", &[]),
     ("engine", &["kernels", "types"]),
