@@ -349,14 +349,19 @@ impl<H: ServerHandler> ServerHandler for Followed<H> {
 
     async fn call_tool(
         &self,
-        request: CallToolRequestParams,
+        mut request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let of_span = context.clone();
         let name = request.name.clone();
-        let asked = request.arguments.as_ref().and_then(|arguments| arguments.get("trace"));
-        let forced = asked.and_then(serde_json::Value::as_bool) == Some(true)
-            && self.budget.as_ref().is_none_or(|budget| budget.take(Instant::now()));
+        let wish = request.arguments.as_mut().and_then(|arguments| arguments.get_mut("trace"));
+        let wish = wish.filter(|wish| wish.as_bool() == Some(true));
+        let may = || self.budget.as_ref().is_none_or(|budget| budget.take(Instant::now()));
+        let forced = wish.is_some_and(|wish| {
+            // Beyond the budget the job's own trace is not forced either.
+            *wish = may().into();
+            wish.as_bool() == Some(true)
+        });
         let work = self.inner.call_tool(request, context);
         self.follow("tools/call", Shown::Span, Target::Tool(&name), &of_span, forced, work).await
     }

@@ -241,6 +241,9 @@ impl Scenario {
         assert!(models["result"]["contents"].is_array(), "{models}");
         let absent = send("resources/read", json!({"uri": "vmafx://nothing"}));
         assert_eq!(absent["error"]["code"], -32602, "{absent}");
+        let tune = json!({"source": reference, "target": 90, "wait_seconds": 100});
+        let tuned = agent.call("tune", tune, json!({}));
+        assert_eq!(tuned["structuredContent"]["state"], "succeeded", "{tuned}");
         let refused = agent.call("probe_media", json!({"path": "/etc/passwd"}), json!({}));
         assert_eq!(refused["isError"], true, "{refused}");
         agent

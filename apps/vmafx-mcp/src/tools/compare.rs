@@ -298,7 +298,9 @@ fn statistics(old: &PooledScore, new: &PooledScore) -> Vec<StatisticOut> {
             ("standard_deviation", p.standard_deviation),
         ]
     };
+    // A NaN, which JSON cannot carry, is left out.
     let both = values(old).into_iter().zip(values(new));
+    let both = both.filter(|((_, old), (_, new))| old.is_finite() && new.is_finite());
     both.map(|((name, baseline), (_, candidate))| StatisticOut {
         name,
         baseline,
