@@ -49,7 +49,7 @@ fn one_trace_leads_from_the_agents_span_to_the_nodes() {
     let (reference, distorted) = demo_pair();
     let score = json!({"reference": reference, "distorted": distorted, "wait_seconds": 60});
     let meta = json!({"traceparent": trace.traceparent(), "tracestate": trace.tracestate});
-    let answer = agent.call("score", score, meta);
+    let answer = agent.call("score", &score, &meta);
     let job = &answer["structuredContent"];
     assert_eq!(job["state"], "succeeded", "{answer}");
     assert_eq!(job["trace_id"], trace.trace_id.to_string());
@@ -91,11 +91,11 @@ fn closing_the_response_cancels_the_job_on_the_node_within_a_second() {
     let score = json!({"reference": reference, "distorted": distorted, "wait_seconds": 120});
     let jobs = |state: &str| {
         let arguments = json!({"states": [state]});
-        let list = agent.call("list_jobs", arguments, json!({}));
+        let list = agent.call("list_jobs", &arguments, &json!({}));
         list["structuredContent"]["jobs"].as_array().map_or(0, Vec::len)
     };
     std::thread::scope(|scope| {
-        let hung_up = scope.spawn(|| agent.hang_up_on("score", score));
+        let hung_up = scope.spawn(|| agent.hang_up_on("score", &score));
         wait_for("the node scores", DEADLINE, || (jobs("running") == 1).then_some(()));
         hung_up.join().expect("no panic");
     });

@@ -232,9 +232,9 @@ impl Scenario {
         let (reference, distorted) = demo_pair();
         let score = json!({"reference": reference, "distorted": distorted, "wait_seconds": 60});
         let params = json!({"name": "score", "arguments": score});
-        let answer = agent.send("tools/call", params, own, &[("traceparent", &proxy)]);
+        let answer = agent.send("tools/call", params, &own, &[("traceparent", &proxy)]);
         assert_eq!(answer["result"]["structuredContent"]["state"], "succeeded", "{answer}");
-        let send = |method, params| agent.send(method, params, json!({}), &[]);
+        let send = |method, params| agent.send(method, params, &json!({}), &[]);
         let prompt = json!({"name": "diagnose_low_score", "arguments": {"job_id": job}});
         assert!(send("prompts/get", prompt)["result"]["messages"].is_array());
         let models = send("resources/read", json!({"uri": "vmafx://models"}));
@@ -242,9 +242,9 @@ impl Scenario {
         let absent = send("resources/read", json!({"uri": "vmafx://nothing"}));
         assert_eq!(absent["error"]["code"], -32602, "{absent}");
         let tune = json!({"source": reference, "target": 90, "wait_seconds": 100});
-        let tuned = agent.call("tune", tune, json!({}));
+        let tuned = agent.call("tune", &tune, &json!({}));
         assert_eq!(tuned["structuredContent"]["state"], "succeeded", "{tuned}");
-        let refused = agent.call("probe_media", json!({"path": "/etc/passwd"}), json!({}));
+        let refused = agent.call("probe_media", &json!({"path": "/etc/passwd"}), &json!({}));
         assert_eq!(refused["isError"], true, "{refused}");
         agent
     }

@@ -39,12 +39,12 @@ const TOOLS: [&str; 16] = [
     "test_trigger_prompt_change",
 ];
 
-fn object(value: Value) -> JsonObject {
+fn object(value: &Value) -> JsonObject {
     value.as_object().cloned().expect("written as an object")
 }
 
 fn plain(name: &str) -> Tool {
-    let schema = object(json!({"type": "object", "properties": {}}));
+    let schema = object(&json!({"type": "object", "properties": {}}));
     Tool::new(name.to_owned(), format!("The suite's {name}"), schema)
 }
 
@@ -56,7 +56,7 @@ pub fn tools() -> Vec<Tool> {
             "properties": {argument: {"type": "string"}},
             "required": [argument],
         });
-        Tool::new(name.to_owned(), format!("The suite's {name}"), object(schema))
+        Tool::new(name.to_owned(), format!("The suite's {name}"), object(&schema))
     };
     let others =
         TOOLS.iter().filter(|name| !matches!(**name, "test_sampling" | "test_elicitation"));

@@ -41,7 +41,7 @@ pub fn is_one(name: &str) -> bool {
     NAMES.contains(&name)
 }
 
-fn ask(method: &str, params: Value) -> InputRequest {
+fn ask(method: &str, params: &Value) -> InputRequest {
     serde_json::from_value(json!({"method": method, "params": params})).expect("a request")
 }
 
@@ -53,7 +53,7 @@ fn form(message: &str, field: &str, kind: &str) -> InputRequest {
     });
     ask(
         "elicitation/create",
-        json!({"mode": "form", "message": message, "requestedSchema": schema}),
+        &json!({"mode": "form", "message": message, "requestedSchema": schema}),
     )
 }
 
@@ -63,11 +63,11 @@ fn name_form() -> InputRequest {
 
 fn sampling(prompt: &str) -> InputRequest {
     let message = json!({"role": "user", "content": {"type": "text", "text": prompt}});
-    ask("sampling/createMessage", json!({"messages": [message], "maxTokens": 100}))
+    ask("sampling/createMessage", &json!({"messages": [message], "maxTokens": 100}))
 }
 
 fn roots() -> InputRequest {
-    ask("roots/list", json!({}))
+    ask("roots/list", &json!({}))
 }
 
 fn required<const N: usize>(

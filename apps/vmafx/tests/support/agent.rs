@@ -39,21 +39,21 @@ impl Agent {
         &self,
         method: &str,
         params: Value,
-        meta: Value,
+        meta: &Value,
         headers: &[(&str, &str)],
     ) -> Value {
-        let mut stream = self.ask(method, params, &meta, headers);
+        let mut stream = self.ask(method, params, meta, headers);
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("it answers");
         // A JSON body, or the last event of a stream; chunk sizes stand on lines of their own.
-        let lines = answer.lines().map(|line| line.strip_prefix("data: ").unwrap_or(line));
-        let last = lines.filter(|line| line.starts_with('{')).next_back();
+        let mut lines = answer.lines().map(|line| line.strip_prefix("data: ").unwrap_or(line));
+        let last = lines.rfind(|line| line.starts_with('{'));
         let last = last.unwrap_or_else(|| panic!("{method}: {answer}"));
         serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {answer}"))
     }
 
     /// Calls a tool, and leaves after [`PATIENCE`] without an answer.
-    pub fn hang_up_on(&self, tool: &str, arguments: Value) {
+    pub fn hang_up_on(&self, tool: &str, arguments: &Value) {
         let params = json!({"name": tool, "arguments": arguments});
         let stream = self.ask("tools/call", params, &json!({}), &[]);
         std::thread::sleep(PATIENCE);
@@ -98,7 +98,7 @@ impl Agent {
     }
 
     /// Calls a tool.
-    pub fn call(&self, tool: &str, arguments: Value, meta: Value) -> Value {
+    pub fn call(&self, tool: &str, arguments: &Value, meta: &Value) -> Value {
         let params = json!({"name": tool, "arguments": arguments});
         self.send("tools/call", params, meta, &[])["result"].clone()
     }
