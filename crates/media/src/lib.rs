@@ -25,10 +25,12 @@ pub mod policy;
 pub mod stop;
 pub mod video;
 
+mod declared;
 mod input;
 mod open;
 mod y4m;
 
+pub use declared::{Declared, SampleRange};
 pub use encode::{
     EncodeJob, EncodeProgress, EncodedFile, EncoderError, EncoderSet, encode, encoders_of, join,
 };

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use engine::PictureSpec;
 use types::{MediaRef, RawGeometry};
 
+use crate::declared::Declared;
 use crate::error::MediaError;
 use crate::ffmpeg::{self, Conform, FfmpegConfig, Spelling, Target};
 use crate::input::{Input, Source};
@@ -19,6 +20,10 @@ const PLAIN_FRAME_LINE_BYTES: u64 = 6;
 /// How long the version's line may lag behind the header; without it the name alone is recorded.
 const VERSION_WAIT_MAX: Duration = Duration::from_secs(1);
 const VERSION_LOOK_INTERVAL: Duration = Duration::from_micros(200);
+
+/// How long the description of the stream may lag behind the header; it is a matter of a moment,
+/// and nothing that is decoded depends on it.
+const DESCRIPTION_WAIT_MAX: Duration = Duration::from_millis(200);
 
 /// Restarts of `ffmpeg` with another spelling: one for its version, one for the pixel format.
 const RESTARTS_MAX: usize = 2;
@@ -73,7 +78,7 @@ pub fn open(media: &MediaRef, config: &MediaConfig, stop: &Stop) -> Result<Video
     let mut input = Input::new(name, source, stop.clone());
     let first = input.peek(y4m::MAGIC.len())?;
     if first == y4m::MAGIC {
-        return open_y4m(input, "y4m", config.picture_pixels_max);
+        return open_y4m(input, "y4m", config.picture_pixels_max, Declared::default());
     }
     let not_a_video =
         |detail: &str| MediaError::NotAVideo { name: name.to_owned(), detail: detail.to_owned() };
@@ -158,6 +163,7 @@ fn open_raw(input: Input, geometry: RawGeometry, pixels_max: u64) -> Result<Vide
         frame_count_estimate: file_bytes.map(|bytes| bytes / frame_bytes),
         frame_rate: None,
         decoder: "raw".to_owned(),
+        declared: Declared::default(),
     };
     let video = Video::new(info, input, Framing::Raw);
     // Found at once: a wrong geometry would otherwise show at the end of a long run, or never.
@@ -175,7 +181,12 @@ fn open_raw(input: Input, geometry: RawGeometry, pixels_max: u64) -> Result<Vide
 }
 
 /// Opens bytes that begin with a y4m header.
-fn open_y4m(mut input: Input, decoder: &str, pixels_max: u64) -> Result<Video, MediaError> {
+fn open_y4m(
+    mut input: Input,
+    decoder: &str,
+    pixels_max: u64,
+    declared: Declared,
+) -> Result<Video, MediaError> {
     let name = input.name().to_owned();
     let (parsed, header_line) = match input.line(HEADER_BYTES_MAX)? {
         Some(Ok(line)) => (y4m::parse_header(line), line.to_vec()),
@@ -206,6 +217,12 @@ fn open_y4m(mut input: Input, decoder: &str, pixels_max: u64) -> Result<Video, M
         frame_count_estimate: payload.map(|bytes| bytes / (frame_bytes + PLAIN_FRAME_LINE_BYTES)),
         frame_rate: header.frame_rate,
         decoder: decoder.to_owned(),
+        // The decoder's header speaks of the samples as they come; it goes before the file's.
+        declared: Declared {
+            range: header.range.or(declared.range),
+            sample_aspect: header.sample_aspect,
+            ..declared
+        },
     };
     Ok(Video::new(info, input, Framing::Y4m).with_header(&header_line))
 }
@@ -234,7 +251,8 @@ fn open_spelt(
         let mut input = Input::new(name, Source::Decoder(child), stop.clone());
         if input.peek(y4m::MAGIC.len())? == y4m::MAGIC {
             let decoder = input.decoder_version();
-            return open_y4m(input, &decoder, config.picture_pixels_max);
+            let declared = input.declared();
+            return open_y4m(input, &decoder, config.picture_pixels_max, declared);
         }
         let next = input.respell(spelling, target)?;
         spelling = next;
@@ -256,6 +274,16 @@ impl Input {
             }
         };
         version.map_or_else(|| "ffmpeg".to_owned(), |version| format!("ffmpeg {version}"))
+    }
+
+    /// What ffmpeg says of the file, as far as it is known by now.
+    fn declared(&self) -> Declared {
+        let Some(child) = self.decoder() else { return Declared::default() };
+        let until = Instant::now() + DESCRIPTION_WAIT_MAX;
+        while !child.report().inputs_described() && Instant::now() < until {
+            std::thread::sleep(VERSION_LOOK_INTERVAL);
+        }
+        child.report().declared.clone()
     }
 
     /// What a decoder that gave no header should be asked instead.

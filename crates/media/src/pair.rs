@@ -129,6 +129,7 @@ mod tests {
             frame_count_estimate: None,
             frame_rate: None,
             decoder: "raw".to_owned(),
+            declared: crate::Declared::default(),
         }
     }
 

@@ -3,6 +3,7 @@
 use engine::PictureMut;
 use types::PixelFormat;
 
+use crate::declared::Declared;
 use crate::error::MediaError;
 use crate::input::Input;
 use crate::y4m::{self, FRAME_LINE_BYTES_MAX};
@@ -24,6 +25,8 @@ pub struct VideoInfo {
     pub frame_rate: Option<(u32, u32)>,
     /// What decodes it: `y4m`, `raw`, or `ffmpeg` with its version.
     pub decoder: String,
+    /// What the file says of itself beyond that.
+    pub declared: Declared,
 }
 
 /// How frames follow each other in the bytes.

@@ -4,6 +4,7 @@
 
 use types::{ChromaSubsampling, PixelFormat};
 
+use crate::declared::SampleRange;
 use crate::video::VideoInfo;
 
 /// What every y4m stream begins with.
@@ -15,7 +16,7 @@ pub(crate) const HEADER_BYTES_MAX: usize = 4_096;
 /// Bytes of a frame's line, without its line feed. Real ones have 5.
 pub(crate) const FRAME_LINE_BYTES_MAX: usize = 1_024;
 
-/// What a header says, as far as it matters here. Interlacing, aspect and comments are accepted and
+/// What a header says, as far as it matters here. Interlacing and other comments are accepted and
 /// not kept: samples are scored as they are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
@@ -24,6 +25,10 @@ pub(crate) struct Header {
     pub format: PixelFormat,
     /// Frames per second as numerator and denominator, where it is given.
     pub frame_rate: Option<(u32, u32)>,
+    /// Width to height of a sample, where it is given.
+    pub sample_aspect: Option<(u32, u32)>,
+    /// Which values stand for black and white, where a comment says so.
+    pub range: Option<SampleRange>,
 }
 
 /// Why a header is not taken.
@@ -44,14 +49,19 @@ pub(crate) fn parse_header(line: &[u8]) -> Result<Header, HeaderError> {
     }
     let (mut width, mut height, mut frame_rate) = (None, None, None);
     let (mut chroma, mut chroma_comment) = (None, None);
+    let (mut sample_aspect, mut range) = (None, None);
     for token in text.split(|byte| *byte == b' ').filter(|token| !token.is_empty()) {
         let value = std::str::from_utf8(&token[1..]).map_err(|_| malformed("is not text"))?;
         match token[0] {
             b'W' => width = Some(parse_side(value).ok_or_else(|| malformed("has a bad width"))?),
             b'H' => height = Some(parse_side(value).ok_or_else(|| malformed("has a bad height"))?),
             b'F' => frame_rate = parse_ratio(value),
+            b'A' => sample_aspect = parse_ratio(value),
             b'C' => chroma = Some(value),
-            b'X' => chroma_comment = chroma_comment.or_else(|| value.strip_prefix("YSCSS=")),
+            b'X' => {
+                chroma_comment = chroma_comment.or_else(|| value.strip_prefix("YSCSS="));
+                range = range.or_else(|| parse_range(value));
+            }
             _ => {}
         }
     }
@@ -62,6 +72,8 @@ pub(crate) fn parse_header(line: &[u8]) -> Result<Header, HeaderError> {
         height: height.ok_or_else(|| malformed("gives no height"))?,
         format: parse_chroma(name)?,
         frame_rate,
+        sample_aspect,
+        range,
     })
 }
 
@@ -94,6 +106,14 @@ fn parse_ratio(text: &str) -> Option<(u32, u32)> {
     let (numerator, denominator) = text.split_once(':')?;
     let ratio = (numerator.parse().ok()?, denominator.parse().ok()?);
     (ratio.0 > 0 && ratio.1 > 0).then_some(ratio)
+}
+
+fn parse_range(comment: &str) -> Option<SampleRange> {
+    match comment.strip_prefix("COLORRANGE=")? {
+        "LIMITED" => Some(SampleRange::Limited),
+        "FULL" => Some(SampleRange::Full),
+        _ => None,
+    }
 }
 
 fn parse_chroma(name: &str) -> Result<PixelFormat, HeaderError> {

@@ -29,8 +29,8 @@ pub use export::LogLayer;
 
 /// Targets that are held at `warn` unless the filter names them: what they log below that is about
 /// the carrying of messages, telemetry's own among them.
-const QUIET_TARGETS: [&str; 8] =
-    ["h2", "hyper", "hyper_util", "tonic", "tower", "reqwest", "rustls", "opentelemetry"];
+const QUIET_TARGETS: [&str; 9] =
+    ["h2", "hyper", "hyper_util", "tonic", "tower", "reqwest", "rustls", "opentelemetry", "rmcp"];
 
 /// The modules in which telemetry speaks of itself.
 const OWN_TARGETS: [&str; 2] = ["observability::init", "observability::export"];

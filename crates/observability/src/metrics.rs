@@ -25,8 +25,8 @@ use crate::config::ExemplarFilter;
 
 pub use cells::{Counter, Exemplar, Gauge, Histogram, HistogramSnapshot, SecondsCounter};
 pub use groups::{
-    BusySlot, DirectMetrics, EngineMetrics, NodeMetrics, QueueMetrics, StoreMetrics,
-    TelemetryMetrics, TuneMetrics,
+    BusySlot, DirectMetrics, EngineMetrics, McpMetrics, McpOperation, NodeMetrics, QueueMetrics,
+    StoreMetrics, TelemetryMetrics, TuneMetrics,
 };
 pub use labels::{
     AttemptOutcome, DirectRefusal, DropReason, JobEnd, Label, LeaseLostCause, NodeLiveness,
@@ -53,6 +53,7 @@ struct Inner {
     node: OnceLock<NodeMetrics>,
     engine: OnceLock<EngineMetrics>,
     direct: OnceLock<DirectMetrics>,
+    mcp: OnceLock<McpMetrics>,
     tune: OnceLock<TuneMetrics>,
     runtimes: OnceLock<Runtimes>,
     telemetry: TelemetryMetrics,
@@ -89,6 +90,7 @@ impl Metrics {
             node: OnceLock::new(),
             engine: OnceLock::new(),
             direct: OnceLock::new(),
+            mcp: OnceLock::new(),
             tune: OnceLock::new(),
             runtimes: OnceLock::new(),
             telemetry,
@@ -123,6 +125,12 @@ impl Metrics {
     #[must_use]
     pub fn direct(&self) -> &DirectMetrics {
         self.0.direct.get_or_init(|| DirectMetrics::register(&self.0.registry))
+    }
+
+    /// What agents ask for.
+    #[must_use]
+    pub fn mcp(&self) -> &McpMetrics {
+        self.0.mcp.get_or_init(|| McpMetrics::register(&self.0.registry))
     }
 
     /// The search for a target quality.

@@ -37,10 +37,13 @@ pub enum Stability {
 }
 
 /// The namespaces of names that may still change; all others are stable in the conventions.
-const UNSETTLED: [(&str, Stability); 6] = [
+const UNSETTLED: [(&str, Stability); 9] = [
     ("vmafx.", Stability::Development),
     ("messaging.", Stability::Development),
     ("system.", Stability::Development),
+    ("mcp.", Stability::Development),
+    ("gen_ai.", Stability::Development),
+    ("jsonrpc.", Stability::Development),
     ("process.", Stability::ReleaseCandidate),
     ("cpu.", Stability::ReleaseCandidate),
     ("disk.", Stability::ReleaseCandidate),

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+pub mod agent;
 pub mod collector;
 pub mod manifests;
 pub mod otelcol;
@@ -261,6 +262,13 @@ impl Fleet {
             (is_listening(grpc) && is_listening(http)).then_some(())
         });
         (process, grpc, http)
+    }
+
+    /// Starts another program of ours with these variables.
+    pub fn start_program(&self, name: &str, variables: &[(&str, String)]) -> Process {
+        let mut command = self.command(name);
+        command.envs(variables.iter().map(|(key, value)| (key, value)));
+        Process::start(command, name, self.folder())
     }
 
     /// Runs `vmafx` against this fleet's controller and gives what it printed and its exit code.

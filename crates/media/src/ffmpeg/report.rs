@@ -3,6 +3,8 @@
 //! Pure: lines in, facts out. The lines come from a process that read a hostile file, so each is
 //! cut, each list is bounded, and nothing here decides more than "this file is refused".
 
+use crate::declared::Declared;
+
 /// Bytes of a line that are looked at.
 pub(super) const LINE_BYTES_MAX: usize = 1_024;
 
@@ -35,6 +37,8 @@ struct Complaint {
 pub(crate) struct Report {
     pub version: Option<String>,
     pub stream: Option<StreamLine>,
+    /// What the file says of itself, for whoever asks.
+    pub declared: Declared,
     /// The new size and format, when they changed in mid-stream.
     pub changed: Option<String>,
     complaints: Vec<Complaint>,
@@ -63,6 +67,11 @@ impl Report {
         self.complaints().any(|text| text.contains(words))
     }
 
+    /// Whether all that is said of the input has been said.
+    pub(crate) const fn inputs_described(&self) -> bool {
+        self.inputs_described
+    }
+
     fn complaints(&self) -> impl Iterator<Item = &str> {
         self.complaints
             .iter()
@@ -88,8 +97,12 @@ impl Report {
             self.take_change(change);
         } else if text.starts_with("Stream mapping") || text.starts_with("Output #") {
             self.inputs_described = true;
-        } else if text.starts_with("Stream #") && !self.inputs_described {
+        } else if self.inputs_described {
+            // What follows is about the output.
+        } else if text.starts_with("Stream #") {
             self.take_stream(text);
+        } else {
+            self.declared.take_line(text);
         }
     }
 
@@ -97,6 +110,7 @@ impl Report {
         if let Some((_, video)) = text.split_once("Video: ") {
             if self.stream.is_none() && !video.contains("(attached pic)") {
                 self.stream = parse_video(video);
+                self.declared.take_stream(split_outside_parentheses(video));
             }
         } else if let Some((_, other)) =
             ["Audio: ", "Subtitle: ", "Data: "].iter().find_map(|kind| text.split_once(kind))

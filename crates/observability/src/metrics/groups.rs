@@ -283,6 +283,49 @@ impl EngineMetrics {
     }
 }
 
+/// What agents ask for.
+#[derive(Debug, Clone)]
+pub struct McpMetrics {
+    operations: OpenFamily<Histogram>,
+}
+
+/// One request of an agent, as it is counted. Every word comes from a list that the server knows.
+#[derive(Debug, Clone, Copy)]
+pub struct McpOperation<'a> {
+    /// The protocol's method.
+    pub method: &'a str,
+    /// `tcp` or `pipe`.
+    pub transport: &'static str,
+    /// The tool that was called, where it is one of ours.
+    pub tool: Option<&'a str>,
+    /// The version of the protocol, where the client told it.
+    pub version: Option<&'a str>,
+    /// Why it failed, where it did.
+    pub error: Option<&'a str>,
+}
+
+impl McpMetrics {
+    pub(super) fn register(registry: &Registry) -> Self {
+        Self { operations: registry.open_family(instrument::MCP_SERVER_DURATION) }
+    }
+
+    /// A request was answered after this time.
+    pub fn operation(&self, operation: &McpOperation<'_>, took: Duration) {
+        let owned = |text: &str| -> Cow<'static, str> { text.to_owned().into() };
+        let mut labels = vec![
+            (attr::MCP_METHOD_NAME, owned(operation.method)),
+            (attr::NETWORK_TRANSPORT, operation.transport.into()),
+        ];
+        let more = [
+            (attr::GEN_AI_TOOL_NAME, operation.tool),
+            (attr::MCP_PROTOCOL_VERSION, operation.version),
+            (attr::ERROR_TYPE, operation.error),
+        ];
+        labels.extend(more.into_iter().filter_map(|(key, value)| Some((key, owned(value?)))));
+        self.operations.get(labels).record(took);
+    }
+}
+
 /// The search for a target quality.
 #[derive(Debug, Clone)]
 pub struct TuneMetrics {

@@ -156,6 +156,25 @@ attributes! {
     USER_AGENT_ORIGINAL = "user_agent.original": Text(&["curl/8.5.0"]),
         "The caller's User-Agent, cut at 256 bytes; on spans only.";
 
+    MCP_METHOD_NAME = "mcp.method.name": Text(&["tools/call", "resources/read"]),
+        "Method of the Model Context Protocol; `_OTHER` for one this server does not know.";
+    MCP_PROTOCOL_VERSION = "mcp.protocol.version": Text(&["2026-07-28", "2025-11-25"]),
+        "Version of the protocol that the client speaks.";
+    MCP_RESOURCE_URI = "mcp.resource.uri": Text(&["vmafx://models"]),
+        "The resource that is read, cut at 256 bytes; on spans only.";
+    GEN_AI_TOOL_NAME = "gen_ai.tool.name": Text(&["score", "worst_frames"]),
+        "Name of a tool of ours.";
+    GEN_AI_PROMPT_NAME = "gen_ai.prompt.name": Text(&["diagnose_low_score"]),
+        "Name of a prompt of ours.";
+    GEN_AI_OPERATION_NAME = "gen_ai.operation.name": OneOf(&["execute_tool"]),
+        "What an agent does: always `execute_tool`.";
+    JSONRPC_REQUEST_ID = "jsonrpc.request.id": Text(&["7"]),
+        "The client's number of the request, cut at 64 bytes; on spans only.";
+    RPC_RESPONSE_STATUS_CODE = "rpc.response.status_code": Text(&["-32602"]),
+        "JSON-RPC error code.";
+    NETWORK_TRANSPORT = "network.transport": OneOf(&["tcp", "pipe"]),
+        "`tcp` for HTTP, `pipe` for standard input and output.";
+
     MESSAGING_SYSTEM_NAME = "messaging.system.name": OneOf(&["vmafx"]),
         "Always `vmafx`: the queue is our own.";
     MESSAGING_OPERATION_NAME = "messaging.operation.name": OneOf(&["send", "process", "settle"]),
@@ -202,8 +221,8 @@ attributes! {
         "From the moment a part could run to its lease.";
     DURATION_SECONDS = "vmafx.attempt.duration_seconds": Double(&[1.2]),
         "From the lease's arrival to the answer to its report.";
-    LINK = "vmafx.link": OneOf(&["creation", "previous_attempt", "attempt", "caller"]),
-        "What a link means: `creation`, `previous_attempt`, `attempt` (which has a trace of its own), `caller` (which is not recorded).";
+    LINK = "vmafx.link": OneOf(&["creation", "previous_attempt", "attempt", "caller", "transport"]),
+        "What a link means: `creation`, `previous_attempt`, `attempt` (which has a trace of its own), `caller` (which is not recorded), `transport` (whatever carried the message).";
     SAMPLING_REASON = "vmafx.sampling.reason": OneOf(&["forced", "link", "ratio", "quiet", "failed", "slow", "asked"]),
         "Why the trace is recorded, on its first span. `failed`, `slow` and `asked`: it was rebuilt after the job's end.";
     REFUSAL = "vmafx.direct.refusal": OneOf(&["queue_full", "timed_out", "left", "closing"]),

@@ -81,6 +81,10 @@ const STORE_SECONDS_BUCKETS: &[f64] = &[
     5.0,
 ];
 
+/// Buckets that the conventions ask for operations of agents, in seconds.
+const MCP_SECONDS_BUCKETS: &[f64] =
+    &[0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
+
 /// Buckets for the size of batches.
 const BATCH_BUCKETS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1_024.0];
 
@@ -123,6 +127,11 @@ instruments! {
         [attr::HTTP_REQUEST_METHOD, attr::SERVER_ADDRESS, attr::SERVER_PORT,
          attr::HTTP_RESPONSE_STATUS_CODE = "a response was begun", attr::ERROR_TYPE = "the request failed"], RPC_SECONDS_BUCKETS,
         "Duration of HTTP requests made, to the last byte of the response.";
+
+    MCP_SERVER_DURATION = Histogram, "mcp.server.operation.duration", "s",
+        [attr::MCP_METHOD_NAME, attr::NETWORK_TRANSPORT, attr::GEN_AI_TOOL_NAME = "a tool is called",
+         attr::MCP_PROTOCOL_VERSION = "the client told it", attr::ERROR_TYPE = "the operation failed"], MCP_SECONDS_BUCKETS,
+        "Duration of agents' requests, from their arrival to their answer; a tool that waits for a job waits in it.";
 
     QUEUE_DEPTH = Gauge, "vmafx.queue.depth", "{part}", [attr::PART_STATE], &[],
         "Parts in the store that are queued or running. Growing while nodes idle: no node can run what waits.";

@@ -123,6 +123,25 @@ pub const SPANS: &[SpanDef] = &[
         ],
     },
     SpanDef {
+        id: "mcp.server",
+        name: "{mcp.method.name} {gen_ai.tool.name}{gen_ai.prompt.name}",
+        kind: "SERVER",
+        emitter: "vmafx-mcp",
+        description: "A request of an agent, until its answer. Continues the context in its `_meta`, \
+                      else that of the HTTP request that carried it.",
+        attributes: attribute_refs![
+            attr::MCP_METHOD_NAME,
+            attr::NETWORK_TRANSPORT,
+            attr::JSONRPC_REQUEST_ID,
+            attr::MCP_PROTOCOL_VERSION = "the client told it",
+            attr::GEN_AI_TOOL_NAME = "a tool is called",
+            attr::GEN_AI_OPERATION_NAME = "a tool is called",
+            attr::GEN_AI_PROMPT_NAME = "a prompt is fetched",
+            attr::MCP_RESOURCE_URI = "a resource is read",
+            attr::RPC_RESPONSE_STATUS_CODE = "it was answered with an error of the protocol"
+        ],
+    },
+    SpanDef {
         id: "submit",
         name: span_name::SUBMIT,
         kind: "INTERNAL",

@@ -1,0 +1,196 @@
+//! Which model fits a viewing situation, of those that are built in, and why.
+
+use engine::builtin_models;
+
+/// How the video is watched.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum View {
+    /// A television of 1080 lines, from three picture heights.
+    HdTv,
+    /// A television of 2160 lines, from one and a half picture heights.
+    #[serde(rename = "4k_tv")]
+    FourKTv,
+    /// A phone, held in the hand.
+    Phone,
+    /// A computer's screen.
+    Desktop,
+}
+
+/// What is known of the viewing situation and the video.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Situation {
+    pub view: Option<View>,
+    pub height: Option<u32>,
+    pub frames_per_second: Option<f64>,
+    pub bit_depth: Option<u8>,
+    pub transfer: Option<String>,
+    /// The question is which encoder or setting is better, not how good it looks.
+    pub compares_encoders: bool,
+}
+
+/// What to use, and what to know about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Recommendation {
+    pub model: &'static str,
+    pub why: Vec<String>,
+    pub warnings: Vec<String>,
+    /// What would fit better and is not built in.
+    pub not_available: Vec<String>,
+}
+
+/// From this height on a video is taken for one of 2160 lines.
+const FOUR_K_HEIGHT: u32 = 1_440;
+/// From this rate on motion looks other than the models were trained with.
+const HIGH_FRAME_RATE: f64 = 47.0;
+/// The height that the HD models judge pictures at.
+const HD_HEIGHT: u32 = 1_080;
+
+/// Chooses among the built-in models. Deterministic, and names only models that are built in.
+pub(crate) fn recommend(situation: &Situation) -> Recommendation {
+    let view = situation.view;
+    let is_four_k = match view {
+        Some(View::FourKTv) => true,
+        Some(_) => false,
+        None => situation.height.is_some_and(|height| height >= FOUR_K_HEIGHT),
+    };
+    let mut why = Vec::new();
+    let model = if is_four_k {
+        why.push(match view {
+            Some(_) => "a 4K television at one and a half picture heights is what this model was \
+                        trained for"
+                .to_owned(),
+            None => format!(
+                "the video has {} lines and no view was given: taken as watched on a 4K television",
+                situation.height.unwrap_or_default()
+            ),
+        });
+        "vmaf_4k_v0.6.1"
+    } else if situation.compares_encoders {
+        why.push(
+            "encoders are compared: this model gives no credit for sharpening and other \
+             enhancement, which an encoder or preprocessor could use to raise its score"
+                .to_owned(),
+        );
+        "vmaf_v0.6.1neg"
+    } else {
+        why.push(
+            "an HD television at three picture heights, the default, is what this model was \
+             trained for"
+                .to_owned(),
+        );
+        "vmaf_v0.6.1"
+    };
+    debug_assert!(builtin_models().iter().any(|built| built.version == model));
+    let (warnings, not_available) = caveats(situation, is_four_k);
+    Recommendation { model, why, warnings, not_available }
+}
+
+fn caveats(situation: &Situation, is_four_k: bool) -> (Vec<String>, Vec<String>) {
+    let (mut warnings, mut missing) = (Vec::new(), Vec::new());
+    if is_four_k && situation.compares_encoders {
+        missing.push(
+            "a 4K model without credit for enhancement (vmaf_4k_v0.6.1neg): scores of \
+             vmaf_4k_v0.6.1 can be raised by sharpening"
+                .to_owned(),
+        );
+    }
+    if let (Some(height), false) = (situation.height, is_four_k)
+        && height < HD_HEIGHT
+        && situation.view != Some(View::Phone)
+    {
+        warnings.push(format!(
+            "the model judges pictures as if they filled {HD_HEIGHT} lines: scale reference and \
+             distorted to {HD_HEIGHT} lines (bicubic) to judge a {height}-line rendition as it is \
+             watched; at its own size it scores as if it were watched smaller, and so higher"
+        ));
+    }
+    if let Some(height) = situation.height.filter(|height| is_four_k && *height < 2_160) {
+        warnings.push(format!(
+            "scale both videos from {height} to 2160 lines (bicubic), the size this model judges at"
+        ));
+    }
+    match situation.view {
+        Some(View::Phone) => missing.push(
+            "a model of its own for phones: this one is too strict for a small screen, and \
+             differences among high scores mean less there. (The command line can apply the phone \
+             transform of vmaf_v0.6.1: --model version=vmaf_v0.6.1:enable_transform.)"
+                .to_owned(),
+        ),
+        Some(View::Desktop) => warnings.push(
+            "a computer's screen is watched from nearer than the model assumes: artifacts show \
+             more than the score says"
+                .to_owned(),
+        ),
+        _ => {}
+    }
+    if situation.frames_per_second.is_some_and(|rate| rate >= HIGH_FRAME_RATE) {
+        missing.push(
+            "a model for high frame rates (vmaf_v1.0.16_hfr_*): the built-in ones were trained \
+             with up to 30 frames a second; compare only scores of the same rate"
+                .to_owned(),
+        );
+    }
+    if matches!(situation.transfer.as_deref(), Some("smpte2084" | "arib-std-b67")) {
+        missing.push(
+            "a model for HDR: the built-in ones know standard dynamic range only. Scores of HDR \
+             pairs may rank encodes of one title; they say nothing of how good it looks"
+                .to_owned(),
+        );
+    }
+    if situation.bit_depth.is_some_and(|depth| depth > 8) {
+        warnings.push(
+            "both videos must have the same bit depth: raise the lower one, do not lower the \
+             higher; the models take 8 to 16 bits"
+                .to_owned(),
+        );
+    }
+    missing.push(
+        "the models of generation 1 (vmaf_v1.0.16_*): their features are not built in; \
+         their scores are not comparable with those of the models here"
+            .to_owned(),
+    );
+    (warnings, missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model(situation: &Situation) -> &'static str {
+        let recommendation = recommend(situation);
+        assert!(!recommendation.why.is_empty());
+        assert!(builtin_models().iter().any(|built| built.version == recommendation.model));
+        recommendation.model
+    }
+
+    #[test]
+    fn the_view_goes_before_the_size() {
+        let at = |view, height| Situation { view, height: Some(height), ..Situation::default() };
+        assert_eq!(model(&Situation::default()), "vmaf_v0.6.1");
+        assert_eq!(model(&at(None, 2_160)), "vmaf_4k_v0.6.1");
+        assert_eq!(model(&at(None, 1_080)), "vmaf_v0.6.1");
+        assert_eq!(model(&at(Some(View::HdTv), 2_160)), "vmaf_v0.6.1");
+        assert_eq!(model(&at(Some(View::FourKTv), 1_080)), "vmaf_4k_v0.6.1");
+        let compared = Situation { compares_encoders: true, ..Situation::default() };
+        assert_eq!(model(&compared), "vmaf_v0.6.1neg");
+    }
+
+    #[test]
+    fn what_is_missing_is_said() {
+        let hard = Situation {
+            view: Some(View::Phone),
+            frames_per_second: Some(59.94),
+            transfer: Some("smpte2084".to_owned()),
+            ..Situation::default()
+        };
+        let missing = recommend(&hard).not_available.join("\n");
+        for word in ["phones", "hfr", "HDR"] {
+            assert!(missing.contains(word), "{word}");
+        }
+        let small = Situation { height: Some(720), ..Situation::default() };
+        assert!(recommend(&small).warnings[0].contains("1080 lines"));
+    }
+}

@@ -1,0 +1,304 @@
+//! What is known of each job. Every transition is one method here; a job that has ended is never
+//! moved again.
+
+use std::collections::BTreeMap;
+
+use media::CancelToken;
+use proto::rpc::{GetFrames, ListJobs};
+use tokio::sync::watch;
+use types::{
+    AttemptOutcome, AttemptView, Column, Failure, FailureKind, Fence, FrameTable, JobId, JobPage,
+    JobSpec, JobSummary, JobView, NodeId, PartId, ResultView, ScoreReport, SpanId, State,
+    Timestamp, TraceContext,
+};
+
+use super::run::{RunsProgress, Worked};
+use super::{KEPT_MAX, VALUES_KEPT_MAX};
+
+/// The name of the one node there is.
+const NODE: &str = "local";
+
+/// What belongs to a job beside what callers see.
+#[derive(Debug)]
+pub(super) struct Extras {
+    pub key: Option<String>,
+    pub changes: watch::Sender<()>,
+    pub cancel: CancelToken,
+}
+
+#[derive(Debug)]
+struct Entry {
+    view: JobView,
+    extras: Extras,
+    progress: RunsProgress,
+    /// One a distorted video; empty once they were given up to keep the bound.
+    frames: Vec<FrameTable>,
+}
+
+/// What a job needs to run.
+pub(super) struct Start {
+    pub spec: JobSpec,
+    pub progress: RunsProgress,
+}
+
+/// All jobs by id, which is by the time of their submission.
+#[derive(Debug, Default)]
+pub(super) struct Table(BTreeMap<JobId, Entry>);
+
+/// A job that has just been submitted.
+pub(super) fn new_view(
+    id: JobId,
+    spec: JobSpec,
+    at: Timestamp,
+    trace: TraceContext,
+    root_span_id: SpanId,
+) -> JobView {
+    JobView {
+        id,
+        tenant: String::new(),
+        state: State::Queued,
+        spec,
+        submitted_at: at,
+        started_at: None,
+        finished_at: None,
+        available_at: None,
+        trace,
+        root_span_id,
+        attempts: Vec::new(),
+        earlier_ends: Vec::new(),
+        progress: None,
+        results: Vec::new(),
+        failure: None,
+        waiting_for: None,
+    }
+}
+
+impl Table {
+    pub fn insert(&mut self, view: JobView, extras: Extras) {
+        let entry = Entry { extras, progress: RunsProgress::default(), frames: Vec::new(), view };
+        self.0.insert(entry.view.id, entry);
+        self.forget();
+    }
+
+    /// The job with that key, for as long as it is kept.
+    pub fn by_key(&self, key: &str) -> Option<&JobView> {
+        let mut entries = self.0.values();
+        entries.find(|entry| entry.extras.key.as_deref() == Some(key)).map(|entry| &entry.view)
+    }
+
+    pub fn view(&self, id: JobId) -> Option<JobView> {
+        let entry = self.0.get(&id)?;
+        Some(JobView { progress: entry.progress(), ..entry.view.clone() })
+    }
+
+    pub fn changes(&self, id: JobId) -> Option<watch::Receiver<()>> {
+        self.0.get(&id).map(|entry| entry.extras.changes.subscribe())
+    }
+
+    pub fn unended(&self) -> usize {
+        self.unended_ids().len()
+    }
+
+    pub fn unended_ids(&self) -> Vec<JobId> {
+        let unended = self.0.values().filter(|entry| !entry.view.state.is_terminal());
+        unended.map(|entry| entry.view.id).collect()
+    }
+
+    /// How many jobs run and how many wait.
+    pub fn load(&self) -> (usize, usize) {
+        let in_state = |state| self.0.values().filter(|entry| entry.view.state == state).count();
+        (in_state(State::Running), in_state(State::Queued))
+    }
+
+    /// Moves a queued job on; `None` where it is not queued any more.
+    pub fn start(&mut self, id: JobId, at: Timestamp) -> Option<Start> {
+        let entry = self.0.get_mut(&id).filter(|entry| entry.view.state == State::Queued)?;
+        entry.view.state = State::Running;
+        entry.view.started_at = Some(at);
+        entry.view.attempts.push(AttemptView {
+            part: PartId(0),
+            part_index: 0,
+            attempt: 1,
+            fence: Fence(1),
+            node: NodeId::new(NODE).expect("a plain word is a name"),
+            span_id: observability::new_span_id(),
+            trace_id: None,
+            available_at: entry.view.submitted_at,
+            started_at: at,
+            ended_at: None,
+            outcome: None,
+            failure: None,
+            timings: None,
+            settle: None,
+        });
+        entry.tell();
+        Some(Start { spec: entry.view.spec.clone(), progress: entry.progress.clone() })
+    }
+
+    /// Cancels a job that has not ended. One that runs is told to stop, and counts as ended from
+    /// here on: what its work still brings is dropped.
+    pub fn cancel(&mut self, id: JobId, at: Timestamp) {
+        let Some(entry) = self.0.get_mut(&id) else { return };
+        entry.extras.cancel.cancel();
+        entry.view.progress = entry.progress();
+        if let Some(attempt) = entry.view.attempts.last_mut() {
+            attempt.ended_at = Some(at);
+            attempt.outcome = Some(AttemptOutcome::Cancelled);
+        }
+        entry.finish(State::Cancelled, at);
+    }
+
+    /// Writes down how the work of a job ended; the job as it is then, the first time only or when
+    /// it had been cancelled meanwhile, for its spans.
+    pub fn end(&mut self, id: JobId, worked: Worked, at: Timestamp) -> Option<JobView> {
+        let entry = self.0.get_mut(&id)?;
+        if entry.view.state == State::Cancelled {
+            return Some(entry.view.clone());
+        }
+        if entry.view.state.is_terminal() {
+            return None;
+        }
+        let attempt = entry.view.attempts.last_mut()?;
+        attempt.ended_at = Some(at);
+        attempt.timings = Some(worked.timings);
+        match worked.outcome {
+            Ok(reports) => {
+                attempt.outcome = Some(AttemptOutcome::Succeeded);
+                for report in reports {
+                    let (result, frames) = split(report);
+                    entry.view.results.push(result);
+                    entry.frames.push(frames);
+                }
+                entry.finish(State::Succeeded, at);
+            }
+            Err(failure) => {
+                attempt.outcome = Some(AttemptOutcome::Failed);
+                attempt.failure = Some(failure.clone());
+                entry.fail(failure, at);
+            }
+        }
+        let view = entry.view.clone();
+        self.forget();
+        Some(view)
+    }
+
+    pub fn page(&self, list: &ListJobs) -> JobPage {
+        let before = |id: &JobId| list.after.is_none_or(|after| *id < after);
+        let mut passing = self
+            .0
+            .iter()
+            .rev()
+            .filter(|(id, _)| before(id))
+            .map(|(_, entry)| entry.summary())
+            .filter(|job| list.filter.takes(job));
+        let jobs: Vec<JobSummary> = passing.by_ref().take(list.limit()).collect();
+        let next = if passing.next().is_some() { jobs.last().map(|job| job.id) } else { None };
+        JobPage { jobs, next }
+    }
+
+    /// The frames and columns asked for; `None` where there are none (any more).
+    pub fn frames(&self, get: &GetFrames) -> Option<FrameTable> {
+        let table = self.0.get(&get.job)?.frames.get(get.distorted_index)?;
+        let wanted = get.frames();
+        let from = table.frame_indices.partition_point(|index| *index < wanted.start);
+        let to = table.frame_indices.partition_point(|index| *index < wanted.end);
+        let columns = table
+            .columns
+            .iter()
+            .filter(|column| get.columns.is_empty() || get.columns.contains(&column.name))
+            .map(|column| Column {
+                name: column.name.clone(),
+                values: column.values[from..to].to_vec(),
+            });
+        Some(FrameTable {
+            columns: columns.collect(),
+            frame_indices: table.frame_indices[from..to].to_vec(),
+        })
+    }
+
+    /// Gives up the oldest ended jobs, and the frames of older ones, beyond the bounds.
+    fn forget(&mut self) {
+        let ended: Vec<JobId> = self
+            .0
+            .values()
+            .filter(|entry| entry.view.state.is_terminal())
+            .map(|entry| entry.view.id)
+            .collect();
+        for id in ended.iter().take(ended.len().saturating_sub(KEPT_MAX)) {
+            self.0.remove(id);
+        }
+        let mut values = 0;
+        for entry in self.0.values_mut().rev() {
+            values += entry.value_count();
+            if values > VALUES_KEPT_MAX {
+                entry.frames.clear();
+            }
+        }
+    }
+}
+
+impl Entry {
+    fn tell(&self) {
+        self.extras.changes.send_replace(());
+    }
+
+    fn finish(&mut self, state: State, at: Timestamp) {
+        self.view.state = state;
+        self.view.finished_at = Some(at);
+        self.view.progress = None;
+        self.tell();
+    }
+
+    fn fail(&mut self, failure: Failure, at: Timestamp) {
+        let state = match failure.kind {
+            FailureKind::Cancelled => State::Cancelled,
+            _ => State::Failed,
+        };
+        self.view.failure = Some(failure);
+        self.finish(state, at);
+    }
+
+    fn progress(&self) -> Option<types::Progress> {
+        (self.view.state == State::Running)
+            .then(|| self.progress.read(self.view.spec.distorted.len()))
+    }
+
+    fn value_count(&self) -> usize {
+        self.frames.iter().map(|table| table.frame_count() * table.columns.len()).sum()
+    }
+
+    fn summary(&self) -> JobSummary {
+        let view = &self.view;
+        let headline = view.results.first().and_then(|result| result.models.first());
+        JobSummary {
+            id: view.id,
+            tenant: String::new(),
+            state: view.state,
+            labels: view.spec.labels.clone(),
+            priority: view.spec.priority.get(),
+            submitted_at: view.submitted_at,
+            finished_at: view.finished_at,
+            attempts: u32::try_from(view.attempts.len()).unwrap_or(u32::MAX),
+            score: headline.map(|model| model.pooled.mean),
+            failure: view.failure.clone(),
+            trace: view.trace.clone(),
+            progress: self.progress(),
+        }
+    }
+}
+
+/// A report as a job shows it, and its frames apart.
+fn split(report: ScoreReport) -> (ResultView, FrameTable) {
+    let result = ResultView {
+        width: report.width,
+        height: report.height,
+        frame_count: report.frames.frame_count() as u64,
+        models: report.models,
+        pooled: report.pooled,
+        warnings: report.warnings,
+        provenance: report.provenance,
+        digest: report.digest,
+        encoded: report.encoded,
+    };
+    (result, report.frames)
+}

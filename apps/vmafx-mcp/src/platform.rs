@@ -1,0 +1,102 @@
+//! What every call shares: where jobs live, what may be opened, and how much is decoded at once.
+
+use std::path::PathBuf;
+
+use media::{MediaConfig, Stop};
+use observability::Context;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::ToolError;
+use crate::jobs::Jobs;
+use crate::progress::{Meter, Reporter};
+use crate::tunes::Tunes;
+
+/// Calls that decode in this process at once; further ones wait for their turn.
+pub const DECODES_MAX: usize = 2;
+
+/// How long one call may decode in this process.
+pub const DECODE_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// How often progress and cancellation are looked at while a thread works.
+const LOOK_INTERVAL: std::time::Duration = std::time::Duration::from_millis(250);
+
+/// The platform behind the tools.
+#[derive(Debug)]
+pub struct Platform {
+    pub(crate) jobs: Jobs,
+    pub(crate) tunes: Tunes,
+    pub(crate) media: MediaConfig,
+    pub(crate) source_roots: Vec<PathBuf>,
+    pub(crate) source_hosts: Vec<String>,
+    decodes: Semaphore,
+}
+
+impl Platform {
+    pub(crate) fn new(
+        jobs: Jobs,
+        tunes: Tunes,
+        media: MediaConfig,
+        source_roots: Vec<PathBuf>,
+        source_hosts: Vec<String>,
+    ) -> Self {
+        let decodes = Semaphore::new(DECODES_MAX);
+        Self { jobs, tunes, media, source_roots, source_hosts, decodes }
+    }
+
+    /// Ends what runs in this process: nobody is left to ask for it.
+    pub fn shut_down(&self) {
+        self.tunes.cancel_all();
+        if let Jobs::Local(jobs) = &self.jobs {
+            jobs.cancel_all();
+        }
+    }
+}
+
+/// One call of a tool.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub platform: std::sync::Arc<Platform>,
+    /// Cancelled when nobody waits for the answer any more.
+    pub stop: CancellationToken,
+    /// Tells the client how far it is.
+    pub reporter: Reporter,
+}
+
+impl Call {
+    /// Runs `work`, which decodes and blocks, on a thread of its own: stopped when the call is
+    /// cancelled or takes too long, counted against [`DECODES_MAX`], its progress told.
+    pub async fn decode<T: Send + 'static>(
+        &mut self,
+        what: &str,
+        meter: Meter,
+        work: impl FnOnce(&MediaConfig, &Stop, &Meter) -> Result<T, ToolError> + Send + 'static,
+    ) -> Result<T, ToolError> {
+        let platform = std::sync::Arc::clone(&self.platform);
+        let _turn = tokio::select! {
+            () = self.stop.cancelled() => return Err(ToolError::cancelled()),
+            turn = platform.decodes.acquire() => turn,
+        };
+        let deadline = std::time::Instant::now().checked_add(DECODE_TIME_MAX);
+        let stop = Stop { deadline, ..Stop::never() };
+        let (media, told, thread_stop) = (platform.media.clone(), meter.clone(), stop.clone());
+        // What the thread logs belongs to the span of the call.
+        let cx = Context::current();
+        let mut working = tokio::task::spawn_blocking(move || {
+            let _within = cx.attach();
+            work(&media, &thread_stop, &told)
+        });
+        let mut looks = tokio::time::interval(LOOK_INTERVAL);
+        let worked = loop {
+            tokio::select! {
+                worked = &mut working => break worked,
+                () = self.stop.cancelled(), if !stop.cancel.is_cancelled() => stop.cancel.cancel(),
+                _ = looks.tick() => self.reporter.meter(what, &meter).await,
+            }
+        };
+        if self.stop.is_cancelled() {
+            return Err(ToolError::cancelled());
+        }
+        worked.unwrap_or_else(|_| Err(ToolError::internal("a thread panicked")))
+    }
+}
