@@ -166,6 +166,7 @@ mod tests {
     fn what_differs_is_brought_to_the_larger_depth_and_the_references_size() {
         let format = PixelFormat { chroma: ChromaSubsampling::C420, bit_depth: 8 };
         let reference = VideoInfo {
+            declared: media::Declared::default(),
             name: String::new(),
             width: 640,
             height: 360,
