@@ -400,7 +400,7 @@ impl Writer {
         let ReportedOutcome::Succeeded(result) = &report.outcome else { return };
         let results = result.frames.len();
         let Some(head) = self.release.head(report.part, self.store.reader()) else { return };
-        let asked = head.spec.distorted.len();
+        let asked = head.spec.result_count();
         if results != asked {
             let text = format!("the node reported {results} results for {asked} distorted videos");
             report.outcome = ReportedOutcome::Failed(Failure::new(FailureKind::Internal, text));
