@@ -60,6 +60,35 @@ async fn who_reads_nothing_before_all_is_sent_is_served_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_that_wait_for_a_slot_do_not_hold_up_those_that_have_one() {
+    // One connection, two slots, and more unread bytes than a few streams' windows.
+    const STREAMS: usize = 20;
+    const FRAMES: usize = 60;
+    let format = PixelFormat { chroma: ChromaSubsampling::C444, bit_depth: 16 };
+    let picture = bytes::Bytes::from(vec![0x20_u8; 64 * 48 * 3 * 2]);
+    let running = Running::start().await;
+    let client = running.grpc().await;
+    let mut streams = tokio::task::JoinSet::new();
+    for _ in 0..STREAMS {
+        let (mut client, picture) = (client.clone(), picture.clone());
+        streams.spawn(async move {
+            let mut said = vec![Asked::Config(stream::start(64, 48, format).into())];
+            said.extend((0..FRAMES as u64).map(|frame_index| {
+                let (reference, distorted) = (picture.clone(), picture.clone());
+                Asked::Frame(pb::StreamFrame { frame_index, reference, distorted, more: false })
+            }));
+            let mut feed = Feed::open(&mut client, said).await.expect("it opens");
+            feed.end();
+            assert!(matches!(feed.next().await, Ok(Said::Started(_))));
+            feed.rest().await.expect("scored").0.len()
+        });
+    }
+    for frames in streams.join_all().await {
+        assert_eq!(frames, FRAMES);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frame_may_come_in_pieces_of_any_size() {
     let running = Running::start().await;
     let (pair, mut whole) = (clip(), begun(&running).await);
