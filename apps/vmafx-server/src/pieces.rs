@@ -59,11 +59,12 @@ impl Intake {
         (intake, Pieces { pieces: receiver, runtime: Handle::current(), luma_bytes })
     }
 
-    /// Takes a frame, or the next piece of one; waits until the one before has been taken.
+    /// Takes a frame, or the next piece of one; waits until the one before has been taken. Gives
+    /// whether more is wanted: where the reader is gone, nothing is.
     ///
     /// # Errors
     /// When it does not fit. A reader that is gone is no error: it has a reason of its own.
-    pub(crate) async fn take(&mut self, frame: StreamFrame) -> Result<(), ApiError> {
+    pub(crate) async fn take(&mut self, frame: StreamFrame) -> Result<bool, ApiError> {
         let StreamFrame { frame_index, reference, distorted, more } = frame;
         if frame_index != self.frame_index {
             let problem = format!(
@@ -97,15 +98,14 @@ impl Intake {
             self.come = [0; 2];
         }
         let piece = Piece::Bytes { reference, distorted, is_last: !more };
-        let _ = self.pieces.send(piece).await;
-        Ok(())
+        Ok(self.pieces.send(piece).await.is_ok())
     }
 
     /// The caller sends no more.
     ///
     /// # Errors
     /// When that is in the middle of a frame, or before the first.
-    pub(crate) async fn end(self) -> Result<(), ApiError> {
+    pub(crate) async fn end(&self) -> Result<(), ApiError> {
         let failure = |kind, message: String| ApiError {
             failure: Some(kind),
             ..ApiError::new(ErrorKind::InvalidArgument, message)

@@ -62,17 +62,19 @@ async fn a_deadline_ends_the_work_whether_it_is_the_calls_the_requests_or_the_se
     let mut by_call = tonic::Request::new(plain.clone());
     by_call.set_timeout(TIME);
     let by_field = pb::ScoreRequest { timeout_us: Some(400_000), ..plain.clone() };
-    for request in [by_call, tonic::Request::new(by_field)] {
+    for (has_a_clock, request) in [(true, by_call), (false, tonic::Request::new(by_field))] {
         let began = Instant::now();
         let status = running.grpc().await.score(request).await.expect_err("too long");
         let took = began.elapsed();
         assert!(took < TIME + STOPPED_WITHIN, "{took:?}");
         let error = ApiError::from_status(&status);
-        // The caller's own clock may have run out before the answer came.
-        if error.failure == Some(FailureKind::TimedOut) {
-            assert_eq!(error.kind, ErrorKind::DeadlineExceeded, "{status:?}");
+        // The server answers before the time is over; the clock of a caller that sets one may win all
+        // the same on a machine that is busy, and no sooner.
+        if has_a_clock && error.kind == ErrorKind::Cancelled {
+            assert!(took >= TIME, "{took:?}: {status:?}");
         } else {
-            assert_eq!(error.kind, ErrorKind::Cancelled, "{status:?}");
+            assert_eq!(error.kind, ErrorKind::DeadlineExceeded, "{status:?}");
+            assert_eq!(error.failure, Some(FailureKind::TimedOut), "{status:?}");
         }
         let took = running.busy(0).await;
         assert!(took < STOPPED_WITHIN, "{took:?}");

@@ -60,35 +60,6 @@ async fn who_reads_nothing_before_all_is_sent_is_served_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn streams_that_wait_for_a_slot_do_not_hold_up_those_that_have_one() {
-    // One connection, two slots, and more unread bytes than a few streams' windows.
-    const STREAMS: usize = 20;
-    const FRAMES: usize = 60;
-    let format = PixelFormat { chroma: ChromaSubsampling::C444, bit_depth: 16 };
-    let picture = bytes::Bytes::from(vec![0x20_u8; 64 * 48 * 3 * 2]);
-    let running = Running::start().await;
-    let client = running.grpc().await;
-    let mut streams = tokio::task::JoinSet::new();
-    for _ in 0..STREAMS {
-        let (mut client, picture) = (client.clone(), picture.clone());
-        streams.spawn(async move {
-            let mut said = vec![Asked::Config(stream::start(64, 48, format).into())];
-            said.extend((0..FRAMES as u64).map(|frame_index| {
-                let (reference, distorted) = (picture.clone(), picture.clone());
-                Asked::Frame(pb::StreamFrame { frame_index, reference, distorted, more: false })
-            }));
-            let mut feed = Feed::open(&mut client, said).await.expect("it opens");
-            feed.end();
-            assert!(matches!(feed.next().await, Ok(Said::Started(_))));
-            feed.rest().await.expect("scored").0.len()
-        });
-    }
-    for frames in streams.join_all().await {
-        assert_eq!(frames, FRAMES);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frame_may_come_in_pieces_of_any_size() {
     let running = Running::start().await;
     let (pair, mut whole) = (clip(), begun(&running).await);
@@ -263,7 +234,7 @@ async fn a_stream_ends_when_its_time_is_over_when_it_pauses_too_long_and_with_th
 
     let status = begun(&running).await.rest().await.expect_err("it pauses too long");
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
-    assert!(status.message().contains("no frame came for 300ms"), "{}", status.message());
+    assert!(status.message().contains("no whole message came for 300ms"), "{}", status.message());
 
     let feed = begun(&running).await;
     let Running { handle, dir, .. } = running;
@@ -272,6 +243,23 @@ async fn a_stream_ends_when_its_time_is_over_when_it_pauses_too_long_and_with_th
     assert_eq!(status.code(), Code::Unavailable, "{status:?}");
     soon("the server ends", ending).await.expect("no panic");
     drop(dir);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn frames_are_counted_while_the_stream_goes_on() {
+    let running = Running::start().await;
+    let (pair, mut feed) = (clip(), begun(&running).await);
+    for index in 0..5 {
+        feed.send(stream::frame(&pair, index)).await;
+    }
+    soon("five frames are counted", async {
+        while !running.http().get("/metrics").await.text().contains("vmafx_direct_frames_total 5") {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    feed.end();
+    feed.rest().await.expect("scored");
 }
 
 /// Bytes of memory that are resident.
