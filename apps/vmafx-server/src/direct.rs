@@ -1,6 +1,7 @@
 //! Direct scoring itself: from a checked request to its answer, whichever face it came through.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use engine::Isa;
@@ -81,6 +82,8 @@ pub struct Direct {
     pub(crate) telemetry: Telemetry,
     /// How often whoever calls may force a trace; `None` where callers are known.
     forced: Option<ForceBudget>,
+    /// The service goes down soon.
+    leaving: AtomicBool,
     /// Cancelled when the service goes down: nobody is let in, streams end.
     pub(crate) closing: CancellationToken,
     /// Ends every run.
@@ -142,6 +145,7 @@ impl Direct {
             codecs: config.codecs,
             telemetry,
             forced,
+            leaving: AtomicBool::new(false),
             closing,
             abandon: CancelToken::new(),
         })
@@ -163,10 +167,15 @@ impl Direct {
         self.admission.idle().await;
     }
 
+    /// Says of itself that it is not ready. Whoever comes all the same is served.
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
     /// Whether requests are welcome.
     #[must_use]
-    pub fn is_open(&self) -> bool {
-        !self.closing.is_cancelled()
+    pub fn is_ready(&self) -> bool {
+        !self.closing.is_cancelled() && !self.leaving.load(Ordering::Relaxed)
     }
 
     /// The instruction set that runs use.

@@ -80,7 +80,7 @@ impl Direct {
     pub(crate) fn health(&self) -> pb::HealthResponse {
         let (slots, busy, waiting, waiting_max) = self.admission.load();
         let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        let ready = self.is_open();
+        let ready = self.is_ready();
         pb::HealthResponse {
             ready,
             message: if ready { String::new() } else { "shutting down".to_owned() },

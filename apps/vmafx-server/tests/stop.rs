@@ -149,3 +149,22 @@ async fn a_server_that_goes_down_finishes_what_fits_and_cuts_the_rest() {
     }
     assert!(rest.is_empty(), "nobody is served any more");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn before_a_server_stops_listening_it_is_unready_and_serves_all_the_same() {
+    let delay = Duration::from_secs(5);
+    let running =
+        Running::with(|config| config.shutdown_delay = delay, Telemetry::disabled()).await;
+    let pair = testkit::ClipSpec::texture(9, 64, 48, 3).make();
+    let asked = pb::ScoreRequest::from(running.write(&pair, 1));
+    let (mut grpc, http) = (running.grpc().await, running.http());
+    let ending = tokio::spawn(service::program::Running::shutdown(running.handle));
+    soon("it is unready", async {
+        while http.get("/readyz").await.status != StatusCode::SERVICE_UNAVAILABLE {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await;
+    grpc.score(asked).await.expect("it serves");
+    soon("it ends", ending).await.expect("no panic");
+}

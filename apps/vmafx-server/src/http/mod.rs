@@ -39,7 +39,7 @@ pub(crate) fn router(direct: &Arc<Direct>, callers: &Callers, addr: SocketAddr) 
     let tokens = callers.tokens();
     let may_change = tokens.is_some() || addr.ip().is_loopback();
     let asked = Arc::clone(direct);
-    let readiness = move || match asked.is_open() {
+    let readiness = move || match asked.is_ready() {
         true => Ok(()),
         false => Err("the server is shutting down"),
     };
