@@ -196,14 +196,14 @@ impl Answers {
 }
 
 /// Waits until then, for ever where there is no such time.
-async fn until(instant: Option<Instant>) {
+pub(crate) async fn until(instant: Option<Instant>) {
     match instant {
         Some(instant) => tokio::time::sleep_until(instant.into()).await,
         None => std::future::pending().await,
     }
 }
 
-fn over() -> Status {
+pub(crate) fn over() -> Status {
     ApiError::from(&Failure::new(FailureKind::TimedOut, OVER)).into()
 }
 

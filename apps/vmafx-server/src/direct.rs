@@ -284,7 +284,7 @@ impl Direct {
         let began = Instant::now();
         let (run, seen) = (self.run.clone(), progress.clone());
         let ran = self.compute(&arrival, began, progress.clone(), admitted, move || {
-            scoring::run(&request, &run, &stop, &seen)
+            (scoring::run(&request, &run, &stop, &seen), None)
         })?;
         let ran = Meter::new(self.telemetry.metrics.direct().clone(), progress).follow(ran);
         let mut report = self.answered(ran, deadline).await?;
@@ -295,14 +295,15 @@ impl Direct {
     }
 
     /// Does a run's work on a thread of its own, which holds the slot until it has ended, and writes
-    /// down how it went; also when nobody waits for it any more.
+    /// down how it went; also when nobody waits for it any more. The work may say what it failed of
+    /// where that is not in its error.
     pub(crate) fn compute(
         self: &Arc<Self>,
         arrival: &Arrival,
         began: Instant,
         progress: Progress,
         admitted: Admitted,
-        work: impl FnOnce() -> Ran + Send + 'static,
+        work: impl FnOnce() -> (Ran, Option<FailureKind>) + Send + 'static,
     ) -> Result<oneshot::Receiver<Ran>, ApiError> {
         let (sender, receiver) = oneshot::channel();
         let (this, arrival) = (Arc::clone(self), arrival.clone());
@@ -310,9 +311,9 @@ impl Direct {
             // What is logged here belongs to the request.
             let cx = arrival.trace.as_ref().map(|trace| context_of(trace, Origin::Local));
             let _current = cx.map(Context::attach);
-            let ran = work();
+            let (ran, why) = work();
             drop(admitted);
-            this.settle(&arrival, began, &ran, &progress);
+            this.settle(&arrival, began, (&ran, why), &progress);
             // Nobody waits where the caller has left.
             let _ = sender.send(ran);
         };
@@ -358,7 +359,13 @@ impl Direct {
     }
 
     /// Writes the spans of a run's stages and counts what it did.
-    fn settle(&self, arrival: &Arrival, began: Instant, ran: &Ran, progress: &Progress) {
+    fn settle(
+        &self,
+        arrival: &Arrival,
+        began: Instant,
+        (ran, why): (&Ran, Option<FailureKind>),
+        progress: &Progress,
+    ) {
         let took = began.elapsed();
         let (direct, engine) = (self.telemetry.metrics.direct(), self.telemetry.metrics.engine());
         let mut failure = None;
@@ -377,7 +384,7 @@ impl Direct {
                 (timings, Some(RunResult::from(report)))
             }
             Err(error) => {
-                let kind = error.kind();
+                let kind = why.unwrap_or(error.kind());
                 failure = Some(kind);
                 let was_stopped = matches!(kind, FailureKind::Cancelled | FailureKind::TimedOut);
                 let end = if was_stopped { JobEnd::Cancelled } else { JobEnd::Failed };

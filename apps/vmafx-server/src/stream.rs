@@ -13,16 +13,16 @@ use proto::score::StreamStart;
 use proto::scoring as pb;
 use proto::scoring::score_stream_request::Message as Asked;
 use proto::{ApiError, ErrorKind, WireError};
-use scoring::{Progress, ScoreRequest, StreamRun};
-use tokio::sync::{Notify, mpsc};
+use scoring::{Progress, ScoreError, ScoreRequest, StreamRun};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tonic::{Status, Streaming};
 
-use crate::admission::RunKind;
-use crate::answers::{AbortOnDrop, Answers};
-use crate::direct::{CancelOnDrop, Direct};
+use crate::admission::{RunKind, going_down};
+use crate::answers::{AbortOnDrop, Answers, over, until};
+use crate::direct::{CancelOnDrop, Direct, Ran};
 use crate::grpc::BoxStream;
 use crate::meter::Meter;
-use crate::pieces::{Intake, Pieces};
+use crate::pieces::Intake;
 
 /// How long a new stream may take to say what it is.
 pub const FIRST_MESSAGE_WAIT: Duration = Duration::from_secs(10);
@@ -46,18 +46,31 @@ pub(crate) async fn open(
     let (stop, progress) = (direct.stop(deadline), Progress::new());
     let cancel = CancelOnDrop(stop.cancel.clone());
     let changed = Arc::new(Notify::new());
-    let run = prepare(direct, &start, Arc::clone(&changed)).await?;
-    let started = pb::StreamStarted {
-        columns: run.column_names().map(str::to_owned).collect(),
-        trace_id: arrival.trace.as_ref().map(|t| t.trace_id.to_string()).unwrap_or_default(),
+    let (intake, mut pieces) = Intake::new(&start);
+    let (loading, loaded) = oneshot::channel();
+    let prepare = prepare(direct, &start, Arc::clone(&changed))?;
+    let (run_stop, seen, refused) = (stop.clone(), progress.clone(), intake.refused());
+    let work = move || {
+        let ran = prepare().and_then(|run| {
+            let columns: Vec<String> = run.column_names().map(str::to_owned).collect();
+            // Nobody waits where the caller has left: the run is stopped then.
+            let _ = loading.send((columns, run.live()));
+            run.run(&mut pieces, &run_stop, &seen)
+        });
+        (ran, refused.get().copied())
     };
-    let (columns, live) = (started.columns.len(), run.live());
-    let (intake, pieces) = Intake::new(&start);
-    let (run_stop, seen) = (stop.clone(), progress.clone());
-    let mut pieces: Pieces = pieces;
-    let done = direct.compute(&arrival, Instant::now(), progress.clone(), admitted, move || {
-        run.run(&mut pieces, &run_stop, &seen)
-    })?;
+    let done = direct.compute(&arrival, Instant::now(), progress.clone(), admitted, work)?;
+    let (columns, live) = tokio::select! {
+        loaded = loaded => match loaded {
+            Ok(loaded) => loaded,
+            Err(_) => return Err(not_loaded(direct, done).await.into()),
+        },
+        () = direct.closing.cancelled() => return Err(going_down().into()),
+        () = until(deadline) => return Err(over()),
+    };
+    let score_column = columns.len() - 1;
+    let trace_id = arrival.trace.as_ref().map(|t| t.trace_id.to_string()).unwrap_or_default();
+    let started = pb::StreamStarted { columns, trace_id };
     let (told, failed) = mpsc::channel(1);
     let taking = take(messages, intake, direct.stream_idle_max, told);
     let taking = observability::with_context(observability::Context::current(), taking);
@@ -65,7 +78,7 @@ pub(crate) async fn open(
     let answers = Answers {
         direct: Arc::clone(direct),
         live,
-        score_column: columns - 1,
+        score_column,
         changed,
         next_row: 0,
         done: Box::pin(meter.follow(done)),
@@ -103,22 +116,23 @@ async fn configuration(
     }
 }
 
-/// Loads the model, which may lie in a file.
-async fn prepare(
+/// What loads the model. That may lie in a file on a disk that hangs, so it is loaded on the thread
+/// that holds the slot, and waited for no longer than the run is.
+fn prepare(
     direct: &Direct,
     start: &StreamStart,
     changed: Arc<Notify>,
-) -> Result<StreamRun, ApiError> {
+) -> Result<impl FnOnce() -> Result<StreamRun, ScoreError> + Send + 'static, ApiError> {
     let request = ScoreRequest::from_job(&start.spec, 0)
         .ok_or_else(|| ApiError::new(ErrorKind::Internal, "no pair in the request"))?;
     let (geometry, run) = (start.geometry, direct.run.clone());
-    let prepare =
-        move || StreamRun::prepare(&request, geometry, &run, move || changed.notify_one());
-    let prepared = tokio::task::spawn_blocking(prepare).await;
-    let prepared = prepared.map_err(|error| {
-        ApiError::new(ErrorKind::Internal, format!("a defect: the model was not loaded: {error}"))
-    })?;
-    prepared.map_err(|error| ApiError::from(&error.to_failure()))
+    Ok(move || StreamRun::prepare(&request, geometry, &run, move || changed.notify_one()))
+}
+
+/// Why a run ended before its model was loaded.
+async fn not_loaded(direct: &Direct, done: oneshot::Receiver<Ran>) -> ApiError {
+    let defect = || ApiError::new(ErrorKind::Internal, "a defect: the model was not loaded");
+    direct.judged(done.await).err().unwrap_or_else(defect)
 }
 
 /// Takes what the caller sends until it ends its side, and says why if that fails.
@@ -130,6 +144,7 @@ async fn take(
 ) {
     if let Err(status) = take_all(messages, &mut intake, idle_max).await {
         // Before the intake is dropped, which ends the run: whoever hears of that finds the reason.
+        intake.refuse(&ApiError::from_status(&status));
         let _ = told.try_send(status);
     }
     drop(intake);

@@ -201,6 +201,20 @@ async fn what_does_not_fit_is_refused_with_what_would() {
     let none = ApiError::from_status(&refused(&running, vec![config()]).await);
     assert_eq!(none.failure, Some(FailureKind::ZeroFrames));
     assert!(running.busy(0).await < common::SOON, "every slot came back");
+    let counted = |outcome, runs| {
+        format!("direct_duration_seconds_count{{vmafx_attempt_outcome=\"{outcome}\"}} {runs}\n")
+    };
+    soon("every stream whose configuration was taken has failed, and none was left", async {
+        loop {
+            let page = running.http().get("/metrics").await;
+            assert!(page.text().contains(&counted("cancelled", 0)), "{}", page.text());
+            if page.text().contains(&counted("failed", 11)) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
