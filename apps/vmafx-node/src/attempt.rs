@@ -58,7 +58,7 @@ async fn run(shared: Arc<Shared>, lease: Arc<Lease>, in_hand: Arc<InHand>, arriv
         "attempt started"
     );
     let spans = AttemptSpans::new(&shared, &lease, arrival);
-    let worked = work(&shared, &lease, &in_hand, arrival).await;
+    let worked = work(&shared, &lease, &in_hand).await;
     let end = conclude(worked, &in_hand, arrival);
     write_stages(&spans, &end);
     let answer = match end.outcome {
@@ -70,12 +70,7 @@ async fn run(shared: Arc<Shared>, lease: Arc<Lease>, in_hand: Arc<InHand>, arriv
 }
 
 /// Waits for a slot and does the work. `None` when the attempt was ended before it began.
-async fn work(
-    shared: &Arc<Shared>,
-    lease: &Arc<Lease>,
-    in_hand: &Arc<InHand>,
-    arrival: Arrival,
-) -> Option<Worked> {
+async fn work(shared: &Arc<Shared>, lease: &Arc<Lease>, in_hand: &Arc<InHand>) -> Option<Worked> {
     let slots = Arc::clone(&shared.slots);
     let permit = tokio::select! {
         biased;
@@ -85,11 +80,18 @@ async fn work(
             in_hand.stop(Cause::Released);
             return None;
         }
+        () = shared.taken_by_streams() => {
+            tracing::info!("a lease is handed back: streams hold every slot");
+            in_hand.stop(Cause::Released);
+            return None;
+        }
     };
     let busy = shared.telemetry.metrics.node().busy();
     let limit = lease.spec.attempt_timeout.unwrap_or(shared.attempt_timeout);
     let limit = limit.min(shared.attempt_timeout);
-    let stop = Stop { cancel: in_hand.cancel.clone(), deadline: Some(arrival.instant + limit) };
+    // From now on: the wait for a slot is not the attempt's.
+    let deadline = Instant::now().checked_add(limit);
+    let stop = Stop { cancel: in_hand.cancel.clone(), deadline };
     let (done, worked) = Done::channel();
     let progress = in_hand.progress.clone();
     let meter = Meter::new(shared.telemetry.metrics.node(), &in_hand.progress);

@@ -2,7 +2,7 @@
 //!
 //! The slots are shared with leased work, one permit each: a run of either kind holds one until its
 //! threads are gone, so that the machine never does more at once than it offers. What direct scoring
-//! holds is taken off what the node offers the controller.
+//! holds is taken off what the node offers the controller: of pairs all but one slot, of streams all.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -14,6 +14,7 @@ use proto::rpc::SignOfLife;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use types::{Lease, NodeStatus, Registered, StopReason, ToNode};
+use vmafx_server::Held;
 
 use crate::attempt;
 use crate::clock::{boot_time, micros};
@@ -141,7 +142,7 @@ struct Serving<'a> {
     last_look: Instant,
     sessions: watch::Receiver<Option<Registered>>,
     /// How many slots direct scoring holds.
-    direct: watch::Receiver<usize>,
+    direct: watch::Receiver<Held>,
 }
 
 /// What is next.

@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use types::{Capabilities, Incarnation, NodeId, NodeStatus, Registered, Registration};
-use vmafx_server::Slots;
+use vmafx_server::{Held, Slots};
 
 use crate::clock::{Acknowledged, boot_time};
 use crate::hands::Hands;
@@ -23,6 +23,10 @@ const FENCE_MARGIN: Duration = Duration::from_secs(2);
 
 /// The margin of a short lease, as a part of it.
 const FENCE_MARGIN_DIVISOR: u32 = 5;
+
+/// How long a lease waits for a slot while streams of direct scoring hold all of them. Longer than it
+/// takes to tell the controller that none is offered, which would send it here again.
+const STREAMS_WAIT: Duration = Duration::from_secs(2);
 
 /// What the node's tasks share. Owned by all of them; holds no task.
 pub(crate) struct Shared {
@@ -80,6 +84,22 @@ impl Shared {
         }
     }
 
+    /// Waits until streams have held every slot for [`STREAMS_WAIT`]: who waits for a slot then does
+    /// not know for how long. The controller has been told by then that none is offered.
+    ///
+    /// Cancel safe.
+    pub async fn taken_by_streams(&self) {
+        let (count, mut held) = (self.direct_slots.count(), self.direct_slots.held());
+        loop {
+            // The sender lives as long as `self`.
+            let _ = held.wait_for(|held| held.streams >= count).await;
+            let freed = held.wait_for(|held| held.streams < count);
+            if tokio::time::timeout(STREAMS_WAIT, freed).await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// The present session ended: whoever needs one waits for the next.
     pub fn lose_session(&self, lost: &Registered) {
         self.session.send_if_modified(|session| {
@@ -119,21 +139,34 @@ impl Shared {
 }
 
 /// What is offered to the controller of `slots`, of which direct scoring holds some: the others. One
-/// always stays, so that direct scoring can never keep all leases away: a lease that comes waits for
-/// one run at most, since only the first in direct scoring's line asks for a slot.
-fn offered(slots: u32, held: usize) -> u32 {
-    let held = u32::try_from(held).unwrap_or(u32::MAX);
-    slots.saturating_sub(held).max(slots.min(1))
+/// stays in the offer while a pair holds it, so that pairs can never keep all leases away: a lease that
+/// comes waits for one of them at most, since only the first in direct scoring's line asks for a slot.
+/// What streams hold is not offered, also where that is everything: nobody knows when they end.
+fn offered(slots: u32, held: Held) -> u32 {
+    let count = |held: usize| u32::try_from(held).unwrap_or(u32::MAX);
+    let ending = slots.saturating_sub(count(held.streams));
+    slots.saturating_sub(count(held.runs)).max(ending.min(1))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::offered;
+    use super::{Held, offered};
 
     #[test]
-    fn direct_scoring_takes_slots_from_the_offer_but_never_all() {
-        for (slots, held, expected) in [(4, 0, 4), (4, 3, 1), (4, 4, 1), (1, 1, 1), (0, 3, 0)] {
-            assert_eq!(offered(slots, held), expected, "{held} of {slots}");
+    fn pairs_leave_one_slot_in_the_offer_and_streams_none() {
+        for (slots, runs, streams, expected) in [
+            (4, 0, 0, 4),
+            (4, 3, 0, 1),
+            (4, 4, 0, 1),
+            (4, 4, 3, 1),
+            (4, 4, 4, 0),
+            (4, 2, 2, 2),
+            (1, 1, 0, 1),
+            (1, 1, 1, 0),
+            (0, 3, 3, 0),
+        ] {
+            let held = Held { runs, streams };
+            assert_eq!(offered(slots, held), expected, "{held:?} of {slots}");
         }
     }
 }

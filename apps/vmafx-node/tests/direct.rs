@@ -136,6 +136,42 @@ async fn a_lease_waits_for_one_direct_run_at_most_and_slots_in_use_are_not_offer
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slot_that_a_stream_holds_is_not_offered_and_a_lease_that_comes_all_the_same_goes_back() {
+    let mut f = fixture(1).await;
+    f.stream.status("its slot", |status| status.slots_offered == 1).await;
+    let geometry = proto::controller::RawGeometry {
+        width: 64,
+        height: 48,
+        chroma: "420".to_owned(),
+        bit_depth: 8,
+    };
+    let config = pb::StreamConfig { geometry: Some(geometry), ..pb::StreamConfig::default() };
+    let message = Some(pb::score_stream_request::Message::Config(config));
+    let (messages, queue) = mpsc::channel(1);
+    messages.send(pb::ScoreStreamRequest { message }).await.expect("open");
+    let queue = tokio_stream::wrappers::ReceiverStream::new(queue);
+    let open = f.client().await.score_stream(queue).await.expect("it opens");
+    f.stream.status("none", |status| status.slots_offered == 0).await;
+    // A lease that was on its way.
+    f.stream.send(lease(5)).await;
+    let report = f.controller.report().await;
+    assert!(f.begun.try_recv().is_err(), "no slot was free");
+    assert!(
+        matches!(report.report.outcome, types::Outcome::Released),
+        "{:?}",
+        report.report.outcome
+    );
+    answer(report, ReportAnswer::Accepted);
+    // The stream ends, and leases are welcome again at once, and worked on.
+    drop((open, messages));
+    f.stream.status("its slot again", |status| status.slots_offered == 1).await;
+    f.stream.send(lease(6)).await;
+    next(&mut f.begun, "the leased work").await.succeed();
+    answer(f.controller.report().await, ReportAnswer::Accepted);
+    f.node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_drains_lets_nobody_in_and_finishes_what_runs() {
     let f = fixture(1).await;
     let call = f.call(f.pair(20)).await;

@@ -18,13 +18,40 @@ pub const RETRY_AFTER_MIN: Duration = Duration::from_secs(1);
 /// The most that a caller is told to wait.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
+/// What a slot is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RunKind {
+    /// A pair, which takes as long as it takes to compute, and no longer than the server allows.
+    Pair,
+    /// A stream, which goes on for as long as its caller sends.
+    Stream,
+}
+
+/// The slots that direct scoring holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Held {
+    /// All of them.
+    pub runs: usize,
+    /// Those of streams, which nothing but their callers ends.
+    pub streams: usize,
+}
+
+impl Held {
+    fn count(&mut self, kind: RunKind, change: impl Fn(&mut usize)) {
+        change(&mut self.runs);
+        if kind == RunKind::Stream {
+            change(&mut self.streams);
+        }
+    }
+}
+
 /// Places for runs, perhaps shared with others. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Slots {
     permits: Arc<Semaphore>,
     count: usize,
     /// How many of them direct scoring holds.
-    held: watch::Sender<usize>,
+    held: watch::Sender<Held>,
 }
 
 impl Slots {
@@ -37,7 +64,7 @@ impl Slots {
     /// The permits of others, of which there are `count`: one is held while a run computes.
     #[must_use]
     pub fn shared(permits: Arc<Semaphore>, count: usize) -> Self {
-        Self { permits, count, held: watch::Sender::new(0) }
+        Self { permits, count, held: watch::Sender::new(Held::default()) }
     }
 
     /// How many there are.
@@ -46,15 +73,15 @@ impl Slots {
         self.count
     }
 
-    /// How many direct scoring holds now.
+    /// What direct scoring holds now.
     #[must_use]
-    pub fn held_now(&self) -> usize {
+    pub fn held_now(&self) -> Held {
         *self.held.borrow()
     }
 
-    /// How many direct scoring holds, now and from now on.
+    /// What direct scoring holds, now and from now on.
     #[must_use]
-    pub fn held(&self) -> watch::Receiver<usize> {
+    pub fn held(&self) -> watch::Receiver<Held> {
         self.held.subscribe()
     }
 }
@@ -80,15 +107,19 @@ pub(crate) struct Admitted {
     pub waited: Duration,
     _permit: OwnedSemaphorePermit,
     _busy: BusySlot,
-    held: watch::Sender<usize>,
+    kind: RunKind,
+    held: watch::Sender<Held>,
     began: Instant,
     admission: Arc<Admission>,
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        self.admission.learn(self.began.elapsed());
-        self.held.send_modify(|held| *held -= 1);
+        // The pace of a stream is its caller's: it says nothing of how long others wait.
+        if self.kind == RunKind::Pair {
+            self.admission.learn(self.began.elapsed());
+        }
+        self.held.send_modify(|held| held.count(self.kind, |count| *count -= 1));
     }
 }
 
@@ -131,14 +162,14 @@ impl Admission {
     /// How many slots there are, how many direct scoring holds, how many requests wait, and how
     /// many may.
     pub(crate) fn load(&self) -> (usize, usize, usize, usize) {
-        let held = *self.slots.held.borrow();
+        let held = self.slots.held_now().runs;
         (self.slots.count, held, self.waiting.load(Ordering::Acquire), self.waiting_max)
     }
 
     /// Waits until direct scoring holds no slot.
     pub(crate) async fn idle(&self) {
         // The sender lives as long as `self`.
-        let _ = self.slots.held().wait_for(|held| *held == 0).await;
+        let _ = self.slots.held().wait_for(|held| held.runs == 0).await;
     }
 
     /// Waits for a slot, until `until`.
@@ -147,7 +178,11 @@ impl Admission {
     ///
     /// # Errors
     /// When too many wait already, the time is over, or the service goes down.
-    pub(crate) async fn enter(self: &Arc<Self>, until: Instant) -> Result<Admitted, ApiError> {
+    pub(crate) async fn enter(
+        self: &Arc<Self>,
+        kind: RunKind,
+        until: Instant,
+    ) -> Result<Admitted, ApiError> {
         let came = Instant::now();
         let line = self.waiting.load(Ordering::Acquire);
         if self.closing.is_cancelled() {
@@ -157,7 +192,7 @@ impl Admission {
         if line == 0
             && let Ok(permit) = Arc::clone(&self.slots.permits).try_acquire_owned()
         {
-            return Ok(self.admitted(permit, came));
+            return Ok(self.admitted(kind, permit, came));
         }
         let joined = self.waiting.fetch_update(Ordering::AcqRel, Ordering::Acquire, |waiting| {
             (waiting < self.waiting_max).then_some(waiting + 1)
@@ -180,14 +215,19 @@ impl Admission {
         waiting.is_over = true;
         drop(waiting);
         match result {
-            Ok(permit) => Ok(self.admitted(permit, came)),
+            Ok(permit) => Ok(self.admitted(kind, permit, came)),
             Err(why) => Err(self.refuse(why)),
         }
     }
 
-    fn admitted(self: &Arc<Self>, permit: OwnedSemaphorePermit, came: Instant) -> Admitted {
+    fn admitted(
+        self: &Arc<Self>,
+        kind: RunKind,
+        permit: OwnedSemaphorePermit,
+        came: Instant,
+    ) -> Admitted {
         let held = self.slots.held.clone();
-        held.send_modify(|held| *held += 1);
+        held.send_modify(|held| held.count(kind, |count| *count += 1));
         let began = Instant::now();
         let waited = began - came;
         self.metrics.waited(waited);
@@ -195,6 +235,7 @@ impl Admission {
             waited,
             _permit: permit,
             _busy: self.metrics.busy(),
+            kind,
             held,
             began,
             admission: Arc::clone(self),
@@ -241,7 +282,7 @@ impl Admission {
 /// What callers hear when the service goes down.
 pub(crate) fn going_down() -> ApiError {
     let text = "the service is shutting down; call again in a moment";
-    ApiError::new(ErrorKind::Unavailable, text)
+    ApiError::new(ErrorKind::Unavailable, text).retry_after(RETRY_AFTER_MIN)
 }
 
 #[cfg(test)]
@@ -274,13 +315,13 @@ mod tests {
     #[tokio::test]
     async fn beyond_slots_and_line_callers_are_told_when_to_come_again() {
         let admission = admission(&Slots::new(1), 1);
-        let first = admission.enter(later()).await.expect("free");
+        let first = admission.enter(RunKind::Pair, later()).await.expect("free");
         let second = tokio::spawn({
             let admission = Arc::clone(&admission);
-            async move { admission.enter(later()).await }
+            async move { admission.enter(RunKind::Pair, later()).await }
         });
         line(&admission, 1).await;
-        let error = admission.enter(later()).await.expect_err("full");
+        let error = admission.enter(RunKind::Pair, later()).await.expect_err("full");
         assert_eq!(error.kind, ErrorKind::Overloaded);
         assert_eq!(error.retry_after, Some(RETRY_AFTER_MIN));
         drop(first);
@@ -293,14 +334,18 @@ mod tests {
     #[tokio::test]
     async fn who_waits_too_long_leaves_or_finds_the_service_closing_takes_nothing() {
         let admission = admission(&Slots::new(1), 4);
-        let held = admission.enter(later()).await.expect("free");
+        let held = admission.enter(RunKind::Pair, later()).await.expect("free");
         let soon = Instant::now() + Duration::from_millis(20);
-        let error = admission.enter(soon).await.expect_err("too long");
+        let error = admission.enter(RunKind::Pair, soon).await.expect_err("too long");
         assert_eq!(error.kind, ErrorKind::DeadlineExceeded);
-        let left = tokio::time::timeout(Duration::from_millis(20), admission.enter(later())).await;
+        let left = tokio::time::timeout(
+            Duration::from_millis(20),
+            admission.enter(RunKind::Pair, later()),
+        )
+        .await;
         assert!(left.is_err(), "it left while it waited");
         admission.closing.cancel();
-        let error = admission.enter(later()).await.expect_err("closing");
+        let error = admission.enter(RunKind::Pair, later()).await.expect_err("closing");
         assert_eq!(error.kind, ErrorKind::Unavailable);
         drop(held);
         assert_eq!(
@@ -313,11 +358,11 @@ mod tests {
     async fn others_who_share_the_slots_wait_behind_one_request_only() {
         let permits = Arc::new(Semaphore::new(1));
         let admission = admission(&Slots::shared(Arc::clone(&permits), 1), 8);
-        let held = admission.enter(later()).await.expect("free");
+        let held = admission.enter(RunKind::Pair, later()).await.expect("free");
         let queued: Vec<_> = (0..4)
             .map(|_| {
                 let admission = Arc::clone(&admission);
-                tokio::spawn(async move { admission.enter(later()).await })
+                tokio::spawn(async move { admission.enter(RunKind::Pair, later()).await })
             })
             .collect();
         line(&admission, 4).await;
@@ -334,6 +379,20 @@ mod tests {
         for next in queued {
             drop(next.await.expect("no panic").expect("its turn"));
         }
+    }
+
+    #[tokio::test]
+    async fn slots_of_streams_are_told_apart_and_their_pace_teaches_nothing() {
+        let admission = admission(&Slots::new(2), 0);
+        let pair = admission.enter(RunKind::Pair, later()).await.expect("free");
+        let stream = admission.enter(RunKind::Stream, later()).await.expect("free");
+        assert_eq!(admission.slots.held_now(), Held { runs: 2, streams: 1 });
+        drop(stream);
+        assert_eq!(admission.slots.held_now(), Held { runs: 1, streams: 0 });
+        assert_eq!(admission.run_us.load(Ordering::Relaxed), 0);
+        drop(pair);
+        assert_eq!(admission.slots.held_now(), Held::default());
+        assert_ne!(admission.run_us.load(Ordering::Relaxed), 0);
     }
 
     #[test]

@@ -53,6 +53,8 @@ pub struct Config {
     pub time_max: Duration,
     /// How long a stream may pause between messages.
     pub stream_idle_max: Duration,
+    /// How long a shutdown goes on serving everybody after readiness has turned false.
+    pub shutdown_delay: Duration,
     /// How long a shutdown waits for runs.
     pub shutdown_grace: Duration,
     /// Runs at a lower priority than requests are served with.
@@ -85,6 +87,7 @@ impl Default for Config {
             waiting_max: WAITING_MAX_DEFAULT,
             time_max: Duration::from_secs(3_600),
             stream_idle_max: Duration::from_secs(60),
+            shutdown_delay: Duration::ZERO,
             shutdown_grace: Duration::from_secs(10),
             niced: true,
             isa_limit: IsaLevel::Avx512,
@@ -155,6 +158,7 @@ impl Config {
         for (name, value, min, max) in [
             ("the time for a pair", self.time_max, ms(1), TIME_LIMIT),
             ("the pause of a stream", self.stream_idle_max, ms(1), TIME_LIMIT),
+            ("the shutdown delay", self.shutdown_delay, Duration::ZERO, SHUTDOWN_GRACE_MAX),
             ("the shutdown grace", self.shutdown_grace, Duration::ZERO, SHUTDOWN_GRACE_MAX),
         ] {
             if !(min..=max).contains(&value) {
@@ -228,6 +232,10 @@ pub struct Args {
     /// How long a stream may pause between messages
     #[arg(long, env = "VMAFX_STREAM_IDLE_MAX", default_value = "1m", value_parser = parse_duration)]
     pub stream_idle_max: Duration,
+    /// How long everybody is still served after SIGTERM while readiness is false already, so that
+    /// whoever balances the load sends nobody any more
+    #[arg(long, env = "VMAFX_SHUTDOWN_DELAY", default_value = "0s", value_parser = parse_duration)]
+    pub shutdown_delay: Duration,
     /// How long a shutdown waits for runs
     #[arg(long, env = "VMAFX_SHUTDOWN_GRACE", default_value = "10s", value_parser = parse_duration)]
     pub shutdown_grace: Duration,
@@ -266,6 +274,7 @@ impl From<Args> for Config {
             waiting_max: args.waiting_max,
             time_max: args.time_max,
             stream_idle_max: args.stream_idle_max,
+            shutdown_delay: args.shutdown_delay,
             shutdown_grace: args.shutdown_grace,
             niced: true,
             isa_limit: args.isa,
@@ -318,6 +327,7 @@ mod tests {
         check(|c| c.slots = NonZeroUsize::new(2_000).expect("some"), "slots is 2000");
         check(|c| c.waiting_max = 10_001, "may wait");
         check(|c| c.time_max = Duration::ZERO, "time for a pair");
+        check(|c| c.shutdown_delay = Duration::from_secs(301), "delay is 301s");
         check(|c| c.shutdown_grace = Duration::from_secs(301), "grace is 301s");
     }
 }

@@ -1,6 +1,7 @@
 //! Direct scoring itself: from a checked request to its answer, whichever face it came through.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use engine::Isa;
@@ -23,19 +24,15 @@ use types::{
     Warning,
 };
 
-use crate::admission::{Admission, Admitted, Slots, going_down};
+use crate::admission::{Admission, Admitted, RunKind, Slots, going_down};
 use crate::meter::Meter;
 
 /// How much before its caller's a run's deadline lies, so that the answer still arrives; a tenth of
 /// the time where that is shorter.
 const ANSWER_MARGIN: Duration = Duration::from_millis(50);
 
-/// Per-frame values of one answer, frame numbers among them.
+/// Per-frame values of one answer over gRPC, frame numbers among them.
 pub const FRAME_VALUES_MAX: usize = MESSAGE_BYTES_MAX / 8 - (64 << 10);
-
-/// How long after its deadline a run may go on before its caller is answered without it: the
-/// frames in hand are finished, and then its threads end.
-const STOP_WAIT: Duration = Duration::from_millis(150);
 
 /// With what requests are served.
 #[derive(Debug, Clone)]
@@ -85,6 +82,8 @@ pub struct Direct {
     pub(crate) telemetry: Telemetry,
     /// How often whoever calls may force a trace; `None` where callers are known.
     forced: Option<ForceBudget>,
+    /// The service goes down soon.
+    leaving: AtomicBool,
     /// Cancelled when the service goes down: nobody is let in, streams end.
     pub(crate) closing: CancellationToken,
     /// Ends every run.
@@ -107,6 +106,11 @@ impl Arrival {
         let at = self.at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Timestamp::EPOCH.after(at + since)
     }
+}
+
+/// The trace of the request at hand.
+fn trace() -> Option<TraceContext> {
+    ServerSpan::current().and_then(|span| span.trace()).or_else(current_trace)
 }
 
 /// Ends a run when nobody waits for it any more.
@@ -141,6 +145,7 @@ impl Direct {
             codecs: config.codecs,
             telemetry,
             forced,
+            leaving: AtomicBool::new(false),
             closing,
             abandon: CancelToken::new(),
         })
@@ -162,10 +167,15 @@ impl Direct {
         self.admission.idle().await;
     }
 
+    /// Says of itself that it is not ready. Whoever comes all the same is served.
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
     /// Whether requests are welcome.
     #[must_use]
-    pub fn is_open(&self) -> bool {
-        !self.closing.is_cancelled()
+    pub fn is_ready(&self) -> bool {
+        !self.closing.is_cancelled() && !self.leaving.load(Ordering::Relaxed)
     }
 
     /// The instruction set that runs use.
@@ -173,13 +183,17 @@ impl Direct {
         Isa::detect(self.run.isa_limit)
     }
 
-    /// Notes a request's arrival, and records its trace where it asks for that and may.
-    pub(crate) fn arrived(&self, force_trace: bool) -> Arrival {
-        if force_trace && self.may_force() {
+    /// Notes a request's arrival.
+    pub(crate) fn arrived(&self) -> Arrival {
+        Arrival { instant: Instant::now(), at: SystemTime::now(), trace: trace() }
+    }
+
+    /// Records the trace of a request that asks for it, where it may.
+    pub(crate) fn force_trace(&self, arrival: &mut Arrival) {
+        if self.may_force() {
             ServerSpan::current().inspect(ServerSpan::promote);
+            arrival.trace = trace();
         }
-        let trace = ServerSpan::current().and_then(|span| span.trace()).or_else(current_trace);
-        Arrival { instant: Instant::now(), at: SystemTime::now(), trace }
     }
 
     fn may_force(&self) -> bool {
@@ -212,11 +226,12 @@ impl Direct {
     /// Gets a slot for a request, and writes down the wait for it.
     pub(crate) async fn enter(
         &self,
+        kind: RunKind,
         arrival: &Arrival,
         deadline: Option<Instant>,
     ) -> Result<Admitted, ApiError> {
         let until = deadline.unwrap_or_else(|| arrival.instant + self.time_max);
-        let result = self.admission.enter(until).await;
+        let result = self.admission.enter(kind, until).await;
         let is_wait = match &result {
             Ok(admitted) => admitted.waited >= Duration::from_millis(1),
             Err(error) => error.kind != ErrorKind::Overloaded,
@@ -246,16 +261,21 @@ impl Direct {
         self.telemetry.tracer.emit_span(span);
     }
 
-    /// Scores a pair. Dropped, it ends the run.
+    /// Scores a pair, with the values of its frames where they are wanted and no more than
+    /// `values_max`. Dropped, it ends the run.
     pub(crate) async fn score(
         self: &Arc<Self>,
         asked: Score,
         caller: Option<Duration>,
+        values_max: usize,
     ) -> Result<Scored, ApiError> {
-        let arrival = self.arrived(asked.spec.force_trace);
+        let mut arrival = self.arrived();
+        if asked.spec.force_trace {
+            self.force_trace(&mut arrival);
+        }
         let time_max = Some(self.time_max);
         let deadline = self.deadline(&arrival, [asked.timeout, caller, time_max]);
-        let admitted = self.enter(&arrival, deadline).await?;
+        let admitted = self.enter(RunKind::Pair, &arrival, deadline).await?;
         let waited = admitted.waited;
         let request = ScoreRequest::from_job(&asked.spec, 0)
             .ok_or_else(|| ApiError::new(ErrorKind::Internal, "no pair in the request"))?;
@@ -264,25 +284,26 @@ impl Direct {
         let began = Instant::now();
         let (run, seen) = (self.run.clone(), progress.clone());
         let ran = self.compute(&arrival, began, progress.clone(), admitted, move || {
-            scoring::run(&request, &run, &stop, &seen)
+            (scoring::run(&request, &run, &stop, &seen), None)
         })?;
         let ran = Meter::new(self.telemetry.metrics.direct().clone(), progress).follow(ran);
         let mut report = self.answered(ran, deadline).await?;
         let frame_count = report.frames.frame_count() as u64;
-        keep_frames(&mut report, asked.wants_frames);
+        keep_frames(&mut report, asked.wants_frames.then_some(values_max));
         let trace_id = arrival.trace.map(|trace| trace.trace_id);
         Ok(Scored { report, frame_count, pooling: asked.pooling, waited, trace_id })
     }
 
     /// Does a run's work on a thread of its own, which holds the slot until it has ended, and writes
-    /// down how it went; also when nobody waits for it any more.
+    /// down how it went; also when nobody waits for it any more. The work may say what it failed of
+    /// where that is not in its error.
     pub(crate) fn compute(
         self: &Arc<Self>,
         arrival: &Arrival,
         began: Instant,
         progress: Progress,
         admitted: Admitted,
-        work: impl FnOnce() -> Ran + Send + 'static,
+        work: impl FnOnce() -> (Ran, Option<FailureKind>) + Send + 'static,
     ) -> Result<oneshot::Receiver<Ran>, ApiError> {
         let (sender, receiver) = oneshot::channel();
         let (this, arrival) = (Arc::clone(self), arrival.clone());
@@ -290,9 +311,9 @@ impl Direct {
             // What is logged here belongs to the request.
             let cx = arrival.trace.as_ref().map(|trace| context_of(trace, Origin::Local));
             let _current = cx.map(Context::attach);
-            let ran = work();
+            let (ran, why) = work();
             drop(admitted);
-            this.settle(&arrival, began, &ran, &progress);
+            this.settle(&arrival, began, (&ran, why), &progress);
             // Nobody waits where the caller has left.
             let _ = sender.send(ran);
         };
@@ -301,7 +322,9 @@ impl Direct {
         Ok(receiver)
     }
 
-    /// Waits for what a run gives, a little past its deadline at most.
+    /// Waits for what a run gives, until its deadline at most: the caller is answered while it still
+    /// listens. The run holds its slot until the frames in hand are finished and its threads have
+    /// ended.
     async fn answered(
         &self,
         ran: impl Future<Output = Result<Ran, oneshot::error::RecvError>>,
@@ -309,7 +332,7 @@ impl Direct {
     ) -> Result<ScoreReport, ApiError> {
         let late = async {
             match deadline {
-                Some(deadline) => tokio::time::sleep_until((deadline + STOP_WAIT).into()).await,
+                Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
                 None => std::future::pending().await,
             }
         };
@@ -336,7 +359,13 @@ impl Direct {
     }
 
     /// Writes the spans of a run's stages and counts what it did.
-    fn settle(&self, arrival: &Arrival, began: Instant, ran: &Ran, progress: &Progress) {
+    fn settle(
+        &self,
+        arrival: &Arrival,
+        began: Instant,
+        (ran, why): (&Ran, Option<FailureKind>),
+        progress: &Progress,
+    ) {
         let took = began.elapsed();
         let (direct, engine) = (self.telemetry.metrics.direct(), self.telemetry.metrics.engine());
         let mut failure = None;
@@ -355,7 +384,7 @@ impl Direct {
                 (timings, Some(RunResult::from(report)))
             }
             Err(error) => {
-                let kind = error.kind();
+                let kind = why.unwrap_or(error.kind());
                 failure = Some(kind);
                 let was_stopped = matches!(kind, FailureKind::Cancelled | FailureKind::TimedOut);
                 let end = if was_stopped { JobEnd::Cancelled } else { JobEnd::Failed };
@@ -381,19 +410,19 @@ impl Direct {
     }
 }
 
-/// Leaves the per-frame values in an answer where they are wanted and fit into one message. Where
+/// Leaves the per-frame values in an answer where they are wanted, up to a number, and fit. Where
 /// they do not fit, a warning says so: the scores that were waited for are not lost over it.
-fn keep_frames(report: &mut ScoreReport, are_wanted: bool) {
+fn keep_frames(report: &mut ScoreReport, wanted: Option<usize>) {
     let values = report.frames.frame_count() * (report.frames.columns.len() + 1);
-    if are_wanted && values <= FRAME_VALUES_MAX {
+    if wanted.is_some_and(|values_max| values <= values_max) {
         return;
     }
     report.frames = FrameTable::default();
-    if are_wanted {
+    if let Some(values_max) = wanted {
         report.warnings.push(Warning {
             code: "frames_left_out".to_owned(),
             message: format!(
-                "the {values} values of the frames are more than the {FRAME_VALUES_MAX} that one \
+                "the {values} values of the frames are more than the {values_max} that one \
                  answer holds; ask for a range of frames, or submit a job to a controller"
             ),
         });
@@ -437,7 +466,7 @@ mod tests {
             (FRAME_VALUES_MAX / 2 + 1, false, 0, 0),
         ] {
             let mut report = report(frames);
-            keep_frames(&mut report, are_wanted);
+            keep_frames(&mut report, are_wanted.then_some(FRAME_VALUES_MAX));
             assert_eq!((report.frames.frame_count(), report.warnings.len()), (kept, warnings));
         }
     }

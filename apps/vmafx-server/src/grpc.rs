@@ -1,7 +1,9 @@
 //! The gRPC face: `vmafx.v1.VmafxScoring`.
 
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use futures_core::Stream;
 use observability::layers::{GrpcMethods, Visibility};
@@ -9,10 +11,17 @@ use proto::limits::{MESSAGE_BYTES_MAX, SCORING_MESSAGE_BYTES_MAX};
 use proto::score::Score;
 use proto::scoring as pb;
 use proto::scoring::vmafx_scoring_server::{VmafxScoring, VmafxScoringServer};
+use tonic::body::Body;
+use tonic::codegen::{BoxFuture, Service, http};
+use tonic::server::NamedService;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::direct::Direct;
+use crate::direct::{Direct, FRAME_VALUES_MAX};
 use crate::stream;
+
+/// Bytes of a message of any method but `ScoreStream`: what describes a pair is short, and is read
+/// before anybody is asked whether there is a slot.
+pub const REQUEST_BYTES_MAX: usize = 1 << 20;
 
 type Answer<T> = Result<Response<T>, Status>;
 pub(crate) type BoxStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send + 'static>>;
@@ -23,20 +32,55 @@ pub struct Face {
     direct: Arc<Direct>,
 }
 
+/// The gRPC service with its message bounds, one for pictures and one for everything else. Cheap to
+/// clone.
+#[derive(Debug, Clone)]
+pub struct ScoringService {
+    streams: VmafxScoringServer<Face>,
+    others: VmafxScoringServer<Face>,
+}
+
+impl NamedService for ScoringService {
+    const NAME: &'static str = <VmafxScoringServer<Face> as NamedService>::NAME;
+}
+
+impl Service<http::Request<Body>> for ScoringService {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Self::Response, Self::Error>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        match request.uri().path().rsplit('/').next() {
+            Some("ScoreStream") => self.streams.call(request),
+            _ => self.others.call(request),
+        }
+    }
+}
+
 impl Direct {
     /// The gRPC service with its message bounds.
     #[must_use]
-    pub fn grpc(self: &Arc<Self>) -> VmafxScoringServer<Face> {
-        VmafxScoringServer::new(Face { direct: Arc::clone(self) })
-            .max_decoding_message_size(SCORING_MESSAGE_BYTES_MAX)
-            .max_encoding_message_size(MESSAGE_BYTES_MAX)
+    pub fn grpc(self: &Arc<Self>) -> ScoringService {
+        let bounded = |bytes_max| {
+            VmafxScoringServer::new(Face { direct: Arc::clone(self) })
+                .max_decoding_message_size(bytes_max)
+                .max_encoding_message_size(MESSAGE_BYTES_MAX)
+        };
+        ScoringService {
+            streams: bounded(SCORING_MESSAGE_BYTES_MAX),
+            others: bounded(REQUEST_BYTES_MAX),
+        }
     }
 
     /// How the service is.
     pub(crate) fn health(&self) -> pb::HealthResponse {
         let (slots, busy, waiting, waiting_max) = self.admission.load();
         let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        let ready = self.is_open();
+        let ready = self.is_ready();
         pb::HealthResponse {
             ready,
             message: if ready { String::new() } else { "shutting down".to_owned() },
@@ -67,7 +111,7 @@ impl VmafxScoring for Face {
     async fn score(&self, request: Request<pb::ScoreRequest>) -> Answer<pb::ScoreResponse> {
         let caller = service::grpc::timeout(request.metadata());
         let asked = Score::try_from(request.into_inner())?;
-        let scored = self.direct.score(asked, caller).await?;
+        let scored = self.direct.score(asked, caller, FRAME_VALUES_MAX).await?;
         Ok(Response::new(scored.into()))
     }
 

@@ -6,10 +6,12 @@
 //!
 //! Invariants: no more runs at once than there are slots, each until its threads are gone; no more
 //! requests wait than may; whoever gets no slot hears it at once, with the time to wait; a caller
-//! that leaves, or whose time is over, ends its run; memory follows slots and pictures, never the
-//! length of a video or a stream.
+//! that leaves, or whose time is over, ends its run, read or unread; memory follows slots, pictures, and
+//! the tables of runs, which take one row a scored frame and no more than
+//! [`engine::TABLE_BYTES_MAX`] for a stream.
 
 mod admission;
+mod answers;
 mod config;
 mod decoders;
 mod direct;
@@ -20,10 +22,11 @@ mod pieces;
 mod server;
 mod stream;
 
-pub use admission::{RETRY_AFTER_MAX, RETRY_AFTER_MIN, Slots};
+pub use admission::{Held, RETRY_AFTER_MAX, RETRY_AFTER_MIN, Slots};
+pub use answers::FRAMES_IN_A_ROW_MAX;
 pub use config::{Args, Config, ConfigError, EXIT_CODES, WAITING_MAX_DEFAULT, WAITING_MAX_LIMIT};
 pub use decoders::codecs;
 pub use direct::{Callers, Direct, DirectConfig, FRAME_VALUES_MAX};
-pub use grpc::{Face, methods};
+pub use grpc::{Face, REQUEST_BYTES_MAX, ScoringService, methods};
 pub use server::{Server, ServerHandle, StartError};
-pub use stream::{FIRST_MESSAGE_WAIT, FRAMES_IN_A_ROW_MAX};
+pub use stream::FIRST_MESSAGE_WAIT;

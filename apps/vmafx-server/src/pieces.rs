@@ -4,6 +4,7 @@
 //! and handed on as it came, one piece at a time, and its luma is copied once, into the picture
 //! that is scored.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -38,6 +39,7 @@ pub(crate) struct Intake {
     frame_index: u64,
     /// Bytes of each picture of the present frame that have come.
     come: [u64; 2],
+    refused: Arc<OnceLock<FailureKind>>,
     pieces: mpsc::Sender<Piece>,
 }
 
@@ -55,15 +57,39 @@ impl Intake {
         let luma = u64::from(geometry.width) * u64::from(geometry.height);
         let luma_bytes = luma * geometry.format.bytes_per_sample() as u64;
         let picture_bytes = start.picture_bytes();
-        let intake = Self { geometry, picture_bytes, frame_index: 0, come: [0; 2], pieces: sender };
+        let intake = Self {
+            geometry,
+            picture_bytes,
+            frame_index: 0,
+            come: [0; 2],
+            refused: Arc::default(),
+            pieces: sender,
+        };
         (intake, Pieces { pieces: receiver, runtime: Handle::current(), luma_bytes })
     }
 
-    /// Takes a frame, or the next piece of one; waits until the one before has been taken.
+    /// Why the stream was not taken to its end, once the run that it feeds has ended over that.
+    pub(crate) fn refused(&self) -> Arc<OnceLock<FailureKind>> {
+        Arc::clone(&self.refused)
+    }
+
+    /// Notes why the stream is not taken to its end, where that is its caller's doing.
+    pub(crate) fn refuse(&self, error: &ApiError) {
+        let kind = error.failure.or(match error.kind {
+            ErrorKind::InvalidArgument => Some(FailureKind::InvalidJob),
+            ErrorKind::DeadlineExceeded => Some(FailureKind::TimedOut),
+            _ => None,
+        });
+        // The first reason counts.
+        let _ = kind.map(|kind| self.refused.set(kind));
+    }
+
+    /// Takes a frame, or the next piece of one; waits until the one before has been taken. Gives
+    /// whether more is wanted: where the reader is gone, nothing is.
     ///
     /// # Errors
     /// When it does not fit. A reader that is gone is no error: it has a reason of its own.
-    pub(crate) async fn take(&mut self, frame: StreamFrame) -> Result<(), ApiError> {
+    pub(crate) async fn take(&mut self, frame: StreamFrame) -> Result<bool, ApiError> {
         let StreamFrame { frame_index, reference, distorted, more } = frame;
         if frame_index != self.frame_index {
             let problem = format!(
@@ -97,15 +123,14 @@ impl Intake {
             self.come = [0; 2];
         }
         let piece = Piece::Bytes { reference, distorted, is_last: !more };
-        let _ = self.pieces.send(piece).await;
-        Ok(())
+        Ok(self.pieces.send(piece).await.is_ok())
     }
 
     /// The caller sends no more.
     ///
     /// # Errors
     /// When that is in the middle of a frame, or before the first.
-    pub(crate) async fn end(self) -> Result<(), ApiError> {
+    pub(crate) async fn end(&self) -> Result<(), ApiError> {
         let failure = |kind, message: String| ApiError {
             failure: Some(kind),
             ..ApiError::new(ErrorKind::InvalidArgument, message)

@@ -59,6 +59,7 @@ pub struct ServerHandle {
     direct: Arc<Direct>,
     health: HealthReporter,
     faces: Faces,
+    shutdown_delay: Duration,
     shutdown_grace: Duration,
 }
 
@@ -112,8 +113,15 @@ impl Server {
                  --source-root. Streams need none"
             );
         }
-        let shutdown_grace = config.shutdown_grace;
-        Ok(ServerHandle { grpc_addr, http_addr, direct, health, faces, shutdown_grace })
+        Ok(ServerHandle {
+            grpc_addr,
+            http_addr,
+            direct,
+            health,
+            faces,
+            shutdown_delay: config.shutdown_delay,
+            shutdown_grace: config.shutdown_grace,
+        })
     }
 }
 
@@ -122,12 +130,18 @@ impl Running for ServerHandle {
         self.faces.failed().await
     }
 
-    /// Readiness turns false first and nobody is let in, streams are told to come again, pairs in
-    /// work get the configured grace, then everything is ended.
+    /// Readiness turns false first, and everybody is served for the configured delay all the same.
+    /// Then nobody is let in and nothing is listened on, streams are told to come again, pairs in
+    /// work get the configured grace, and everything is ended.
     async fn shutdown(mut self) {
         let began = Instant::now();
         self.health.set_not_serving::<VmafxScoringServer<Face>>().await;
         self.health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+        self.direct.leave();
+        if !self.shutdown_delay.is_zero() {
+            tracing::info!(delay = ?self.shutdown_delay, "server going down: no longer ready");
+            tokio::time::sleep(self.shutdown_delay).await;
+        }
         tracing::info!("server shutting down: no new work is taken");
         self.direct.close();
         self.faces.shutdown(self.shutdown_grace).await;

@@ -208,3 +208,12 @@ async fn one_trace_goes_from_the_caller_to_the_pooled_score() {
     assert_eq!(spans.len(), 5, "{}", render_tree(&spans));
     assert!(answer.waited_us > 0, "{answer:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_describes_a_pair_has_a_bound_of_its_own() {
+    let running = Running::start().await;
+    let mut request = pair(&running);
+    request.features = vec!["x".repeat(vmafx_server::REQUEST_BYTES_MAX)];
+    let status = running.grpc().await.score(request).await.expect_err("too large");
+    assert_eq!(status.code(), Code::OutOfRange, "{status:?}");
+}

@@ -62,17 +62,19 @@ async fn a_deadline_ends_the_work_whether_it_is_the_calls_the_requests_or_the_se
     let mut by_call = tonic::Request::new(plain.clone());
     by_call.set_timeout(TIME);
     let by_field = pb::ScoreRequest { timeout_us: Some(400_000), ..plain.clone() };
-    for request in [by_call, tonic::Request::new(by_field)] {
+    for (has_a_clock, request) in [(true, by_call), (false, tonic::Request::new(by_field))] {
         let began = Instant::now();
         let status = running.grpc().await.score(request).await.expect_err("too long");
         let took = began.elapsed();
         assert!(took < TIME + STOPPED_WITHIN, "{took:?}");
         let error = ApiError::from_status(&status);
-        // The caller's own clock may have run out before the answer came.
-        if error.failure == Some(FailureKind::TimedOut) {
-            assert_eq!(error.kind, ErrorKind::DeadlineExceeded, "{status:?}");
+        // The server answers before the time is over; the clock of a caller that sets one may win all
+        // the same on a machine that is busy, and no sooner.
+        if has_a_clock && error.kind == ErrorKind::Cancelled {
+            assert!(took >= TIME, "{took:?}: {status:?}");
         } else {
-            assert_eq!(error.kind, ErrorKind::Cancelled, "{status:?}");
+            assert_eq!(error.kind, ErrorKind::DeadlineExceeded, "{status:?}");
+            assert_eq!(error.failure, Some(FailureKind::TimedOut), "{status:?}");
         }
         let took = running.busy(0).await;
         assert!(took < STOPPED_WITHIN, "{took:?}");
@@ -146,4 +148,23 @@ async fn a_server_that_goes_down_finishes_what_fits_and_cuts_the_rest() {
         let _ = connection.read_to_end(&mut rest).await;
     }
     assert!(rest.is_empty(), "nobody is served any more");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn before_a_server_stops_listening_it_is_unready_and_serves_all_the_same() {
+    let delay = Duration::from_secs(5);
+    let running =
+        Running::with(|config| config.shutdown_delay = delay, Telemetry::disabled()).await;
+    let pair = testkit::ClipSpec::texture(9, 64, 48, 3).make();
+    let asked = pb::ScoreRequest::from(running.write(&pair, 1));
+    let (mut grpc, http) = (running.grpc().await, running.http());
+    let ending = tokio::spawn(service::program::Running::shutdown(running.handle));
+    soon("it is unready", async {
+        while http.get("/readyz").await.status != StatusCode::SERVICE_UNAVAILABLE {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await;
+    grpc.score(asked).await.expect("it serves");
+    soon("it ends", ending).await.expect("no panic");
 }

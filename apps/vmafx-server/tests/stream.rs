@@ -10,7 +10,6 @@ use observability::Telemetry;
 use proto::ApiError;
 use proto::scoring as pb;
 use proto::scoring::score_stream_request::Message as Asked;
-use proto::scoring::score_stream_response::Message as Said;
 use testkit::{ClipPair, ClipSpec};
 use tonic::{Code, Status};
 use types::{ChromaSubsampling, FailureKind, PixelFormat};
@@ -202,6 +201,20 @@ async fn what_does_not_fit_is_refused_with_what_would() {
     let none = ApiError::from_status(&refused(&running, vec![config()]).await);
     assert_eq!(none.failure, Some(FailureKind::ZeroFrames));
     assert!(running.busy(0).await < common::SOON, "every slot came back");
+    let counted = |outcome, runs| {
+        format!("direct_duration_seconds_count{{vmafx_attempt_outcome=\"{outcome}\"}} {runs}\n")
+    };
+    soon("every stream whose configuration was taken has failed, and none was left", async {
+        loop {
+            let page = running.http().get("/metrics").await;
+            assert!(page.text().contains(&counted("cancelled", 0)), "{}", page.text());
+            if page.text().contains(&counted("failed", 11)) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -234,7 +247,7 @@ async fn a_stream_ends_when_its_time_is_over_when_it_pauses_too_long_and_with_th
 
     let status = begun(&running).await.rest().await.expect_err("it pauses too long");
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
-    assert!(status.message().contains("no frame came for 300ms"), "{}", status.message());
+    assert!(status.message().contains("no whole message came for 300ms"), "{}", status.message());
 
     let feed = begun(&running).await;
     let Running { handle, dir, .. } = running;
@@ -245,47 +258,19 @@ async fn a_stream_ends_when_its_time_is_over_when_it_pauses_too_long_and_with_th
     drop(dir);
 }
 
-/// Bytes of memory that are resident.
-fn resident_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a line");
-    let kib: u64 = line.split_whitespace().nth(1).expect("a number").parse().expect("a number");
-    kib << 10
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_long_stream_passes_and_leaves_one_row_a_frame() {
-    // A quarter of an hour at 60 frames a second, as fast as it goes.
-    const FRAMES: u64 = 54_000;
+async fn frames_are_counted_while_the_stream_goes_on() {
     let running = Running::start().await;
-    let pair = ClipSpec::texture(8, 16, 16, 2).make();
-    let mut client = running.grpc().await;
-    let frames: Vec<_> = (0..2).map(|index| stream::frame(&pair, index)).collect();
-    let config = Asked::Config(stream::start(16, 16, FORMAT).into());
-    let messages = [config].into_iter().chain((0..FRAMES).map(move |frame_index| {
-        let frame = frames[frame_index as usize % 2].clone();
-        Asked::Frame(pb::StreamFrame { frame_index, ..frame })
-    }));
-    let messages = tokio_stream::iter(messages.map(stream::message));
-    let before = resident_bytes();
-    let mut answers = client.score_stream(messages).await.expect("it opens").into_inner();
-    let (mut next, mut most, mut columns, mut counted) = (0, 0, 0, None);
-    while let Some(answer) = soon("an answer", answers.message()).await.expect("scored") {
-        match answer.message.expect("something") {
-            Said::Started(started) => columns = started.columns.len() as u64,
-            Said::Frame(frame) => {
-                assert_eq!(frame.frame_index, next);
-                next += 1;
-                if next % 10_000 == 0 {
-                    most = most.max(resident_bytes().saturating_sub(before));
-                }
-            }
-            Said::Aggregate(aggregate) => counted = aggregate.result.map(|r| r.frame_count),
-        }
+    let (pair, mut feed) = (clip(), begun(&running).await);
+    for index in 0..5 {
+        feed.send(stream::frame(&pair, index)).await;
     }
-    assert_eq!((next, counted), (FRAMES, Some(FRAMES)));
-    // Tables grow by doubling; beside them there is what every stream takes.
-    let table = FRAMES * (columns + 1) * 8;
-    println!("{} KiB more resident, a table of {} KiB", most >> 10, table >> 10);
-    assert!(most < 2 * table + (48 << 20), "{} MiB", most >> 20);
+    soon("five frames are counted", async {
+        while !running.http().get("/metrics").await.text().contains("vmafx_direct_frames_total 5") {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    feed.end();
+    feed.rest().await.expect("scored");
 }

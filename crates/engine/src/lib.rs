@@ -70,7 +70,7 @@ pub use features::{
     MODEL_NAME_CHARS_MAX, MODELS_MAX, MotionOptions, OutputSet, Plan, PlanOptions, REQUESTS_MAX,
 };
 pub use kernels::{Isa, IsaLevel, IsaUnavailable, UnknownIsa};
-pub use live::{AHEAD_MAX, LiveFrame, LiveSequence};
+pub use live::{AHEAD_MAX, LiveFrame, LiveSequence, TABLE_BYTES_MAX};
 pub use log::{LogFormat, LogOptions, Precision, write_log};
 pub use model::{
     BuiltinModel, LIBVMAF_COMMIT, LIBVMAF_VERSION, MODEL_BYTES_MAX, MODEL_NAME_DEFAULT, Model,

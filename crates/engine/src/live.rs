@@ -6,8 +6,9 @@
 //! values, the scores, the pooled values and the digest are those of a `Sequence`, bit for bit.
 //!
 //! Memory: one table row a scored frame, 8 bytes a column, so that the pooled values are exact and
-//! not estimates: 24 MB for an hour at 60 frames a second with the default model, and no more than
-//! [`FRAMES_MAX`] frames. Frames that come early wait, [`AHEAD_MAX`] at most.
+//! not estimates: 24 MB for an hour at 60 frames a second with the default model. The table grows
+//! with the clip, up to [`TABLE_BYTES_MAX`] and [`FRAMES_MAX`] frames: [`LiveSequence::frames_max`]
+//! says how many fit. Frames that come early wait, [`AHEAD_MAX`] at most.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -22,6 +23,11 @@ use crate::motion::motion_value;
 
 /// How far a frame may come before the first one that is missing.
 pub const AHEAD_MAX: u64 = 4_096;
+
+/// Bytes of the table of a clip that is still coming: nine hours at 60 frames a second with the
+/// default model, an hour and a half with a hundred columns. It grows by doubling, so that up to twice
+/// as much may be set aside, and half as much again while it moves.
+pub const TABLE_BYTES_MAX: usize = 256 << 20;
 
 /// One scored frame whose values are final.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,6 +71,16 @@ impl LiveSequence {
             held: None,
             table: FrameTable { frame_indices: Vec::new(), columns },
         }
+    }
+
+    /// How many frames a clip of this plan may have: as many as leave rows in [`TABLE_BYTES_MAX`],
+    /// and no more than [`FRAMES_MAX`]. Whoever feeds the sequence stops there.
+    #[must_use]
+    pub fn frames_max(&self) -> u64 {
+        let row_bytes = 8 * (self.table.columns.len() + 1);
+        let rows = (TABLE_BYTES_MAX / row_bytes) as u64;
+        let interval = u64::from(self.plan.subsample_interval().get());
+        rows.saturating_mul(interval).min(FRAMES_MAX as u64)
     }
 
     /// How many scored frames are final. They are the rows of [`frame`](Self::frame).

@@ -7,8 +7,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use engine::{
-    AHEAD_MAX, FrameValues, Isa, IsaLevel, LiveSequence, Model, OutputSet, Plan, PlanOptions,
-    Scores, Sequence, SequenceError, builtin_models, digest,
+    AHEAD_MAX, FRAMES_MAX, FrameValues, Isa, IsaLevel, LiveSequence, Model, OutputSet, Plan,
+    PlanOptions, Scores, Sequence, SequenceError, TABLE_BYTES_MAX, builtin_models, digest,
 };
 use testkit::{ClipPair, ClipSpec, SplitMix64};
 use types::{ChromaSubsampling, Provenance, StageTimings};
@@ -134,6 +134,25 @@ fn a_frame_that_looks_at_no_other_is_final_at_once() {
         assert_eq!(rows, 0..due, "{request}");
         assert_eq!(live.end(), due..1, "{request}");
     }
+}
+
+#[test]
+fn a_table_is_bounded_in_bytes_and_not_only_in_frames() {
+    let frames_max = |plan: &Arc<Plan>| LiveSequence::new(Arc::clone(plan), 64, 48).frames_max();
+    let default = plan(&["vmaf_v0.6.1"], &[], 1, OutputSet::Needed);
+    assert_eq!(frames_max(&default), FRAMES_MAX as u64, "nine hours of the default model");
+    // Extractors with settings of their own: a column each, and more.
+    let requests: Vec<String> =
+        (0..24).map(|n| format!("motion=motion_fps_weight=1.{n:02}")).collect();
+    let requests: Vec<&str> = requests.iter().map(String::as_str).collect();
+    for interval in [1, 4] {
+        let wide = plan(&["vmaf_v0.6.1"], &requests, interval, OutputSet::Full);
+        let row_bytes = 8 * (wide.column_names().count() as u64 + 1);
+        let rows = frames_max(&wide) / u64::from(interval);
+        assert!(rows * row_bytes <= TABLE_BYTES_MAX as u64, "{rows} rows of {row_bytes} bytes");
+    }
+    let wide = plan(&["vmaf_v0.6.1"], &requests, 1, OutputSet::Full);
+    assert!(frames_max(&wide) < FRAMES_MAX as u64);
 }
 
 #[test]

@@ -40,5 +40,5 @@ pub use error::ScoreError;
 pub use progress::Progress;
 pub use request::{ModelRequest, ScoreRequest};
 pub use run::{RunConfig, run};
-pub use stream::{LiveScores, PairSource, StreamRun};
+pub use stream::{LiveScores, PairSource, STREAM_CUT, StreamRun};
 pub use trial::{Trial, TrialError, TrialProgress, score_encoded, try_out};

@@ -69,6 +69,8 @@ pub(crate) struct Outcome<C = Sequence> {
     pub sequence: C,
     /// The video that ended before the other, if one did.
     pub length_mismatch: Option<Side>,
+    /// The limit ended the frames, not a video.
+    pub was_cut: bool,
     /// How long at least one frame was being scored.
     pub score_time: Duration,
     /// CPU time by extractor.
@@ -121,18 +123,18 @@ fn run_in(
     shared.into_outcome()
 }
 
-/// Scores the frames that a source hands over, both pictures of each at once.
+/// Scores the frames that a source hands over, both pictures of each at once, `frames_max` at most.
 pub(crate) fn run_fed<C: Collect>(
     plan: &Arc<Plan>,
     spec: PictureSpec,
-    source: &mut dyn PairSource,
+    (source, frames_max): (&mut dyn PairSource, u64),
     collector: C,
     workers: Workers,
     stop: &Stop,
     progress: &Progress,
 ) -> Result<Outcome<C>, ScoreError> {
     let pools = Pools::new(spec, workers.threads)?;
-    let shared = Shared::new(collector, stop, progress, u64::MAX);
+    let shared = Shared::new(collector, stop, progress, frames_max);
     std::thread::scope(|scope| {
         let (shared, pools) = (&shared, &pools);
         spawn(scope, shared, "score-read", move || shared.feed(source, pools));
@@ -386,7 +388,7 @@ impl<'r, C: Collect> Shared<'r, C> {
 
     /// The life of the one reader of a source.
     fn feed(&self, source: &mut dyn PairSource, pools: &Pools) -> Result<(), ScoreError> {
-        let mut frame_count = 0;
+        let (mut frame_count, mut cut) = (0, false);
         loop {
             let reference =
                 self.wait_for_picture(Side::Reference, frame_count, &pools.reference)?;
@@ -397,6 +399,11 @@ impl<'r, C: Collect> Shared<'r, C> {
                 break;
             };
             self.progress.add_bytes_read(bytes);
+            // One more is read than is scored, to tell an end from a cut.
+            cut = frame_count == self.limit;
+            if cut {
+                break;
+            }
             self.push(Side::Reference, reference.freeze());
             self.push(Side::Distorted, distorted.freeze());
             frame_count += 1;
@@ -405,7 +412,7 @@ impl<'r, C: Collect> Shared<'r, C> {
             let (name, detail) = ("the stream".to_owned(), "it has none at all".to_owned());
             return Err(MediaError::ZeroFrames { name, detail }.into());
         }
-        self.lock().ends = [Some(End { frame_count, cut: false }); 2];
+        self.lock().ends = [Some(End { frame_count, cut }); 2];
         self.work.notify_all();
         Ok(())
     }
@@ -493,12 +500,14 @@ impl<'r, C: Collect> Shared<'r, C> {
     fn into_outcome(self) -> Result<Outcome<C>, ScoreError> {
         let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
         let length_mismatch = state.length_mismatch();
+        let was_cut = state.ends.iter().flatten().any(|end| end.cut);
         if let Some(failure) = state.failure {
             return Err(failure);
         }
         Ok(Outcome {
             sequence: state.sequence,
             length_mismatch,
+            was_cut,
             score_time: state.score_time,
             feature_times: state.feature_times,
         })

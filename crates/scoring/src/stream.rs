@@ -16,7 +16,7 @@ use engine::{
     SequenceError,
 };
 use media::{MediaError, Stop};
-use types::{Provenance, RawGeometry, ScoreReport, Stage, StageTimings};
+use types::{Provenance, RawGeometry, ScoreReport, Stage, StageTimings, Warning};
 
 use crate::error::ScoreError;
 use crate::pipeline::{self, Collect, Workers};
@@ -26,6 +26,19 @@ use crate::run::{RunConfig, StageClock, apart, small_picture_warning};
 
 /// What a report calls the decoder of frames that came as they are.
 const DECODER: &str = "stream";
+
+/// The warning of a report whose stream was ended before its source.
+pub const STREAM_CUT: &str = "stream_cut";
+
+fn cut_warning(frames: u64) -> Warning {
+    Warning {
+        code: STREAM_CUT.to_owned(),
+        message: format!(
+            "the stream was ended after {frames} frames, whose values fill the memory that one \
+             stream may take; more came, which are not scored: open another stream for them"
+        ),
+    }
+}
 
 /// Hands over the frames of a stream.
 pub trait PairSource: Send {
@@ -98,6 +111,7 @@ pub struct StreamRun {
     config: RunConfig,
     clock: StageClock,
     live: LiveScores,
+    frames_max: u64,
 }
 
 impl StreamRun {
@@ -127,10 +141,12 @@ impl StreamRun {
             let name = DECODER.to_owned();
             return Err(MediaError::UnsupportedFormat { name, detail }.into());
         }
-        let sequence = Mutex::new(Some(LiveSequence::new(Arc::clone(&plan), width, height)));
+        let sequence = LiveSequence::new(Arc::clone(&plan), width, height);
+        let frames_max = sequence.frames_max();
+        let sequence = Mutex::new(Some(sequence));
         let live = LiveScores(Arc::new(Live { sequence, changed: Box::new(changed) }));
         clock.end_of(Stage::Fetch);
-        Ok(Self { plan, spec, config: config.clone(), clock, live })
+        Ok(Self { plan, spec, config: config.clone(), clock, live, frames_max })
     }
 
     /// The names of a frame's values: features, then models.
@@ -144,17 +160,25 @@ impl StreamRun {
         self.plan.models().len()
     }
 
+    /// Ends the stream after so many frames, where that is sooner than its table is full.
+    #[must_use]
+    pub fn ending_after(self, frames: u64) -> Self {
+        Self { frames_max: self.frames_max.min(frames), ..self }
+    }
+
     /// The scores as they become final.
     #[must_use]
     pub fn live(&self) -> LiveScores {
         self.live.clone()
     }
 
-    /// Scores what the source hands over, until it ends. Blocks; ends as soon after a stop as
+    /// Scores what the source hands over, until it ends or the table is full
+    /// ([`LiveSequence::frames_max`]): the report of what was scored warns of that with
+    /// [`STREAM_CUT`]. Blocks; ends as soon after a stop as
     /// [`crate::run`] does.
     ///
     /// # Errors
-    /// [`ScoreError`]: of the source, of a stop, or of a clip without a frame or with too many.
+    /// [`ScoreError`]: of the source, of a stop, or of a clip without a frame.
     pub fn run(
         self,
         source: &mut dyn PairSource,
@@ -177,18 +201,20 @@ impl StreamRun {
         // What passed since the models were loaded was a wait for the first frame.
         self.clock.end_of(Stage::Decode);
         let collector = self.live.clone();
+        let source = (source, self.frames_max);
         let outcome =
             pipeline::run_fed(&self.plan, self.spec, source, collector, workers, stop, progress)?;
         self.clock.share(Stage::Score, outcome.score_time, Stage::Decode);
         let sequence = self.live.lock().take().ok_or(SequenceError::Empty)?;
         let scores = sequence.finish()?;
-        let warnings = small_picture_warning(self.spec.width, self.spec.height);
+        let small = small_picture_warning(self.spec.width, self.spec.height);
+        let cut = outcome.was_cut.then(|| cut_warning(self.frames_max));
         let provenance = Provenance {
             engine_version: env!("CARGO_PKG_VERSION").to_owned(),
             isa: isa.to_string(),
             decoders: vec![DECODER.to_owned(); 2],
         };
-        let warnings = warnings.into_iter().collect();
+        let warnings = small.into_iter().chain(cut).collect();
         let mut report = scores.into_report(warnings, provenance, StageTimings::default());
         self.clock.end_of(Stage::Pool);
         report.timings = self.clock.finish(outcome.feature_times);

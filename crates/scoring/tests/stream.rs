@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use engine::PictureMut;
 use media::{MediaConfig, MediaError, SourcePolicy, Stop};
-use scoring::{PairSource, Progress, RunConfig, ScoreError, ScoreRequest, StreamRun, run};
+use scoring::{
+    PairSource, Progress, RunConfig, STREAM_CUT, ScoreError, ScoreRequest, StreamRun, run,
+};
 use testkit::{ClipPair, ClipSpec};
 use types::{ChromaSubsampling, FailureKind, MediaRef, RawGeometry, ScoreReport};
 
@@ -182,4 +184,22 @@ fn what_cannot_be_scored_is_refused_before_a_frame_comes() {
     let prepared = StreamRun::prepare(&request(1), geometry(), &strict, || {});
     let error = prepared.map(|_| ()).expect_err("one sample too many");
     assert!(error.to_string().contains("3199 are taken"), "{error}");
+}
+
+#[test]
+fn a_stream_that_is_too_long_ends_with_what_was_scored_and_says_so() {
+    let pair = spec().make();
+    let ended_after = |frames: u64| {
+        let prepared = StreamRun::prepare(&request(1), geometry(), &config(2), || {});
+        let run = prepared.expect("a known model").ending_after(frames);
+        let mut source = Clips { pair: &pair, next: 0, before: &mut |_| Ok(()) };
+        let report = run.run(&mut source, &Stop::never(), &Progress::new()).expect("scored");
+        let cut = report.warnings.iter().any(|warning| warning.code == STREAM_CUT);
+        (report.frames.frame_count() as u64, cut)
+    };
+    let all = u64::from(FRAMES);
+    assert_eq!(ended_after(5), (5, true));
+    assert_eq!(ended_after(all - 1), (all - 1, true));
+    assert_eq!(ended_after(all), (all, false), "exactly as many as may be are not too many");
+    assert_eq!(ended_after(all + 1), (all, false));
 }

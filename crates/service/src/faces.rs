@@ -90,7 +90,9 @@ impl Faces {
         self.stop.cancel();
     }
 
-    /// Ends the faces: calls in flight get `grace`, all of them together; then they are cut.
+    /// Ends the faces: calls in flight get `grace`, all of them together; then nobody waits for them
+    /// any more. Their connections are tasks of their own, which end with the calls or the runtime:
+    /// whoever owns the calls ends them.
     pub async fn shutdown(&mut self, grace: Duration) {
         self.close();
         let deadline = tokio::time::Instant::now() + grace;
@@ -99,7 +101,10 @@ impl Faces {
                 continue;
             }
             if tokio::time::timeout_at(deadline, &mut face).await.is_err() {
-                tracing::warn!(face = name, "calls still in flight after the grace time are cut");
+                tracing::warn!(
+                    face = name,
+                    "calls still in flight after the grace time are not waited for"
+                );
                 face.abort();
             }
         }

@@ -121,7 +121,7 @@ where
     tokio::select! {
         () = service.shutdown() => code,
         name = signals.next() => {
-            tracing::warn!(signal = name, "stopped at once; what was acknowledged is durable");
+            tracing::warn!(signal = name, "stopped at once; work that had not ended is lost unless it was stored");
             // Nothing is waited for, not even telemetry.
             std::process::exit(i32::from(EXIT_INTERRUPTED));
         }

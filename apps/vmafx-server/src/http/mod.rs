@@ -7,20 +7,26 @@ mod view;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::extract::{FromRequest as _, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use observability::layers::{HttpServerLayer, Visibility};
-use service::http::{Common, Ops, Parameters, Problem, json};
+use proto::{ApiError, ErrorKind, MESSAGE_BYTES_MAX};
+use service::http::{ANSWER_WAIT_MAX, Common, Ops, Parameters, Problem, json};
 
 use crate::direct::{Callers, Direct};
 use body::ScoreBody;
 use view::{HealthOut, ScoredOut};
+
+/// Per-frame values of one answer, frame numbers among them: a number and its comma take 26
+/// characters at most, so that an answer is no larger than over gRPC.
+const FRAME_VALUES_MAX: usize = MESSAGE_BYTES_MAX / 26;
 
 /// The route that scores.
 const SCORE: &str = "/v1/score";
@@ -33,7 +39,7 @@ pub(crate) fn router(direct: &Arc<Direct>, callers: &Callers, addr: SocketAddr) 
     let tokens = callers.tokens();
     let may_change = tokens.is_some() || addr.ip().is_loopback();
     let asked = Arc::clone(direct);
-    let readiness = move || match asked.is_open() {
+    let readiness = move || match asked.is_ready() {
         true => Ok(()),
         false => Err("the server is shutting down"),
     };
@@ -55,13 +61,38 @@ pub(crate) fn router(direct: &Arc<Direct>, callers: &Callers, addr: SocketAddr) 
 async fn score(
     State(direct): State<Arc<Direct>>,
     parameters: Parameters,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Json<ScoredOut>, Problem> {
+    request: Request,
+) -> Result<Response, Problem> {
     parameters.finish()?;
+    let (headers, body) = read(request, ANSWER_WAIT_MAX).await?;
     let asked = json::<ScoreBody>(&headers, body)?.into_score()?;
-    let scored = direct.score(asked, None).await?;
-    Ok(Json(scored.into()))
+    let scored = direct.score(asked, None, FRAME_VALUES_MAX).await?;
+    // Millions of numbers take longer to write down than the runtime may be kept.
+    let written =
+        tokio::task::spawn_blocking(move || serde_json::to_vec(&ScoredOut::from(scored))).await;
+    let defect = |error: String| {
+        let text = format!("a defect: the answer was not written: {error}");
+        Problem::from(ApiError::new(ErrorKind::Internal, text))
+    };
+    let bytes = written.map_err(|error| defect(error.to_string()))?;
+    let bytes = bytes.map_err(|error| defect(error.to_string()))?;
+    let json = HeaderValue::from_static("application/json");
+    Ok(([(header::CONTENT_TYPE, json)], bytes).into_response())
+}
+
+/// Reads a body whose route has no time limit of its own, in the time that other routes have for
+/// everything.
+async fn read(
+    request: Request,
+    wait: Duration,
+) -> Result<(HeaderMap, Result<Bytes, BytesRejection>), Problem> {
+    let headers = request.headers().clone();
+    let body = tokio::time::timeout(wait, Bytes::from_request(request, &())).await;
+    let body = body.map_err(|_| {
+        let detail = format!("the body did not come within {wait:?}");
+        Problem::new(StatusCode::REQUEST_TIMEOUT, "DEADLINE_EXCEEDED", detail)
+    })?;
+    Ok((headers, body))
 }
 
 async fn health(

@@ -1,10 +1,15 @@
 //! Holds the description of the face and its routes together.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use axum::body::{Body, Bytes};
+use axum::http::{Request, StatusCode};
+use axum::response::IntoResponse as _;
+use proto::MESSAGE_BYTES_MAX;
 use serde_json::Value;
 
-use super::OPENAPI;
+use super::{FRAME_VALUES_MAX, OPENAPI, read};
 
 fn document() -> Value {
     serde_json::from_str(OPENAPI).expect("the document is JSON")
@@ -77,4 +82,27 @@ fn every_schema_and_operation_is_well_formed() {
             assert_eq!(in_path, path.matches('{').count(), "{method} {path}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let never = async_stream::stream! {
+        yield Ok::<_, std::io::Error>(Bytes::from_static(b"{"));
+        std::future::pending::<()>().await;
+    };
+    let request = Request::new(Body::from_stream(never));
+    let problem = read(request, Duration::from_millis(20)).await.expect_err("it never ends");
+    assert_eq!(problem.into_response().status(), StatusCode::REQUEST_TIMEOUT);
+    let whole = Request::new(Body::from("{}"));
+    let (_, body) = read(whole, Duration::from_secs(20)).await.expect("it came");
+    assert_eq!(body.expect("whole"), "{}");
+}
+
+#[test]
+fn the_values_of_frames_fit_however_many_digits_they_have() {
+    // The longest number: a sign, 17 digits with their point, and an exponent of three digits.
+    let longest = serde_json::to_string(&[-1.234_567_890_123_456_7e-300_f64]).expect("a number");
+    let with_comma = longest.len() - 1;
+    assert!(with_comma <= 26, "{longest}");
+    const { assert!(FRAME_VALUES_MAX * 26 <= MESSAGE_BYTES_MAX) };
 }

@@ -18,8 +18,13 @@ pub const STREAMS_PER_CONNECTION_MAX: u32 = 1_024;
 pub const HEADER_BYTES_MAX: u32 = 32 << 10;
 /// Bytes in flight towards the service over one stream: reports and pictures are large.
 pub const STREAM_WINDOW_BYTES: u32 = 1 << 20;
-/// Bytes in flight towards the service over all streams of a connection.
-pub const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
+/// Bytes in flight towards the service over all streams of a connection: as much as all of them may
+/// have. With less, streams whose bodies nobody reads yet, such as those that wait for a slot, would
+/// use it up, and those that are read could not go on. It is credit and takes no memory; how many
+/// bodies may wait unread is for each service to bound.
+pub const CONNECTION_WINDOW_BYTES: u32 = STREAMS_PER_CONNECTION_MAX * STREAM_WINDOW_BYTES;
+// What HTTP/2 can say.
+const _: () = assert!(CONNECTION_WINDOW_BYTES <= i32::MAX as u32);
 
 /// A server within these bounds, which notices a peer that is gone. Connections may grow as old
 /// as they like: a stream may live for hours.
