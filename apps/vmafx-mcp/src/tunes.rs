@@ -197,11 +197,12 @@ fn output(request: &TuneRequest) -> Option<PathBuf> {
     }
 }
 
-/// Gives up the oldest ended runs beyond the bound.
+/// Gives up the runs that ended longest ago beyond the bound.
 fn forget(runs: &mut BTreeMap<JobId, Run>) {
-    let ended = |run: &&Run| run.view.state.is_terminal();
-    let ended: Vec<JobId> = runs.values().filter(ended).map(|run| run.view.id).collect();
-    for id in ended.iter().take(ended.len().saturating_sub(TUNES_KEPT_MAX)) {
+    let ended = runs.values().filter_map(|run| Some((run.view.finished_at?, run.view.id)));
+    let mut ended: Vec<(Timestamp, JobId)> = ended.collect();
+    ended.sort_unstable();
+    for (_, id) in ended.iter().take(ended.len().saturating_sub(TUNES_KEPT_MAX)) {
         runs.remove(id);
     }
 }

@@ -1,8 +1,8 @@
 //! Jobs in this process: the engine inside, behind the same handles that a controller gives.
 //!
 //! Invariants: at most [`UNENDED_MAX`] jobs wait or run, at most as many run as there are slots; of
-//! ended ones the newest [`KEPT_MAX`] are kept, and of their per-frame values at most
-//! [`VALUES_KEPT_MAX`]; every job ends exactly once; nothing survives the process, which every
+//! ended ones the [`KEPT_MAX`] that ended last are kept, and of their per-frame values at most
+//! [`VALUES_KEPT_MAX`], or those of the last one alone; every job ends exactly once; nothing survives the process, which every
 //! answer about a job that is not known says.
 
 mod run;
@@ -28,7 +28,8 @@ use table::Table;
 pub const UNENDED_MAX: usize = 64;
 /// Ended jobs whose state is kept.
 pub const KEPT_MAX: usize = 256;
-/// Per-frame values that ended jobs may hold together: 128 MiB.
+/// Per-frame values that ended jobs may hold together, where the last one does not hold more: 128
+/// MiB.
 pub const VALUES_KEPT_MAX: usize = 16 << 20;
 /// How long one job may run where it sets no limit itself.
 pub const RUN_TIME_MAX: Duration = Duration::from_secs(6 * 3_600);
