@@ -34,7 +34,7 @@ pub use config::{
 };
 pub use error::ToolError;
 pub use follow::{Followed, Transport};
-pub use platform::{DECODE_TIME_MAX, DECODES_MAX, Platform};
+pub use platform::{DECODE_TIME_MAX, DECODES_MAX, Platform, WORK_END_MAX};
 pub use progress::PROGRESS_INTERVAL;
 pub use server::Server;
 pub use start::{HttpServer, StartError, StdioServer, platform};

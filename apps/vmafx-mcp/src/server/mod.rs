@@ -49,11 +49,7 @@ impl Server {
 
     fn call(&self, context: &RequestContext<RoleServer>) -> Call {
         let token = context.meta.get_progress_token();
-        Call {
-            platform: Arc::clone(&self.platform),
-            stop: context.ct.clone(),
-            reporter: Reporter::client(context.peer.clone(), token),
-        }
+        self.platform.call(&context.ct, Reporter::client(context.peer.clone(), token))
     }
 }
 

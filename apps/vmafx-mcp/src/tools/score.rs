@@ -15,16 +15,13 @@ use super::args::{self, RawArgs};
 use super::view::{self, JobOut};
 use super::{Answer, Effect, Tool, result};
 use crate::error::ToolError;
-use crate::platform::Call;
+use crate::platform::{CANCEL_WAIT_MAX, Call};
 
 /// How long a waiting call holds its client unless told otherwise: shorter than the shortest
 /// timeout that hosts are known to have for tools that report progress.
 pub(super) const WAIT_DEFAULT: Duration = Duration::from_secs(20);
 /// The longest that a call waits.
 pub(super) const WAIT_MAX: Duration = Duration::from_secs(120);
-
-/// How long a cancel may take when its call was cancelled and nobody waits any more.
-const CANCEL_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// When a waiting call gives its client the handle instead.
 pub(super) fn until(wait_seconds: Option<u32>, default: Duration) -> Instant {

@@ -16,6 +16,7 @@ use observability::{Context, Telemetry};
 use proto::rpc::{CancelAnswer, GetFrames, ListJobs, Submit};
 use scoring::RunConfig;
 use tokio::sync::{Semaphore, watch};
+use tokio_util::task::TaskTracker;
 use types::{FailureKind, FrameTable, JobId, JobPage, JobView, State, TraceContext, TraceFlags};
 
 use super::{Accepted, Standing};
@@ -45,10 +46,12 @@ struct Shared {
     slots: Semaphore,
     slot_count: usize,
     table: Mutex<Table>,
+    work: TaskTracker,
 }
 
 impl LocalJobs {
-    pub fn new(run: RunConfig, slots: usize, telemetry: Telemetry) -> Self {
+    /// Jobs are carried out within `work`, which is over when all of them have let go.
+    pub fn new(run: RunConfig, slots: usize, telemetry: Telemetry, work: TaskTracker) -> Self {
         let slots = slots.clamp(1, Semaphore::MAX_PERMITS);
         Self(Arc::new(Shared {
             run,
@@ -56,6 +59,7 @@ impl LocalJobs {
             slots: Semaphore::new(slots),
             slot_count: slots,
             table: Mutex::new(Table::default()),
+            work,
         }))
     }
 
@@ -97,7 +101,7 @@ impl LocalJobs {
         );
         drop(table);
         // The task ends with its job, which ends with its limit of time at the latest.
-        tokio::spawn(Arc::clone(&self.0).carry_out(id, stop, Context::current()));
+        self.0.work.spawn(Arc::clone(&self.0).carry_out(id, stop, Context::current()));
         Ok(accepted)
     }
 

@@ -7,7 +7,7 @@ use super::*;
 
 fn jobs(slots: usize) -> LocalJobs {
     let media = MediaConfig::new(SourcePolicy::below([]));
-    LocalJobs::new(RunConfig::new(media), slots, Telemetry::disabled())
+    LocalJobs::new(RunConfig::new(media), slots, Telemetry::disabled(), TaskTracker::new())
 }
 
 fn submit(reference: &str, key: Option<&str>) -> Submit {
