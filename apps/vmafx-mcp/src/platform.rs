@@ -17,6 +17,9 @@ use crate::tunes::Tunes;
 /// Calls that decode in this process at once; further ones wait for their turn.
 pub const DECODES_MAX: usize = 2;
 
+/// How long a call waits for its turn to decode: hosts give up soon after.
+pub const DECODE_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(30);
+
 /// How long one call may decode in this process.
 pub const DECODE_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(600);
 
@@ -124,7 +127,13 @@ impl Call {
         let platform = std::sync::Arc::clone(&self.platform);
         let _turn = tokio::select! {
             () = self.stop.cancelled() => return Err(ToolError::cancelled()),
-            turn = platform.decodes.acquire() => turn,
+            turn = tokio::time::timeout(DECODE_WAIT_MAX, platform.decodes.acquire()) => {
+                turn.map_err(|_| {
+                    let message = format!("{DECODES_MAX} other calls decode in this process");
+                    let hint = "Call again in some seconds, one such call after the other.";
+                    ToolError::new("OVERLOADED", message, hint)
+                })?
+            }
         };
         let deadline = std::time::Instant::now().checked_add(DECODE_TIME_MAX);
         let stop = Stop { deadline, ..Stop::never() };
