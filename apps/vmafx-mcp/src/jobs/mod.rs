@@ -9,11 +9,15 @@ use std::time::Duration;
 use proto::rpc::{CancelAnswer, GetFrames, ListJobs, Submit};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use types::{FrameTable, JobId, JobPage, JobView, NodeView, State, TraceId};
+use types::{
+    FrameTable, JobId, JobPage, JobSpec, JobView, NodeView, State, TraceContext, TraceFlags,
+    TraceId,
+};
 
 pub(crate) use local::LocalJobs;
 pub(crate) use remote::RemoteJobs;
 
+use crate::clock::now;
 use crate::error::ToolError;
 use crate::progress::Reporter;
 
@@ -29,6 +33,19 @@ pub(crate) struct Accepted {
     pub existing: bool,
     /// The trace that the job belongs to.
     pub trace_id: TraceId,
+}
+
+impl Accepted {
+    /// The job as it was when it was accepted, for whoever cannot be told more.
+    pub fn view(&self, spec: JobSpec) -> JobView {
+        let trace = TraceContext {
+            trace_id: self.trace_id,
+            span_id: observability::new_span_id(),
+            flags: TraceFlags::RANDOM,
+            tracestate: String::new(),
+        };
+        local::new_view(self.job, spec, now(), trace, observability::new_span_id())
+    }
 }
 
 /// How far a job is.

@@ -24,6 +24,7 @@ use crate::clock::{now, random};
 use crate::error::ToolError;
 use run::Worked;
 use table::Table;
+pub(super) use table::new_view;
 
 /// Jobs that may wait or run.
 pub const UNENDED_MAX: usize = 64;
@@ -96,7 +97,7 @@ impl LocalJobs {
         let (changes, _) = watch::channel(());
         let stop = Stop::never();
         table.insert(
-            table::new_view(id, submit.spec, now(), trace, root),
+            new_view(id, submit.spec, now(), trace, root),
             table::Extras { key: submit.idempotency_key, changes, cancel: stop.cancel.clone() },
         );
         drop(table);
@@ -140,6 +141,11 @@ impl LocalJobs {
             let message = format!("job {} is {}: it has no frames to show", get.job, view.state);
             let hint = "Call get_job with wait_seconds until it has succeeded.";
             return Err(ToolError::new("NOT_READY", message, hint));
+        }
+        if let Some((unknown, known)) = table.unknown_column(get) {
+            let message = format!("there is no column {unknown:?}");
+            let hint = format!("Name some of {}.", known.join(", "));
+            return Err(ToolError::new("INVALID_ARGUMENT", message, hint));
         }
         table.frames(get).ok_or_else(|| {
             let message = format!(

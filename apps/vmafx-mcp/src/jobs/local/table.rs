@@ -52,7 +52,7 @@ pub(super) struct Table {
 }
 
 /// A job that has just been submitted.
-pub(super) fn new_view(
+pub(in crate::jobs) fn new_view(
     id: JobId,
     spec: JobSpec,
     at: Timestamp,
@@ -202,6 +202,14 @@ impl Table {
         JobPage { jobs, next }
     }
 
+    /// A column that is asked for and not there, and those that are.
+    pub fn unknown_column(&self, get: &GetFrames) -> Option<(String, Vec<String>)> {
+        let table = self.jobs.get(&get.job)?.frames.get(get.distorted_index)?;
+        let unknown = get.columns.iter().find(|name| table.column(name).is_none())?;
+        let known = table.columns.iter().map(|column| column.name.clone());
+        Some((unknown.clone(), known.collect()))
+    }
+
     /// The frames and columns asked for; `None` where there are none (any more).
     pub fn frames(&self, get: &GetFrames) -> Option<FrameTable> {
         let table = self.jobs.get(&get.job)?.frames.get(get.distorted_index)?;
@@ -349,6 +357,23 @@ mod tests {
         table.end(film, worked, Timestamp::EPOCH).expect("known");
         assert_eq!(table.view(film).map(|view| view.state), Some(State::Succeeded));
         assert!(first.and_then(|id| table.view(id)).is_none(), "the bound holds");
+    }
+
+    #[test]
+    fn a_column_that_is_not_there_is_named_with_those_that_are() {
+        let mut table = Table::default();
+        let id = queued(&mut table, 1);
+        let column = |name: &str| Column { name: name.to_owned(), values: vec![1.0] };
+        let frames =
+            FrameTable { frame_indices: vec![0], columns: vec![column("vmaf"), column("adm")] };
+        table.jobs.get_mut(&id).expect("known").frames.push(frames);
+        let get = |columns: &[&str]| GetFrames {
+            columns: columns.iter().map(|name| (*name).to_owned()).collect(),
+            ..GetFrames::all(id)
+        };
+        assert_eq!(table.unknown_column(&get(&["adm", "vmaf"])), None);
+        let known = vec!["vmaf".to_owned(), "adm".to_owned()];
+        assert_eq!(table.unknown_column(&get(&["adm", "vmf"])), Some(("vmf".to_owned(), known)));
     }
 
     #[test]
