@@ -271,17 +271,19 @@ mod tests {
         }
     }
 
-    /// A bar that moves a sample a frame over a wide picture: the distance grows with the offset, and
-    /// the last offset tried looks far better than the one before it.
-    fn ramp(frame: usize) -> Thumbnail {
-        Thumbnail::from_samples((0..64 * 16).map(|at| ((at % 64 + frame) * 256) as u16).collect())
+    /// A wide bar that moves two samples a frame: the distance grows with the offset, and the last
+    /// offset tried looks better than the one before it.
+    fn wide_bar(frame: usize) -> Thumbnail {
+        let lit = |at: usize| (2 * frame..2 * frame + 100).contains(&at);
+        let samples = (0..400).map(|at| if lit(at) { 200 * 256 } else { 20 * 256 });
+        Thumbnail::from_samples(samples.collect())
     }
 
     #[test]
     fn an_offset_beyond_what_was_tried_is_searched_for_and_never_taken_for_a_smaller_one() {
-        let reference: Vec<Thumbnail> = (40..140).map(ramp).collect();
+        let reference: Vec<Thumbnail> = (40..140).map(wide_bar).collect();
         for shift in [11, 15, 30] {
-            let distorted: Vec<Thumbnail> = (40 - shift..140 - shift).map(ramp).collect();
+            let distorted: Vec<Thumbnail> = (40 - shift..140 - shift).map(wide_bar).collect();
             let narrow = search(&reference, &distorted, 10).expect("long enough");
             assert_eq!((narrow.overall.frames, narrow.is_at_edge()), (10, true));
             assert!(narrow.stretches.is_empty(), "{narrow:?}");
