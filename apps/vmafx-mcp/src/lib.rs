@@ -15,6 +15,7 @@
 //! decodes, sessions and the size of every answer have named bounds.
 
 mod analysis;
+mod claim;
 mod clock;
 mod config;
 mod error;

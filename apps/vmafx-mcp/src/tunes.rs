@@ -16,8 +16,9 @@ use tokio_util::task::TaskTracker;
 use types::{Failure, FailureKind, JobId, State, Timestamp, TraceId};
 use vmafx_tune::{CrfRequest, Environment, Event, Sink, TuneOutcome, TuneRequest};
 
+use crate::claim::Claim;
 use crate::clock::{now, random};
-use crate::error::ToolError;
+use crate::error::{ToolError, hint};
 
 /// Runs that encode at once: an encoder takes the whole machine.
 pub const TUNES_RUNNING_MAX: usize = 1;
@@ -76,6 +77,8 @@ struct Asked {
     output: Option<PathBuf>,
     /// Something has the output's name.
     is_taken: bool,
+    /// The output's name, held against others; `None` where there is no output or they hold it.
+    claim: Option<Claim>,
 }
 
 /// A call that waits for a run. When the last goes, the run is cancelled: nobody would ever ask.
@@ -213,9 +216,7 @@ fn check_room(runs: &BTreeMap<JobId, Run>, asked: &Asked) -> Result<(), ToolErro
         let hint = "Choose another name: a file that is there is not replaced.";
         return Err(ToolError::argument("the output's name is taken", hint));
     }
-    let holds = |run: &&Run| run.is_at_work || !run.view.state.is_terminal();
-    let same = |run: &&Run| run.output.is_some() && run.output == asked.output;
-    if runs.values().filter(holds).any(|run| same(&run)) {
+    if asked.output.is_some() && asked.claim.is_none() {
         let hint = "Choose another name, or wait until that run has let go of it.";
         return Err(ToolError::argument("the output's name is taken by another run", hint));
     }
@@ -264,7 +265,14 @@ impl Shared {
         let written = source.map(|file| (file.len(), file.modified().ok()));
         let output = output(request);
         let is_taken = output.as_ref().is_some_and(|path| path.symlink_metadata().is_ok());
-        Ok(Asked { question: format!("{asked} {written:?}"), output, is_taken })
+        let claim = match &output {
+            Some(path) if !is_taken => Claim::take(path).map_err(|error| {
+                let message = format!("nothing can be written beside {}: {error}", path.display());
+                ToolError::new("io", message, hint(FailureKind::Io))
+            })?,
+            _ => None,
+        };
+        Ok(Asked { question: format!("{asked} {written:?}"), output, is_taken, claim })
     }
 
     /// Takes a run in, to be carried out when it is its turn.
@@ -301,7 +309,13 @@ impl Shared {
         };
         runs.insert(id, run);
         forget(runs);
-        self.work.spawn(Arc::clone(self).carry_out(id, request, stop, Context::current()));
+        let (work, claim) = (Arc::clone(self), asked.claim);
+        let cx = Context::current();
+        self.work.spawn(async move {
+            work.carry_out(id, request, stop, cx).await;
+            // The file has its name, or the thread that would have made it is gone.
+            drop(claim);
+        });
         id
     }
 
@@ -430,6 +444,32 @@ mod tests {
     fn tunes(folder: &Path) -> Tunes {
         let media = MediaConfig::new(SourcePolicy::below([folder.to_owned()]));
         Tunes::new(Environment::new(RunConfig::new(media)), None, TaskTracker::new())
+    }
+
+    #[tokio::test]
+    async fn a_name_that_another_server_is_about_to_use_is_refused() {
+        let (folder, path) = source();
+        let (ours, theirs) = (tunes(folder.path()), tunes(folder.path()));
+        let _slots = (ours.0.slots.acquire().await, theirs.0.slots.acquire().await);
+        let into_file = |mean| match request(&path, mean) {
+            TuneRequest::Crf(crf) => {
+                let output = Some(folder.path().join("film.mkv"));
+                TuneRequest::Crf(CrfRequest { output, ..crf })
+            }
+            other => other,
+        };
+        let (id, waiter) = ours.start(into_file(90.0)).await.expect("free");
+        let (joined, _second) = ours.start(into_file(90.0)).await.expect("the same question");
+        assert_eq!(joined, id);
+        for tunes in [&ours, &theirs] {
+            let refused = tunes.start(into_file(80.0)).await.expect_err("taken");
+            assert!(refused.message.contains("taken by another run"), "{}", refused.message);
+        }
+        waiter.hand_over();
+        ours.cancel(id).expect("known");
+        ours.0.work.close();
+        ours.0.work.wait().await;
+        theirs.start(into_file(80.0)).await.expect("free again");
     }
 
     fn request(source: &Path, mean: f64) -> TuneRequest {
