@@ -92,8 +92,9 @@ impl From<ClientError> for ToolError {
                 "This idempotency_key was used for another job: leave it out, or choose another."
             }
             ErrorKind::Overloaded | ErrorKind::StoreFailed | ErrorKind::DeadlineExceeded => {
-                "The controller is busy: wait some seconds and call again. Submit with an \
-                 idempotency_key, so that a repeated call makes no second job."
+                "The controller is busy: wait some seconds, look with list_jobs whether the job is \
+                 there, and call again if not. submit_job with an idempotency_key makes no second \
+                 job however often it is called."
             }
             ErrorKind::Unavailable => {
                 "The controller cannot be reached. Call again in some seconds; if that does not \

@@ -32,6 +32,8 @@ use rmcp::service::{NotificationContext, RequestContext, RoleServer, Subscriptio
 use service::ForceBudget;
 use tokio_util::sync::CancellationToken;
 
+use crate::server::is_prompt;
+
 /// Longer names and numbers that a client makes up are cut.
 const TEXT_BYTES_MAX: usize = 256;
 const REQUEST_ID_BYTES_MAX: usize = 64;
@@ -179,7 +181,9 @@ impl<H: ServerHandler> Followed<H> {
         let span = (shown == Shown::Span).then(|| {
             let name = match (&tool, target) {
                 (Some(tool), _) => Cow::Owned(format!("{method} {tool}")),
-                (None, Target::Prompt(prompt)) => Cow::Owned(format!("{method} {prompt}")),
+                (None, Target::Prompt(prompt)) if is_prompt(prompt) => {
+                    Cow::Owned(format!("{method} {prompt}"))
+                }
                 _ => Cow::Borrowed(method),
             };
             let mut builder =
@@ -355,7 +359,12 @@ impl<H: ServerHandler> ServerHandler for Followed<H> {
         let of_span = context.clone();
         let name = request.name.clone();
         let wish = request.arguments.as_mut().and_then(|arguments| arguments.get_mut("trace"));
-        let wish = wish.filter(|wish| wish.as_bool() == Some(true));
+        // A tool that takes no such argument refuses it, and costs nothing.
+        let takes_it = self
+            .inner
+            .get_tool(&name)
+            .is_some_and(|tool| tool.input_schema["properties"].get("trace").is_some());
+        let wish = wish.filter(|wish| takes_it && wish.as_bool() == Some(true));
         let may = || self.budget.as_ref().is_none_or(|budget| budget.take(Instant::now()));
         let forced = wish.is_some_and(|wish| {
             // Beyond the budget the job's own trace is not forced either.

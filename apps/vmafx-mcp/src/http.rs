@@ -83,5 +83,7 @@ fn agents_config(door: &Door, stop: CancellationToken) -> StreamableHttpServerCo
         return config.disable_allowed_hosts();
     }
     let hosts = LOCAL_HOSTS.iter().map(|host| (*host).to_owned());
+    // Loopback has more addresses than those two.
+    let hosts = hosts.chain([door.addr.ip().to_string()]);
     config.with_allowed_hosts(hosts.chain(door.allowed_hosts.iter().cloned()))
 }

@@ -15,6 +15,7 @@
 //! decodes, sessions and the size of every answer have named bounds.
 
 mod analysis;
+mod claim;
 mod clock;
 mod config;
 mod error;
@@ -34,7 +35,7 @@ pub use config::{
 };
 pub use error::ToolError;
 pub use follow::{Followed, Transport};
-pub use platform::{DECODE_TIME_MAX, DECODES_MAX, Platform};
+pub use platform::{DECODE_TIME_MAX, DECODES_MAX, Platform, WORK_END_MAX};
 pub use progress::PROGRESS_INTERVAL;
 pub use server::Server;
 pub use start::{HttpServer, StartError, StdioServer, platform};

@@ -55,7 +55,12 @@ async fn serve(config: &Config, telemetry: &OtelGuard) -> u8 {
     observability::reload_on_hangup(telemetry.tracer().sampling());
     let stop = CancellationToken::new();
     let serving = async {
-        match StdioServer::start(config, telemetry.telemetry()).await {
+        let started = tokio::select! {
+            started = StdioServer::start(config, telemetry.telemetry()) => started,
+            // Still waiting for the host's first message: nobody is served.
+            () = stop.cancelled() => return 0,
+        };
+        match started {
             Ok(Some(server)) => u8::from(!server.wait(stop.clone()).await),
             Ok(None) => 0,
             Err(error) => {
@@ -71,9 +76,8 @@ async fn serve(config: &Config, telemetry: &OtelGuard) -> u8 {
     }
     stop.cancel();
     tokio::select! {
+        // What runs is ended in good order, within `WORK_END_MAX`.
         code = &mut serving => code,
-        // Still waiting for the host's first message, or for what runs: nobody is served any more.
-        () = tokio::time::sleep(observability::SHUTDOWN_BUDGET) => 0,
         name = signals.next() => {
             tracing::warn!(signal = name, "stopped at once");
             program::EXIT_INTERRUPTED

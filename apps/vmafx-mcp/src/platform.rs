@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use media::{MediaConfig, Stop};
 use observability::Context;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::error::ToolError;
 use crate::jobs::Jobs;
@@ -15,8 +17,18 @@ use crate::tunes::Tunes;
 /// Calls that decode in this process at once; further ones wait for their turn.
 pub const DECODES_MAX: usize = 2;
 
+/// How long a call waits for its turn to decode: hosts give up soon after.
+pub const DECODE_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(30);
+
 /// How long one call may decode in this process.
 pub const DECODE_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// How long the end of the server waits for its work to end: longer than a call may take to cancel
+/// its job ([`CANCEL_WAIT_MAX`]).
+pub const WORK_END_MAX: std::time::Duration = std::time::Duration::from_secs(6);
+
+/// How long a cancel may take when its call was cancelled and nobody waits any more.
+pub(crate) const CANCEL_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// How often progress and cancellation are looked at while a thread works.
 const LOOK_INTERVAL: std::time::Duration = std::time::Duration::from_millis(250);
@@ -30,10 +42,16 @@ pub struct Platform {
     pub(crate) source_roots: Vec<PathBuf>,
     pub(crate) source_hosts: Vec<String>,
     decodes: Semaphore,
+    /// Cancelled when the server stops.
+    stopping: CancellationToken,
+    /// Calls, jobs and runs that are not over.
+    work: TaskTracker,
 }
 
 impl Platform {
+    /// `work` is what `jobs` and `tunes` start their own in.
     pub(crate) fn new(
+        work: TaskTracker,
         jobs: Jobs,
         tunes: Tunes,
         media: MediaConfig,
@@ -41,14 +59,45 @@ impl Platform {
         source_hosts: Vec<String>,
     ) -> Self {
         let decodes = Semaphore::new(DECODES_MAX);
-        Self { jobs, tunes, media, source_roots, source_hosts, decodes }
+        let stopping = CancellationToken::new();
+        Self { jobs, tunes, media, source_roots, source_hosts, decodes, stopping, work }
     }
 
-    /// Ends what runs in this process: nobody is left to ask for it.
-    pub fn shut_down(&self) {
+    /// Ends what runs in this process, as nobody is left to ask for it, and waits until it has: until
+    /// calls have cancelled their jobs wherever these run, and encoders and unfinished files are gone.
+    pub async fn shut_down(&self) {
+        self.stopping.cancel();
         self.tunes.cancel_all();
         if let Jobs::Local(jobs) = &self.jobs {
             jobs.cancel_all();
+        }
+        self.work.close();
+        if tokio::time::timeout(WORK_END_MAX, self.work.wait()).await.is_err() {
+            tracing::warn!(left = self.work.len(), "work does not end and is abandoned");
+        }
+    }
+
+    /// A call that is stopped with `context`, or with the server.
+    pub(crate) fn call(
+        self: &std::sync::Arc<Self>,
+        context: &CancellationToken,
+        reporter: Reporter,
+    ) -> Call {
+        let stop = context.child_token();
+        let (stopped, stopping) = (stop.clone(), self.stopping.clone());
+        // Ends with the call at the latest, whose guard cancels it.
+        tokio::spawn(async move {
+            tokio::select! {
+                () = stopped.cancelled() => {}
+                () = stopping.cancelled() => stopped.cancel(),
+            }
+        });
+        Call {
+            platform: std::sync::Arc::clone(self),
+            _over: stop.clone().drop_guard(),
+            stop,
+            reporter,
+            _work: self.work.token(),
         }
     }
 }
@@ -61,6 +110,9 @@ pub(crate) struct Call {
     pub stop: CancellationToken,
     /// Tells the client how far it is.
     pub reporter: Reporter,
+    _over: DropGuard,
+    /// While it lives, the server's end waits.
+    _work: TaskTrackerToken,
 }
 
 impl Call {
@@ -75,7 +127,13 @@ impl Call {
         let platform = std::sync::Arc::clone(&self.platform);
         let _turn = tokio::select! {
             () = self.stop.cancelled() => return Err(ToolError::cancelled()),
-            turn = platform.decodes.acquire() => turn,
+            turn = tokio::time::timeout(DECODE_WAIT_MAX, platform.decodes.acquire()) => {
+                turn.map_err(|_| {
+                    let message = format!("{DECODES_MAX} other calls decode in this process");
+                    let hint = "Call again in some seconds, one such call after the other.";
+                    ToolError::new("OVERLOADED", message, hint)
+                })?
+            }
         };
         let deadline = std::time::Instant::now().checked_add(DECODE_TIME_MAX);
         let stop = Stop { deadline, ..Stop::never() };

@@ -13,6 +13,7 @@ use service::{Faces, ForceBudget, ListenError, Tokens};
 use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use vmafx_tune::{Environment, Fleet};
 
 use crate::config::{Config, ConfigError};
@@ -52,9 +53,13 @@ pub fn platform(config: &Config, telemetry: &Telemetry) -> Result<Arc<Platform>,
     let client = config.client(telemetry).map(|client| Client::new(&client)).transpose()?;
     let runtime = Handle::current();
     let fleet = client.clone().map(|client| Fleet { client, runtime });
+    let work = TaskTracker::new();
     let jobs = match client {
         Some(client) => Jobs::Remote(Box::new(RemoteJobs::new(client))),
-        None => Jobs::Local(LocalJobs::new(config.run(), config.slots.get(), telemetry.clone())),
+        None => {
+            let (slots, telemetry) = (config.slots.get(), telemetry.clone());
+            Jobs::Local(LocalJobs::new(config.run(), slots, telemetry, work.clone()))
+        }
     };
     let tuning = Environment {
         telemetry: telemetry.clone(),
@@ -71,9 +76,11 @@ pub fn platform(config: &Config, telemetry: &Telemetry) -> Result<Arc<Platform>,
     if config.source_roots.is_empty() && config.source_hosts.is_empty() {
         tracing::warn!("no --source-root and no --source-host: this process may read no video");
     }
+    let tunes = Tunes::new(tuning, config.output_root.clone(), work.clone());
     Ok(Arc::new(Platform::new(
+        work,
         jobs,
-        Tunes::new(tuning, config.output_root.clone()),
+        tunes,
         config.media(),
         config.source_roots.clone(),
         config.source_hosts.clone(),
@@ -134,8 +141,7 @@ impl Running for HttpServer {
         self.faces.close();
         // Streams end, and with them the requests that wait.
         self.stop.cancel();
-        self.platform.shut_down();
-        self.faces.shutdown(SHUTDOWN_GRACE).await;
+        tokio::join!(self.platform.shut_down(), self.faces.shutdown(SHUTDOWN_GRACE));
     }
 }
 
@@ -164,7 +170,8 @@ impl StdioServer {
         }
     }
 
-    /// Serves until the host closes the input or `stop` is cancelled; says whether all went well.
+    /// Serves until the host closes the input or `stop` is cancelled, and ends what runs then, which
+    /// takes [`WORK_END_MAX`](crate::WORK_END_MAX) at most; says whether all went well.
     pub async fn wait(self, stop: CancellationToken) -> bool {
         let ours = self.running.cancellation_token();
         let ended = tokio::select! {
@@ -174,7 +181,7 @@ impl StdioServer {
                 Ok(QuitReason::Cancelled)
             }
         };
-        self.platform.shut_down();
+        self.platform.shut_down().await;
         match ended {
             Ok(QuitReason::JoinError(error)) | Err(error) => {
                 tracing::error!("the connection ended badly: {error}");

@@ -2,20 +2,23 @@
 //!
 //! Invariants: one run at a time encodes, a bounded number waits, of ended ones the newest are kept;
 //! asking again for what runs or has succeeded gives the same run, so that no encode is made twice;
+//! a run is cancelled with its callers only when the last of them goes and none was given its handle;
 //! a run ends with its process, and what it had measured is on disk where a journal is kept.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use media::{CancelToken, Stop};
 use observability::Context;
 use tokio::sync::{Semaphore, watch};
+use tokio_util::task::TaskTracker;
 use types::{Failure, FailureKind, JobId, State, Timestamp, TraceId};
 use vmafx_tune::{CrfRequest, Environment, Event, Sink, TuneOutcome, TuneRequest};
 
+use crate::claim::Claim;
 use crate::clock::{now, random};
-use crate::error::ToolError;
+use crate::error::{ToolError, hint};
 
 /// Runs that encode at once: an encoder takes the whole machine.
 pub const TUNES_RUNNING_MAX: usize = 1;
@@ -50,6 +53,12 @@ struct Run {
     output: Option<PathBuf>,
     cancel: CancelToken,
     changes: watch::Sender<()>,
+    /// Calls that wait for it.
+    waiters: usize,
+    /// A call was answered with its handle, so that somebody may ask for it at any time.
+    is_handed_over: bool,
+    /// Its thread works, which goes on for a moment after it was cancelled.
+    is_at_work: bool,
 }
 
 #[derive(Debug)]
@@ -58,6 +67,45 @@ struct Shared {
     output_root: Option<PathBuf>,
     slots: Semaphore,
     runs: Mutex<BTreeMap<JobId, Run>>,
+    work: TaskTracker,
+}
+
+/// What is asked of a run, and what the disk says of it.
+struct Asked {
+    /// The request and the bytes it is about: a source that was written anew is another question.
+    question: String,
+    output: Option<PathBuf>,
+    /// Something has the output's name.
+    is_taken: bool,
+    /// The output's name, held against others; `None` where there is no output or they hold it.
+    claim: Option<Claim>,
+}
+
+/// A call that waits for a run. When the last goes, the run is cancelled: nobody would ever ask.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    shared: Arc<Shared>,
+    id: JobId,
+}
+
+impl Waiter {
+    /// The run's handle goes to the caller: the run is no longer bound to its calls.
+    pub fn hand_over(self) {
+        if let Some(run) = self.shared.runs().get_mut(&self.id) {
+            run.is_handed_over = true;
+        }
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        let mut runs = self.shared.runs();
+        let Some(run) = runs.get_mut(&self.id) else { return };
+        run.waiters -= 1;
+        if run.waiters == 0 && !run.is_handed_over {
+            run.cancel();
+        }
+    }
 }
 
 /// The runs of this process. Dropping it cancels them.
@@ -66,9 +114,10 @@ pub(crate) struct Tunes(Arc<Shared>);
 
 impl Tunes {
     /// `env` says with what runs are done; finished files go below `output_root`, or are not made.
-    pub fn new(env: Environment, output_root: Option<PathBuf>) -> Self {
+    /// Runs are carried out within `work`, which is over when all of them have let go.
+    pub fn new(env: Environment, output_root: Option<PathBuf>, work: TaskTracker) -> Self {
         let slots = Semaphore::new(TUNES_RUNNING_MAX);
-        Self(Arc::new(Shared { env, output_root, slots, runs: Mutex::default() }))
+        Self(Arc::new(Shared { env, output_root, slots, runs: Mutex::default(), work }))
     }
 
     /// Where finished files go.
@@ -76,50 +125,28 @@ impl Tunes {
         self.0.output_root.as_ref()
     }
 
-    /// Starts a run, or finds the one that answers the same question; says which, and whether it is
-    /// new. Must be called within a runtime, in the context that the run belongs to.
-    pub fn start(&self, request: TuneRequest) -> Result<(JobId, bool), ToolError> {
-        let question = question(&request)?;
+    /// Starts a run, or finds the one that answers the same question, to be waited for. Must be
+    /// called in the context that the run belongs to.
+    pub async fn start(&self, request: TuneRequest) -> Result<(JobId, Waiter), ToolError> {
+        // The disk may hang; neither the runtime nor the other runs wait for it.
+        let (shared, looked_at) = (Arc::clone(&self.0), request.clone());
+        let look = tokio::task::spawn_blocking(move || shared.look(&looked_at));
+        let asked = look.await.unwrap_or_else(|_| Err(ToolError::internal("a thread panicked")))?;
         let mut runs = self.0.runs();
-        let alike = |run: &&Run| run.question == question && run.is_of_use();
-        if let Some(run) = runs.values().rev().find(alike) {
-            return Ok((run.view.id, false));
-        }
-        let output = output(&request);
-        let is_taken = |run: &Run| !run.view.state.is_terminal() && run.output == output;
-        if let Some(path) = &output
-            && (path.symlink_metadata().is_ok() || runs.values().any(is_taken))
-        {
-            let hint = "Choose another name: a file that is there is not replaced.";
-            return Err(ToolError::argument("the output's name is taken", hint));
-        }
-        if runs.values().filter(|run| !run.view.state.is_terminal()).count() >= TUNES_UNENDED_MAX {
-            let message = format!("{TUNES_UNENDED_MAX} runs wait or run already");
-            let hint = "Wait for one with get_job, or cancel_job one that is not wanted.";
-            return Err(ToolError::new("OVERLOADED", message, hint));
-        }
-        let id = JobId::new(now(), random());
-        let trace = observability::current_trace();
-        let view = TuneView {
-            id,
-            state: State::Queued,
-            submitted_at: now(),
-            finished_at: None,
-            trace_id: trace.map_or_else(observability::new_trace_id, |trace| trace.trace_id),
-            probes: 0,
-            steps: 0,
-            note: "waits for its turn".to_owned(),
-            outcome: None,
-            failure: None,
+        let alike = |run: &&Run| run.question == asked.question && run.is_of_use(&asked);
+        let known = runs.values().rev().find(alike).map(|run| run.view.id);
+        let id = match known {
+            Some(id) => id,
+            None => {
+                check_room(&runs, &asked)?;
+                self.0.begin(&mut runs, asked, request)
+            }
         };
-        let stop = Stop::never();
-        let (changes, _) = watch::channel(());
-        let cancel = stop.cancel.clone();
-        runs.insert(id, Run { view, question, output, cancel, changes });
-        forget(&mut runs);
+        if let Some(run) = runs.get_mut(&id) {
+            run.waiters += 1;
+        }
         drop(runs);
-        tokio::spawn(Arc::clone(&self.0).carry_out(id, request, stop, Context::current()));
-        Ok((id, true))
+        Ok((id, Waiter { shared: Arc::clone(&self.0), id }))
     }
 
     /// A run; `None` where the handle is none of a run.
@@ -137,11 +164,7 @@ impl Tunes {
     pub fn cancel(&self, id: JobId) -> Option<(State, bool)> {
         let mut runs = self.0.runs();
         let run = runs.get_mut(&id)?;
-        run.cancel.cancel();
-        let changed = !run.view.state.is_terminal();
-        if changed {
-            run.end(State::Cancelled);
-        }
+        let changed = run.cancel();
         Some((run.view.state, changed))
     }
 
@@ -162,12 +185,22 @@ impl Drop for Tunes {
 
 impl Run {
     /// It will be an answer, or is one that still holds.
-    fn is_of_use(&self) -> bool {
+    fn is_of_use(&self, asked: &Asked) -> bool {
         match self.view.state {
             State::Queued | State::Running => true,
-            State::Succeeded => self.output.as_ref().is_none_or(|path| path.exists()),
+            State::Succeeded => self.output.is_none() || asked.is_taken,
             State::Failed | State::Cancelled => false,
         }
+    }
+
+    /// Cancels it; says whether it had not ended.
+    fn cancel(&mut self) -> bool {
+        self.cancel.cancel();
+        let changed = !self.view.state.is_terminal();
+        if changed {
+            self.end(State::Cancelled);
+        }
+        changed
     }
 
     fn end(&mut self, state: State) {
@@ -177,16 +210,22 @@ impl Run {
     }
 }
 
-/// What is asked, and of which bytes: a source that was written anew is another question.
-fn question(request: &TuneRequest) -> Result<String, ToolError> {
-    let asked =
-        serde_json::to_string(request).map_err(|error| ToolError::internal(error.to_string()))?;
-    let source = match request {
-        TuneRequest::Crf(CrfRequest { source, .. }) => std::fs::metadata(source).ok(),
-        _ => None,
-    };
-    let written = source.map(|file| (file.len(), file.modified().ok()));
-    Ok(format!("{asked} {written:?}"))
+/// Whether one more run may begin.
+fn check_room(runs: &BTreeMap<JobId, Run>, asked: &Asked) -> Result<(), ToolError> {
+    if asked.is_taken {
+        let hint = "Choose another name: a file that is there is not replaced.";
+        return Err(ToolError::argument("the output's name is taken", hint));
+    }
+    if asked.output.is_some() && asked.claim.is_none() {
+        let hint = "Choose another name, or wait until that run has let go of it.";
+        return Err(ToolError::argument("the output's name is taken by another run", hint));
+    }
+    if runs.values().filter(|run| !run.view.state.is_terminal()).count() >= TUNES_UNENDED_MAX {
+        let message = format!("{TUNES_UNENDED_MAX} runs wait or run already");
+        let hint = "Wait for one with get_job, or cancel_job one that is not wanted.";
+        return Err(ToolError::new("OVERLOADED", message, hint));
+    }
+    Ok(())
 }
 
 /// The file that a run makes.
@@ -197,11 +236,13 @@ fn output(request: &TuneRequest) -> Option<PathBuf> {
     }
 }
 
-/// Gives up the oldest ended runs beyond the bound.
+/// Gives up the runs that ended longest ago beyond the bound.
 fn forget(runs: &mut BTreeMap<JobId, Run>) {
-    let ended = |run: &&Run| run.view.state.is_terminal();
-    let ended: Vec<JobId> = runs.values().filter(ended).map(|run| run.view.id).collect();
-    for id in ended.iter().take(ended.len().saturating_sub(TUNES_KEPT_MAX)) {
+    let idle = runs.values().filter(|run| !run.is_at_work);
+    let ended = idle.filter_map(|run| Some((run.view.finished_at?, run.view.id)));
+    let mut ended: Vec<(Timestamp, JobId)> = ended.collect();
+    ended.sort_unstable();
+    for (_, id) in ended.iter().take(ended.len().saturating_sub(TUNES_KEPT_MAX)) {
         runs.remove(id);
     }
 }
@@ -209,6 +250,84 @@ fn forget(runs: &mut BTreeMap<JobId, Run>) {
 impl Shared {
     fn runs(&self) -> MutexGuard<'_, BTreeMap<JobId, Run>> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at the disk for what a request is about, the source under the rules for sources. Blocks.
+    fn look(&self, request: &TuneRequest) -> Result<Asked, ToolError> {
+        let asked = serde_json::to_string(request)
+            .map_err(|error| ToolError::internal(error.to_string()))?;
+        let source = match request {
+            TuneRequest::Crf(CrfRequest { source, .. }) if Path::new(source).is_absolute() => {
+                self.env.run.media.policy.open_file(source)?.metadata().ok()
+            }
+            _ => None,
+        };
+        let written = source.map(|file| (file.len(), file.modified().ok()));
+        let output = output(request);
+        let is_taken = output.as_ref().is_some_and(|path| path.symlink_metadata().is_ok());
+        let claim = match &output {
+            Some(path) if !is_taken => Claim::take(path).map_err(|error| {
+                let message = format!("nothing can be written beside {}: {error}", path.display());
+                ToolError::new("io", message, hint(FailureKind::Io))
+            })?,
+            _ => None,
+        };
+        Ok(Asked { question: format!("{asked} {written:?}"), output, is_taken, claim })
+    }
+
+    /// Takes a run in, to be carried out when it is its turn.
+    fn begin(
+        self: &Arc<Self>,
+        runs: &mut BTreeMap<JobId, Run>,
+        asked: Asked,
+        request: TuneRequest,
+    ) -> JobId {
+        let id = JobId::new(now(), random());
+        let trace = observability::current_trace();
+        let view = TuneView {
+            id,
+            state: State::Queued,
+            submitted_at: now(),
+            finished_at: None,
+            trace_id: trace.map_or_else(observability::new_trace_id, |trace| trace.trace_id),
+            probes: 0,
+            steps: 0,
+            note: "waits for its turn".to_owned(),
+            outcome: None,
+            failure: None,
+        };
+        let stop = Stop::never();
+        let run = Run {
+            view,
+            question: asked.question,
+            output: asked.output,
+            cancel: stop.cancel.clone(),
+            changes: watch::channel(()).0,
+            waiters: 0,
+            is_handed_over: false,
+            is_at_work: false,
+        };
+        runs.insert(id, run);
+        forget(runs);
+        let (work, claim) = (Arc::clone(self), asked.claim);
+        let cx = Context::current();
+        self.work.spawn(async move {
+            work.carry_out(id, request, stop, cx).await;
+            // The file has its name, or the thread that would have made it is gone.
+            drop(claim);
+        });
+        id
+    }
+
+    /// Waits until the run has ended or is forgotten.
+    async fn ended(&self, id: JobId) {
+        let changes = self.runs().get(&id).map(|run| run.changes.subscribe());
+        let Some(mut changes) = changes else { return };
+        while self.runs().get(&id).is_some_and(|run| !run.view.state.is_terminal()) {
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Does something to a run that has not ended; says whether there was one.
@@ -223,8 +342,16 @@ impl Shared {
 
     /// Waits for a slot, runs on a thread of its own, and writes down how it ended.
     async fn carry_out(self: Arc<Self>, id: JobId, request: TuneRequest, stop: Stop, cx: Context) {
-        let Ok(_slot) = self.slots.acquire().await else { return };
-        if !self.change(id, |run| run.view.state = State::Running) {
+        let slot = tokio::select! {
+            slot = self.slots.acquire() => slot.ok(),
+            // Cancelled while it waited.
+            () = self.ended(id) => None,
+        };
+        let start = |run: &mut Run| {
+            run.view.state = State::Running;
+            run.is_at_work = true;
+        };
+        if slot.is_none() || !self.change(id, start) {
             return;
         }
         let told = Arc::clone(&self);
@@ -236,6 +363,9 @@ impl Shared {
         let worked = tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {
             Err(Failure::new(FailureKind::Internal, "the tuning thread panicked"))
         });
+        if let Some(run) = self.runs().get_mut(&id) {
+            run.is_at_work = false;
+        }
         self.change(id, |run| match worked {
             Ok(outcome) => {
                 run.view.outcome = Some(Arc::new(outcome));
@@ -298,3 +428,6 @@ impl Sink for Told<'_> {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use observability::Telemetry;
 use rmcp::model::{
-    ArgumentInfo, CallToolRequestParams, CompleteRequestParams, GetPromptRequestParams,
+    ArgumentInfo, CallToolRequestParams, CancelTaskParams, CancelTaskRequest, ClientRequest,
+    CompleteRequestParams, GetPromptRequestParams, GetTaskParams, GetTaskRequest, UpdateTaskParams,
+    UpdateTaskRequest,
 };
 use scoring::{Progress, RunConfig, ScoreRequest};
 use serde_json::{Value, json};
@@ -91,9 +93,11 @@ async fn refusals_are_results_that_say_what_to_do() {
         ),
     ] {
         let text = agent.refused("score", arguments).await;
-        assert!(text.starts_with(kind) || text.contains(way_out), "{text}");
+        assert!(text.starts_with(&format!("{kind}: ")), "{kind}: {text}");
         assert!(text.contains(way_out) && text.contains("What to do: "), "{kind}: {text}");
     }
+    let key = json!({"reference": reference, "distorted": [reference], "idempotency_key": "k".repeat(256)});
+    assert!(agent.refused("submit_job", key).await.contains("at most 255"));
     let text = agent.refused("get_job", json!({"job_id": "nonsense"})).await;
     assert!(text.contains("list_jobs"), "{text}");
     let model = json!({"reference": reference, "distorted": reference, "model": "vmaf_v9"});
@@ -268,7 +272,39 @@ async fn a_client_that_knows_tasks_is_given_one_where_it_takes_long() {
     // The task is the job: its handle works in every tool.
     let job = agent.call("get_job", json!({"job_id": id})).await;
     assert_eq!(job["state"], "running");
-    agent.call("cancel_job", json!({"job_id": id})).await;
+    let task = task_get(&agent, &id).await;
+    assert_eq!((&task["status"], &task["taskId"]), (&json!("working"), &json!(id)));
+    assert!(
+        task["statusMessage"].as_str().is_some_and(|text| text.contains("1440 frames")),
+        "{task}"
+    );
+    let nothing = UpdateTaskParams::new(&id, serde_json::from_value(json!({})).expect("none"));
+    let update = ClientRequest::UpdateTaskRequest(UpdateTaskRequest::new(nothing));
+    agent.client.send_request(update).await.expect("ignored");
+    let cancel =
+        ClientRequest::CancelTaskRequest(CancelTaskRequest::new(CancelTaskParams::new(&id)));
+    agent.client.send_request(cancel).await.expect("cancelled");
+    assert_eq!(task_get(&agent, &id).await["status"], "cancelled");
+    assert_eq!(agent.call("get_job", json!({"job_id": id})).await["state"], "cancelled");
+    // What has ended is the result that the tool would have given.
+    let (short, other) = videos.pair(3);
+    let submitted =
+        agent.call("submit_job", json!({"reference": short, "distorted": [other]})).await;
+    let id = submitted["job_id"].as_str().expect("a handle");
+    let job = agent.call("get_job", json!({"job_id": id, "wait_seconds": 60})).await;
+    let task = task_get(&agent, id).await;
+    assert_eq!(task["status"], "completed", "{task}");
+    assert_eq!(task["result"]["structuredContent"], job);
+    let submitted =
+        agent.call("submit_job", json!({"reference": short, "distorted": ["/etc/passwd"]})).await;
+    let id = submitted["job_id"].as_str().expect("a handle");
+    agent.try_call("get_job", json!({"job_id": id, "wait_seconds": 60})).await;
+    let task = task_get(&agent, id).await;
+    assert_eq!((&task["status"], &task["result"]["isError"]), (&json!("completed"), &json!(true)));
+    assert!(task["result"].to_string().contains("source_refused"), "{task}");
+    let unknown = GetTaskParams::new("01a218bc-7f9b-7169-ad5c-ee44ec1fc461");
+    let unknown = ClientRequest::GetTaskRequest(GetTaskRequest::new(unknown));
+    assert!(agent.client.send_request(unknown).await.is_err(), "no task has this id");
     let task = begin(&agent, "tune", json!({"source": reference, "target": 90})).await;
     let answer = agent.call("cancel_job", json!({"job_id": task})).await;
     assert_eq!((&answer["state"], &answer["changed"]), (&json!("cancelled"), &json!(true)));
@@ -382,12 +418,18 @@ async fn tuning_is_told_of_and_ends_when_it_is_cancelled() {
 async fn begin(agent: &Agent, tool: &'static str, arguments: Value) -> String {
     let arguments = arguments.as_object().cloned().expect("an object");
     let request = CallToolRequestParams::new(tool).with_arguments(arguments);
-    let request =
-        rmcp::model::ClientRequest::CallToolRequest(rmcp::model::CallToolRequest::new(request));
+    let request = ClientRequest::CallToolRequest(rmcp::model::CallToolRequest::new(request));
     let answer = tokio::time::timeout(PATIENCE, agent.client.send_request(request)).await;
     let answer = serde_json::to_value(answer.expect("in time").expect("an answer")).expect("JSON");
     assert_eq!(answer["status"], "working", "{answer}");
     answer["taskId"].as_str().expect("a task").to_owned()
+}
+
+/// Where a task stands.
+async fn task_get(agent: &Agent, id: &str) -> Value {
+    let request = ClientRequest::GetTaskRequest(GetTaskRequest::new(GetTaskParams::new(id)));
+    let answer = tokio::time::timeout(PATIENCE, agent.client.send_request(request)).await;
+    serde_json::to_value(answer.expect("in time").expect("an answer")).expect("JSON")
 }
 
 /// A pair that takes long, made of a short one over and over.

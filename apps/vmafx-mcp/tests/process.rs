@@ -155,6 +155,49 @@ fn signals_end_it_in_good_order() {
 }
 
 #[test]
+fn a_run_of_tune_leaves_nothing_behind_when_it_is_told_to_end() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let scratch = tempfile::tempdir().expect("a folder");
+    let source = dir.path().join("source.y4m");
+    let clip = ClipSpec::texture(2, 960, 544, 120).make().reference;
+    std::fs::write(&source, clip.y4m_bytes()).expect("written");
+    let arguments =
+        json!({"source": source, "target": 90, "preset": "veryslow", "wait_seconds": 0});
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
+        "name": "tune", "arguments": arguments, "_meta": {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {},
+            "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "0"},
+        },
+    }});
+    let head = "POST /mcp HTTP/1.1\r\ncontent-type: application/json\r\n\
+                accept: application/json, text/event-stream\r\n\
+                mcp-protocol-version: 2026-07-28\r\nmcp-method: tools/call\r\nmcp-name: tune\r\n";
+    let addr = free_port();
+    let ffmpeg = std::env::var("VMAFX_FFMPEG").unwrap_or_else(|_| "ffmpeg".to_owned());
+    let mut command = http_program(dir.path(), addr);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    command.env("TMPDIR", scratch.path()).env("PATH", path).args(["--ffmpeg", &ffmpeg]);
+    let child = command.spawn().expect("it starts");
+    wait_until_ready(addr);
+    let answer = request(addr, head, &call.to_string());
+    assert!(answer.contains("job_id"), "{answer}");
+    // An encode is under way: its file lies in a folder of the run.
+    let holds_a_file = || {
+        let runs = std::fs::read_dir(scratch.path()).expect("there").flatten();
+        runs.flat_map(|run| std::fs::read_dir(run.path()).into_iter().flatten()).count() > 0
+    };
+    let deadline = Instant::now() + PATIENCE;
+    while !holds_a_file() {
+        assert!(Instant::now() < deadline, "nothing is encoded");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(end(child, "TERM"), Some(0));
+    let left: Vec<_> = std::fs::read_dir(scratch.path()).expect("there").flatten().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
 fn a_host_that_leaves_ends_it() {
     let dir = tempfile::tempdir().expect("a folder");
     // Its input is at its end from the start.

@@ -73,6 +73,12 @@ fn check(pair: &Pair, saw: &Value, protocol: &str) {
             .is_some_and(|blocks| blocks.iter().filter(|b| *b == kind).count() == 3)
     };
     assert!(image("image"), "{}", saw["worst"]);
+    // Whoever asks for progress is told: how far, in which state, each value above the one before.
+    let progress = saw["progress"].as_array().expect("a list");
+    let done: Vec<f64> = progress.iter().filter_map(|told| told[0].as_f64()).collect();
+    assert!(!done.is_empty() && done.len() == progress.len(), "{progress:?}");
+    assert!(done.windows(2).all(|pair| pair[0] < pair[1]), "{progress:?}");
+    assert!(progress[0][2].as_str().is_some_and(|text| text.contains("frames")), "{progress:?}");
     let refused = saw["refused"].as_str().expect("a refusal");
     assert!(refused.starts_with("source_refused") && refused.contains("What to do"), "{refused}");
     assert!(saw["tools"].as_array().is_some_and(|tools| (11..=12).contains(&tools.len())));

@@ -60,6 +60,32 @@ pub(crate) struct Alignment {
     pub brightness: Option<(f64, f64)>,
 }
 
+impl Alignment {
+    /// The best offset is the last that was tried: the true one may lie beyond.
+    pub fn is_at_edge(&self) -> bool {
+        self.offset_max > 0 && self.overall.frames.unsigned_abs() == self.offset_max as u64
+    }
+}
+
+/// As [`search`], and where the best offset is the last that was tried, wider and wider up to `limit`.
+pub(crate) fn search_wider(
+    reference: &[Thumbnail],
+    distorted: &[Thumbnail],
+    offset_max: usize,
+    limit: usize,
+) -> Option<Alignment> {
+    let mut found = search(reference, distorted, offset_max)?;
+    while found.is_at_edge() && found.offset_max < limit {
+        let wider = search(reference, distorted, (2 * found.offset_max).min(limit))?;
+        if wider.offset_max == found.offset_max {
+            // The videos are too short for more.
+            break;
+        }
+        found = wider;
+    }
+    Some(found)
+}
+
 /// Searches offsets of up to `offset_max` frames in both directions, or fewer where the videos are
 /// too short for that. `None` where they are too short for any.
 pub(crate) fn search(
@@ -138,7 +164,9 @@ impl Costs {
                 continue;
             }
             let offset = self.best(range.clone());
-            if !offset.is_sure() {
+            // What is best at the edge may be better beyond it.
+            let is_at_edge = offset.frames.unsigned_abs() == self.offset_max as u64;
+            if !offset.is_sure() || is_at_edge {
                 continue;
             }
             match found.last_mut() {
@@ -240,6 +268,29 @@ mod tests {
             assert_eq!(found.overall.frames, shift);
             assert!(found.overall.confidence > 0.9, "{found:?}");
             assert_eq!(found.stretches.len(), 1, "{found:?}");
+        }
+    }
+
+    /// A wide bar that moves two samples a frame: the distance grows with the offset, and the last
+    /// offset tried looks better than the one before it.
+    fn wide_bar(frame: usize) -> Thumbnail {
+        let lit = |at: usize| (2 * frame..2 * frame + 100).contains(&at);
+        let samples = (0..400).map(|at| if lit(at) { 200 * 256 } else { 20 * 256 });
+        Thumbnail::from_samples(samples.collect())
+    }
+
+    #[test]
+    fn an_offset_beyond_what_was_tried_is_searched_for_and_never_taken_for_a_smaller_one() {
+        let reference: Vec<Thumbnail> = (40..140).map(wide_bar).collect();
+        for shift in [11, 15, 30] {
+            let distorted: Vec<Thumbnail> = (40 - shift..140 - shift).map(wide_bar).collect();
+            let narrow = search(&reference, &distorted, 10).expect("long enough");
+            assert_eq!((narrow.overall.frames, narrow.is_at_edge()), (10, true));
+            assert!(narrow.stretches.is_empty(), "{narrow:?}");
+            let found = search_wider(&reference, &distorted, 10, 40).expect("long enough");
+            assert_eq!((found.overall.frames, found.is_at_edge()), (shift as i64, false));
+            let bounded = search_wider(&reference, &distorted, 5, 10).expect("long enough");
+            assert!(bounded.is_at_edge() && bounded.offset_max == 10, "{bounded:?}");
         }
     }
 

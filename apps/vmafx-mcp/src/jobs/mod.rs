@@ -6,19 +6,27 @@ mod remote;
 
 use std::time::Duration;
 
+use proto::limits::IDEMPOTENCY_KEY_BYTES_MAX;
 use proto::rpc::{CancelAnswer, GetFrames, ListJobs, Submit};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use types::{FrameTable, JobId, JobPage, JobView, NodeView, State, TraceId};
+use types::{
+    FrameTable, JobId, JobPage, JobSpec, JobView, NodeView, State, TraceContext, TraceFlags,
+    TraceId,
+};
 
 pub(crate) use local::LocalJobs;
 pub(crate) use remote::RemoteJobs;
 
+use crate::clock::now;
 use crate::error::ToolError;
 use crate::progress::Reporter;
 
 /// How often a waiting tool looks at how far its job is.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Bytes of a feature's name.
+const FEATURE_BYTES_MAX: usize = 64;
 
 /// What became of a submission.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +37,19 @@ pub(crate) struct Accepted {
     pub existing: bool,
     /// The trace that the job belongs to.
     pub trace_id: TraceId,
+}
+
+impl Accepted {
+    /// The job as it was when it was accepted, for whoever cannot be told more.
+    pub fn view(&self, spec: JobSpec) -> JobView {
+        let trace = TraceContext {
+            trace_id: self.trace_id,
+            span_id: observability::new_span_id(),
+            flags: TraceFlags::RANDOM,
+            tracestate: String::new(),
+        };
+        local::new_view(self.job, spec, now(), trace, observability::new_span_id())
+    }
 }
 
 /// How far a job is.
@@ -66,6 +87,18 @@ impl Jobs {
         submit.spec.check().map_err(|error| {
             ToolError::argument(error.to_string(), "Change the argument and call again.")
         })?;
+        let key_bytes = submit.idempotency_key.as_ref().map_or(0, String::len);
+        if key_bytes > IDEMPOTENCY_KEY_BYTES_MAX {
+            let message = format!(
+                "the idempotency_key has {key_bytes} bytes; at most {IDEMPOTENCY_KEY_BYTES_MAX} are \
+                 taken"
+            );
+            return Err(ToolError::argument(message, "Give a shorter one."));
+        }
+        if submit.spec.features.iter().any(|name| name.len() > FEATURE_BYTES_MAX) {
+            let message = format!("a feature's name has more than {FEATURE_BYTES_MAX} bytes");
+            return Err(ToolError::argument(message, "Name vif, adm or motion."));
+        }
         match self {
             Self::Remote(jobs) => jobs.submit(submit).await,
             Self::Local(jobs) => jobs.submit(submit),

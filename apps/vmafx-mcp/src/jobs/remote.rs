@@ -8,12 +8,21 @@ use tokio::time::Instant;
 use types::{FrameTable, JobId, JobPage, JobView, NodeView};
 
 use super::{Accepted, Standing};
+use crate::clock::random;
 use crate::error::ToolError;
 use crate::progress::Reporter;
 
 /// The first and the longest wait before a broken watch is opened again.
 const WATCH_RETRY_FIRST: Duration = Duration::from_millis(100);
 const WATCH_RETRY_MAX: Duration = Duration::from_secs(2);
+
+/// Why a watch is over.
+enum Watched {
+    /// The job has ended.
+    Ended,
+    /// The controller has closed the stream; the job may go on.
+    Closed,
+}
 
 /// Jobs of a controller.
 #[derive(Debug)]
@@ -30,7 +39,10 @@ impl RemoteJobs {
         self.client.address()
     }
 
-    pub async fn submit(&self, submit: Submit) -> Result<Accepted, ToolError> {
+    /// A submission without a key is given one of its own: what was sent and not answered is sent
+    /// again, and makes one job all the same.
+    pub async fn submit(&self, mut submit: Submit) -> Result<Accepted, ToolError> {
+        submit.idempotency_key.get_or_insert_with(|| format!("mcp-{:032x}", random()));
         let submitted = self.client.submit(submit).await?;
         Ok(Accepted {
             job: submitted.job,
@@ -71,29 +83,30 @@ impl RemoteJobs {
         loop {
             let watched = tokio::time::timeout_at(until, self.watch(id, reporter)).await;
             match watched {
-                Err(_) | Ok(Ok(())) => return Ok(()),
-                Ok(Err(error)) if error.is_retryable() => {
+                Err(_) | Ok(Ok(Watched::Ended)) => return Ok(()),
+                Ok(Err(error)) if !error.is_retryable() => return Err(error.into()),
+                // Broken, or ended in good order by a controller that goes down.
+                Ok(_) => {
                     let next = until.min(Instant::now() + backoff.next_wait());
                     tokio::time::sleep_until(next).await;
                     if next == until {
                         return Ok(());
                     }
                 }
-                Ok(Err(error)) => return Err(error.into()),
             }
         }
     }
 
-    async fn watch(&self, id: JobId, reporter: &mut Reporter) -> Result<(), ClientError> {
+    async fn watch(&self, id: JobId, reporter: &mut Reporter) -> Result<Watched, ClientError> {
         let watch = WatchJobs { only: Some(id), ..WatchJobs::default() };
         let mut events = self.client.watch(watch).await?;
         while let Some(event) = events.next().await? {
             let JobEvent::Job(job) = event else { continue };
             reporter.job(&Standing { state: job.state, progress: job.progress }).await;
             if job.state.is_terminal() {
-                return Ok(());
+                return Ok(Watched::Ended);
             }
         }
-        Ok(())
+        Ok(Watched::Closed)
     }
 }

@@ -34,6 +34,11 @@ renditions. worst_frames shows what went wrong; compare_results is the regressio
 the machine that scores sees them and must lie below the configured source roots (cluster_status \
 lists them). Per-frame values are resources: read the frames_uri of a result, a page at a time.";
 
+/// Whether a prompt has this name.
+pub(crate) fn is_prompt(name: &str) -> bool {
+    prompts::list().iter().any(|prompt| prompt.name == name)
+}
+
 /// The handler behind every transport. Cheap to clone; clones share the platform.
 #[derive(Debug, Clone)]
 pub struct Server {
@@ -49,11 +54,7 @@ impl Server {
 
     fn call(&self, context: &RequestContext<RoleServer>) -> Call {
         let token = context.meta.get_progress_token();
-        Call {
-            platform: Arc::clone(&self.platform),
-            stop: context.ct.clone(),
-            reporter: Reporter::client(context.peer.clone(), token),
-        }
+        self.platform.call(&context.ct, Reporter::client(context.peer.clone(), token))
     }
 }
 

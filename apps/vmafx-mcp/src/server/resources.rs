@@ -144,6 +144,9 @@ impl Page {
             Self { job, distorted_index: 0, from: 0, count: PAGE_DEFAULT, columns: Vec::new() };
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            // Templates are filled in with escapes, such as that of a comma.
+            let value = unescaped(value)
+                .ok_or_else(|| bad(format!("{name}={value:?} has escapes that are no text")))?;
             let number =
                 || value.parse::<u64>().map_err(|_| bad(format!("{name}={value:?} is no number")));
             match name {
@@ -161,6 +164,21 @@ impl Page {
         }
         Ok(page)
     }
+}
+
+/// A text without its percent escapes; `None` where they are none, or no UTF-8.
+fn unescaped(text: &str) -> Option<String> {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2)?;
+        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return None;
+        }
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    String::from_utf8(bytes).ok()
 }
 
 async fn frames(platform: &Platform, page: Page) -> Result<Value, ToolError> {
@@ -228,8 +246,12 @@ mod tests {
             columns: vec!["vmaf".to_owned(), "adm".to_owned()],
         };
         assert_eq!(page.expect("good"), expected);
+        let escaped = Page::parse(id(), "columns=vmaf%2Cadm").expect("good");
+        assert_eq!(escaped.columns, ["vmaf", "adm"]);
         assert_eq!(Page::parse(id(), "").expect("good").count, PAGE_DEFAULT);
-        for bad in ["from=-1", "from=x", "colums=vmaf", "from"] {
+        for bad in
+            ["columns=%2", "columns=%+1", "columns=%ff", "from=-1", "from=x", "colums=vmaf", "from"]
+        {
             assert!(Page::parse(id(), bad).is_err(), "{bad}");
         }
     }

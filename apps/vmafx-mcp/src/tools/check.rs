@@ -2,6 +2,8 @@
 
 mod findings;
 
+use std::time::{Duration, Instant};
+
 use engine::PlanesWanted;
 use media::{MediaConfig, Stop, Video};
 use schemars::JsonSchema;
@@ -21,6 +23,8 @@ use crate::progress::Meter;
 const FRAMES_DEFAULT: u64 = 600;
 /// Frames that may be looked at: 62 MB of thumbnails for the pair.
 const FRAMES_MAX: u64 = 3_000;
+/// How long frames are counted beyond those that are looked at; what is longer is not counted.
+const COUNT_TIME_MAX: Duration = Duration::from_secs(15);
 /// The offset that is searched, in either direction, unless told otherwise.
 const OFFSET_DEFAULT: u32 = 10;
 /// The largest offset that may be searched.
@@ -40,7 +44,8 @@ pub(crate) struct CheckIn {
     /// The geometry of both files, where they are headerless YUV.
     #[serde(default)]
     pub raw: Option<RawArgs>,
-    /// By how many frames the distorted video may be late or early, 1 to 60; 10 unless given.
+    /// By how many frames the distorted video may be late or early, 1 to 60; 10 unless given. Where
+    /// the best is the last of them, more are tried.
     #[serde(default)]
     pub offset_max: Option<u32>,
     /// Where to begin looking, from 0; choose a stretch with motion where the start stands still.
@@ -49,7 +54,8 @@ pub(crate) struct CheckIn {
     /// How many frames to look at, up to 3000; 600 unless given.
     #[serde(default)]
     pub frame_count: Option<u64>,
-    /// Decode both videos to their ends to count and compare their frames; true unless given.
+    /// Decode both videos further, for 15 seconds at most, to count and compare their frames; true
+    /// unless given. frame_count is absent of one that is longer.
     #[serde(default)]
     pub count_frames: Option<bool>,
 }
@@ -105,6 +111,8 @@ pub(crate) struct AlignmentOut {
     /// By how many frames the distorted video is late; negative: early. Its frame i + offset shows
     /// what the reference shows at i.
     pub offset_frames: i64,
+    /// The best offset is the last that could be tried: the true one may lie beyond it.
+    pub at_edge: bool,
     /// How sure that is, 0 to 1; below 0.25 it says nothing (the picture stands still, or the two
     /// videos have little in common).
     pub confidence: f64,
@@ -137,6 +145,7 @@ impl AlignmentOut {
         let changes = found.stretches.iter().skip(1);
         Self {
             offset_frames: found.overall.frames,
+            at_edge: found.is_at_edge(),
             confidence: found.overall.confidence,
             offset_max: found.offset_max,
             frames_compared: found.frames_compared,
@@ -192,12 +201,25 @@ impl Tool for CheckPair {
             offset_max: offset_max as usize,
             count_frames: input.count_frames.unwrap_or(true),
         };
-        let first_frame = look.first_frame;
+        let (first_frame, count_frames) = (look.first_frame, look.count_frames);
         let work = move |config: &MediaConfig, stop: &Stop, meter: &Meter| {
             look_at(&look, config, stop, meter)
         };
         let seen = call.decode("comparing", Meter::of(None), work).await?;
-        let findings = findings::of(&seen, first_frame);
+        let mut findings = findings::of(&seen, first_frame);
+        let uncounted = [&seen.reference, &seen.distorted].map(|media| media.frame_count.is_none());
+        if count_frames && uncounted.contains(&true) {
+            findings.push(Finding {
+                code: "frames_not_counted",
+                severity: Verdict::Valid,
+                message: format!(
+                    "not decoded to the end, which takes more than {} s: frame counts were not \
+                     compared",
+                    COUNT_TIME_MAX.as_secs()
+                ),
+                fix: None,
+            });
+        }
         let verdict = findings.iter().map(|f| f.severity).max().unwrap_or(Verdict::Valid);
         Ok(CheckOut {
             verdict,
@@ -224,14 +246,15 @@ fn look_at(
     let grid = Grid::of(size(&reference), size(&distorted));
     // Each video on a thread of its own: both decoders work at the same time.
     let (seen_reference, seen_distorted) = std::thread::scope(|scope| {
-        let other = scope.spawn(|| read(&mut distorted, look, grid, meter));
-        (read(&mut reference, look, grid, meter), other.join())
+        let other = scope.spawn(|| read(&mut distorted, look, grid, meter, COUNT_TIME_MAX));
+        (read(&mut reference, look, grid, meter, COUNT_TIME_MAX), other.join())
     });
     let seen_distorted =
         seen_distorted.unwrap_or_else(|_| Err(ToolError::internal("a thread panicked")));
     let (thumbnails, frame_count) = seen_reference?;
     let (others, other_count) = seen_distorted?;
-    let alignment = align::search(&thumbnails, &others, look.offset_max);
+    let limit = OFFSET_MAX as usize;
+    let alignment = align::search_wider(&thumbnails, &others, look.offset_max, limit);
     let of = |video: &Video, frame_count| MediaOut { frame_count, ..MediaOut::from(video.info()) };
     Ok(Seen {
         reference: of(&reference, frame_count),
@@ -247,6 +270,7 @@ fn read(
     look: &Look,
     grid: Grid,
     meter: &Meter,
+    count_time: Duration,
 ) -> Result<(Vec<Thumbnail>, Option<u64>), ToolError> {
     let pool = probe::pool(video.info(), PlanesWanted::Luma, 1)?;
     let mut picture = pool.try_take().ok_or_else(|| ToolError::internal("no picture is free"))?;
@@ -260,9 +284,43 @@ fn read(
             meter.step();
         }
     }
-    while look.count_frames && !ended {
+    let count_until = Instant::now() + count_time;
+    while look.count_frames && !ended && Instant::now() < count_until {
         ended = video.skip_frames(1)? == 0;
         meter.step();
     }
     Ok((thumbnails, ended.then(|| video.frame_index())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_counted_no_longer_than_is_allowed() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("a.y4m");
+        let clip = testkit::ClipSpec::texture(1, 96, 64, 12).make().reference;
+        std::fs::write(&path, clip.y4m_bytes()).expect("written");
+        let media = MediaRef::new(path.display().to_string());
+        let look = Look {
+            reference: media.clone(),
+            distorted: media.clone(),
+            first_frame: 0,
+            frame_count: 5,
+            offset_max: 1,
+            count_frames: true,
+        };
+        let config = MediaConfig::new(media::SourcePolicy::unrestricted_local());
+        let read_within = |count_time| {
+            let mut video = media::open(&media, &config, &Stop::never()).expect("a video");
+            let size = (video.info().width, video.info().height);
+            let grid = Grid::of(size, size);
+            let read = read(&mut video, &look, grid, &Meter::of(None), count_time);
+            let (thumbnails, frame_count) = read.expect("whole");
+            (thumbnails.len(), frame_count)
+        };
+        assert_eq!(read_within(Duration::ZERO), (5, None));
+        assert_eq!(read_within(COUNT_TIME_MAX), (5, Some(12)));
+    }
 }

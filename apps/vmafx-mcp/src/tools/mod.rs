@@ -159,7 +159,8 @@ pub(crate) async fn begin(
             false => Ok(Begun::Run(run.into())),
         };
     }
-    let job = score::submit_and_wait(call, &input::<score::Score>(arguments)?, until).await?;
+    let input = input::<score::Score>(arguments)?;
+    let job = score::submit_and_wait(call, &input, until).await?.job;
     match job.state.is_terminal() {
         true => result_of(&job).map(Begun::Over),
         false => Ok(Begun::Job(job.into())),

@@ -15,16 +15,13 @@ use super::args::{self, RawArgs};
 use super::view::{self, JobOut};
 use super::{Answer, Effect, Tool, result};
 use crate::error::ToolError;
-use crate::platform::Call;
+use crate::platform::{CANCEL_WAIT_MAX, Call};
 
 /// How long a waiting call holds its client unless told otherwise: shorter than the shortest
 /// timeout that hosts are known to have for tools that report progress.
 pub(super) const WAIT_DEFAULT: Duration = Duration::from_secs(20);
 /// The longest that a call waits.
 pub(super) const WAIT_MAX: Duration = Duration::from_secs(120);
-
-/// How long a cancel may take when its call was cancelled and nobody waits any more.
-const CANCEL_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// When a waiting call gives its client the handle instead.
 pub(super) fn until(wait_seconds: Option<u32>, default: Duration) -> Instant {
@@ -97,23 +94,54 @@ impl Tool for Score {
 
     async fn run(call: Call, input: ScoreIn) -> Result<Answer<JobOut>, ToolError> {
         let until = until(input.wait_seconds, WAIT_DEFAULT);
-        answer(&submit_and_wait(call, &input, until).await?)
+        submit_and_wait(call, &input, until).await?.answer()
     }
 }
 
-/// Submits the pair and waits for its end as long as that is wanted. A call that is cancelled
-/// meanwhile cancels its job: nobody would ever ask for its result.
+/// A job that was accepted, after it was waited for.
+pub(super) struct Waited {
+    pub job: JobView,
+    /// Why it could not be asked how far the job is; `job` is then as it was submitted.
+    pub trouble: Option<ToolError>,
+}
+
+impl Waited {
+    fn answer(&self) -> Result<Answer<JobOut>, ToolError> {
+        let mut answer = answer(&self.job)?;
+        answer.value.note = self.trouble.as_ref().map(|trouble| {
+            format!(
+                "The job was accepted and goes on, but how far it is could not be asked ({}: {}): \
+                 the state shown is that of its submission.",
+                trouble.kind, trouble.message
+            )
+        });
+        Ok(answer)
+    }
+}
+
+/// Submits the pair and waits for its end as long as that is wanted. From its acceptance on the
+/// caller is given the job's handle whatever happens. A call that is cancelled meanwhile cancels its
+/// job: nobody would ever ask for its result.
 pub(super) async fn submit_and_wait(
     mut call: Call,
     input: &ScoreIn,
     until: Instant,
-) -> Result<JobView, ToolError> {
-    let submit = Submit { spec: input.spec(), idempotency_key: None };
+) -> Result<Waited, ToolError> {
+    let spec = input.spec();
+    let submit = Submit { spec: spec.clone(), idempotency_key: None };
     let accepted = call.platform.jobs.submit(submit).await?;
     let jobs = &call.platform.jobs;
     let waited = jobs.wait(accepted.job, until, &call.stop, &mut call.reporter).await;
     if !call.stop.is_cancelled() {
-        return waited;
+        return match waited {
+            Ok(job) => Ok(Waited { job, trouble: None }),
+            // Its message names the job.
+            Err(error) if error.kind == "JOB_NOT_FOUND" => Err(error),
+            Err(error) => {
+                tracing::warn!(job = %accepted.job, "not asked how far it is: {}", error.message);
+                Ok(Waited { job: accepted.view(spec), trouble: Some(error) })
+            }
+        };
     }
     let cancel = jobs.cancel(accepted.job);
     match tokio::time::timeout(CANCEL_WAIT_MAX, cancel).await {

@@ -19,6 +19,9 @@ use crate::error::ToolError;
 use crate::platform::Call;
 use crate::tunes::TuneView;
 
+/// Bytes of an argument: as long as paths are.
+const ARGUMENT_BYTES_MAX: usize = 4_096;
+
 /// Bytes of a finished file's name.
 const NAME_BYTES_MAX: usize = 200;
 
@@ -143,7 +146,8 @@ impl Tool for Tune {
 }
 
 /// Starts a run, or joins the one that answers the same question, and waits for its end as long as
-/// that is wanted. A call that is cancelled meanwhile cancels the run it started.
+/// that is wanted. A call that is cancelled meanwhile cancels the run, unless others wait for it or
+/// know its handle.
 pub(super) async fn start_and_wait(
     mut call: Call,
     input: TuneIn,
@@ -153,10 +157,10 @@ pub(super) async fn start_and_wait(
         None => None,
         Some(name) => Some(output(call.platform.tunes.output_root(), name)?),
     };
-    let (id, is_new) = call.platform.tunes.start(request(input, output)?)?;
+    let (id, waiter) = call.platform.tunes.start(request(input, output)?).await?;
     let run = follow(&mut call, id, until).await;
-    if is_new && call.stop.is_cancelled() {
-        call.platform.tunes.cancel(id);
+    if !call.stop.is_cancelled() {
+        waiter.hand_over();
     }
     run
 }
@@ -171,6 +175,11 @@ fn request(input: TuneIn, output: Option<PathBuf>) -> Result<TuneRequest, ToolEr
         input.encoder.as_deref().unwrap_or("libx264").parse().map_err(|error: String| {
             ToolError::argument(error, "Name one of the encoders, or leave it out.")
         })?;
+    let texts = [Some(&input.source), input.preset.as_ref(), input.model.as_ref()];
+    if texts.into_iter().flatten().any(|text| text.len() > ARGUMENT_BYTES_MAX) {
+        let message = format!("an argument has more than {ARGUMENT_BYTES_MAX} bytes");
+        return Err(ToolError::argument(message, "Shorten it."));
+    }
     let is_score = |score: f64| score.is_finite() && (0.0..=100.0).contains(&score);
     if !is_score(input.target) || !input.p5_at_least.is_none_or(is_score) {
         let hint = "Give scores from 0 to 100, such as 93.";

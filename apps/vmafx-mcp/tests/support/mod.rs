@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use clap::Parser as _;
@@ -17,7 +17,7 @@ use rmcp::{ClientHandler, ServiceExt as _};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::{Clip, ClipSpec};
-use vmafx_mcp::{Args, Config, Followed, Server, Transport, platform};
+use vmafx_mcp::{Args, Config, Followed, Platform, Server, Transport, platform};
 
 /// How long anything may take before a test gives up.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -93,6 +93,11 @@ impl Agent {
     /// Connects to a server of its own.
     pub async fn connect(config: &Config, telemetry: &Telemetry, told: Told) -> Self {
         let platform = platform(config, telemetry).expect("a good configuration");
+        Self::of(platform, telemetry, told).await
+    }
+
+    /// Connects to a server of this platform.
+    pub async fn of(platform: Arc<Platform>, telemetry: &Telemetry, told: Told) -> Self {
         let handler = Followed::new(Server::new(platform), telemetry, Transport::Stdio);
         let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
         tokio::spawn(async move {

@@ -1,8 +1,8 @@
 //! Jobs in this process: the engine inside, behind the same handles that a controller gives.
 //!
 //! Invariants: at most [`UNENDED_MAX`] jobs wait or run, at most as many run as there are slots; of
-//! ended ones the newest [`KEPT_MAX`] are kept, and of their per-frame values at most
-//! [`VALUES_KEPT_MAX`]; every job ends exactly once; nothing survives the process, which every
+//! ended ones the [`KEPT_MAX`] that ended last are kept, and of their per-frame values at most
+//! [`VALUES_KEPT_MAX`], or those of the last one alone; every job ends exactly once; nothing survives the process, which every
 //! answer about a job that is not known says.
 
 mod run;
@@ -16,6 +16,7 @@ use observability::{Context, Telemetry};
 use proto::rpc::{CancelAnswer, GetFrames, ListJobs, Submit};
 use scoring::RunConfig;
 use tokio::sync::{Semaphore, watch};
+use tokio_util::task::TaskTracker;
 use types::{FailureKind, FrameTable, JobId, JobPage, JobView, State, TraceContext, TraceFlags};
 
 use super::{Accepted, Standing};
@@ -23,12 +24,14 @@ use crate::clock::{now, random};
 use crate::error::ToolError;
 use run::Worked;
 use table::Table;
+pub(super) use table::new_view;
 
 /// Jobs that may wait or run.
 pub const UNENDED_MAX: usize = 64;
 /// Ended jobs whose state is kept.
 pub const KEPT_MAX: usize = 256;
-/// Per-frame values that ended jobs may hold together: 128 MiB.
+/// Per-frame values that ended jobs may hold together, where the last one does not hold more: 128
+/// MiB.
 pub const VALUES_KEPT_MAX: usize = 16 << 20;
 /// How long one job may run where it sets no limit itself.
 pub const RUN_TIME_MAX: Duration = Duration::from_secs(6 * 3_600);
@@ -44,10 +47,12 @@ struct Shared {
     slots: Semaphore,
     slot_count: usize,
     table: Mutex<Table>,
+    work: TaskTracker,
 }
 
 impl LocalJobs {
-    pub fn new(run: RunConfig, slots: usize, telemetry: Telemetry) -> Self {
+    /// Jobs are carried out within `work`, which is over when all of them have let go.
+    pub fn new(run: RunConfig, slots: usize, telemetry: Telemetry, work: TaskTracker) -> Self {
         let slots = slots.clamp(1, Semaphore::MAX_PERMITS);
         Self(Arc::new(Shared {
             run,
@@ -55,6 +60,7 @@ impl LocalJobs {
             slots: Semaphore::new(slots),
             slot_count: slots,
             table: Mutex::new(Table::default()),
+            work,
         }))
     }
 
@@ -91,12 +97,12 @@ impl LocalJobs {
         let (changes, _) = watch::channel(());
         let stop = Stop::never();
         table.insert(
-            table::new_view(id, submit.spec, now(), trace, root),
+            new_view(id, submit.spec, now(), trace, root),
             table::Extras { key: submit.idempotency_key, changes, cancel: stop.cancel.clone() },
         );
         drop(table);
         // The task ends with its job, which ends with its limit of time at the latest.
-        tokio::spawn(Arc::clone(&self.0).carry_out(id, stop, Context::current()));
+        self.0.work.spawn(Arc::clone(&self.0).carry_out(id, stop, Context::current()));
         Ok(accepted)
     }
 
@@ -135,6 +141,11 @@ impl LocalJobs {
             let message = format!("job {} is {}: it has no frames to show", get.job, view.state);
             let hint = "Call get_job with wait_seconds until it has succeeded.";
             return Err(ToolError::new("NOT_READY", message, hint));
+        }
+        if let Some((unknown, known)) = table.unknown_column(get) {
+            let message = format!("there is no column {unknown:?}");
+            let hint = format!("Name some of {}.", known.join(", "));
+            return Err(ToolError::new("INVALID_ARGUMENT", message, hint));
         }
         table.frames(get).ok_or_else(|| {
             let message = format!(

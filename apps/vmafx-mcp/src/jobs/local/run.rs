@@ -141,5 +141,9 @@ pub(super) fn spans(job: &JobView) -> Vec<SpanRecord> {
         let failure = end.error.map(|(kind, _)| kind);
         spans.extend(trace.stages(attempt.started_at, timings, &results, failure));
     }
+    // There is no node: this process has done the work itself.
+    for span in &mut spans {
+        span.speaker = None;
+    }
     spans
 }

@@ -169,6 +169,8 @@ fn alignment_findings(found: &Alignment, first_frame: u64, seen: &Seen) -> Vec<F
             ),
             fix: Some("look at a stretch with motion: set first_frame".to_owned()),
         });
+    } else if found.is_at_edge() && sure {
+        findings.push(beyond(offset, found.offset_max));
     } else if offset != 0 && sure && !changes {
         findings.push(shifted(offset, percent, &seen.distorted, &seen.reference));
     }
@@ -199,6 +201,24 @@ fn alignment_findings(found: &Alignment, first_frame: u64, seen: &Seen) -> Vec<F
     }
     findings.extend(found.brightness.and_then(|(slope, at_zero)| brightness(slope, at_zero)));
     findings
+}
+
+/// The best offset is the last that could be tried.
+fn beyond(offset: i64, offset_max: usize) -> Finding {
+    let way = if offset > 0 { "late" } else { "early" };
+    Finding {
+        code: "temporal_offset_beyond",
+        severity: Verdict::Invalid,
+        message: format!(
+            "distorted is {} {way} or more: the best offset is the last that was tried",
+            frames(offset_max as i64)
+        ),
+        fix: Some(
+            "find out by how much, then call again with first_frame where both show the same, or \
+             with more frames (frame_count) and a larger offset_max"
+                .to_owned(),
+        ),
+    }
 }
 
 fn shifted(offset: i64, percent: f64, distorted: &MediaOut, reference: &MediaOut) -> Finding {
@@ -347,6 +367,13 @@ mod tests {
         let early = shifted(-2, 93.0, &media(), &media());
         assert_eq!(early.message, "distorted is 2 frames early (confidence 93 %)");
         assert!(early.fix.as_deref().is_some_and(|fix| fix.contains("--frame_skip_ref 2")));
+    }
+
+    #[test]
+    fn an_offset_at_the_edge_is_no_advice_to_trim() {
+        let found = beyond(-10, 10);
+        assert!(found.message.contains("10 frames early or more"), "{}", found.message);
+        assert!(found.fix.is_some_and(|fix| !fix.contains("trim")));
     }
 
     #[test]
