@@ -189,7 +189,7 @@ mod tests {
             provenance: Provenance::default(),
             timings: StageTimings::default(),
             digest: "d".into(),
-            encoded: Some(types::Encoded {
+            encoded: Some(Encoded {
                 bytes: 7,
                 frame_count: 2,
                 frame_rate: (30_000, 1_001),
