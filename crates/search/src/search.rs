@@ -404,7 +404,9 @@ mod tests {
         assert!(matches!(known.ask(), Step::Done(Verdict { index: 70, .. })), "the first counts");
         let line = |index: usize| 99.0 - 0.12 * index as f64;
         let mut seeded = search(Target::mean(90.0));
-        [20, 30, 40, 60, 100].map(|index| seeded.know(index, &pooled(line(index))));
+        for index in [20, 30, 40, 60, 100] {
+            seeded.know(index, &pooled(line(index)));
+        }
         let (verdict, asked) = run(seeded, line);
         assert!(asked.len() <= 2 && verdict.probes == 5 + asked.len(), "{asked:?}");
     }
