@@ -44,18 +44,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
             "vmafx-node",
         ],
     ),
-    (
-        "vmafx-tune",
-        &[
-            "client",
-            "media",
-            "observability",
-            "proto",
-            "scoring",
-            "search",
-            "types",
-        ],
-    ),
+    ("vmafx-tune", &["client", "media", "observability", "proto", "scoring", "search", "types"]),
     (
         "bench",
         &[

@@ -191,9 +191,7 @@ impl FromStr for Encoder {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let known = |encoder: &&Self| {
-            encoder.as_str() == text || encoder.aliases().contains(&text)
-        };
+        let known = |encoder: &&Self| encoder.as_str() == text || encoder.aliases().contains(&text);
         Self::ALL.iter().find(known).copied().ok_or_else(|| {
             let names: Vec<&str> = Self::ALL.iter().map(|encoder| encoder.as_str()).collect();
             let shown: String = text.chars().take(64).collect();
