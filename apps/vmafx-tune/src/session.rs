@@ -319,43 +319,65 @@ impl<'a> Session<'a> {
         items: &[I],
         work: impl Fn(&I) -> Result<T, TuneError> + Sync,
     ) -> Result<Vec<T>, TuneError> {
-        let next = AtomicUsize::new(0);
-        let slots: Vec<Mutex<Option<T>>> = items.iter().map(|_| Mutex::new(None)).collect();
-        let failure: Mutex<Option<TuneError>> = Mutex::new(None);
-        let locked = |slot: &Mutex<Option<TuneError>>| {
-            slot.lock().unwrap_or_else(PoisonError::into_inner).is_some()
-        };
-        std::thread::scope(|scope| {
-            for _ in 0..self.parallel.min(items.len()) {
-                scope.spawn(|| {
-                    while !locked(&failure) {
-                        let index = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(item) = items.get(index) else { return };
-                        match work(item) {
-                            Ok(value) => {
-                                *slots[index].lock().unwrap_or_else(PoisonError::into_inner) =
-                                    Some(value);
-                            }
-                            Err(error) => {
-                                let mut first =
-                                    failure.lock().unwrap_or_else(PoisonError::into_inner);
-                                first.get_or_insert(error);
-                            }
+        each(self.parallel, items, work)
+    }
+
+    /// As [`each`](Self::each), for work that is done on this machine whoever measures: a fleet's
+    /// slots say nothing of how much this machine can carry.
+    pub(crate) fn each_here<I: Sync, T: Send>(
+        &self,
+        items: &[I],
+        work: impl Fn(&I) -> Result<T, TuneError> + Sync,
+    ) -> Result<Vec<T>, TuneError> {
+        each(parallel_here(self.env.parallel), items, work)
+    }
+}
+
+/// How much is done at once on this machine.
+fn parallel_here(asked: Option<NonZeroUsize>) -> usize {
+    asked.unwrap_or(PARALLEL_DEFAULT).get().min(PARALLEL_MAX)
+}
+
+fn each<I: Sync, T: Send>(
+    parallel: usize,
+    items: &[I],
+    work: impl Fn(&I) -> Result<T, TuneError> + Sync,
+) -> Result<Vec<T>, TuneError> {
+    let next = AtomicUsize::new(0);
+    let slots: Vec<Mutex<Option<T>>> = items.iter().map(|_| Mutex::new(None)).collect();
+    let failure: Mutex<Option<TuneError>> = Mutex::new(None);
+    let locked = |slot: &Mutex<Option<TuneError>>| {
+        slot.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..parallel.min(items.len()) {
+            scope.spawn(|| {
+                while !locked(&failure) {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(item) = items.get(index) else { return };
+                    match work(item) {
+                        Ok(value) => {
+                            *slots[index].lock().unwrap_or_else(PoisonError::into_inner) =
+                                Some(value);
+                        }
+                        Err(error) => {
+                            let mut first = failure.lock().unwrap_or_else(PoisonError::into_inner);
+                            first.get_or_insert(error);
                         }
                     }
-                });
-            }
-        });
-        if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            return Err(error);
+                }
+            });
         }
-        let value = |slot: Mutex<Option<T>>| {
-            slot.into_inner().unwrap_or_else(PoisonError::into_inner).ok_or_else(|| {
-                TuneError::Request("a defect: a probe came to nothing; please report it".to_owned())
-            })
-        };
-        slots.into_iter().map(value).collect()
+    });
+    if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Err(error);
     }
+    let value = |slot: Mutex<Option<T>>| {
+        slot.into_inner().unwrap_or_else(PoisonError::into_inner).ok_or_else(|| {
+            TuneError::Request("a defect: a probe came to nothing; please report it".to_owned())
+        })
+    };
+    slots.into_iter().map(value).collect()
 }
 
 fn probed(spec: &ProbeSpec, probe: &Probe, remembered: bool, seconds_left: Option<f64>) -> Event {
