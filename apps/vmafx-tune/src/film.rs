@@ -130,9 +130,10 @@ fn judge(
     let files: Vec<PathBuf> = parts.iter().map(|part| part.file.clone()).collect();
     media::join(&files, hunt.encode.encoder, file, local.ffmpeg(), &session.stop)?;
     let whole = Sample { range: hunt.known.source.whole(), share: 1.0 };
-    let spec: ProbeSpec = hunt.spec(&whole, shots[0].quality, ProbeKind::Whole);
+    let spec: ProbeSpec = hunt.spec(&whole, shots[0].quality, ProbeKind::Whole).in_full();
     let info = &hunt.known.source.info;
     let report = local.score(&spec, info, file, session.cx(), &session.stop)?;
+    session.check_whole(&spec, &report)?;
     let model = report
         .headline()
         .ok_or_else(|| TuneError::Request("the score has no model's prediction".to_owned()))?;

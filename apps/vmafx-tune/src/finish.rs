@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use search::{Binding, Prior, Search, Step, Target};
+use search::{Binding, Evidence, Prior, Search, Step, Target};
 use serde::Serialize;
 use types::{PooledScore, Quality};
 
@@ -91,7 +91,7 @@ pub(crate) fn finish(hunt: &Hunt<'_>, found: &Found, output: &Path) -> Result<Ve
         session.pace().add(whole.range.count);
         session.sink.event(&Event::Finishing { quality, round });
         let held = unfinished(output)?;
-        let spec = hunt.spec(&whole, quality, ProbeKind::Whole);
+        let spec = hunt.spec(&whole, quality, ProbeKind::Whole).in_full();
         let (probe, _) = session.make(hunt.known, &spec, &held.path)?;
         let verified = verified(output, &found.target, quality, &probe, round)?;
         session.sink.event(&Event::Verified { binding: verified.binding, met: verified.met });
@@ -111,7 +111,9 @@ pub(crate) fn finish(hunt: &Hunt<'_>, found: &Found, output: &Path) -> Result<Ve
         }
         // A target that is out of reach was reported; the closest file is what there is.
         match search.ask() {
-            Step::Probe(index) if found.evidence.is_met() => quality = scale.at(index),
+            Step::Probe(index) if found.evidence != Evidence::Unreachable => {
+                quality = scale.at(index);
+            }
             _ => break,
         }
     }

@@ -238,6 +238,7 @@ impl<'a> Session<'a> {
         let mut report = None;
         let probe = self.traced(spec, |cx| {
             let (probe, scored) = local.try_into(spec, output, cx, &self.stop, self.sink)?;
+            self.check_whole(spec, &scored)?;
             report = Some(scored);
             Ok(probe)
         })?;
@@ -247,6 +248,25 @@ impl<'a> Session<'a> {
         report
             .map(|report| (probe, report))
             .ok_or_else(|| TuneError::Request("the finished file was not scored".to_owned()))
+    }
+
+    /// Whether a finished file was scored frame by frame to its end; tells what else should be known.
+    pub(crate) fn check_whole(
+        &self,
+        spec: &ProbeSpec,
+        report: &types::ScoreReport,
+    ) -> Result<(), TuneError> {
+        for warning in &report.warnings {
+            self.sink.event(&Event::Note { message: warning.message.clone() });
+        }
+        let scored = report.frames.frame_count() as u64;
+        if scored == spec.range.count {
+            return Ok(());
+        }
+        Err(TuneError::Request(format!(
+            "the finished file was scored on {scored} of {} frames; the encode or the join lost some",
+            spec.range.count
+        )))
     }
 
     /// A trial within its span, counted and told of.

@@ -35,6 +35,7 @@ pub const fn evidence(evidence: Evidence) -> &'static str {
         Evidence::NextStepMisses => "the next step misses",
         Evidence::EndOfScale => "the end of the scale",
         Evidence::ProbesSpent => "probes spent",
+        Evidence::SpentMissing => "probes spent before it was met",
         Evidence::Unreachable => "out of reach",
     }
 }
@@ -229,7 +230,10 @@ pub fn event(event: &Event) -> Option<String> {
             evidence(*why)
         ),
         Event::Widened { half_width, samples } => {
-            format!("samples disagree by ± {half_width:.2}: {samples} from here on")
+            let why = half_width.map_or("one sample says little of the rest".to_owned(), |half| {
+                format!("samples disagree by ± {half:.2}")
+            });
+            format!("{why}: {samples} from here on")
         }
         Event::Finishing { quality, round } => match round {
             1 => format!("making the file at {quality}"),
@@ -333,6 +337,7 @@ mod tests {
             cloud: rungs.clone(),
             hull: rungs.clone(),
             rungs,
+            missed: Vec::new(),
         }
     }
 

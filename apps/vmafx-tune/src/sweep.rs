@@ -70,7 +70,9 @@ pub(crate) fn ladder(
     };
     let best = pick(&cloud, hull(&points(&cloud)));
     let chosen = pick(&best, rungs(&points(&best), &request.targets, request.ratio_min));
+    let reached = cloud.iter().map(|one| one.score).fold(f64::NEG_INFINITY, f64::max);
     Ok(LadderOutcome {
+        missed: request.targets.iter().copied().filter(|target| *target > reached).collect(),
         source: known.source.media.uri.clone(),
         encoder: request.encode.encoder,
         frames_per_second: known.source.frames_per_second(),
