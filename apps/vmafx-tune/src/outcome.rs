@@ -45,6 +45,10 @@ pub struct LadderOutcome {
     pub encoder: Encoder,
     /// Frames a second.
     pub frames_per_second: f64,
+    /// Frames a second, as numerator and denominator.
+    pub frame_rate: (u32, u32),
+    /// How long it is.
+    pub seconds: f64,
     /// Everything that was measured.
     pub cloud: Vec<Rendition>,
     /// The renditions that no mix of others beats, cheapest first.

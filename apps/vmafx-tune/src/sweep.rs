@@ -76,6 +76,8 @@ pub(crate) fn ladder(
         source: known.source.media.uri.clone(),
         encoder: request.encode.encoder,
         frames_per_second: known.source.frames_per_second(),
+        frame_rate: info.frame_rate.unwrap_or(media::encode::FRAME_RATE_DEFAULT),
+        seconds: known.source.frame_count() as f64 / known.source.frames_per_second(),
         cloud,
         hull: best,
         rungs: chosen,
