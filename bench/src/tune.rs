@@ -66,7 +66,7 @@ impl Case {
     /// Whether it is the answer of the sweep, or as close to the target as was asked for.
     fn is_true(&self) -> bool {
         let found = &self.outcome.found;
-        found.quality == self.true_answer || found.binding.margin() <= CLOSE
+        found.quality == self.true_answer || (0.0..=CLOSE).contains(&found.binding.margin())
     }
 }
 

@@ -26,7 +26,7 @@ const EXIT_CODES: &str = "Exit codes:
     0  the target is met; a finished file was scored in full and meets it
     1  a defect of ours
     2  a flag that is not allowed
-    3  no setting reaches the target; the closest is reported
+    3  no setting that was tried reaches the target (ladder: every target); the closest is reported
     4  the finished file was scored in full and misses the target
     5  corpus: some sources could not be measured
    10-32  the failure's kind, as `vmafx score --help` lists them:

@@ -6,7 +6,7 @@ use types::{Quality, QualityScale};
 
 use crate::combine::{Combined, combine};
 use crate::error::TuneError;
-use crate::probe::{Probe, ProbeKind, ProbeSpec};
+use crate::probe::{FrameRange, Probe, ProbeKind, ProbeSpec};
 use crate::progress::Event;
 use crate::request::{EncodeSettings, SearchSettings};
 use crate::session::{Known, Session};
@@ -49,6 +49,9 @@ pub struct Found {
     pub non_monotone: bool,
     /// Samples that each quality was tried on.
     pub samples: usize,
+    /// Which samples.
+    #[serde(skip)]
+    pub ranges: Vec<FrameRange>,
     /// All of the source was tried, in one piece: what was measured is no estimate.
     pub whole: bool,
     /// What was measured at the answer.
@@ -112,13 +115,16 @@ impl Hunt<'_> {
             let samples = self.samples(count);
             let frames: u64 = samples.iter().map(|sample| sample.range.count).sum();
             self.session.pace().add(frames * PROBES_USUAL);
-            let same = before.iter().filter(|found| found.samples == samples.len());
+            let ranges: Vec<FrameRange> = samples.iter().map(|sample| sample.range).collect();
+            let same = before.iter().filter(|found| found.ranges == ranges);
             let seed: Vec<Tried> = same.flat_map(|found| found.tried.clone()).collect();
             let (verdict, tried) = self.search_on(&samples, prior, target, &seed)?;
             let found = self.conclude(&samples, target, &verdict, tried)?;
-            let half_width = found.measured.half_width.unwrap_or_default();
-            let may_widen = count * 2 <= sampling.count_max && samples.len() > 1;
-            if may_widen && half_width > target.tolerance.max(search::TOLERANCE_DEFAULT) {
+            let half_width = found.measured.half_width;
+            let may_widen = count * 2 <= sampling.count_max && !found.whole;
+            let allowed = target.tolerance.max(search::TOLERANCE_DEFAULT);
+            // How far one sample can be trusted is not known.
+            if may_widen && half_width.is_none_or(|half_width| half_width > allowed) {
                 count *= 2;
                 prior = prior.seen(found.quality, found.measured.pooled.mean);
                 self.session.sink.event(&Event::Widened { half_width, samples: count });
@@ -150,6 +156,7 @@ impl Hunt<'_> {
             probes: verdict.probes,
             non_monotone: verdict.non_monotone,
             samples: samples.len(),
+            ranges: samples.iter().map(|sample| sample.range).collect(),
             whole: self.is_whole(samples),
             measured,
             tried,

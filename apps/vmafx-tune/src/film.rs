@@ -12,7 +12,7 @@ use types::{Encoded, PooledScore, Quality, ScoreReport};
 use crate::combine::pool_frames;
 use crate::crf::{Hunt, PROBES_USUAL};
 use crate::error::TuneError;
-use crate::finish::{REPAIRS_MAX, Unfinished, Verified, unfinished};
+use crate::finish::{REPAIRS_MAX, Verified, unfinished};
 use crate::outcome::{Shot, ShotsOutcome};
 use crate::probe::{FrameRange, ProbeKind, ProbeSpec};
 use crate::progress::Event;
@@ -76,10 +76,10 @@ fn assemble(
     output: &Path,
 ) -> Result<Verified, TuneError> {
     let session = hunt.session;
-    let held = Unfinished(unfinished(output, 1)?);
-    let mut parts = session.each(shots, |shot| make(hunt, shot.range, shot.quality))?;
+    let held = unfinished(output)?;
+    let mut parts = session.each_here(shots, |shot| make(hunt, shot.range, shot.quality))?;
     for round in 1.. {
-        let mut verified = judge(hunt, shots, &parts, target, &held.0)?;
+        let mut verified = judge(hunt, shots, &parts, target, &held.path)?;
         verified.rounds = round;
         session.sink.event(&Event::Verified { binding: verified.binding, met: verified.met });
         let failing: Vec<usize> = (0..shots.len())
@@ -87,7 +87,7 @@ fn assemble(
             .filter(|index| better(hunt, &shots[*index]) != shots[*index].quality)
             .collect();
         if failing.is_empty() || round > REPAIRS_MAX {
-            std::fs::rename(&held.0, output).map_err(TuneError::write(output))?;
+            held.place(output)?;
             verified.output = output.to_owned();
             return Ok(verified);
         }
@@ -98,7 +98,7 @@ fn assemble(
             session.sink.event(&Event::Finishing { quality: shot.quality, round: round + 1 });
         }
         let again = session
-            .each(&failing, |index| make(hunt, shots[*index].range, shots[*index].quality))?;
+            .each_here(&failing, |index| make(hunt, shots[*index].range, shots[*index].quality))?;
         for (index, part) in failing.into_iter().zip(again) {
             // What it replaces is ours, and no longer of use.
             let _ = std::fs::remove_file(&parts[index].file);
@@ -130,9 +130,10 @@ fn judge(
     let files: Vec<PathBuf> = parts.iter().map(|part| part.file.clone()).collect();
     media::join(&files, hunt.encode.encoder, file, local.ffmpeg(), &session.stop)?;
     let whole = Sample { range: hunt.known.source.whole(), share: 1.0 };
-    let spec: ProbeSpec = hunt.spec(&whole, shots[0].quality, ProbeKind::Whole);
+    let spec: ProbeSpec = hunt.spec(&whole, shots[0].quality, ProbeKind::Whole).in_full();
     let info = &hunt.known.source.info;
     let report = local.score(&spec, info, file, session.cx(), &session.stop)?;
+    session.check_whole(&spec, &report)?;
     let model = report
         .headline()
         .ok_or_else(|| TuneError::Request("the score has no model's prediction".to_owned()))?;

@@ -3,20 +3,21 @@
 //! The file appears under its name only when it is whole: until then it lies beside it, and a run
 //! that is killed leaves the old file, or none.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use search::{Binding, Prior, Search, Step, Target};
+use search::{Binding, Evidence, Prior, Search, Step, Target};
 use serde::Serialize;
 use types::{PooledScore, Quality};
 
 use crate::crf::{Found, Hunt};
 use crate::error::TuneError;
-use crate::leftovers;
+use crate::leftovers::Scratch;
 use crate::probe::ProbeKind;
 use crate::progress::Event;
 use crate::shots::Sample;
 
-/// What the names of unfinished files begin with.
+/// What the names of folders of unfinished files begin with.
 const PREFIX: &str = ".vmafx-tune-";
 
 /// Times the file may be made anew because it missed, or gave away more than it should.
@@ -44,24 +45,32 @@ pub struct Verified {
     pub rounds: usize,
 }
 
-/// Where a file lies until it is whole: in the same folder, with the same ending. What a killed run
-/// left of the same file is removed.
-pub(crate) fn unfinished(output: &Path, round: usize) -> Result<PathBuf, TuneError> {
-    media::encode::container_of(output)?;
-    let output = std::path::absolute(output).map_err(TuneError::write(output))?;
-    let name = output.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let folder = output.parent().unwrap_or(Path::new("/"));
-    leftovers::remove(folder, PREFIX, &format!(".{name}"));
-    Ok(folder.join(format!("{PREFIX}{}-{round}.{name}", std::process::id())))
+/// Where a file lies until it is whole: a folder beside where it will be, which goes with the run.
+pub(crate) struct Unfinished {
+    pub path: PathBuf,
+    _folder: Scratch,
 }
 
-/// Removes the unfinished file on every way out.
-pub(crate) struct Unfinished(pub PathBuf);
+/// A place for a file until it is whole, with the same ending. What killed runs left there is removed.
+pub(crate) fn unfinished(output: &Path) -> Result<Unfinished, TuneError> {
+    media::encode::container_of(output)?;
+    let output = std::path::absolute(output).map_err(TuneError::write(output))?;
+    let folder = output.parent().unwrap_or(Path::new("/"));
+    let scratch = Scratch::new(folder, PREFIX).map_err(TuneError::write(&output))?;
+    let path = scratch.path().join(output.file_name().unwrap_or_default());
+    Ok(Unfinished { path, _folder: scratch })
+}
 
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        // Where all went well it has another name by now.
-        let _ = std::fs::remove_file(&self.0);
+impl Unfinished {
+    /// Gives the file its name, so that it is there whole also after a loss of power.
+    pub(crate) fn place(self, output: &Path) -> Result<(), TuneError> {
+        let placed = || {
+            File::open(&self.path)?.sync_all()?;
+            std::fs::rename(&self.path, output)?;
+            let output = std::path::absolute(output)?;
+            File::open(output.parent().unwrap_or(Path::new("/")))?.sync_all()
+        };
+        placed().map_err(TuneError::write(output))
     }
 }
 
@@ -76,22 +85,24 @@ pub(crate) fn finish(hunt: &Hunt<'_>, found: &Found, output: &Path) -> Result<Ve
     let prior = Prior::of(hunt.encode.encoder, hunt.encode.preset(), hunt.known.source.info.height)
         .seen(found.quality, found.measured.pooled.mean);
     let mut search = Search::new(scale, prior, found.target.clone());
-    if found.whole {
-        for one in &found.tried {
-            search.know(scale.index_of(one.quality), &one.measured.pooled);
-        }
-    }
     let mut best: Option<(Verified, Unfinished)> = None;
     let mut quality = found.quality;
     for round in 1..=REPAIRS_MAX + 1 {
         session.pace().add(whole.range.count);
         session.sink.event(&Event::Finishing { quality, round });
-        let held = Unfinished(unfinished(output, round)?);
-        let spec = hunt.spec(&whole, quality, ProbeKind::Whole);
-        let (probe, _) = session.make(hunt.known, &spec, &held.0)?;
+        let held = unfinished(output)?;
+        let spec = hunt.spec(&whole, quality, ProbeKind::Whole).in_full();
+        let (probe, _) = session.make(hunt.known, &spec, &held.path)?;
         let verified = verified(output, &found.target, quality, &probe, round)?;
         session.sink.event(&Event::Verified { binding: verified.binding, met: verified.met });
         search.tell(scale.index_of(quality), &probe.pooled);
+        if round == 1 && found.whole && verified.met == found.evidence.is_met() {
+            // The file is what the probes promised, so that they are true of it. Where it is not
+            // (another build of the encoder measured them), only files count.
+            for one in &found.tried {
+                search.know(scale.index_of(one.quality), &one.measured.pooled);
+            }
+        }
         if best.as_ref().is_none_or(|(best, _)| is_better(&verified, best)) {
             best = Some((verified, held));
         }
@@ -100,13 +111,15 @@ pub(crate) fn finish(hunt: &Hunt<'_>, found: &Found, output: &Path) -> Result<Ve
         }
         // A target that is out of reach was reported; the closest file is what there is.
         match search.ask() {
-            Step::Probe(index) if found.evidence.is_met() => quality = scale.at(index),
+            Step::Probe(index) if found.evidence != Evidence::Unreachable => {
+                quality = scale.at(index);
+            }
             _ => break,
         }
     }
     let (verified, held) =
         best.ok_or_else(|| TuneError::Request("a defect: no file was made".to_owned()))?;
-    std::fs::rename(&held.0, output).map_err(TuneError::write(output))?;
+    held.place(output)?;
     Ok(verified)
 }
 
@@ -164,13 +177,18 @@ mod tests {
     fn an_unfinished_file_lies_beside_the_finished_one_and_goes_with_its_guard() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let output = folder.path().join("film.mp4");
-        let held = Unfinished(unfinished(&output, 1).expect("a known ending"));
-        assert_eq!(held.0.parent(), output.parent());
-        assert_eq!(held.0.extension(), output.extension());
-        std::fs::write(&held.0, b"x").expect("written");
-        let path = held.0.clone();
+        let held = unfinished(&output).expect("a known ending");
+        assert_eq!(held.path.parent().and_then(Path::parent), output.parent());
+        assert_eq!(held.path.extension(), output.extension());
+        std::fs::write(&held.path, b"x").expect("written");
+        let path = held.path.clone();
         drop(held);
         assert!(!path.exists());
-        assert!(unfinished(Path::new("film.exe"), 1).is_err());
+        let held = unfinished(&output).expect("a known ending");
+        std::fs::write(&held.path, b"x").expect("written");
+        held.place(&output).expect("renamed");
+        let left = std::fs::read_dir(folder.path()).expect("read").count();
+        assert!(output.exists() && left == 1, "{left}");
+        assert!(unfinished(Path::new("film.exe")).is_err());
     }
 }

@@ -4,20 +4,23 @@
 //! running or done, and none is made twice. A job that ended without a result is succeeded by one with
 //! a numbered key.
 
-use std::time::Duration;
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use client::{Backoff, Client, ClientError};
 use media::Stop;
 use media::stop::STOP_CHECK_INTERVAL;
 use observability::{Context, with_context};
 use proto::rpc::{GetFrames, JobEvent, Submit, WatchJobs};
+use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
 use types::{Encoder, Failure, FailureKind, JobId, JobView, Liveness, Stage, State};
 
 use crate::error::TuneError;
 use crate::local::job;
 use crate::probe::{FRAME_SCORES_MAX, Probe, ProbeKind, ProbeSpec, Prober};
-use crate::progress::Sink;
+use crate::progress::{Event, Sink};
 
 /// Jobs that may be made for one trial, where those before ended without a result.
 const SUCCESSORS_MAX: u32 = 16;
@@ -31,6 +34,10 @@ const RETRY_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// For how long a controller may be away.
 const AWAY_MAX: Duration = Duration::from_secs(600);
+
+/// For how long a job may wait for a node that can run it: fleets that are scaled to zero or are being
+/// renewed come back.
+const NODE_WAIT_MAX: Duration = Duration::from_secs(3_600);
 
 /// A controller, and the runtime on which it is called.
 #[derive(Debug, Clone)]
@@ -46,11 +53,13 @@ pub struct Fleet {
 pub(crate) struct FleetProber {
     fleet: Fleet,
     force_trace: bool,
+    /// That jobs wait for a node is said once a run, not once a probe.
+    waiting_told: AtomicBool,
 }
 
 impl FleetProber {
     pub(crate) fn new(fleet: Fleet, force_trace: bool) -> Self {
-        Self { fleet, force_trace }
+        Self { fleet, force_trace, waiting_told: AtomicBool::new(false) }
     }
 
     /// The encoders that nodes alive have.
@@ -71,17 +80,31 @@ impl FleetProber {
         Ok(alive.map(|node| node.capabilities.slots as usize).sum())
     }
 
-    async fn run(&self, spec: &ProbeSpec, key: &str, stop: &Stop) -> Result<Probe, TuneError> {
+    /// The key of a probe's job. The controller holds a key to the whole of what is submitted, so that
+    /// what a result does not depend on, and the job says, is part of it too.
+    fn job_key(&self, spec: &ProbeSpec, key: &str) -> String {
+        let text = serde_json::json!([key, spec.reference, self.force_trace]).to_string();
+        Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    async fn run(
+        &self,
+        spec: &ProbeSpec,
+        key: &str,
+        stop: &Stop,
+        sink: &dyn Sink,
+    ) -> Result<Probe, TuneError> {
+        let key = self.job_key(spec, key);
         for successor in 0..SUCCESSORS_MAX {
             let key = match successor {
-                0 => key.to_owned(),
+                0 => key.clone(),
                 number => format!("{key}.{number}"),
             };
             let spec_of_job = types::JobSpec { force_trace: self.force_trace, ..job(spec) };
             let submit = Submit { spec: spec_of_job, idempotency_key: Some(key) };
             let submitted =
                 self.patiently(stop, || self.fleet.client.submit(submit.clone())).await?;
-            let ended = self.follow(submitted.job, stop).await;
+            let ended = self.follow(submitted.job, stop, sink).await;
             let job = match ended {
                 Ok(job) => job,
                 Err(error) => {
@@ -96,8 +119,10 @@ impl FleetProber {
             };
             match job.state {
                 State::Succeeded => return self.read(spec, &job, stop).await,
+                // Another run that shares the job may end while this one goes on.
+                State::Cancelled => {}
                 // An earlier run's end is no answer to this one.
-                State::Cancelled | State::Failed if submitted.existing => {}
+                State::Failed if submitted.existing => {}
                 _ => {
                     let failure = job.failure.unwrap_or_else(|| {
                         Failure::new(FailureKind::Cancelled, "somebody cancelled it")
@@ -111,23 +136,30 @@ impl FleetProber {
         )))
     }
 
-    /// Waits for a job's end. A controller that restarts meanwhile is waited for.
-    async fn follow(&self, job: JobId, stop: &Stop) -> Result<JobView, TuneError> {
-        let client = &self.fleet.client;
-        self.patiently(stop, || async move {
+    /// Waits for a job's end. A controller that restarts meanwhile is waited for, and so is a node.
+    async fn follow(&self, job: JobId, stop: &Stop, sink: &dyn Sink) -> Result<JobView, TuneError> {
+        let (client, heard) = (&self.fleet.client, &Cell::new(false));
+        let waits_since = &Cell::new(None);
+        self.patiently_hearing(stop, heard, || async move {
             let mut events =
                 client.watch(WatchJobs { only: Some(job), ..WatchJobs::default() }).await?;
             loop {
                 let event = tokio::time::timeout(WAITING_LOOK_INTERVAL, events.next()).await;
                 match event {
-                    Ok(event) => match event? {
-                        Some(JobEvent::Job(summary)) if summary.state.is_terminal() => break,
-                        Some(_) => {}
-                        None => break,
-                    },
+                    Ok(event) => {
+                        let event = event?;
+                        heard.set(true);
+                        match event {
+                            Some(JobEvent::Job(summary)) if summary.state.is_terminal() => break,
+                            Some(_) => {}
+                            None => break,
+                        }
+                    }
                     Err(_) => {
                         let view = client.job(job).await?;
-                        if view.state.is_terminal() || view.waiting_for.is_some() {
+                        heard.set(true);
+                        if view.state.is_terminal() || self.waits_too_long(&view, waits_since, sink)
+                        {
                             return Ok(view);
                         }
                     }
@@ -144,6 +176,27 @@ impl FleetProber {
         })
     }
 
+    /// Notes since when a job waits for a node that can run it, and says so.
+    fn waits_too_long(
+        &self,
+        view: &JobView,
+        since: &Cell<Option<Instant>>,
+        sink: &dyn Sink,
+    ) -> bool {
+        let Some(what) = &view.waiting_for else {
+            since.set(None);
+            return false;
+        };
+        if !self.waiting_told.swap(true, Ordering::Relaxed) {
+            let message =
+                format!("job {} waits for {what}; it goes on when such a node comes", view.id);
+            sink.event(&Event::Note { message });
+        }
+        let began = since.get().unwrap_or_else(Instant::now);
+        since.set(Some(began));
+        began.elapsed() >= NODE_WAIT_MAX
+    }
+
     /// What a job that has succeeded measured.
     async fn read(&self, spec: &ProbeSpec, job: &JobView, stop: &Stop) -> Result<Probe, TuneError> {
         let malformed = |what: &str| {
@@ -158,7 +211,8 @@ impl FleetProber {
             let columns = vec![model.name.clone()];
             let get = GetFrames { columns, ..GetFrames::all(job.id) };
             let table = self.patiently(stop, || self.fleet.client.frames(get.clone())).await?;
-            frame_scores = table.column(&model.name).map_or_else(Vec::new, |c| c.values.clone());
+            let column = table.column(&model.name);
+            frame_scores = column.ok_or_else(|| malformed("score a frame"))?.values.clone();
         }
         let timings = job.attempts.last().and_then(|attempt| attempt.timings.as_ref());
         let score_time = timings.map_or(Duration::ZERO, |timings| {
@@ -179,9 +233,19 @@ impl FleetProber {
 
     /// Calls until the controller answers, the work is stopped, or the controller has been away for
     /// too long.
-    async fn patiently<T, F>(
+    async fn patiently<T, F>(&self, stop: &Stop, call: impl FnMut() -> F) -> Result<T, TuneError>
+    where
+        F: Future<Output = Result<T, ClientError>>,
+    {
+        self.patiently_hearing(stop, &Cell::new(false), call).await
+    }
+
+    /// As [`patiently`](Self::patiently), for a call that lasts: it sets `heard` when the controller
+    /// answered, and from then on the controller was not away.
+    async fn patiently_hearing<T, F>(
         &self,
         stop: &Stop,
+        heard: &Cell<bool>,
         mut call: impl FnMut() -> F,
     ) -> Result<T, TuneError>
     where
@@ -194,10 +258,14 @@ impl FleetProber {
                 answer = call() => answer,
                 stopped = stopped(stop) => return Err(stopped),
             };
+            if heard.replace(false) {
+                backoff = Backoff::new(RETRY_WAIT_FIRST, RETRY_WAIT_MAX);
+                away_since = None;
+            }
             match answer {
                 Ok(value) => return Ok(value),
                 Err(error) if error.is_retryable() => {
-                    let since = *away_since.get_or_insert_with(std::time::Instant::now);
+                    let since = *away_since.get_or_insert_with(Instant::now);
                     if since.elapsed() >= AWAY_MAX {
                         return Err(error.into());
                     }
@@ -219,9 +287,9 @@ impl Prober for FleetProber {
         key: &str,
         cx: &Context,
         stop: &Stop,
-        _sink: &dyn Sink,
+        sink: &dyn Sink,
     ) -> Result<Probe, TuneError> {
-        let work = with_context(cx.clone(), self.run(spec, key, stop));
+        let work = with_context(cx.clone(), self.run(spec, key, stop, sink));
         self.fleet.runtime.block_on(work)
     }
 

@@ -12,7 +12,7 @@ use scoring::{Progress, RunConfig, Trial, TrialProgress, score_encoded, try_out}
 use types::{Encoded, JobSpec, ScoreReport, Stage};
 
 use crate::error::TuneError;
-use crate::leftovers;
+use crate::leftovers::Scratch;
 use crate::probe::{FRAME_SCORES_MAX, Probe, ProbeKind, ProbeSpec, Prober};
 use crate::progress::{Event, Sink};
 
@@ -27,7 +27,7 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 pub(crate) struct LocalProber {
     run: RunConfig,
     telemetry: Telemetry,
-    scratch: tempfile::TempDir,
+    scratch: Scratch,
     next: AtomicU64,
     chain: String,
     encoders: EncoderSet,
@@ -42,12 +42,12 @@ impl LocalProber {
         stop: &Stop,
     ) -> Result<Self, TuneError> {
         let encoders = media::encoders_of(&run.media.ffmpeg, stop)?;
-        leftovers::remove(scratch_dir, SCRATCH_PREFIX, "");
-        let scratch = tempfile::Builder::new()
-            .prefix(&format!("{SCRATCH_PREFIX}{}-", std::process::id()))
-            .tempdir_in(scratch_dir)
-            .map_err(TuneError::write(scratch_dir))?;
-        let chain = format!("vmafx {}, ffmpeg {}", env!("CARGO_PKG_VERSION"), encoders.version);
+        let scratch =
+            Scratch::new(scratch_dir, SCRATCH_PREFIX).map_err(TuneError::write(scratch_dir))?;
+        // The versions of libraries that tell theirs; ffmpeg's own stands for the others.
+        let svt = encoders.svt_version.as_deref().map_or(String::new(), |v| format!(", svt {v}"));
+        let (own, ffmpeg) = (env!("CARGO_PKG_VERSION"), &encoders.version);
+        let chain = format!("vmafx {own}, ffmpeg {ffmpeg}{svt}");
         Ok(Self { run, telemetry, scratch, next: AtomicU64::new(0), chain, encoders })
     }
 

@@ -3,9 +3,10 @@
 mod cli;
 mod console;
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::BufReader;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -210,6 +211,24 @@ fn controller_code(error: &ClientError) -> u8 {
     }
 }
 
+/// Writes a file that is there whole or not at all; into what is no file, such as a terminal, at once.
+fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
+    if path.exists() && !path.is_file() {
+        return std::fs::write(path, text);
+    }
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".unfinished");
+    let unfinished = path.with_file_name(name);
+    let written =
+        std::fs::write(&unfinished, text).and_then(|()| std::fs::rename(&unfinished, path));
+    if written.is_err() {
+        // It may never have been made.
+        let _ = std::fs::remove_file(&unfinished);
+    }
+    written
+}
+
 /// Writes the HTML file and gives the exit code.
 fn report(args: &ReportArgs) -> u8 {
     let write = || -> Result<(), Failure> {
@@ -217,6 +236,14 @@ fn report(args: &ReportArgs) -> u8 {
             let path = path.display().to_string();
             move |error: std::io::Error| Failure::new(FailureKind::Io, format!("{path}: {error}"))
         };
+        let same = |input: &PathBuf| match (input.canonicalize(), args.output.canonicalize()) {
+            (Ok(input), Ok(output)) => input == output,
+            _ => false,
+        };
+        if let Some(input) = args.inputs.iter().find(|input| same(input)) {
+            let text = format!("{} is read; name another file for the report", input.display());
+            return Err(Failure::new(FailureKind::InvalidJob, text));
+        }
         let mut report = Report::new();
         for input in &args.inputs {
             let file = File::open(input).map_err(io(input))?;
@@ -224,7 +251,7 @@ fn report(args: &ReportArgs) -> u8 {
                 .read(&input.display().to_string(), BufReader::new(file))
                 .map_err(|error| Failure::new(FailureKind::InvalidJob, error.to_string()))?;
         }
-        std::fs::write(&args.output, report.html()).map_err(io(&args.output))
+        write_whole(&args.output, &report.html()).map_err(io(&args.output))
     };
     match write() {
         Ok(()) => 0,

@@ -45,12 +45,19 @@ pub struct LadderOutcome {
     pub encoder: Encoder,
     /// Frames a second.
     pub frames_per_second: f64,
+    /// Frames a second, as numerator and denominator.
+    pub frame_rate: (u32, u32),
+    /// How long it is.
+    pub seconds: f64,
     /// Everything that was measured.
     pub cloud: Vec<Rendition>,
     /// The renditions that no mix of others beats, cheapest first.
     pub hull: Vec<Rendition>,
     /// The ladder, cheapest first.
     pub rungs: Vec<Rendition>,
+    /// Targets that no size reached.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missed: Vec<f64>,
 }
 
 /// One encoder of a comparison.
@@ -166,7 +173,7 @@ pub enum TuneOutcome {
 pub enum Standing {
     /// What was asked for is there.
     Met,
-    /// No setting reaches the target; the closest is reported.
+    /// No setting that was tried reaches the target; the closest is reported.
     Unreachable,
     /// The finished file was scored in full and misses the target.
     Missed,
@@ -188,7 +195,11 @@ impl TuneOutcome {
             {
                 Standing::Unreachable
             }
-            Self::Shots(outcome) if outcome.missed > 0 => Standing::Missed,
+            Self::Ladder(outcome) if !outcome.missed.is_empty() => Standing::Unreachable,
+            Self::Shots(outcome) if outcome.missed > 0 => match outcome.file {
+                Some(_) => Standing::Missed,
+                None => Standing::Unreachable,
+            },
             Self::Corpus(outcome) if !outcome.failed.is_empty() => Standing::Partial,
             _ => Standing::Met,
         }

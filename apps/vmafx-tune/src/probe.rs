@@ -1,12 +1,13 @@
 //! One trial: what is tried, what came of it, and who tries it.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use media::Stop;
 use observability::Context;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use types::{EncodeRequest, Encoded, JobId, MediaRef, PooledScore};
+use types::{EncodeRequest, Encoded, JobId, MediaRef, ModelRef, PooledScore};
 
 use crate::error::TuneError;
 use crate::progress::Sink;
@@ -63,8 +64,15 @@ pub struct ProbeSpec {
 }
 
 impl ProbeSpec {
-    /// Says exactly what is measured: two specs have the same key when their results must be equal.
-    /// `chain` names the programs that measure.
+    /// The same, with every frame scored.
+    pub(crate) fn in_full(mut self) -> Self {
+        self.score.subsample_interval = NonZeroU32::MIN;
+        self
+    }
+
+    /// Says what is measured: two specs have the same key when their results are to be equal. `chain`
+    /// names the programs that measure. A model's file counts by its content where it can be read
+    /// here, else by its name.
     #[must_use]
     pub fn key(&self, chain: &str) -> String {
         // Maps are sorted, so that the same request is the same text.
@@ -73,10 +81,19 @@ impl ProbeSpec {
             "range": self.range,
             "encode": self.request,
             "score": self.score,
+            "model": self.model_sha256(),
             "chain": chain,
         });
         let digest = Sha256::digest(text.to_string().as_bytes());
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl ProbeSpec {
+    fn model_sha256(&self) -> Option<String> {
+        let ModelRef::Path(path) = &self.score.model else { return None };
+        let text = std::fs::read(path).ok()?;
+        Some(Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect())
     }
 }
 
@@ -175,8 +192,17 @@ pub(crate) mod tests {
         differs(|s| s.request.quality = Quality(2_325));
         differs(|s| s.request.threads = 1);
         differs(|s| s.request.options = [("tune".to_owned(), "film".to_owned())].into());
-        differs(|s| s.score.model = types::ModelRef::Version("vmaf_4k_v0.6.1".into()));
+        differs(|s| s.score.model = ModelRef::Version("vmaf_4k_v0.6.1".into()));
         let all: std::collections::BTreeSet<_> = others.iter().chain([&key]).collect();
         assert_eq!(all.len(), 8);
+
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("model.json");
+        std::fs::write(&path, "one").expect("written");
+        let mut trained = spec;
+        trained.score.model = ModelRef::Path(path.display().to_string());
+        let before = trained.key("ffmpeg 7");
+        std::fs::write(&path, "two").expect("written");
+        assert_ne!(trained.key("ffmpeg 7"), before, "the model was trained anew");
     }
 }

@@ -78,7 +78,7 @@ pub enum Event {
     /// Samples disagree by more than the tolerance: there will be more of them.
     Widened {
         /// Half of the interval that they leave.
-        half_width: f64,
+        half_width: Option<f64>,
         /// How many there are now.
         samples: usize,
     },
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn an_event_is_one_object_with_its_name() {
-        let event = Event::Widened { half_width: 1.5, samples: 8 };
+        let event = Event::Widened { half_width: Some(1.5), samples: 8 };
         let text = serde_json::to_string(&event).expect("plain data");
         assert_eq!(text, r#"{"event":"widened","half_width":1.5,"samples":8}"#);
     }

@@ -127,6 +127,9 @@ pub(crate) fn check(request: &TuneRequest) -> Result<(), TuneError> {
             if request.qualities.is_empty() || request.qualities.len() > SWEEP_MAX {
                 return refused(format!("name 1 to {SWEEP_MAX} qualities"));
             }
+            if let Some(source) = request.sources.iter().find(|s| is_same(&request.output, s)) {
+                return refused(format!("{source} is a source; name another file for the corpus"));
+            }
             check_sampling(&request.sampling)?;
             check_encodes(&request.encodes)
         }
@@ -175,11 +178,7 @@ fn check_encodes(encodes: &[EncodeSettings]) -> Result<(), TuneError> {
 fn check_output(output: Option<&std::path::Path>, source: &str) -> Result<(), TuneError> {
     let Some(output) = output else { return Ok(()) };
     media::encode::container_of(output)?;
-    let same = match (output.canonicalize(), std::path::Path::new(source).canonicalize()) {
-        (Ok(output), Ok(source)) => output == source,
-        _ => false,
-    };
-    if same {
+    if is_same(output, source) {
         return Err(TuneError::Request(format!(
             "{} is the source itself; name another file",
             output.display()
@@ -193,4 +192,12 @@ fn check_output(output: Option<&std::path::Path>, source: &str) -> Result<(), Tu
         )));
     }
     Ok(())
+}
+
+/// Whether both name the same file that is there.
+fn is_same(output: &std::path::Path, source: &str) -> bool {
+    match (output.canonicalize(), std::path::Path::new(source).canonicalize()) {
+        (Ok(output), Ok(source)) => output == source,
+        _ => false,
+    }
 }

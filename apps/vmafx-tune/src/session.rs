@@ -238,6 +238,7 @@ impl<'a> Session<'a> {
         let mut report = None;
         let probe = self.traced(spec, |cx| {
             let (probe, scored) = local.try_into(spec, output, cx, &self.stop, self.sink)?;
+            self.check_whole(spec, &scored)?;
             report = Some(scored);
             Ok(probe)
         })?;
@@ -247,6 +248,25 @@ impl<'a> Session<'a> {
         report
             .map(|report| (probe, report))
             .ok_or_else(|| TuneError::Request("the finished file was not scored".to_owned()))
+    }
+
+    /// Whether a finished file was scored frame by frame to its end; tells what else should be known.
+    pub(crate) fn check_whole(
+        &self,
+        spec: &ProbeSpec,
+        report: &types::ScoreReport,
+    ) -> Result<(), TuneError> {
+        for warning in &report.warnings {
+            self.sink.event(&Event::Note { message: warning.message.clone() });
+        }
+        let scored = report.frames.frame_count() as u64;
+        if scored == spec.range.count {
+            return Ok(());
+        }
+        Err(TuneError::Request(format!(
+            "the finished file was scored on {scored} of {} frames; the encode or the join lost some",
+            spec.range.count
+        )))
     }
 
     /// A trial within its span, counted and told of.
@@ -319,43 +339,65 @@ impl<'a> Session<'a> {
         items: &[I],
         work: impl Fn(&I) -> Result<T, TuneError> + Sync,
     ) -> Result<Vec<T>, TuneError> {
-        let next = AtomicUsize::new(0);
-        let slots: Vec<Mutex<Option<T>>> = items.iter().map(|_| Mutex::new(None)).collect();
-        let failure: Mutex<Option<TuneError>> = Mutex::new(None);
-        let locked = |slot: &Mutex<Option<TuneError>>| {
-            slot.lock().unwrap_or_else(PoisonError::into_inner).is_some()
-        };
-        std::thread::scope(|scope| {
-            for _ in 0..self.parallel.min(items.len()) {
-                scope.spawn(|| {
-                    while !locked(&failure) {
-                        let index = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(item) = items.get(index) else { return };
-                        match work(item) {
-                            Ok(value) => {
-                                *slots[index].lock().unwrap_or_else(PoisonError::into_inner) =
-                                    Some(value);
-                            }
-                            Err(error) => {
-                                let mut first =
-                                    failure.lock().unwrap_or_else(PoisonError::into_inner);
-                                first.get_or_insert(error);
-                            }
+        each(self.parallel, items, work)
+    }
+
+    /// As [`each`](Self::each), for work that is done on this machine whoever measures: a fleet's
+    /// slots say nothing of how much this machine can carry.
+    pub(crate) fn each_here<I: Sync, T: Send>(
+        &self,
+        items: &[I],
+        work: impl Fn(&I) -> Result<T, TuneError> + Sync,
+    ) -> Result<Vec<T>, TuneError> {
+        each(parallel_here(self.env.parallel), items, work)
+    }
+}
+
+/// How much is done at once on this machine.
+fn parallel_here(asked: Option<NonZeroUsize>) -> usize {
+    asked.unwrap_or(PARALLEL_DEFAULT).get().min(PARALLEL_MAX)
+}
+
+fn each<I: Sync, T: Send>(
+    parallel: usize,
+    items: &[I],
+    work: impl Fn(&I) -> Result<T, TuneError> + Sync,
+) -> Result<Vec<T>, TuneError> {
+    let next = AtomicUsize::new(0);
+    let slots: Vec<Mutex<Option<T>>> = items.iter().map(|_| Mutex::new(None)).collect();
+    let failure: Mutex<Option<TuneError>> = Mutex::new(None);
+    let locked = |slot: &Mutex<Option<TuneError>>| {
+        slot.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..parallel.min(items.len()) {
+            scope.spawn(|| {
+                while !locked(&failure) {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(item) = items.get(index) else { return };
+                    match work(item) {
+                        Ok(value) => {
+                            *slots[index].lock().unwrap_or_else(PoisonError::into_inner) =
+                                Some(value);
+                        }
+                        Err(error) => {
+                            let mut first = failure.lock().unwrap_or_else(PoisonError::into_inner);
+                            first.get_or_insert(error);
                         }
                     }
-                });
-            }
-        });
-        if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            return Err(error);
+                }
+            });
         }
-        let value = |slot: Mutex<Option<T>>| {
-            slot.into_inner().unwrap_or_else(PoisonError::into_inner).ok_or_else(|| {
-                TuneError::Request("a defect: a probe came to nothing; please report it".to_owned())
-            })
-        };
-        slots.into_iter().map(value).collect()
+    });
+    if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Err(error);
     }
+    let value = |slot: Mutex<Option<T>>| {
+        slot.into_inner().unwrap_or_else(PoisonError::into_inner).ok_or_else(|| {
+            TuneError::Request("a defect: a probe came to nothing; please report it".to_owned())
+        })
+    };
+    slots.into_iter().map(value).collect()
 }
 
 fn probed(spec: &ProbeSpec, probe: &Probe, remembered: bool, seconds_left: Option<f64>) -> Event {

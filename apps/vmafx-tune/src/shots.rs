@@ -1,7 +1,7 @@
 //! Where shots begin, and which parts of a source stand for the whole. Pure.
 
 use crate::looks::Look;
-use crate::probe::FrameRange;
+use crate::probe::{FRAME_SCORES_MAX, FrameRange};
 use crate::request::Sampling;
 
 /// A shot has at least so many frames: shorter ones cost more in keyframes than they gain.
@@ -71,6 +71,8 @@ pub(crate) fn choose(
 ) -> Vec<Sample> {
     let all = Sample { range: FrameRange { first: 0, count: looks.len() as u64 }, share: 1.0 };
     let length = (sampling.seconds * frames_per_second).round().max(1.0) as u64;
+    // A window is up to half as long again, and the scores of all of its frames are kept.
+    let length = length.min(FRAME_SCORES_MAX as u64 * 2 / 3);
     let seconds = looks.len() as f64 / frames_per_second;
     if seconds <= sampling.whole_below_seconds || count as u64 * length * 2 >= looks.len() as u64 {
         return vec![all];

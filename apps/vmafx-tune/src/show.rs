@@ -35,6 +35,7 @@ pub const fn evidence(evidence: Evidence) -> &'static str {
         Evidence::NextStepMisses => "the next step misses",
         Evidence::EndOfScale => "the end of the scale",
         Evidence::ProbesSpent => "probes spent",
+        Evidence::SpentMissing => "probes spent before it was met",
         Evidence::Unreachable => "out of reach",
     }
 }
@@ -229,7 +230,10 @@ pub fn event(event: &Event) -> Option<String> {
             evidence(*why)
         ),
         Event::Widened { half_width, samples } => {
-            format!("samples disagree by ± {half_width:.2}: {samples} from here on")
+            let why = half_width.map_or("one sample says little of the rest".to_owned(), |half| {
+                format!("samples disagree by ± {half:.2}")
+            });
+            format!("{why}: {samples} from here on")
         }
         Event::Finishing { quality, round } => match round {
             1 => format!("making the file at {quality}"),
@@ -271,6 +275,9 @@ pub fn ladder_csv(outcome: &LadderOutcome) -> String {
 #[must_use]
 pub fn ladder_hls(outcome: &LadderOutcome) -> String {
     let mut text = "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n".to_owned();
+    text.push_str(
+        "# A template: the packager makes the playlists, and puts CODECS and the peak BANDWIDTH.\n",
+    );
     for rung in &outcome.rungs {
         let bits = (rung.kilobits_per_second * 1_000.0).ceil();
         let (width, height) = rung.size;
@@ -289,18 +296,24 @@ pub fn ladder_hls(outcome: &LadderOutcome) -> String {
 pub fn ladder_dash(outcome: &LadderOutcome) -> String {
     let mut text = concat!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n",
+        "<!-- A template: the packager makes the files, and puts codecs and segments. -->\n",
         "<MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" type=\"static\" ",
-        "profiles=\"urn:mpeg:dash:profile:isoff-on-demand:2011\" minBufferTime=\"PT2S\">\n",
-        "  <Period>\n    <AdaptationSet contentType=\"video\" mimeType=\"video/mp4\" segmentAlignment=\"true\">\n",
+        "profiles=\"urn:mpeg:dash:profile:full:2011\" minBufferTime=\"PT2S\" ",
     )
     .to_owned();
+    let _ = writeln!(text, "mediaPresentationDuration=\"PT{:.3}S\">", outcome.seconds);
+    text.push_str("  <Period>\n    <AdaptationSet contentType=\"video\" mimeType=\"video/mp4\" segmentAlignment=\"true\">\n");
+    // The schema takes a whole number or a fraction.
+    let rate = match outcome.frame_rate {
+        (rate, 1) => rate.to_string(),
+        (rate, per) => format!("{rate}/{per}"),
+    };
     for rung in &outcome.rungs {
         let bits = (rung.kilobits_per_second * 1_000.0).ceil();
         let ((width, height), id) = (rung.size, name(rung.size.1, bits));
         let _ = writeln!(
             text,
-            "      <Representation id=\"{id}\" bandwidth=\"{bits}\" width=\"{width}\" height=\"{height}\" frameRate=\"{:.RATE_DIGITS$}\">\n        <BaseURL>{id}.mp4</BaseURL>\n      </Representation>",
-            outcome.frames_per_second,
+            "      <Representation id=\"{id}\" bandwidth=\"{bits}\" width=\"{width}\" height=\"{height}\" frameRate=\"{rate}\">\n        <BaseURL>{id}.mp4</BaseURL>\n      </Representation>",
         );
     }
     text.push_str("    </AdaptationSet>\n  </Period>\n</MPD>\n");
@@ -316,7 +329,7 @@ mod tests {
     use types::{Encoder, Quality};
 
     use super::*;
-    use crate::outcome::Rendition;
+    use crate::outcome::{Rendition, Standing};
 
     fn small() -> LadderOutcome {
         let rung = |height: u32, rate: f64| Rendition {
@@ -330,9 +343,12 @@ mod tests {
             source: "/a.mp4".to_owned(),
             encoder: Encoder::X264,
             frames_per_second: 25.0,
+            frame_rate: (24_000, 1_001),
+            seconds: 10.0,
             cloud: rungs.clone(),
             hull: rungs.clone(),
             rungs,
+            missed: Vec::new(),
         }
     }
 
@@ -349,6 +365,11 @@ mod tests {
         let dash = ladder_dash(&ladder);
         assert_eq!(dash.matches("<Representation ").count(), 2);
         assert!(dash.contains("bandwidth=\"1200250\""), "{dash}");
+        assert!(dash.contains("mediaPresentationDuration=\"PT10.000S\">"), "{dash}");
+        assert!(dash.contains("frameRate=\"24000/1001\""), "{dash}");
+        assert_eq!(TuneOutcome::Ladder(ladder.clone()).standing(), Standing::Met);
+        let missed = TuneOutcome::Ladder(LadderOutcome { missed: vec![95.0], ..ladder });
+        assert_eq!(missed.standing(), Standing::Unreachable);
     }
 
     #[test]

@@ -22,6 +22,9 @@ use crate::session::{Known, Session};
 /// Bytes of a line of a corpus that are read back.
 const LINE_BYTES_MAX: u64 = 1 << 20;
 
+/// What each line of a corpus begins with.
+const LINE_BEGINS: &str = "{\"key\":";
+
 /// Searches each size for each target, and makes a ladder of all that was measured on the way.
 pub(crate) fn ladder(
     session: &Session<'_>,
@@ -67,10 +70,14 @@ pub(crate) fn ladder(
     };
     let best = pick(&cloud, hull(&points(&cloud)));
     let chosen = pick(&best, rungs(&points(&best), &request.targets, request.ratio_min));
+    let reached = cloud.iter().map(|one| one.score).fold(f64::NEG_INFINITY, f64::max);
     Ok(LadderOutcome {
+        missed: request.targets.iter().copied().filter(|target| *target > reached).collect(),
         source: known.source.media.uri.clone(),
         encoder: request.encode.encoder,
         frames_per_second: known.source.frames_per_second(),
+        frame_rate: info.frame_rate.unwrap_or(media::encode::FRAME_RATE_DEFAULT),
+        seconds: known.source.frame_count() as f64 / known.source.frames_per_second(),
         cloud,
         hull: best,
         rungs: chosen,
@@ -152,9 +159,7 @@ pub(crate) fn corpus(
         match swept {
             Ok(()) => {}
             // One bad file of many is told of and stepped over; a stop or a full disk ends all.
-            Err(error @ (TuneError::Source(_) | TuneError::Score(_)))
-                if session.stop.check().is_ok() =>
-            {
+            Err(error) if is_of_the_source(&error) && session.stop.check().is_ok() => {
                 let failure = error.to_failure();
                 let message = format!("{source} is left out: {failure}");
                 session.sink.event(&Event::Note { message });
@@ -164,6 +169,13 @@ pub(crate) fn corpus(
         }
     }
     Ok(outcome)
+}
+
+/// Whether the next source may fare better: the fault is not the machine's, the fleet's or the disk's.
+fn is_of_the_source(error: &TuneError) -> bool {
+    use types::FailureKind::{Cancelled, DiskFull, EncoderMissing, Io, TimedOut};
+    let of_all = matches!(error.kind(), Cancelled | TimedOut | DiskFull | Io | EncoderMissing);
+    matches!(error, TuneError::Source(_) | TuneError::Score(_)) || !of_all
 }
 
 fn sweep(
@@ -216,6 +228,7 @@ fn sweep(
 /// is ended, and measured again.
 fn open_lines(path: &Path) -> Result<(File, BTreeSet<String>), TuneError> {
     let failed = TuneError::write(path);
+    refuse_what_is_no_corpus(path)?;
     let mut file =
         File::options().read(true).append(true).create(true).open(path).map_err(&failed)?;
     let mut keys = BTreeSet::new();
@@ -238,9 +251,54 @@ fn open_lines(path: &Path) -> Result<(File, BTreeSet<String>), TuneError> {
     Ok((file, keys))
 }
 
+/// A shell may have put a source where the corpus was meant: what does not begin as a corpus does is
+/// not touched.
+fn refuse_what_is_no_corpus(path: &Path) -> Result<(), TuneError> {
+    if !path.is_file() {
+        return Ok(());
+    }
+    let failed = TuneError::write(path);
+    let mut first = Vec::new();
+    let limit = LINE_BEGINS.len() as u64;
+    File::open(path).map_err(&failed)?.take(limit).read_to_end(&mut first).map_err(&failed)?;
+    // Of a line that a crash has cut there may be less.
+    if LINE_BEGINS.as_bytes().starts_with(&first) {
+        return Ok(());
+    }
+    Err(TuneError::Request(format!(
+        "{} is there and is no corpus; name another file with --output",
+        path.display()
+    )))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_is_no_corpus_is_not_touched() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("film.mkv");
+        std::fs::write(&path, b"\x1a\x45\xdf\xa3 pictures").expect("written");
+        let error = open_lines(&path).expect_err("refused").to_string();
+        assert!(error.contains("no corpus"), "{error}");
+        assert_eq!(std::fs::read(&path).expect("there"), b"\x1a\x45\xdf\xa3 pictures");
+        std::fs::write(&path, b"{\"ke").expect("written");
+        open_lines(&path).expect("a cut first line");
+    }
+
+    #[test]
+    fn what_one_source_is_at_fault_for_does_not_end_the_others() {
+        let refused =
+            media::EncoderError::Refused { encoder: types::Encoder::X264, detail: String::new() };
+        assert!(is_of_the_source(&TuneError::Encode(refused)));
+        let job =
+            |kind| TuneError::Job { job: String::new(), failure: types::Failure::new(kind, "") };
+        assert!(is_of_the_source(&job(types::FailureKind::InvalidJob)));
+        assert!(!is_of_the_source(&job(types::FailureKind::DiskFull)));
+        let full = media::EncoderError::DiskFull { output: String::new() };
+        assert!(!is_of_the_source(&TuneError::Encode(full)));
+    }
 
     #[test]
     fn renditions_keep_the_shape_with_even_sides() {

@@ -129,9 +129,13 @@ async fn the_answer_is_that_of_one_machine_and_a_later_run_finds_its_jobs() {
     assert!(file.met && output.exists(), "{file:?}");
 
     // Nothing is remembered here: it is the controller that knows.
-    let (outcome, _) = on_a_thread(request, env).await;
+    let (outcome, _) = on_a_thread(request.clone(), env.clone()).await;
     assert_eq!(outcome.expect("it ends well").found.quality, spread.found.quality);
     assert_eq!(place.jobs().await.len(), jobs.len(), "no probe is made twice");
+
+    // What a result does not depend on is no conflict of keys.
+    let (outcome, _) = on_a_thread(request, Environment { force_trace: true, ..env }).await;
+    assert_eq!(outcome.expect("no conflict").found.quality, spread.found.quality);
 
     let alone = environment(None);
     let (outcome, _) = on_a_thread(place.request(Encoder::X264, 90.0, None), alone).await;

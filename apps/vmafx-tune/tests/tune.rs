@@ -147,7 +147,7 @@ fn samples_that_disagree_become_more_until_all_is_tried() {
     let outcome = run(&request, &environment(None), &Stop::never(), &ears).expect("it ends well");
     let found = &found(&outcome).found;
     let widened = ears.events().iter().any(
-        |event| matches!(event, vmafx_tune::Event::Widened { half_width, samples: 4 } if *half_width > 0.5),
+        |event| matches!(event, vmafx_tune::Event::Widened { half_width, samples: 4 } if *half_width > Some(0.5)),
     );
     println!("{} samples, {:?}", found.samples, found.measured.half_width);
     assert!(widened && found.samples == 4 && !found.whole, "{:?}", ears.events());

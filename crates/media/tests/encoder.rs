@@ -228,6 +228,53 @@ fn a_missing_program_and_a_missing_encoder_are_told_apart() {
 }
 
 #[test]
+fn a_program_named_from_the_working_folder_is_found_whatever_folder_it_runs_in() {
+    let place = Place::new();
+    let mut relative = place.script(&format!("exec {} \"$@\"", ffmpeg().display()));
+    let script = place.path("ffmpeg.sh");
+    let here = std::env::current_dir().expect("there is one");
+    let mut program: PathBuf = here.components().skip(1).map(|_| "..").collect();
+    program.push(script.strip_prefix("/").expect("absolute"));
+    assert!(program.is_relative() && program.exists(), "{program:?}");
+    relative.ffmpeg.program = Some(program);
+    let output = place.path("out.mkv");
+    place
+        .encode_with(&x264(), (0, Some(5)), &output, None, &relative, &Stop::never())
+        .expect("encoded");
+}
+
+#[test]
+fn a_fault_of_the_machine_is_not_told_as_a_refusal() {
+    let place = Place::new();
+    let output = place.path("no-such-folder/out.mkv");
+    let error = place.encode(&x264(), (0, Some(5)), &output).expect_err("no folder");
+    assert_eq!(error.kind(), FailureKind::Io, "{error}");
+    let output = place.path("dangling.mkv");
+    symlink("/no/such/folder/out.mkv", &output).expect("linked");
+    let error = place.encode(&x264(), (0, Some(5)), &output).expect_err("no folder");
+    assert_eq!(error.kind(), FailureKind::Io, "{error}");
+}
+
+#[test]
+fn a_format_that_the_encoder_would_change_unasked_is_refused_with_advice() {
+    let place = Place::new();
+    let path = place.path("444.y4m");
+    let mut bytes = b"YUV4MPEG2 W64 H64 F25:1 Ip C444\n".to_vec();
+    for _ in 0..5 {
+        bytes.extend_from_slice(b"FRAME\n");
+        bytes.resize(bytes.len() + 3 * 64 * 64, 100);
+    }
+    std::fs::write(&path, bytes).expect("written");
+    let place = Place { reference: MediaRef::new(path.display().to_string()), ..place };
+    let mut request = EncodeRequest::new(Encoder::SvtAv1, Quality(4_000));
+    let output = place.path("out.mkv");
+    let error = place.encode(&request, (0, None), &output).expect_err("4:4:4");
+    assert!(error.to_string().contains("--pix-fmt yuv420p"), "{error}");
+    request.pixel_format = Some("yuv420p".to_owned());
+    place.encode(&request, (0, None), &output).expect("encoded");
+}
+
+#[test]
 fn a_flood_of_messages_is_bounded_and_the_last_words_are_told() {
     let place = Place::new();
     let flood = place.script(

@@ -57,7 +57,9 @@ pub enum Evidence {
     EndOfScale,
     /// The target is met, but the probes were spent before more was known.
     ProbesSpent,
-    /// No place meets the target; this one comes closest.
+    /// The target is missed at all places tried when the probes were spent; this one comes closest.
+    SpentMissing,
+    /// No place meets the target: the best one was measured. This one comes closest.
     Unreachable,
 }
 
@@ -65,7 +67,7 @@ impl Evidence {
     /// Whether the answer meets the target.
     #[must_use]
     pub const fn is_met(self) -> bool {
-        !matches!(self, Self::Unreachable)
+        !matches!(self, Self::Unreachable | Self::SpentMissing)
     }
 }
 
@@ -182,12 +184,13 @@ impl Search {
             Some(Verdict { index, evidence, binding, probes, non_monotone })
         };
         let Some(met) = bracket.met else {
-            let hopeless = self.points.contains_key(&0) || spent;
+            let hopeless = self.points.contains_key(&0);
             let closest = self.points.iter().max_by(|a, b| {
                 a.1.binding.margin().total_cmp(&b.1.binding.margin()).then(b.0.cmp(a.0))
             });
-            let (index, _) = closest.filter(|_| hopeless)?;
-            return found(*index, Evidence::Unreachable);
+            let (index, _) = closest.filter(|_| hopeless || spent)?;
+            let evidence = if hopeless { Evidence::Unreachable } else { Evidence::SpentMissing };
+            return found(*index, evidence);
         };
         let evidence = if self.points[&met].binding.margin() <= self.target.tolerance {
             Evidence::WithinTolerance
@@ -433,5 +436,9 @@ mod tests {
         let (verdict, asked) =
             run(search(target).with_probes_max(2), |index| 99.0 - 0.12 * index as f64);
         assert_eq!((verdict.probes, asked.len()), (2, 2));
+        let steep = |index: usize| 89.0 - 0.01 * index as f64;
+        let (verdict, _) = run(search(Target::mean(90.0)).with_probes_max(1), steep);
+        assert_eq!(verdict.evidence, Evidence::SpentMissing, "better places are untried");
+        assert!(!verdict.evidence.is_met());
     }
 }

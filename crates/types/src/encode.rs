@@ -8,6 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::encode_parameters;
+
 /// Which way quality goes as the encoder's number grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -181,6 +183,19 @@ encoders! {
     Vvenc = "libvvenc", ["vvenc", "vvc", "h266"], crf(0, 63, 1), preset: "faster";
 }
 
+impl Encoder {
+    /// The finest step of any version of the encoder, in hundredths. What lies between is not taken:
+    /// encoders round it, and what was measured would be another quality than the one named.
+    #[must_use]
+    pub const fn finest_step(self) -> i32 {
+        match self {
+            // From its fourth version on it takes quarters.
+            Self::SvtAv1 => 25,
+            other => 100 / other.scale().steps_per_unit as i32,
+        }
+    }
+}
+
 impl fmt::Display for Encoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
@@ -278,11 +293,6 @@ impl EncodeRequest {
         "x264-params",
         "x265-params",
     ];
-    /// What no name of a library's own parameter may hold: those that do name files.
-    pub const PARAMETERS_REFUSED: [&'static str; 14] = [
-        "csv", "cqm", "dhdr", "dump", "file", "input", "list", "load", "output", "pass", "recon",
-        "save", "stat", "table",
-    ];
     /// The pixel formats that may be asked for.
     pub const PIXEL_FORMATS: [&'static str; 6] =
         ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le"];
@@ -302,14 +312,15 @@ impl EncodeRequest {
     }
 
     /// Checks every bound. What passes cannot make an encoder read or write a file of its choice:
-    /// only listed options, and no value with a path in it.
+    /// only listed options, of a library's own parameters only listed
+    /// ones, and no value with a path in it.
     ///
     /// # Errors
     /// The first bound that is broken.
     pub fn check(&self) -> Result<(), EncodeError> {
         let scale = self.encoder.scale();
         let bounds = (scale.first * 100)..=(scale.last * 100);
-        if !bounds.contains(&self.quality.0) {
+        if !bounds.contains(&self.quality.0) || self.quality.0 % self.encoder.finest_step() != 0 {
             return Err(EncodeError::Quality { encoder: self.encoder, quality: self.quality });
         }
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
@@ -352,23 +363,12 @@ impl EncodeRequest {
             {
                 return Err(EncodeError::OptionValue(name.clone()));
             }
-            if name.ends_with("-params") {
-                check_parameters(value)?;
+            if let Some(allowed) = encode_parameters::allowed(name) {
+                encode_parameters::check(allowed, value)?;
             }
         }
         Ok(())
     }
-}
-
-/// Looks through `name=value:name=value`, which goes to the encoder's library as it is.
-fn check_parameters(parameters: &str) -> Result<(), EncodeError> {
-    for parameter in parameters.split([':', ',']) {
-        let name = parameter.split('=').next().unwrap_or_default().to_ascii_lowercase();
-        if EncodeRequest::PARAMETERS_REFUSED.iter().any(|part| name.contains(part)) {
-            return Err(EncodeError::Parameter(name));
-        }
-    }
-    Ok(())
 }
 
 /// What of an encode cannot be asked for.
@@ -376,9 +376,10 @@ fn check_parameters(parameters: &str) -> Result<(), EncodeError> {
 pub enum EncodeError {
     /// A quality off the encoder's scale.
     #[error(
-        "quality {quality} is off {encoder}'s scale; use {first} to {last}",
+        "quality {quality} is off {encoder}'s scale; use {first} to {last} in steps of {step}",
         first = encoder.scale().first,
-        last = encoder.scale().last
+        last = encoder.scale().last,
+        step = Quality(encoder.finest_step())
     )]
     Quality {
         /// The encoder.
@@ -404,8 +405,10 @@ pub enum EncodeError {
     /// An option that is not on the list.
     #[error("encoder option {0:?} is not taken; use one of {list}", list = EncodeRequest::OPTIONS_ALLOWED.join(", "))]
     OptionName(String),
-    /// A parameter of the encoder's library that may name a file.
-    #[error("encoder parameter {0:?} is not taken: it may name a file")]
+    /// A parameter of the encoder's library that is not on its list, or has no plain value.
+    #[error(
+        "encoder parameter {0:?} is not taken; give name=value of those that shape the picture, not of those that name files, threads or the quality"
+    )]
     Parameter(String),
     /// A value that could be more than a value.
     #[error(
@@ -491,6 +494,7 @@ mod tests {
         assert_eq!(with("tune", "film"), Ok(()));
         assert_eq!(with("g", "-1"), Ok(()));
         assert_eq!(with("x264-params", "keyint=48:scenecut=0"), Ok(()));
+        assert_eq!(with("x265-params", "no-sao=1:master-display=G(1,2)B(3,4)"), Ok(()));
         for (name, value) in [
             ("vstats_file", "x"),
             ("i", "x"),
@@ -499,6 +503,18 @@ mod tests {
             ("x264-params", "keyint=48:STATS=x"),
             ("x265-params", "analysis-save=x"),
             ("svtav1-params", "tune=0:fgs-table=x"),
+            ("x264-params", "dump-yuv=x"),
+            ("x264-params", "pass=1:stats=x"),
+            ("x264-params", "keyint='1:dump-yuv'=x"),
+            ("x264-params", "keyint"),
+            ("x264-params", "crf=40"),
+            ("x264-params", "cqmfile=x"),
+            ("x265-params", "csv=x"),
+            ("x265-params", "lambda-file=x"),
+            ("x265-params", "pools=64"),
+            ("aom-params", "film-grain-table=x"),
+            ("svtav1-params", "lp=64"),
+            ("vvenc-params", "rcstatsfile=x"),
             ("tune", "a b"),
             ("tune", "-i"),
             ("tune", ""),
@@ -511,6 +527,10 @@ mod tests {
             request.check().is_err()
         };
         assert!(broken(|r| r.quality = Quality(5_200)));
+        assert!(broken(|r| r.quality = Quality(2_310)), "x264 takes quarters");
+        let off_grid = |encoder, quality| EncodeRequest::new(encoder, Quality(quality)).check();
+        assert_eq!(off_grid(Encoder::SvtAv1, 3_025), Ok(()));
+        assert!(off_grid(Encoder::Vp9, 3_050).is_err());
         assert!(broken(|r| r.preset = "fast -y".into()));
         assert!(broken(|r| r.pixel_format = Some("rgb24".into())));
         assert!(broken(|r| r.size = Some((641, 360))));

@@ -4,6 +4,7 @@
 //! arguments. Constructors check what a type promises, so that a value that exists is valid.
 
 pub mod encode;
+mod encode_parameters;
 pub mod explain;
 pub mod failure;
 mod hex;

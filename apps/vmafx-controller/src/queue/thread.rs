@@ -394,8 +394,8 @@ impl Writer {
         self.control.step(command, turn);
     }
 
-    /// A result for each distorted video, or the attempt has failed: whoever asks for the third
-    /// must not learn at the end that there are two.
+    /// A result for each distorted video, or that of the encode, or the attempt has failed: whoever
+    /// asks for the third must not learn at the end that there are two.
     fn check_results(&mut self, report: &mut control::Report) {
         let ReportedOutcome::Succeeded(result) = &report.outcome else { return };
         let results = result.frames.len();

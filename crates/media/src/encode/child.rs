@@ -32,6 +32,17 @@ const PIPE_BYTES: usize = 1 << 20;
 /// How long the first wait for the end is; later ones double.
 const NAP_FIRST: Duration = Duration::from_millis(1);
 
+/// What the machine and not the request is at fault for, as `ffmpeg` words it. Only its input pipe and
+/// its output are opened, so that these are about the output.
+const MACHINE_FAULTS: [(&str, io::ErrorKind); 6] = [
+    ("Permission denied", io::ErrorKind::PermissionDenied),
+    ("No such file or directory", io::ErrorKind::NotFound),
+    ("Read-only file system", io::ErrorKind::ReadOnlyFilesystem),
+    ("Input/output error", io::ErrorKind::Other),
+    ("Resource temporarily unavailable", io::ErrorKind::WouldBlock),
+    ("Too many open files", io::ErrorKind::Other),
+];
+
 /// What is made.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Target<'a> {
@@ -95,7 +106,8 @@ impl EncoderChild {
         stop: &Stop,
     ) -> Result<Self, EncoderError> {
         stop.check()?;
-        let mut command = Command::new(config.program());
+        // Looked up from where we are, not from the folder it will run in.
+        let mut command = Command::new(absolute(config.program()));
         // Nothing in the environment (log files, presets) may change what is encoded.
         command.env_clear();
         for kept in ["PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"] {
@@ -105,6 +117,8 @@ impl EncoderChild {
         }
         // A file that an encoder makes by a name of its own lies beside the output.
         if let Some(folder) = target.output.parent().filter(|folder| folder.is_absolute()) {
+            // Else it would be the program that seems to be missing.
+            std::fs::metadata(folder).map_err(EncoderError::output(target.output))?;
             command.current_dir(folder);
         }
         command.args(arguments).process_group(0);
@@ -187,6 +201,12 @@ impl EncoderChild {
             return Err(self.failure(status));
         }
         let words = self.words();
+        if let Some(odd) =
+            words.complaints().find(|line| line.contains("Incompatible pixel format"))
+        {
+            let detail = format!("{odd}; name one it takes, such as --pix-fmt yuv420p");
+            return Err(EncoderError::Refused { encoder: self.encoder, detail });
+        }
         let version = words.version.as_deref().map_or(String::new(), |v| format!(" {v}"));
         let library = words.library.as_deref().map_or(String::new(), |v| format!(" {v}"));
         Ok(format!("ffmpeg{version}, {}{library}", self.encoder))
@@ -236,9 +256,8 @@ impl EncoderChild {
                 has,
             };
         }
-        let opening = format!("Error opening output {}", self.output.display());
-        if says("Permission denied") && says(&opening) {
-            let source = io::ErrorKind::PermissionDenied.into();
+        if let Some((_, kind)) = MACHINE_FAULTS.iter().find(|(text, _)| says(text)) {
+            let source = io::Error::new(*kind, said);
             return EncoderError::Output { output: self.output.display().to_string(), source };
         }
         match status.signal() {
@@ -263,10 +282,18 @@ impl EncoderChild {
         if let Some(status) = self.status {
             return Ok(status);
         }
-        let waiting_since = Instant::now();
+        let mut waiting_since = Instant::now();
         let mut nap = NAP_FIRST;
+        let mut work = None;
         while !self.has_ended().map_err(EncoderError::output(&self.output))? {
             self.stop.check()?;
+            // A short range lies whole in an encoder's look-ahead, so that all of its work is done
+            // here: who works is not stalled, however long it takes.
+            let done = self.work_done();
+            if done != work {
+                waiting_since = Instant::now();
+                work = done;
+            }
             self.check_limits(waiting_since)?;
             std::thread::sleep(nap);
             nap = (nap * 2).min(STOP_CHECK_INTERVAL);
@@ -280,6 +307,12 @@ impl EncoderChild {
             let _ = listener.join();
         }
         Ok(status)
+    }
+
+    /// A number that changes while it writes or computes.
+    fn work_done(&self) -> Option<(u64, u64)> {
+        let bytes = std::fs::metadata(&self.output).map_or(0, |file| file.len());
+        Some((bytes, ticks_of(self.process.id()).unwrap_or(0)))
     }
 
     fn pid(&self) -> Option<Pid> {
@@ -333,6 +366,24 @@ fn limit_file(process: &process::Child, bytes_max: Option<u64>) {
 #[cfg(not(target_os = "linux"))]
 fn limit_file(_process: &process::Child, _bytes_max: Option<u64>) {
     // Only Linux lets one process limit another.
+}
+
+/// Processor time of a process in the kernel's ticks, where it can be told.
+fn ticks_of(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name stands in parentheses and may hold anything.
+    let (_, after) = stat.rsplit_once(')')?;
+    let mut fields = after.split_whitespace().skip(11);
+    let (user, system) = (fields.next()?, fields.next()?);
+    Some(user.parse::<u64>().ok()? + system.parse::<u64>().ok()?)
+}
+
+/// The program by a path that holds in any folder; a bare name is looked for in `PATH`.
+fn absolute(program: &Path) -> PathBuf {
+    if !program.as_os_str().as_encoded_bytes().contains(&b'/') {
+        return program.to_owned();
+    }
+    std::path::absolute(program).unwrap_or_else(|_| program.to_owned())
 }
 
 /// The program as messages name it.

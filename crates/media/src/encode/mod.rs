@@ -34,7 +34,7 @@ use child::{EncoderChild, Target};
 /// How long one encode may take.
 pub const ENCODE_TIME_MAX: Duration = Duration::from_secs(24 * 3_600);
 
-/// How long an encoder may neither take a frame nor end. The slowest presets think for minutes.
+/// How long an encoder may neither take a frame nor, once it has all, write or compute.
 pub const ENCODE_STALL_MAX: Duration = Duration::from_secs(900);
 
 /// Bytes of address space an encoder may take. Look-ahead at large sizes and many threads needs more
@@ -148,6 +148,11 @@ fn encode_frames(
     // The decoder's memory and processor are of use to an encoder that flushes.
     drop(video);
     let version = encoder.finish()?;
+    if !probe::takes(job.request, &version) {
+        let quality = job.request.quality;
+        let detail = format!("this version rounds quality {quality}; ask for a whole number");
+        return Err(EncoderError::Refused { encoder: job.request.encoder, detail });
+    }
     Ok((info, count, version))
 }
 

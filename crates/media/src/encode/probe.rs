@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use types::Encoder;
+use types::{EncodeRequest, Encoder};
 
 use super::child::program_name;
 use super::error::EncoderError;
@@ -65,16 +65,25 @@ impl EncoderSet {
     /// How many steps one unit of the encoder's scale has, as this `ffmpeg` has it.
     #[must_use]
     pub fn steps_per_unit(&self, encoder: Encoder) -> u8 {
-        let major = self.svt_version.as_deref().and_then(|version| {
-            version.trim_start_matches('v').split('.').next()?.parse::<u32>().ok()
-        });
         match encoder {
-            Encoder::SvtAv1 if major.is_some_and(|major| major >= SVT_FRACTIONAL_FROM) => {
+            Encoder::SvtAv1 if self.svt_version.as_deref().is_some_and(takes_fractions) => {
                 SVT_FRACTIONAL_STEPS
             }
             other => other.scale().steps_per_unit,
         }
     }
+}
+
+fn takes_fractions(svt_version: &str) -> bool {
+    let major = svt_version.trim_start_matches('v').split('.').next();
+    major.and_then(|major| major.parse::<u32>().ok()).is_some_and(|m| m >= SVT_FRACTIONAL_FROM)
+}
+
+/// Whether what encoded, by its own words, encoded at the quality asked for and not at one beside it.
+pub(super) fn takes(request: &EncodeRequest, encoder_version: &str) -> bool {
+    request.encoder != Encoder::SvtAv1
+        || request.quality.0 % 100 == 0
+        || encoder_version.rsplit_once(' ').is_some_and(|(_, version)| takes_fractions(version))
 }
 
 /// Asks `ffmpeg` what it has.
@@ -169,5 +178,9 @@ mod tests {
         assert_eq!(steps(svt_version(line)), 4);
         assert_eq!((steps(Some("v3.1.2")), steps(Some("?")), steps(None)), (1, 1, 1));
         assert_eq!(EncoderSet::default().steps_per_unit(Encoder::X264), 4);
+        let quarter = EncodeRequest::new(Encoder::SvtAv1, types::Quality(3_025));
+        assert!(takes(&quarter, "ffmpeg 8, libsvtav1 v4.2.0"));
+        assert!(!takes(&quarter, "ffmpeg 8, libsvtav1 v3.1.2"));
+        assert!(!takes(&quarter, "ffmpeg 8, libsvtav1"));
     }
 }
