@@ -53,23 +53,32 @@ async fn the_end_waits_until_jobs_that_nobody_waits_for_are_cancelled() {
     let controller = controller(&videos).await;
     let address = format!("http://{}", controller.grpc_addr);
     let client = Client::new(&ClientConfig::new(address.clone())).expect("a good address");
-    let telemetry = Telemetry::disabled();
     let config = config(&videos, &["--controller", &address]);
-    let platform = vmafx_mcp::platform(&config, &telemetry).expect("a good configuration");
-    let agent = Agent::of(platform.clone(), &telemetry, Told::default()).await;
     let arguments = json!({"reference": reference, "distorted": distorted, "wait_seconds": 100});
     let arguments = arguments.as_object().cloned().expect("an object");
-    let peer = agent.client.peer().clone();
-    let call = CallToolRequestParams::new("score").with_arguments(arguments);
-    let waiting = tokio::spawn(async move { peer.call_tool(call).await });
-    let jobs = async || client.jobs(ListJobs::default()).await.expect("a list").jobs;
-    let began = std::time::Instant::now();
-    while jobs().await.is_empty() {
-        assert!(began.elapsed() < PATIENCE, "nothing is submitted");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    platform.shut_down().await;
-    assert_eq!(jobs().await[0].state, State::Cancelled);
-    waiting.abort();
+    // The server has a runtime of its own, which goes as soon as the end is over, as in `main`.
+    let server = tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        runtime.block_on(async {
+            let telemetry = Telemetry::disabled();
+            let platform = vmafx_mcp::platform(&config, &telemetry).expect("a good configuration");
+            let agent = Agent::of(platform.clone(), &telemetry, Told::default()).await;
+            let peer = agent.client.peer().clone();
+            let call = CallToolRequestParams::new("score").with_arguments(arguments);
+            tokio::spawn(async move { peer.call_tool(call).await });
+            let looks = Client::new(&ClientConfig::new(address)).expect("a good address");
+            let began = std::time::Instant::now();
+            while looks.jobs(ListJobs::default()).await.expect("a list").jobs.is_empty() {
+                assert!(began.elapsed() < PATIENCE, "nothing is submitted");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            platform.shut_down().await;
+        });
+        runtime.shutdown_background();
+    });
+    server.await.expect("no panic");
+    let jobs = client.jobs(ListJobs::default()).await.expect("a list").jobs;
+    assert_eq!(jobs[0].state, State::Cancelled);
     controller.shutdown().await;
 }
