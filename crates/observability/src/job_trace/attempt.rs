@@ -157,12 +157,6 @@ impl<'a> AttemptTrace<'a> {
         }
     }
 
-    /// The same for a process that did the work itself, with no node: its spans are the process's.
-    #[must_use]
-    pub fn done_here(self) -> Self {
-        Self { speaker: None, ..self }
-    }
-
     /// The attempt itself.
     #[must_use]
     pub fn process(

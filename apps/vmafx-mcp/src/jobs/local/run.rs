@@ -134,7 +134,7 @@ pub(super) fn spans(job: &JobView) -> Vec<SpanRecord> {
     let (Some(end), Some(ended_at)) = (AttemptEnd::of_view(attempt), attempt.ended_at) else {
         return spans;
     };
-    let trace = AttemptTrace::of_view(of_job, attempt, None).done_here();
+    let trace = AttemptTrace::of_view(of_job, attempt, None);
     spans.push(trace.process(attempt.started_at, ended_at, &end));
     if let Some(timings) = &attempt.timings {
         let results: Vec<RunResult<'_>> = job.results.iter().map(Into::into).collect();
