@@ -24,6 +24,11 @@ use crate::app::App;
 
 /// How often it is asked whether the spans have arrived, while recorded jobs end.
 const CONFIRM_EVERY: Duration = Duration::from_secs(10);
+/// How long after a submission's commit its `send` span, and that of the call, may end. Whatever the
+/// queue itself tells of has been handed over by then; see [`Queue::handed_over`](crate::queue::Queue::handed_over).
+const SENDING_MAX: Duration = Duration::from_secs(2);
+/// How long the first run may have served before it looks for the first time.
+const START_MAX: Duration = Duration::from_secs(60);
 /// How long the end of the controller waits for the collector's word. What is not confirmed then is
 /// told again by the next run.
 const LAST_CONFIRM_MAX: Duration = Duration::from_millis(500);
@@ -83,15 +88,16 @@ pub(crate) async fn run(app: Weak<App>, due: Arc<DueTraces>, closing: Cancellati
 
 /// Finds out how things stand, tells again what may be missing, and keeps the time.
 async fn step(app: &App, due: &DueTraces, known: &mut Known) -> Result<(), ExportError> {
-    let before_now = app.queue.now();
+    let before_now = app.queue.now().before(SENDING_MAX);
     if let Known::Nothing = known {
         *known = match app.queue.traces_told().await? {
             Some(until) => Known::UntilHere(until),
             None => {
                 // The first run that keeps the time. At once, whatever the collector does: a run
                 // that is killed before it has an answer must not look like the first again.
-                app.queue.tell_traces(before_now).await?;
-                Known::AllSince(before_now)
+                let began = before_now.before(START_MAX);
+                app.queue.tell_traces(began).await?;
+                Known::AllSince(began)
             }
         };
     }
