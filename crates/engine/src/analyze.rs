@@ -8,37 +8,58 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kernels::Isa;
-use kernels::adm::{AdmParams, AdmScores, AdmScratch, adm};
 use kernels::motion::{MotionScratch, motion_sad};
-use kernels::vif::{VifParams, VifScores, VifScratch, vif};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::features::{ExtractorKind, Output, Plan, Planned, Settings};
+use crate::features::{ExtractorKind, MotionOptions, Plan, Prepared, Scratch};
 use crate::picture::{Picture, PictureSpec};
 
-/// The pictures of one frame.
+/// How many frames back an extractor may look.
+pub const PICTURES_BEFORE_MAX: usize = 2;
+
+/// A picture with those of the frames before it.
+#[derive(Debug, Clone, Copy)]
+pub struct PictureWithPast<'a> {
+    /// The frame's own picture.
+    pub picture: &'a Picture,
+    /// The pictures before it, the nearest first, as many as [`Plan::needs`] says; fewer where the
+    /// clip has no more.
+    pub before: [Option<&'a Picture>; PICTURES_BEFORE_MAX],
+}
+
+impl<'a> PictureWithPast<'a> {
+    /// A picture that needs none before it.
+    #[must_use]
+    pub const fn alone(picture: &'a Picture) -> Self {
+        Self { picture, before: [None; PICTURES_BEFORE_MAX] }
+    }
+}
+
+/// The pictures of one frame: a reference picture and those that are compared with it.
 #[derive(Debug, Clone, Copy)]
 pub struct FrameInput<'a> {
     /// 0-based, counted from the first frame of the clip that is scored.
     pub frame_index: u64,
     /// The undegraded picture.
-    pub reference: &'a Picture,
-    /// The degraded picture; not looked at where the plan needs nothing spatial of this frame.
-    pub distorted: &'a Picture,
-    /// The reference picture of the frame before; `None` for frame 0 and for no other.
-    pub previous_reference: Option<&'a Picture>,
+    pub reference: PictureWithPast<'a>,
+    /// The degraded pictures; not looked at where the plan needs nothing spatial of this frame.
+    pub distorted: &'a [PictureWithPast<'a>],
 }
 
-/// What was computed from one frame. Plain data: it can be stored, sent and merged without losing
-/// a bit.
+/// What was computed from one reference and one distorted picture. Plain data: it can be stored,
+/// sent and merged without losing a bit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FrameValues {
     /// 0-based, counted from the first frame of the clip that is scored.
     pub frame_index: u64,
     /// The raw sum of differences from the reference picture before, in 1/256 of an 8-bit step;
-    /// `None` for frame 0 and where the plan measures no motion.
+    /// `None` for frame 0 and where the plan does not measure it.
     pub motion_sad: Option<u64>,
+    /// The same from the reference picture two before; `None` for the first two frames and where
+    /// the plan does not measure it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub motion_sad_wide: Option<u64>,
     /// The values of the spatial extractors in the plan's order; `None` on frames that subsampling
     /// leaves out.
     #[serde(with = "bits")]
@@ -74,13 +95,13 @@ pub enum AnalyzeError {
         given.width, given.height, given.format, expected.width, expected.height, expected.format)]
     #[allow(missing_docs, reason = "the frame, which picture, and both kinds")]
     Shape { frame_index: u64, role: &'static str, given: PictureSpec, expected: PictureSpec },
-    /// The plan measures motion, and a frame other than the first came without the reference
-    /// picture before it, or the first came with one.
+    /// A picture before the frame's own that the plan looks at is not there, or one is there
+    /// before the start of the clip.
     #[error(
-        "frame {frame_index}: the reference picture before it must be given except for frame 0"
+        "frame {frame_index}: the {role} picture {back} before it must be given except where the clip begins later"
     )]
-    #[allow(missing_docs, reason = "the frame")]
-    PreviousReference { frame_index: u64 },
+    #[allow(missing_docs, reason = "the frame, which picture, and how many frames back")]
+    Past { frame_index: u64, role: &'static str, back: u64 },
 }
 
 /// Analyzes frames of one kind of picture for one plan. Owns the working memory of all its
@@ -90,26 +111,12 @@ pub struct FrameAnalyzer {
     plan: Arc<Plan>,
     spec: PictureSpec,
     isa: Isa,
-    spatial: Vec<Spatial>,
-    vif_scratch: VifScratch,
-    adm_scratch: AdmScratch,
+    instances: Vec<(ExtractorKind, Prepared)>,
+    scratch: Scratch,
     motion_scratch: MotionScratch,
+    /// What one instance gave for each distorted picture.
+    values: Vec<Vec<f64>>,
     times: [Duration; ExtractorKind::ALL.len()],
-}
-
-/// One spatial instance, ready to run.
-#[derive(Debug)]
-enum Spatial {
-    Vif(VifParams),
-    Adm(Box<AdmParams>),
-    /// Motion is measured for all its instances at once.
-    None,
-}
-
-enum SpatialScores {
-    Vif(VifScores),
-    Adm(AdmScores),
-    None,
 }
 
 impl FrameAnalyzer {
@@ -117,47 +124,59 @@ impl FrameAnalyzer {
     /// give the same values.
     #[must_use]
     pub fn new(plan: Arc<Plan>, spec: PictureSpec, isa: Isa) -> Self {
-        let spatial = plan.instances().iter().map(Spatial::new).collect();
-        let adm_scratch = AdmScratch::default();
-        let (vif_scratch, motion_scratch) = (VifScratch::new(), MotionScratch::new());
-        let times = Default::default();
-        Self { plan, spec, isa, spatial, vif_scratch, adm_scratch, motion_scratch, times }
+        let prepared = plan.instances().iter().map(|planned| {
+            let extractor = &planned.extractor;
+            (extractor.kind(), extractor.settings().prepare(planned.computes_asked()))
+        });
+        Self {
+            instances: prepared.collect(),
+            plan,
+            spec,
+            isa,
+            scratch: Scratch::default(),
+            motion_scratch: MotionScratch::new(),
+            values: Vec::new(),
+            times: Default::default(),
+        }
     }
 
-    /// Computes what the plan wants of one frame.
+    /// Computes what the plan wants of one frame, for each distorted picture in their order. What
+    /// depends on the reference picture alone is computed once.
     ///
     /// `clock` tells the time that each extractor is charged by: CPU time of the calling thread,
     /// or any clock that never goes back. It is read twice an extractor.
     ///
     /// # Errors
-    /// [`AnalyzeError`] when a picture is not of the kind announced, or the one before is missing.
+    /// [`AnalyzeError`] when a picture is not of the kind announced, or one before is missing.
     pub fn analyze(
         &mut self,
         input: &FrameInput<'_>,
         clock: &mut dyn FnMut() -> Duration,
-    ) -> Result<FrameValues, AnalyzeError> {
-        let FrameInput { frame_index, reference, distorted, previous_reference } = *input;
-        self.check(frame_index, "reference", reference)?;
-        let motion_sad = if self.plan.needs_previous_reference() {
-            if previous_reference.is_none() != (frame_index == 0) {
-                return Err(AnalyzeError::PreviousReference { frame_index });
-            }
-            previous_reference
-                .map(|previous| {
-                    self.check(frame_index, "previous reference", previous)?;
-                    Ok(self.motion(previous, reference, clock))
-                })
-                .transpose()?
-        } else {
-            None
-        };
-        let spatial = if self.plan.needs_spatial(frame_index) {
-            self.check(frame_index, "distorted", distorted)?;
-            Some(self.spatial(reference, distorted, clock))
-        } else {
-            None
-        };
-        Ok(FrameValues { frame_index, motion_sad, spatial })
+    ) -> Result<Vec<FrameValues>, AnalyzeError> {
+        let FrameInput { frame_index, reference, distorted } = *input;
+        let needs = self.plan.needs();
+        let is_spatial = self.plan.needs_spatial(frame_index);
+        self.check(frame_index, "reference", &reference, needs.references_before)?;
+        for distorted in distorted.iter().filter(|_| is_spatial) {
+            self.check(frame_index, "distorted", distorted, needs.distorted_before)?;
+        }
+        let windows = self.plan.motion_windows();
+        let [motion_sad, motion_sad_wide] = [0, 1].map(|window| {
+            let before = reference.before[window].filter(|_| windows[window])?;
+            Some(self.motion(before, reference.picture, clock))
+        });
+        let spatial = is_spatial.then(|| self.spatial(input, clock));
+        let spatial = spatial.map_or_else(
+            || vec![None; distorted.len()],
+            |values| values.into_iter().map(Some).collect(),
+        );
+        let values = spatial.into_iter().map(|spatial| FrameValues {
+            frame_index,
+            motion_sad,
+            motion_sad_wide,
+            spatial,
+        });
+        Ok(values.collect())
     }
 
     /// Time charged to each kind of extractor that the plan runs, by name, since the analyzer was
@@ -170,14 +189,24 @@ impl FrameAnalyzer {
         &self,
         frame_index: u64,
         role: &'static str,
-        picture: &Picture,
+        pictures: &PictureWithPast<'_>,
+        before_count: u64,
     ) -> Result<(), AnalyzeError> {
-        let (given, expected) = (*picture.spec(), self.spec);
-        if given == expected {
-            Ok(())
-        } else {
-            Err(AnalyzeError::Shape { frame_index, role, given, expected })
+        let expected = self.spec;
+        let before = (1_u64..=before_count).zip(pictures.before);
+        for (back, picture) in before.clone() {
+            if picture.is_some() != (frame_index >= back) {
+                return Err(AnalyzeError::Past { frame_index, role, back });
+            }
         }
+        let before = before.filter_map(|(_, picture)| picture);
+        let given = std::iter::once(pictures.picture).chain(before).map(|picture| *picture.spec());
+        for given in given {
+            if given != expected {
+                return Err(AnalyzeError::Shape { frame_index, role, given, expected });
+            }
+        }
+        Ok(())
     }
 
     fn motion(
@@ -194,48 +223,45 @@ impl FrameAnalyzer {
         sad
     }
 
+    /// The values of every planned output, for each distorted picture.
     fn spatial(
         &mut self,
-        reference: &Picture,
-        distorted: &Picture,
+        input: &FrameInput<'_>,
         clock: &mut dyn FnMut() -> Duration,
-    ) -> Vec<f64> {
+    ) -> Vec<Vec<f64>> {
         let plan = Arc::clone(&self.plan);
-        let mut places = plan.spatial().iter().peekable();
-        let mut values = Vec::with_capacity(plan.spatial().len());
-        for instance in 0..self.spatial.len() {
-            let scores = self.run(instance, reference, distorted, clock);
-            while let Some((_, output)) = places.next_if(|(of, _)| *of == instance) {
-                values.push(scores.value(*output));
+        let mut places = plan.spatial();
+        let wanted = plan.spatial().len();
+        let mut all = vec![Vec::with_capacity(wanted); input.distorted.len()];
+        self.values.resize_with(input.distorted.len(), Vec::new);
+        for instance in 0..self.instances.len() {
+            let own = places.iter().take_while(|(of, _)| *of == instance).count();
+            let (outputs, rest) = places.split_at(own);
+            places = rest;
+            if outputs.is_empty() {
+                continue;
+            }
+            self.run(instance, input, clock);
+            for (all, values) in all.iter_mut().zip(&self.values) {
+                all.extend(outputs.iter().map(|(_, output)| values[output.0]));
             }
         }
-        values
+        all
     }
 
+    /// Leaves the values of one instance in `self.values`.
     fn run(
         &mut self,
         instance: usize,
-        reference: &Picture,
-        distorted: &Picture,
+        input: &FrameInput<'_>,
         clock: &mut dyn FnMut() -> Duration,
-    ) -> SpatialScores {
+    ) {
         let start = clock();
-        let (reference, distorted) = (reference.luma(), distorted.luma());
-        let (kind, scores) = match &self.spatial[instance] {
-            Spatial::Vif(params) => {
-                let scores = vif(self.isa, &reference, &distorted, params, &mut self.vif_scratch)
-                    .expect("both pictures are of the analyzer's kind");
-                (ExtractorKind::Vif, SpatialScores::Vif(scores))
-            }
-            Spatial::Adm(params) => {
-                let scores = adm(self.isa, &reference, &distorted, params, &mut self.adm_scratch)
-                    .expect("both pictures are of the analyzer's kind");
-                (ExtractorKind::Adm, SpatialScores::Adm(scores))
-            }
-            Spatial::None => return SpatialScores::None,
-        };
+        self.values.iter_mut().for_each(Vec::clear);
+        let (kind, prepared) = &self.instances[instance];
+        prepared.run(self.isa, input, &mut self.scratch, &mut self.values);
+        let kind = *kind;
         self.charge(kind, start, clock);
-        scores
     }
 
     fn charge(
@@ -248,54 +274,9 @@ impl FrameAnalyzer {
     }
 }
 
-impl Spatial {
-    fn new(planned: &Planned) -> Self {
-        match planned.extractor.settings() {
-            Settings::Vif(params) => Self::Vif(*params),
-            Settings::Adm(options) => {
-                let mut options = options.clone();
-                options.skip_aim = !planned.computes_aim();
-                let params = AdmParams::new(options).expect("the extractor checked its options");
-                Self::Adm(Box::new(params))
-            }
-            Settings::Motion(_) => Self::None,
-        }
-    }
-}
-
-impl SpatialScores {
-    fn value(&self, output: Output) -> f64 {
-        match self {
-            Self::Vif(scores) => vif_value(scores, output),
-            Self::Adm(scores) => adm_value(scores, output),
-            Self::None => None,
-        }
-        .expect("the plan lists outputs of their own instance")
-    }
-}
-
-fn vif_value(scores: &VifScores, output: Output) -> Option<f64> {
-    match output {
-        Output::VifScale(scale) => Some(scores.scales[scale].score),
-        Output::Vif => Some(scores.score()),
-        Output::VifNumerator => Some(scores.num()),
-        Output::VifDenominator => Some(scores.den()),
-        Output::VifScaleNumerator(scale) => Some(scores.scales[scale].num),
-        Output::VifScaleDenominator(scale) => Some(scores.scales[scale].den),
-        _ => None,
-    }
-}
-
-fn adm_value(scores: &AdmScores, output: Output) -> Option<f64> {
-    match output {
-        Output::Adm2 | Output::Adm => Some(scores.adm2),
-        Output::Aim => Some(scores.aim),
-        Output::Adm3 => Some(scores.adm3),
-        Output::AdmScale(scale) => Some(scores.scale[scale]),
-        Output::AdmNumerator => Some(scores.numerator),
-        Output::AdmDenominator => Some(scores.denominator),
-        Output::AdmScaleNumerator(scale) => Some(scores.scale_numerator[scale]),
-        Output::AdmScaleDenominator(scale) => Some(scores.scale_denominator[scale]),
-        _ => None,
+impl FrameValues {
+    /// The raw difference that motion with these options is made of.
+    pub(crate) fn motion(&self, options: &MotionOptions) -> Option<u64> {
+        if options.five_frame_window { self.motion_sad_wide } else { self.motion_sad }
     }
 }

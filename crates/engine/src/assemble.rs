@@ -187,8 +187,8 @@ impl Sequence {
                 spatial.map(|values| values[place]).collect()
             }
             ColumnSource::Motion(options, column) => {
-                let raw: Vec<u64> =
-                    self.frames.values().map(|values| values.motion_sad.unwrap_or(0)).collect();
+                let raw = self.frames.values().map(|values| values.motion(&options).unwrap_or(0));
+                let raw: Vec<u64> = raw.collect();
                 let all = motion_column(&raw, (self.width, self.height), &options, column);
                 let scored = self.frames.values().zip(all);
                 scored
@@ -219,8 +219,11 @@ pub(crate) fn check_form(plan: &Plan, values: &FrameValues) -> Result<(), Sequen
     let index = values.frame_index;
     let spatial_count = values.spatial.as_ref().map(Vec::len);
     let expected = plan.needs_spatial(index).then_some(plan.spatial().len());
-    let wants_motion = plan.needs_previous_reference() && index != 0;
-    if spatial_count != expected || values.motion_sad.is_some() != wants_motion {
+    let motions = [values.motion_sad, values.motion_sad_wide];
+    let has_motions = (1..).zip(motions).zip(plan.motion_windows());
+    let mut motion_fits =
+        has_motions.map(|((back, motion), wanted)| motion.is_some() == (wanted && index >= back));
+    if spatial_count != expected || !motion_fits.all(|fits| fits) {
         return Err(SequenceError::Foreign(index));
     }
     Ok(())

@@ -18,13 +18,15 @@
 //!    pools. [`Scores::into_report`] makes the [`types::ScoreReport`] with its [`digest()`].
 //! 5. [`write_log`] writes the report in one of libvmaf's log formats.
 //!
-//! Frames count from the first one that is scored. Frame `i` needs its own two pictures and the
-//! reference picture of frame `i - 1` ([`Plan::halo`]); subsampling ([`Plan::needs_spatial`])
-//! leaves spatial work out, never motion.
+//! Frames count from the first one that is scored. Frame `i` needs its own pictures and up to two
+//! before ([`Plan::needs`], [`Plan::halo`]); subsampling ([`Plan::needs_spatial`]) leaves spatial
+//! work out, never motion. Several distorted pictures of one reference picture are analyzed at once
+//! and share the work on it.
 //!
 //! ```
 //! use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 //! use engine::{FrameAnalyzer, FrameInput, Isa, IsaLevel, Model, PicturePool, PictureSpec};
+//! use engine::PictureWithPast;
 //! use engine::{Plan, PlanOptions, PlanesWanted, Sequence};
 //! use types::{ChromaSubsampling, PixelFormat};
 //!
@@ -39,12 +41,13 @@
 //! let mut analyzer = FrameAnalyzer::new(Arc::clone(&plan), spec, isa);
 //! let input = FrameInput {
 //!     frame_index: 0,
-//!     reference: &picture,
-//!     distorted: &picture,
-//!     previous_reference: None,
+//!     reference: PictureWithPast::alone(&picture),
+//!     distorted: &[PictureWithPast::alone(&picture)],
 //! };
 //! let mut sequence = Sequence::new(plan, spec.width, spec.height);
-//! sequence.add(analyzer.analyze(&input, &mut || Duration::ZERO)?)?;
+//! for values in analyzer.analyze(&input, &mut || Duration::ZERO)? {
+//!     sequence.add(values)?;
+//! }
 //! let scores = sequence.finish()?;
 //! assert_eq!(scores.models[0].name, "vmaf");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -62,12 +65,15 @@ mod motion;
 mod picture;
 mod pool;
 
-pub use analyze::{AnalyzeError, FrameAnalyzer, FrameInput, FrameValues};
+pub use analyze::{
+    AnalyzeError, FrameAnalyzer, FrameInput, FrameValues, PICTURES_BEFORE_MAX, PictureWithPast,
+};
 pub use assemble::{FRAMES_MAX, PartValues, Scores, Sequence, SequenceError};
 pub use digest::digest;
 pub use features::{
     Extractor, ExtractorKind, FeatureError, FeatureOptions, FeatureRequest, Halo,
-    MODEL_NAME_CHARS_MAX, MODELS_MAX, MotionOptions, OutputSet, Plan, PlanOptions, REQUESTS_MAX,
+    MODEL_NAME_CHARS_MAX, MODELS_MAX, MotionOptions, Needs, OutputSet, Plan, PlanOptions,
+    REQUESTS_MAX,
 };
 pub use kernels::{Isa, IsaLevel, IsaUnavailable, UnknownIsa};
 pub use live::{AHEAD_MAX, LiveFrame, LiveSequence, TABLE_BYTES_MAX};

@@ -120,7 +120,7 @@ impl LiveSequence {
         while let Some(values) = self.early.remove(&self.next) {
             self.next += 1;
             if let Some(held) = self.held.take() {
-                self.complete(&held, values.motion_sad);
+                self.complete(&held, Some(&values));
             }
             if self.looks_ahead {
                 self.held = Some(values);
@@ -155,14 +155,15 @@ impl LiveSequence {
         Ok(Scores::of_table(&self.plan, (self.width, self.height), self.table))
     }
 
-    /// Adds the row of a frame, given the difference of the frame after it, if there is one.
-    fn complete(&mut self, frame: &FrameValues, next: Option<u64>) {
+    /// Adds the row of a frame, given the frame after it, if there is one.
+    fn complete(&mut self, frame: &FrameValues, next: Option<&FrameValues>) {
         let Some(spatial) = &frame.spatial else { return };
-        let (size, own) = ((self.width, self.height), frame.motion_sad);
+        let size = (self.width, self.height);
         let value = |source: ColumnSource| match source {
             ColumnSource::Spatial(place) => spatial[place],
             ColumnSource::Motion(options, column) => {
-                motion_value(own, next, size, &options, column)
+                let next = next.and_then(|next| next.motion(&options));
+                motion_value(frame.motion(&options), next, size, &options, column)
             }
         };
         let features = self.plan.columns().iter().map(|column| value(column.source));

@@ -90,6 +90,8 @@ mod tests {
         blend_offset: 40.0,
         fps_weight: 1.0,
         max_value: 10_000.0,
+        five_frame_window: false,
+        moving_average: false,
     };
 
     /// Differences of 5, 3, 9 and 4 steps on pictures of one sample; frame 0's entry is nonsense.

@@ -284,14 +284,20 @@ impl Picture {
 
     /// Luma, as the kernels take it.
     pub(crate) fn luma(&self) -> PlaneRef<'_> {
-        let plane = &self.0.planes[0];
+        self.plane(0).expect("every picture has luma")
+    }
+
+    /// A plane as the kernels take it: luma, Cb, Cr; `None` where it is not stored.
+    pub(crate) fn plane(&self, index: usize) -> Option<PlaneRef<'_>> {
+        let plane = self.0.planes.get(index)?;
         let samples = match &plane.data {
             PlaneData::U8(samples) => Samples::U8(samples),
             PlaneData::U16(samples) => Samples::U16(samples),
         };
         let (width, height) = (plane.width as usize, plane.height as usize);
-        PlaneRef::new(samples, width, height, plane.stride, u32::from(self.0.spec.format.bit_depth))
-            .expect("planes are checked when a picture is made")
+        let bit_depth = u32::from(self.0.spec.format.bit_depth);
+        let plane = PlaneRef::new(samples, width, height, plane.stride, bit_depth);
+        Some(plane.expect("planes are checked when a picture is made"))
     }
 }
 

@@ -18,10 +18,10 @@ use types::{Column, PooledScore, Provenance, StageTimings};
 const SHOWN_MAX: usize = 3;
 
 fn plan(case: &Case, outputs: OutputSet) -> Arc<Plan> {
-    let models = case.ask.models().iter().map(|(name, version)| {
+    let models = case.ask.models.iter().map(|(name, version)| {
         Model::builtin(version).expect("golden cases use built-in models").named(*name)
     });
-    let requests = case.ask.requests().iter();
+    let requests = case.ask.requests.iter();
     let requests =
         requests.map(|request| request.parse().expect("golden requests are well formed"));
     let options = PlanOptions {
@@ -85,7 +85,7 @@ fn every_value_of_every_case_is_libvmafs_on_every_instruction_set() {
 
 #[test]
 fn leaving_out_what_no_model_reads_changes_no_other_value() {
-    for case in cases().into_iter().filter(|case| !case.ask.models().is_empty()) {
+    for case in cases().into_iter().filter(|case| !case.ask.models.is_empty()) {
         let pair = case.clip.make();
         let isa = Isa::BASELINE;
         let full = support::score(&plan(&case, OutputSet::Full), &pair, isa);

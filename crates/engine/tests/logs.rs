@@ -19,7 +19,7 @@ fn case(name: &str) -> Case {
 fn report(case: &Case) -> ScoreReport {
     let models = case
         .ask
-        .models()
+        .models
         .iter()
         .map(|(name, version)| Model::builtin(version).expect("it is built in").named(*name));
     let options = PlanOptions {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::{
-    AnalyzeError, FrameAnalyzer, FrameInput, Isa, IsaLevel, Model, OutputSet, PartValues, Plan,
-    PlanOptions, PlanesWanted, Scores, Sequence, SequenceError, digest,
+    AnalyzeError, FrameAnalyzer, FrameInput, Isa, IsaLevel, Model, OutputSet, PartValues,
+    PictureWithPast, Plan, PlanOptions, PlanesWanted, Scores, Sequence, SequenceError, digest,
 };
 use testkit::{ClipPair, ClipSpec, SplitMix64};
 use types::{ChromaSubsampling, Provenance, StageTimings};
@@ -163,8 +163,12 @@ fn pictures_that_do_not_fit_are_refused_with_their_frame() {
     let mut analyzer = FrameAnalyzer::new(plan(2), spec, isa());
     let [fits, too] = [0, 1].map(|frame| pair.reference.picture(frame, PlanesWanted::Luma));
     let narrow = other.reference.picture(0, PlanesWanted::Luma);
-    let mut analyze = |frame_index, reference, distorted, previous_reference| {
-        let input = FrameInput { frame_index, reference, distorted, previous_reference };
+    let mut analyze = |frame_index, reference, distorted, previous| {
+        let input = FrameInput {
+            frame_index,
+            reference: PictureWithPast { picture: reference, before: [previous, None] },
+            distorted: &[PictureWithPast::alone(distorted)],
+        };
         analyzer.analyze(&input, &mut || Duration::ZERO)
     };
     let shape = |result: Result<_, AnalyzeError>| match result.map(|_| ()) {
@@ -173,10 +177,11 @@ fn pictures_that_do_not_fit_are_refused_with_their_frame() {
     };
     assert_eq!(shape(analyze(4, &narrow, &fits, Some(&fits))), (4, "reference"));
     assert_eq!(shape(analyze(4, &fits, &narrow, Some(&fits))), (4, "distorted"));
-    assert_eq!(shape(analyze(4, &fits, &fits, Some(&narrow))), (4, "previous reference"));
-    let missing = Err(AnalyzeError::PreviousReference { frame_index: 1 });
+    assert_eq!(shape(analyze(4, &fits, &fits, Some(&narrow))), (4, "reference"));
+    let past = |frame_index| Err(AnalyzeError::Past { frame_index, role: "reference", back: 1 });
+    let missing = past(1);
     assert_eq!(analyze(1, &fits, &fits, None), missing);
-    let surplus = Err(AnalyzeError::PreviousReference { frame_index: 0 });
+    let surplus = past(0);
     assert_eq!(analyze(0, &fits, &fits, Some(&too)), surplus);
     // A frame that subsampling leaves out does not look at the distorted picture.
     assert!(analyze(1, &fits, &narrow, Some(&too)).is_ok());
@@ -197,9 +202,11 @@ fn extractors_are_charged_by_the_clock_that_is_passed_in() {
     for frame in 0..4 {
         let input = FrameInput {
             frame_index: frame as u64,
-            reference: &pictures[frame],
-            distorted: &pictures[frame],
-            previous_reference: frame.checked_sub(1).map(|before| &pictures[before]),
+            reference: PictureWithPast {
+                picture: &pictures[frame],
+                before: [frame.checked_sub(1).map(|before| &pictures[before]), None],
+            },
+            distorted: &[PictureWithPast::alone(&pictures[frame])],
         };
         analyzer.analyze(&input, &mut clock).expect("it fits");
     }

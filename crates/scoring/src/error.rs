@@ -52,6 +52,7 @@ impl ScoreError {
             Self::Model(_) => FailureKind::UnknownModel,
             Self::Feature(error) => match error {
                 FeatureError::DuplicateModelName(_)
+                | FeatureError::DuplicateColumn(_)
                 | FeatureError::ModelName(_)
                 | FeatureError::Nothing
                 | FeatureError::TooMany { .. } => FailureKind::InvalidJob,

@@ -14,8 +14,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use engine::{
-    FrameAnalyzer, FrameInput, FrameValues, Isa, Picture, PictureMut, PicturePool, PictureSpec,
-    Plan, PlanesWanted, Sequence, SequenceError,
+    FrameAnalyzer, FrameInput, FrameValues, Isa, Needs, PICTURES_BEFORE_MAX, Picture, PictureMut,
+    PicturePool, PictureSpec, PictureWithPast, Plan, Sequence, SequenceError,
 };
 use media::stop::STOP_CHECK_INTERVAL;
 use media::{MediaError, Pair, PairRange, Stop, Video};
@@ -89,8 +89,8 @@ pub(crate) fn run(
 ) -> Result<Outcome, ScoreError> {
     let info = pair.reference.info();
     let (width, height, format) = (info.width, info.height, info.format);
-    let spec = PictureSpec { width, height, format, planes: PlanesWanted::Luma };
-    let pools = Pools::new(spec, workers.threads)?;
+    let spec = PictureSpec { width, height, format, planes: plan.needs().planes };
+    let pools = Pools::new(spec, workers.threads, plan.needs())?;
     run_in(plan, pair, range, workers, stop, progress, &pools)
 }
 
@@ -107,7 +107,7 @@ fn run_in(
     let spec = *pools.reference.spec();
     let sequence = Sequence::new(Arc::clone(plan), spec.width, spec.height);
     let limit = range.frame_count_max.unwrap_or(u64::MAX);
-    let shared = Shared::new(sequence, stop, progress, limit);
+    let shared = Shared::new(sequence, plan.needs(), stop, progress, limit);
     std::thread::scope(|scope| {
         let Pair { reference, distorted } = pair;
         let readers = [
@@ -133,8 +133,8 @@ pub(crate) fn run_fed<C: Collect>(
     stop: &Stop,
     progress: &Progress,
 ) -> Result<Outcome<C>, ScoreError> {
-    let pools = Pools::new(spec, workers.threads)?;
-    let shared = Shared::new(collector, stop, progress, frames_max);
+    let pools = Pools::new(spec, workers.threads, plan.needs())?;
+    let shared = Shared::new(collector, plan.needs(), stop, progress, frames_max);
     std::thread::scope(|scope| {
         let (shared, pools) = (&shared, &pools);
         spawn(scope, shared, "score-read", move || shared.feed(source, pools));
@@ -188,14 +188,19 @@ struct Pools {
 }
 
 impl Pools {
-    /// A worker holds one distorted and, for motion, two reference pictures; one more reference
-    /// picture is kept for the frame to come.
-    fn new(spec: PictureSpec, threads: NonZeroUsize) -> Result<Self, ScoreError> {
-        let pool = |pictures: usize| {
-            let capacity = NonZeroUsize::new(pictures + LOOKAHEAD_PICTURES);
-            PicturePool::new(spec, capacity.expect("the look-ahead is not zero"))
+    /// A worker holds the picture of its frame and those before that are looked at, which may be
+    /// no other worker's; those before the frame to come are kept.
+    fn new(spec: PictureSpec, threads: NonZeroUsize, needs: Needs) -> Result<Self, ScoreError> {
+        let pool = |before: u64| {
+            let before = before as usize;
+            let pictures = (1 + before) * threads.get() + before + LOOKAHEAD_PICTURES;
+            let capacity = NonZeroUsize::new(pictures).expect("a worker holds one at least");
+            PicturePool::new(spec, capacity)
         };
-        Ok(Self { reference: pool(2 * threads.get() + 1)?, distorted: pool(threads.get())? })
+        Ok(Self {
+            reference: pool(needs.references_before)?,
+            distorted: pool(needs.distorted_before)?,
+        })
     }
 
     #[cfg(test)]
@@ -224,7 +229,8 @@ struct End {
 struct State<C> {
     queues: [VecDeque<Picture>; 2],
     ends: [Option<End>; 2],
-    previous_reference: Option<Picture>,
+    /// The pictures of both videos before the next frame.
+    past: [Past; 2],
     next_frame: u64,
     frames_in_work: usize,
     in_work_since: Instant,
@@ -234,20 +240,47 @@ struct State<C> {
     failure: Option<ScoreError>,
 }
 
-/// A frame to score.
+/// A frame to score: of both videos its picture and those before.
 struct Frame {
     index: u64,
-    previous_reference: Option<Picture>,
-    reference: Picture,
-    distorted: Picture,
+    pictures: [(Picture, [Option<Picture>; PICTURES_BEFORE_MAX]); 2],
+}
+
+impl Frame {
+    fn picture(&self, side: Side) -> PictureWithPast<'_> {
+        let (picture, before) = &self.pictures[side as usize];
+        PictureWithPast { picture, before: before.each_ref().map(Option::as_ref) }
+    }
+}
+
+/// The last pictures of a video that frames to come look back on, the nearest first.
+#[derive(Debug, Default)]
+struct Past {
+    kept: usize,
+    pictures: [Option<Picture>; PICTURES_BEFORE_MAX],
+}
+
+impl Past {
+    fn keeping(kept: u64) -> Self {
+        Self { kept: kept as usize, pictures: Default::default() }
+    }
+
+    /// What came before `picture`, which is kept for those after it.
+    fn before(&mut self, picture: &Picture) -> [Option<Picture>; PICTURES_BEFORE_MAX] {
+        let before = self.pictures.clone();
+        self.pictures.rotate_right(1);
+        self.pictures[0] = Some(picture.clone());
+        self.pictures[self.kept..].fill(None);
+        before
+    }
 }
 
 impl<C: Collect> State<C> {
-    fn new(sequence: C) -> Self {
+    fn new(sequence: C, needs: Needs) -> Self {
         Self {
             queues: Default::default(),
             ends: [None, None],
-            previous_reference: None,
+            past: [needs.references_before, needs.distorted_before].map(Past::keeping),
             next_frame: 0,
             frames_in_work: 0,
             in_work_since: Instant::now(),
@@ -264,15 +297,19 @@ impl<C: Collect> State<C> {
             return None;
         }
         let [reference, distorted] = &mut self.queues;
-        let (reference, distorted) = (reference.pop_front()?, distorted.pop_front()?);
-        let previous_reference = self.previous_reference.replace(reference.clone());
+        let pictures = [reference.pop_front()?, distorted.pop_front()?];
+        let mut past = self.past.iter_mut();
+        let pictures = pictures.map(|picture| {
+            let before = past.next().map(|past| past.before(&picture)).unwrap_or_default();
+            (picture, before)
+        });
         let index = self.next_frame;
         self.next_frame += 1;
         if self.frames_in_work == 0 {
             self.in_work_since = Instant::now();
         }
         self.frames_in_work += 1;
-        Some(Frame { index, previous_reference, reference, distorted })
+        Some(Frame { index, pictures })
     }
 
     fn frame_left_work(&mut self) {
@@ -318,9 +355,9 @@ struct Shared<'a, C> {
 }
 
 impl<'r, C: Collect> Shared<'r, C> {
-    fn new(sequence: C, stop: &'r Stop, progress: &'r Progress, limit: u64) -> Self {
+    fn new(sequence: C, needs: Needs, stop: &'r Stop, progress: &'r Progress, limit: u64) -> Self {
         Self {
-            state: Mutex::new(State::new(sequence)),
+            state: Mutex::new(State::new(sequence, needs)),
             work: Condvar::new(),
             space: Condvar::new(),
             stop,
@@ -447,14 +484,15 @@ impl<'r, C: Collect> Shared<'r, C> {
         while let Some(frame) = self.wait_for_frame()? {
             let input = FrameInput {
                 frame_index: frame.index,
-                reference: &frame.reference,
-                distorted: &frame.distorted,
-                previous_reference: frame.previous_reference.as_ref(),
+                reference: frame.picture(Side::Reference),
+                distorted: &[frame.picture(Side::Distorted)],
             };
             let values = analyzer.analyze(&input, &mut thread_cpu_time)?;
             // Before the lock: a reader that is told of space must find it.
             drop(frame);
-            self.add(values)?;
+            for values in values {
+                self.add(values)?;
+            }
         }
         let mut state = self.lock();
         for (name, time) in analyzer.times() {
@@ -476,7 +514,7 @@ impl<'r, C: Collect> Shared<'r, C> {
             }
             if let Some(frame) = state.take_frame() {
                 drop(state);
-                // The reference picture that was kept until now may be free.
+                // A picture that was kept until now may be free.
                 self.space.notify_all();
                 return Ok(Some(frame));
             }

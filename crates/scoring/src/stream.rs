@@ -12,8 +12,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use engine::{
-    FrameValues, Isa, LiveFrame, LiveSequence, PictureMut, PictureSpec, Plan, PlanesWanted,
-    SequenceError,
+    FrameValues, Isa, LiveFrame, LiveSequence, PictureMut, PictureSpec, Plan, SequenceError,
 };
 use media::{MediaError, Stop};
 use types::{Provenance, RawGeometry, ScoreReport, Stage, StageTimings, Warning};
@@ -130,7 +129,7 @@ impl StreamRun {
         let mut clock = StageClock::start();
         let plan = Arc::new(request.plan(&config.media.policy)?);
         let RawGeometry { width, height, format } = geometry;
-        let spec = PictureSpec { width, height, format, planes: PlanesWanted::Luma };
+        let spec = PictureSpec { width, height, format, planes: plan.needs().planes };
         spec.check()?;
         let (pixels, pixels_max) =
             (u64::from(width) * u64::from(height), config.media.picture_pixels_max);

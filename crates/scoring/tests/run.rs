@@ -6,7 +6,9 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use engine::{FrameAnalyzer, FrameInput, Isa, IsaLevel, PictureSpec, PlanesWanted, Sequence};
+use engine::{
+    FrameAnalyzer, FrameInput, Isa, IsaLevel, PictureSpec, PictureWithPast, PlanesWanted, Sequence,
+};
 use media::{CancelToken, MediaConfig, SourcePolicy, Stop};
 use rustix::fs::{CWD, Mode};
 use scoring::{Progress, RunConfig, ScoreError, ScoreRequest, run};
@@ -59,10 +61,14 @@ fn digest_in_one_piece(request: &ScoreRequest, pair: &ClipPair) -> String {
     let mut analyzer = FrameAnalyzer::new(plan.clone(), spec, Isa::detect(IsaLevel::Baseline));
     let mut sequence = Sequence::new(plan, spec.width, spec.height);
     for (at, (reference, distorted)) in references.iter().zip(&distorted).enumerate() {
-        let previous_reference = at.checked_sub(1).map(|before| &references[before]);
-        let input = FrameInput { frame_index: at as u64, reference, distorted, previous_reference };
+        let before = [1, 2].map(|back| at.checked_sub(back).map(|before| &references[before]));
+        let input = FrameInput {
+            frame_index: at as u64,
+            reference: PictureWithPast { picture: reference, before },
+            distorted: &[PictureWithPast::alone(distorted)],
+        };
         let values = analyzer.analyze(&input, &mut || Duration::ZERO).expect("analyzed");
-        sequence.add(values).expect("added");
+        values.into_iter().for_each(|values| sequence.add(values).expect("added"));
     }
     let scores = sequence.finish().expect("scored");
     scores.into_report(Vec::new(), Default::default(), Default::default()).digest

@@ -1,23 +1,33 @@
 //! Which features are computed, with which options, and what libvmaf's logs call them.
 //!
 //! - [`FeatureOptions`] and [`FeatureRequest`] are what a caller or a model asks for, as text;
-//! - an [`Extractor`] is one checked instance of VIF, ADM or motion;
+//! - [`ExtractorKind`] lists the extractors that are built; the module of each declares its options
+//!   and outputs, and calls its kernel;
+//! - an [`Extractor`] is one checked instance;
 //! - a [`Plan`] is the set of instances that serves all models and requests of a run, each computed
 //!   once, with the columns of the resulting table in libvmaf's order.
 //!
-//! What is not built is refused by name. Nothing is computed here.
+//! What is not built is refused by name.
 
+mod adm;
 mod extractor;
+mod kind;
+mod motion;
 mod options;
+mod outputs;
 mod plan;
 mod request;
+mod vif;
 
 use thiserror::Error;
 
-pub use extractor::{Extractor, ExtractorKind};
-pub(crate) use extractor::{Output, Settings, extractor_of_feature};
-pub use options::MotionOptions;
-pub(crate) use plan::{ColumnSource, MotionColumn, Planned};
+pub use extractor::Extractor;
+pub(crate) use extractor::extractor_of_feature;
+pub use kind::{ExtractorKind, Needs};
+pub(crate) use kind::{Prepared, Scratch};
+pub(crate) use motion::MotionColumn;
+pub use motion::MotionOptions;
+pub(crate) use plan::ColumnSource;
 pub use plan::{Halo, OutputSet, Plan, PlanOptions};
 pub use request::{FeatureOptions, FeatureRequest};
 
@@ -54,6 +64,11 @@ pub enum FeatureError {
     /// told apart.
     #[error("two columns would be named {0:?}; give each model a name of its own")]
     DuplicateModelName(String),
+    /// Two instances of an extractor differ in an option that has no part in the names of features.
+    #[error(
+        "two columns would be named {0:?}: the extractor is asked for twice with options that its names do not tell"
+    )]
+    DuplicateColumn(String),
     /// A name that not every log format could hold.
     #[error(
         "{0:?} cannot name a model: use 1 to {MODEL_NAME_CHARS_MAX} letters, digits, `_`, `-`, `.`"

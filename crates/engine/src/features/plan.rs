@@ -1,13 +1,16 @@
 //! The set of extractors that serves all models and requests of a run.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
 use sha2::{Digest as _, Sha256};
 
-use super::extractor::Settings;
+use super::kind::{Needs, Settings};
+use super::motion::{self, MotionColumn};
+use super::outputs::{Output, OutputSpec, When};
 use super::{
     Extractor, ExtractorKind, FeatureError, FeatureRequest, MODEL_NAME_CHARS_MAX, MODELS_MAX,
-    MotionOptions, Output, REQUESTS_MAX,
+    MotionOptions, REQUESTS_MAX,
 };
 use crate::hex::lower_hex;
 use crate::model::{LIBVMAF_VERSION, Model};
@@ -15,8 +18,8 @@ use crate::model::{LIBVMAF_VERSION, Model};
 /// Which columns a table has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum OutputSet {
-    /// Everything but `integer_aim` and `integer_adm3` where no model reads them and no request
-    /// asks for `adm`: they cost an eighth of ADM's time.
+    /// Everything but what costs time of its own where no model reads it and no request asks for
+    /// its extractor: `integer_aim` and `integer_adm3`, an eighth of ADM's time.
     #[default]
     Needed,
     /// Every column that libvmaf writes into its logs.
@@ -47,8 +50,8 @@ impl Default for PlanOptions {
 /// Neighbours that a range of frames needs beside its own frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Halo {
-    /// Reference pictures before the first frame of the range. The clip's own first frame has
-    /// none.
+    /// Pictures before the first frame of the range, on each side that is looked back on
+    /// ([`Plan::needs`]). The clip's own first frame has none.
     pub left: u64,
     /// Pictures after the last frame of the range.
     pub right: u64,
@@ -58,16 +61,8 @@ pub struct Halo {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Planned {
     pub(crate) extractor: Extractor,
-    /// Columns `integer_aim` and `integer_adm3` are there.
-    aim_columns: bool,
-}
-
-/// A value that exists for motion alone: it needs the differences of neighbouring frames.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum MotionColumn {
-    Sad,
-    Motion2,
-    Motion3,
+    /// Outputs that cost time of their own have columns.
+    asked: bool,
 }
 
 /// Where the values of a column come from.
@@ -119,9 +114,9 @@ impl Plan {
         for model in &models {
             for feature in model.features() {
                 let (extractor, output) = Extractor::of_feature(&feature.name, &feature.options)?;
-                let reads_aim = matches!(output, Output::Aim | Output::Adm3);
-                let aim_columns = reads_aim || options.outputs == OutputSet::Full;
-                reads.push((register(&mut instances, extractor, aim_columns), output));
+                let spec = &extractor.kind().outputs()[output.0];
+                let asked = spec.when == When::Asked || options.outputs == OutputSet::Full;
+                reads.push((register(&mut instances, extractor, asked), output));
             }
         }
         for request in &options.requests {
@@ -153,13 +148,11 @@ impl Plan {
         frame_index.is_multiple_of(u64::from(self.subsample_interval.get()))
     }
 
-    /// Whether the reference picture before each frame is looked at.
+    /// Which pictures beside the two of a frame are looked at, and which planes of all.
     #[must_use]
-    pub fn needs_previous_reference(&self) -> bool {
-        self.instances.iter().any(|planned| match planned.extractor.settings() {
-            Settings::Motion(options) => !options.force_zero,
-            Settings::Vif(_) | Settings::Adm(_) => false,
-        })
+    pub fn needs(&self) -> Needs {
+        let all = self.instances.iter().map(|planned| planned.extractor.settings().needs());
+        all.fold(Needs::NONE, Needs::and)
     }
 
     /// What a range of frames needs so that its values, merged with those of the other ranges, are
@@ -167,7 +160,21 @@ impl Plan {
     /// the next frame are computed when all frames are there.
     #[must_use]
     pub fn halo(&self) -> Halo {
-        Halo { left: u64::from(self.needs_previous_reference()), right: 0 }
+        let needs = self.needs();
+        Halo { left: needs.references_before.max(needs.distorted_before), right: 0 }
+    }
+
+    /// How many reference pictures back each measured motion looks: 1, 2, both or none.
+    pub(crate) fn motion_windows(&self) -> [bool; 2] {
+        let mut windows = [false; 2];
+        for planned in &self.instances {
+            if let Settings::Motion(options) = planned.extractor.settings()
+                && !options.force_zero
+            {
+                windows[usize::from(options.five_frame_window)] = true;
+            }
+        }
+        windows
     }
 
     /// Every how many frames one is scored.
@@ -203,15 +210,16 @@ impl Plan {
             hash.update((text.len() as u64).to_le_bytes());
             hash.update(text);
         };
-        field("vmafx frame values 1");
+        field("vmafx frame values 2");
         field(LIBVMAF_VERSION);
         field(&self.subsample_interval.to_string());
         for (instance, output) in &self.spatial {
             let planned = &self.instances[*instance];
-            let aim = if planned.computes_aim() { "with aim" } else { "without aim" };
-            field(&format!("{} {output:?} {aim}", planned.extractor.identity()));
+            let name = planned.extractor.kind().outputs()[output.0].name;
+            let settings = planned.extractor.settings();
+            field(&format!("{name} of {settings:?}, asked: {}", planned.computes_asked()));
         }
-        field(if self.needs_previous_reference() { "motion" } else { "no motion" });
+        field(&format!("motion over {:?}", self.motion_windows()));
         lower_hex(&hash.finalize())
     }
 
@@ -235,16 +243,15 @@ impl Plan {
 }
 
 impl Planned {
-    /// Whether AIM is computed: somebody reads it, and nobody said to skip it.
-    pub(crate) fn computes_aim(&self) -> bool {
-        self.aim_columns && !self.extractor.skips_aim()
+    /// Whether outputs that cost time of their own are computed: somebody reads them, and nobody
+    /// said to skip them.
+    pub(crate) fn computes_asked(&self) -> bool {
+        self.asked && !self.extractor.skips_aim()
     }
 
     /// Outputs that have a column, with their keys.
-    fn outputs(&self) -> impl Iterator<Item = (Output, String)> {
-        self.extractor
-            .outputs()
-            .filter(|(output, _)| self.aim_columns || !matches!(output, Output::Aim | Output::Adm3))
+    fn outputs(&self) -> impl Iterator<Item = (Output, &'static OutputSpec, String)> {
+        self.extractor.outputs().filter(|(_, spec, _)| self.asked || spec.when != When::Asked)
     }
 }
 
@@ -264,8 +271,12 @@ fn check_counts(models: &[Model], options: &PlanOptions) -> Result<(), FeatureEr
     Ok(())
 }
 
-/// Every model must have a name that no other column has and that every log format can hold.
+/// Every column must have a name of its own, and every model one that all log formats can hold.
 fn check_names(columns: &[PlannedColumn], models: &[PlannedModel]) -> Result<(), FeatureError> {
+    let mut known = BTreeSet::new();
+    if let Some(twice) = columns.iter().find(|column| !known.insert(column.name.as_str())) {
+        return Err(FeatureError::DuplicateColumn(twice.name.clone()));
+    }
     let names: Vec<&str> = models.iter().map(|planned| planned.model.name()).collect();
     for (index, name) in names.iter().enumerate() {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
@@ -281,14 +292,14 @@ fn check_names(columns: &[PlannedColumn], models: &[PlannedModel]) -> Result<(),
 }
 
 /// The index of the instance that computes what `extractor` does, which is added if there is none.
-fn register(instances: &mut Vec<Planned>, extractor: Extractor, aim_columns: bool) -> usize {
+fn register(instances: &mut Vec<Planned>, extractor: Extractor, asked: bool) -> usize {
     let same = |planned: &Planned| planned.extractor.computes_the_same(&extractor);
     if let Some(index) = instances.iter().position(same) {
         instances[index].extractor.absorb(&extractor);
-        instances[index].aim_columns |= aim_columns;
+        instances[index].asked |= asked;
         return index;
     }
-    instances.push(Planned { extractor, aim_columns });
+    instances.push(Planned { extractor, asked });
     instances.len() - 1
 }
 
@@ -298,7 +309,7 @@ fn spatial_outputs(instances: &[Planned]) -> Vec<(usize, Output)> {
         .iter()
         .enumerate()
         .filter(|(_, planned)| spatial(planned))
-        .flat_map(|(index, planned)| planned.outputs().map(move |(output, _)| (index, output)))
+        .flat_map(|(index, planned)| planned.outputs().map(move |(output, ..)| (index, output)))
         .collect()
 }
 
@@ -309,12 +320,7 @@ fn source(
     output: Output,
 ) -> ColumnSource {
     if let Settings::Motion(options) = instances[instance].extractor.settings() {
-        let column = match output {
-            Output::Motion2 => MotionColumn::Motion2,
-            Output::Motion3 => MotionColumn::Motion3,
-            _ => MotionColumn::Sad,
-        };
-        return ColumnSource::Motion(*options, column);
+        return ColumnSource::Motion(*options, motion::column(output));
     }
     let place = spatial.iter().position(|place| *place == (instance, output));
     ColumnSource::Spatial(place.expect("every column's output was planned"))
@@ -325,15 +331,14 @@ fn source(
 fn columns(instances: &[Planned], spatial: &[(usize, Output)]) -> Vec<PlannedColumn> {
     let all = || {
         instances.iter().enumerate().flat_map(|(instance, planned)| {
-            planned.outputs().map(move |(output, name)| (instance, output, name))
+            planned.outputs().map(move |(output, spec, name)| (instance, output, spec, name))
         })
     };
-    let at_end = |output: &Output| matches!(output, Output::Motion2 | Output::Motion3);
-    let first = all().filter(|(_, output, _)| !at_end(output));
-    let last = all().filter(|(_, output, _)| at_end(output));
+    let first = all().filter(|(_, _, spec, _)| !spec.at_end);
+    let last = all().filter(|(_, _, spec, _)| spec.at_end);
     first
         .chain(last)
-        .map(|(instance, output, name)| PlannedColumn {
+        .map(|(instance, output, _, name)| PlannedColumn {
             name,
             source: source(instances, spatial, instance, output),
         })

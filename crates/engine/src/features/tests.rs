@@ -63,7 +63,7 @@ fn options_enter_names_by_the_order_of_their_long_names() {
     ] {
         assert!(columns(&plan).contains(&name), "{name} in {:?}", columns(&plan));
     }
-    assert!(!plan.needs_previous_reference(), "motion that is forced to zero looks at nothing");
+    assert_eq!(plan.needs().references_before, 0, "motion that is forced to zero looks at nothing");
     assert_eq!(plan.halo(), Halo { left: 0, right: 0 });
 }
 
@@ -86,11 +86,11 @@ fn aim_is_computed_only_where_it_is_wanted() {
         (&["vif"], OutputSet::Needed, false, false),
     ] {
         let plan = plan(&vmaf, requests, outputs).expect("built");
-        assert_eq!(plan.instances()[0].computes_aim(), computed, "{requests:?}");
+        assert_eq!(plan.instances()[0].computes_asked(), computed, "{requests:?}");
         assert_eq!(columns(&plan).contains(&"integer_aim"), has_column, "{requests:?}");
     }
     let skipped = plan(&[], &["adm=adm_skip_aim=true"], OutputSet::Full).expect("built");
-    assert!(!skipped.instances()[0].computes_aim());
+    assert!(!skipped.instances()[0].computes_asked());
     assert!(columns(&skipped).contains(&"integer_aim"), "libvmaf writes it as zero");
 }
 

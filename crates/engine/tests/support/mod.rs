@@ -5,31 +5,39 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::{FrameAnalyzer, FrameInput, Isa, Plan, PlanesWanted, Scores, Sequence};
-use testkit::ClipPair;
+use engine::{FrameAnalyzer, FrameInput, Isa, Picture, PictureWithPast, Plan, Scores, Sequence};
+use testkit::{Clip, ClipPair};
 
-/// Analyzes a range of frames, given the one reference picture to its left.
+/// Analyzes a range of frames, given the pictures to its left that the plan looks at.
 pub fn analyze(plan: &Arc<Plan>, pair: &ClipPair, range: Range<usize>, isa: Isa) -> Sequence {
-    let spec = pair.reference.picture_spec(PlanesWanted::Luma);
+    let needs = plan.needs();
+    let spec = pair.reference.picture_spec(needs.planes);
     let mut analyzer = FrameAnalyzer::new(Arc::clone(plan), spec, isa);
     let mut sequence = Sequence::new(Arc::clone(plan), spec.width, spec.height);
-    let halo = plan.halo().left as usize;
-    let mut previous = (range.start >= halo.max(1))
-        .then(|| pair.reference.picture(range.start - 1, PlanesWanted::Luma));
     for frame in range {
-        let reference = pair.reference.picture(frame, PlanesWanted::Luma);
-        let distorted = pair.distorted.picture(frame, PlanesWanted::Luma);
+        let picture = |clip: &Clip, back| {
+            frame.checked_sub(back).map(|frame| clip.picture(frame, needs.planes))
+        };
+        let pictures = |clip: &Clip, before: u64| {
+            [0, 1, 2].map(|back| picture(clip, back).filter(|_| back as u64 <= before))
+        };
+        let reference = pictures(&pair.reference, needs.references_before);
+        let distorted = pictures(&pair.distorted, needs.distorted_before);
         let input = FrameInput {
             frame_index: frame as u64,
-            reference: &reference,
-            distorted: &distorted,
-            previous_reference: previous.as_ref(),
+            reference: with_past(&reference),
+            distorted: &[with_past(&distorted)],
         };
         let values = analyzer.analyze(&input, &mut || Duration::ZERO).expect("frames fit the plan");
-        sequence.add(values).expect("frames come once");
-        previous = Some(reference);
+        values.into_iter().for_each(|values| sequence.add(values).expect("frames come once"));
     }
     sequence
+}
+
+/// The own picture first, then those before it.
+fn with_past(pictures: &[Option<Picture>; 3]) -> PictureWithPast<'_> {
+    let [own, before @ ..] = pictures.each_ref().map(Option::as_ref);
+    PictureWithPast { picture: own.expect("every frame has a picture"), before }
 }
 
 /// Scores a whole pair.

@@ -28,11 +28,11 @@ fn run_pair(threads: usize, stop: &Stop) -> (Result<Outcome, ScoreError>, Pools)
         width: info.width,
         height: info.height,
         format: info.format,
-        planes: PlanesWanted::Luma,
+        planes: plan.needs().planes,
     };
     let workers =
         Workers { threads: NonZeroUsize::new(threads).expect("some"), isa: Isa::BASELINE };
-    let pools = Pools::new(spec, workers.threads).expect("supported");
+    let pools = Pools::new(spec, workers.threads, plan.needs()).expect("supported");
     let outcome = run_in(&plan, pair, &request.range, workers, stop, &Progress::new(), &pools);
     (outcome, pools)
 }
@@ -62,7 +62,8 @@ fn a_panic_in_a_thread_ends_everybody_with_an_error() {
     let request = crate::ScoreRequest::pair(MediaRef::new("/a"), MediaRef::new("/b"));
     let plan = Arc::new(request.plan(&policy).expect("planned"));
     let (stop, progress) = (Stop::never(), Progress::new());
-    let shared = Shared::new(Sequence::new(plan, 64, 48), &stop, &progress, u64::MAX);
+    let needs = plan.needs();
+    let shared = Shared::new(Sequence::new(plan, 64, 48), needs, &stop, &progress, u64::MAX);
     std::thread::scope(|scope| {
         let shared = &shared;
         // Waits for a frame that nobody will bring.

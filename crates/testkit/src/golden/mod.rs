@@ -4,10 +4,13 @@
 //! with the hashes of what went in. They are captured by hand, on purpose, from the portable C path
 //! of a libvmaf that prints every digit: `cargo xtask golden`.
 
-use serde_json::{Map, Value, json};
-use types::{ChromaSubsampling, Column};
+mod cases;
 
-use crate::clip::{ClipSpec, Content};
+use serde_json::{Map, Value, json};
+use types::Column;
+
+use crate::clip::ClipSpec;
+pub use cases::{Ask, cases};
 
 /// One clip with the arguments that libvmaf's command line is given beside its inputs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,95 +23,6 @@ pub struct Case {
     pub ask: Ask,
     /// Every how many frames one is scored.
     pub subsample_interval: u32,
-}
-
-/// What a case asks of libvmaf.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ask {
-    /// The three built-in models at once.
-    Models,
-    /// No model, every extractor with its debug outputs.
-    Debug,
-    /// Options that models do not use.
-    Options,
-}
-
-impl Ask {
-    /// Models by name and version, in the order in which they are given.
-    #[must_use]
-    pub const fn models(self) -> &'static [(&'static str, &'static str)] {
-        match self {
-            Self::Models => {
-                &[("vmaf", "vmaf_v0.6.1"), ("neg", "vmaf_v0.6.1neg"), ("uhd", "vmaf_4k_v0.6.1")]
-            }
-            Self::Debug | Self::Options => &[],
-        }
-    }
-
-    /// Feature requests, in the order in which they are given.
-    #[must_use]
-    pub const fn requests(self) -> &'static [&'static str] {
-        match self {
-            Self::Models => &[],
-            Self::Debug => &["vif=debug=true", "motion=debug=true", "adm=debug=true"],
-            Self::Options => &[
-                "vif=vif_enhn_gain_limit=1.2:vif_skip_scale0=true:debug=true",
-                "adm=adm_enhn_gain_limit=1.0:adm_dlm_weight=0.7:adm_min_val=0.5:adm_noise_weight=0.02",
-                "adm=adm_norm_view_dist=5:adm_skip_scale0=true",
-                "motion=motion_blend_factor=0.5:motion_blend_offset=2:motion_max_val=12",
-                "motion=motion_fps_weight=2.5",
-                "motion=motion_force_zero=true",
-            ],
-        }
-    }
-}
-
-/// Every case that is captured.
-#[must_use]
-pub fn cases() -> Vec<Case> {
-    let clip = |content, (width, height), bit_depth, frame_count| {
-        let seed = u64::from(width) * 1_000 + u64::from(bit_depth);
-        let spec = ClipSpec::texture(seed, width, height, frame_count).showing(content);
-        // libvmaf's reader mistakes odd sizes with subsampled chroma.
-        spec.with_format(ChromaSubsampling::C444, bit_depth)
-    };
-    let case = |content: Content, size: (u32, u32), bit_depth: u8, frame_count, ask: Ask| {
-        let clip = clip(content, size, bit_depth, frame_count);
-        let name = format!("{content:?}_{}x{}_{bit_depth}_{ask:?}", size.0, size.1).to_lowercase();
-        Case { name, clip, ask, subsample_interval: 1 }
-    };
-    let mut cases = Vec::new();
-    for (size, frame_count) in [((64, 64), 6), ((97, 65), 6), ((176, 144), 6), ((355, 241), 4)] {
-        for bit_depth in [8, 10, 12, 16] {
-            cases.push(case(Content::Texture, size, bit_depth, frame_count, Ask::Models));
-        }
-    }
-    cases.push(case(Content::Texture, (576, 324), 8, 4, Ask::Models));
-    cases.push(case(Content::Texture, (576, 324), 10, 3, Ask::Models));
-    for content in [
-        Content::Noise,
-        Content::Flat,
-        Content::Checkerboard,
-        Content::Blocks,
-        Content::Equal,
-        Content::Enhanced,
-    ] {
-        cases.push(case(content, (97, 65), 8, 3, Ask::Models));
-        cases.push(case(content, (120, 90), 10, 3, Ask::Models));
-    }
-    cases.push(case(Content::Texture, (176, 144), 8, 4, Ask::Debug));
-    cases.push(case(Content::Blocks, (97, 65), 12, 3, Ask::Debug));
-    cases.push(case(Content::Texture, (120, 90), 8, 4, Ask::Options));
-    cases.push(case(Content::Enhanced, (64, 64), 10, 4, Ask::Options));
-    cases.push(case(Content::Texture, (40, 34), 8, 1, Ask::Models));
-    cases.push(case(Content::Texture, (34, 48), 8, 2, Ask::Models));
-    for (interval, frame_count) in [(3, 8), (5, 6)] {
-        let mut subsampled = case(Content::Texture, (80, 60), 8, frame_count, Ask::Models);
-        subsampled.name = format!("{}_every_{interval}", subsampled.name);
-        subsampled.subsample_interval = interval;
-        cases.push(subsampled);
-    }
-    cases
 }
 
 impl Case {
@@ -130,14 +44,14 @@ impl Case {
             "--cpumask=63".to_owned(),
             format!("--subsample={}", self.subsample_interval),
         ];
-        let models = self.ask.models();
+        let models = self.ask.models;
         if models.is_empty() {
             arguments.push("--no_prediction".to_owned());
         }
         arguments.extend(
             models.iter().map(|(name, version)| format!("--model=version={version}:name={name}")),
         );
-        arguments.extend(self.ask.requests().iter().map(|request| format!("--feature={request}")));
+        arguments.extend(self.ask.requests.iter().map(|request| format!("--feature={request}")));
         arguments
     }
 }
@@ -331,7 +245,7 @@ mod tests {
 
     fn case() -> Case {
         let clip = ClipSpec::texture(1, 8, 8, 2);
-        Case { name: "small".to_owned(), clip, ask: Ask::Debug, subsample_interval: 3 }
+        Case { name: "small".to_owned(), clip, ask: cases::DEBUG, subsample_interval: 3 }
     }
 
     #[test]

@@ -1,0 +1,163 @@
+//! The extractors that are built: one line each in every match here, and a module each beside it.
+
+use kernels::Isa;
+use kernels::adm::{AdmOptions, AdmParams, AdmScratch};
+use kernels::vif::{VifParams, VifScratch};
+
+use super::options::{CheckedOptions, OptionSpec};
+use super::outputs::OutputSpec;
+use super::{FeatureError, MotionOptions, adm, motion, vif};
+use crate::analyze::FrameInput;
+use crate::picture::PlanesWanted;
+
+/// The extractors that are built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ExtractorKind {
+    /// Visual information fidelity at four scales.
+    Vif,
+    /// Additive detail measure at four scales, with the additive impairment measure.
+    Adm,
+    /// Difference of each reference picture from one before.
+    Motion,
+}
+
+/// The checked options of an instance, as its kernel takes them.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Settings {
+    Vif(VifParams),
+    /// `skip_aim` is as in the defaults: the plan decides.
+    Adm(AdmOptions),
+    Motion(MotionOptions),
+}
+
+/// Which pictures beside the two of a frame its extractors look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Needs {
+    /// Reference pictures before the frame's own: 0 to [`PICTURES_BEFORE_MAX`].
+    ///
+    /// [`PICTURES_BEFORE_MAX`]: crate::PICTURES_BEFORE_MAX
+    pub references_before: u64,
+    /// Distorted pictures before the frame's own: 0 to the same bound.
+    pub distorted_before: u64,
+    /// The planes of every picture.
+    pub planes: PlanesWanted,
+}
+
+/// An instance that is ready to run on frames; motion is the analyzer's own.
+#[derive(Debug)]
+pub(crate) enum Prepared {
+    Vif(VifParams),
+    Adm(Box<AdmParams>),
+    Motion,
+}
+
+/// The working memory of all spatial extractors, one instance after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    vif: VifScratch,
+    adm: AdmScratch,
+}
+
+impl ExtractorKind {
+    /// Every extractor.
+    pub const ALL: [Self; 3] = [Self::Vif, Self::Adm, Self::Motion];
+
+    /// The name by which it is asked for and timed.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Vif => "vif",
+            Self::Adm => "adm",
+            Self::Motion => "motion",
+        }
+    }
+
+    pub(super) const fn options(self) -> &'static [OptionSpec] {
+        match self {
+            Self::Vif => vif::OPTIONS,
+            Self::Adm => adm::OPTIONS,
+            Self::Motion => motion::OPTIONS,
+        }
+    }
+
+    /// In the order in which libvmaf writes them.
+    pub(super) const fn outputs(self) -> &'static [OutputSpec] {
+        match self {
+            Self::Vif => vif::OUTPUTS,
+            Self::Adm => adm::OUTPUTS,
+            Self::Motion => motion::OUTPUTS,
+        }
+    }
+
+    pub(super) fn settings(self, options: &CheckedOptions) -> Result<Settings, FeatureError> {
+        Ok(match self {
+            Self::Vif => Settings::Vif(vif::settings(options)),
+            Self::Adm => Settings::Adm(adm::settings(options)?),
+            Self::Motion => Settings::Motion(motion::settings(options)?),
+        })
+    }
+
+    pub(super) fn names() -> String {
+        Self::ALL.map(Self::name).join(", ")
+    }
+
+    pub(super) fn by_name(name: &str) -> Result<Self, FeatureError> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.name() == name)
+            .ok_or_else(|| FeatureError::UnknownExtractor { name: name.chars().take(64).collect() })
+    }
+}
+
+impl Settings {
+    pub(super) fn needs(&self) -> Needs {
+        let references_before = match self {
+            Self::Motion(options) if options.force_zero => 0,
+            Self::Motion(options) => 1 + u64::from(options.five_frame_window),
+            Self::Vif(_) | Self::Adm(_) => 0,
+        };
+        Needs { references_before, ..Needs::NONE }
+    }
+
+    /// `computes_asked`: outputs that cost time of their own are computed.
+    pub(crate) fn prepare(&self, computes_asked: bool) -> Prepared {
+        match self {
+            Self::Vif(params) => Prepared::Vif(*params),
+            Self::Adm(options) => Prepared::Adm(Box::new(adm::prepare(options, computes_asked))),
+            Self::Motion(_) => Prepared::Motion,
+        }
+    }
+}
+
+impl Needs {
+    pub(super) const NONE: Self =
+        Self { references_before: 0, distorted_before: 0, planes: PlanesWanted::Luma };
+
+    /// What serves both.
+    pub(super) fn and(self, other: Self) -> Self {
+        let all = [self, other].iter().any(|needs| needs.planes == PlanesWanted::All);
+        Self {
+            references_before: self.references_before.max(other.references_before),
+            distorted_before: self.distorted_before.max(other.distorted_before),
+            planes: if all { PlanesWanted::All } else { PlanesWanted::Luma },
+        }
+    }
+}
+
+impl Prepared {
+    /// Appends, for each distorted picture, the value of every output in the order of the
+    /// extractor's table.
+    pub(crate) fn run(
+        &self,
+        isa: Isa,
+        frame: &FrameInput<'_>,
+        scratch: &mut Scratch,
+        values: &mut [Vec<f64>],
+    ) {
+        match self {
+            Self::Vif(params) => vif::run(params, isa, frame, &mut scratch.vif, values),
+            Self::Adm(params) => adm::run(params, isa, frame, &mut scratch.adm, values),
+            Self::Motion => {}
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The cases that are captured: which clips, and what is asked of them.
+
+use types::ChromaSubsampling;
+
+use super::Case;
+use crate::clip::{ClipSpec, Content};
+
+/// What a case asks of libvmaf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ask {
+    /// Ends the names of its cases.
+    pub name: &'static str,
+    /// Models by name and version, in the order in which they are given.
+    pub models: &'static [(&'static str, &'static str)],
+    /// Feature requests, in the order in which they are given.
+    pub requests: &'static [&'static str],
+}
+
+/// Three built-in models at once.
+const MODELS: Ask = Ask {
+    name: "models",
+    models: &[("vmaf", "vmaf_v0.6.1"), ("neg", "vmaf_v0.6.1neg"), ("uhd", "vmaf_4k_v0.6.1")],
+    requests: &[],
+};
+
+/// No model, the extractors of those with their debug outputs.
+pub(super) const DEBUG: Ask = Ask {
+    name: "debug",
+    models: &[],
+    requests: &["vif=debug=true", "motion=debug=true", "adm=debug=true"],
+};
+
+/// Options that those models do not use.
+const OPTIONS: Ask = Ask {
+    name: "options",
+    models: &[],
+    requests: &[
+        "vif=vif_enhn_gain_limit=1.2:vif_skip_scale0=true:debug=true",
+        "adm=adm_enhn_gain_limit=1.0:adm_dlm_weight=0.7:adm_min_val=0.5:adm_noise_weight=0.02",
+        "adm=adm_norm_view_dist=5:adm_skip_scale0=true",
+        "motion=motion_blend_factor=0.5:motion_blend_offset=2:motion_max_val=12",
+        "motion=motion_fps_weight=2.5",
+        "motion=motion_force_zero=true",
+    ],
+};
+
+/// Every case that is captured.
+#[must_use]
+pub fn cases() -> Vec<Case> {
+    let clip = |content, (width, height), bit_depth, frame_count| {
+        let seed = u64::from(width) * 1_000 + u64::from(bit_depth);
+        let spec = ClipSpec::texture(seed, width, height, frame_count).showing(content);
+        // libvmaf's reader mistakes odd sizes with subsampled chroma.
+        spec.with_format(ChromaSubsampling::C444, bit_depth)
+    };
+    let case = |content: Content, size: (u32, u32), bit_depth: u8, frame_count, ask: Ask| {
+        let clip = clip(content, size, bit_depth, frame_count);
+        let name =
+            format!("{content:?}_{}x{}_{bit_depth}_{}", size.0, size.1, ask.name).to_lowercase();
+        Case { name, clip, ask, subsample_interval: 1 }
+    };
+    let mut cases = Vec::new();
+    for (size, frame_count) in [((64, 64), 6), ((97, 65), 6), ((176, 144), 6), ((355, 241), 4)] {
+        for bit_depth in [8, 10, 12, 16] {
+            cases.push(case(Content::Texture, size, bit_depth, frame_count, MODELS));
+        }
+    }
+    cases.push(case(Content::Texture, (576, 324), 8, 4, MODELS));
+    cases.push(case(Content::Texture, (576, 324), 10, 3, MODELS));
+    for content in [
+        Content::Noise,
+        Content::Flat,
+        Content::Checkerboard,
+        Content::Blocks,
+        Content::Equal,
+        Content::Enhanced,
+    ] {
+        cases.push(case(content, (97, 65), 8, 3, MODELS));
+        cases.push(case(content, (120, 90), 10, 3, MODELS));
+    }
+    cases.push(case(Content::Texture, (176, 144), 8, 4, DEBUG));
+    cases.push(case(Content::Blocks, (97, 65), 12, 3, DEBUG));
+    cases.push(case(Content::Texture, (120, 90), 8, 4, OPTIONS));
+    cases.push(case(Content::Enhanced, (64, 64), 10, 4, OPTIONS));
+    cases.push(case(Content::Texture, (40, 34), 8, 1, MODELS));
+    cases.push(case(Content::Texture, (34, 48), 8, 2, MODELS));
+    for (interval, frame_count) in [(3, 8), (5, 6)] {
+        let mut subsampled = case(Content::Texture, (80, 60), 8, frame_count, MODELS);
+        subsampled.name = format!("{}_every_{interval}", subsampled.name);
+        subsampled.subsample_interval = interval;
+        cases.push(subsampled);
+    }
+    cases
+}
