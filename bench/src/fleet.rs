@@ -69,7 +69,7 @@ impl Started {
         self.done.send(Worked {
             began: self.at,
             ended: Instant::now(),
-            runs_began_at: vec![SystemTime::now()],
+            run_began_at: SystemTime::now(),
             outcome: Ok(vec![report]),
         });
     }

@@ -89,8 +89,8 @@ impl Worker for Noop {
             digest: format!("{:064x}", assignment.lease.part.0),
             encoded: None,
         };
-        let runs_began_at = vec![SystemTime::now()];
-        done.send(Worked { began: now, ended: now, runs_began_at, outcome: Ok(vec![report]) });
+        let run_began_at = SystemTime::now();
+        done.send(Worked { began: now, ended: now, run_began_at, outcome: Ok(vec![report]) });
     }
 }
 

@@ -100,7 +100,7 @@ async fn work(shared: &Arc<Shared>, lease: &Arc<Lease>, in_hand: &Arc<InHand>) -
         let failure =
             Failure::new(FailureKind::Internal, "a defect: the work ended without a word");
         let now = Instant::now();
-        Worked { began: now, ended: now, runs_began_at: Vec::new(), outcome: Err(failure) }
+        Worked { began: now, ended: now, run_began_at: SystemTime::now(), outcome: Err(failure) }
     });
     drop((busy, permit));
     count_engine(shared, &worked);
@@ -199,22 +199,17 @@ fn ended(cause: Cause, timings: StageTimings, ended: Instant) -> End {
     End { outcome, label: EndLabel::Stopped(cause), timings, ended }
 }
 
-/// The stages of all runs together. Work that failed reports no stages: its time counts as fetching
-/// until the first frame was scored, and as scoring after.
+/// The stages of the run. Work that failed reports no stages: its time counts as fetching until the
+/// first frame was scored, and as scoring after.
 fn stage_timings(worked: &Worked, in_hand: &InHand, arrival: Arrival) -> StageTimings {
     let mut timings = StageTimings { arrived_at: Some(arrival.at()), ..StageTimings::default() };
-    let run = |index: usize, began_at: &SystemTime| RunTimings {
-        distorted_index: u32::try_from(index).unwrap_or(u32::MAX),
-        began_after: began_at.duration_since(arrival.at).unwrap_or_default(),
+    let mut run = RunTimings {
+        began_after: worked.run_began_at.duration_since(arrival.at).unwrap_or_default(),
         ..RunTimings::default()
     };
     match &worked.outcome {
         Ok(reports) => {
-            for (index, (report, began_at)) in reports.iter().zip(&worked.runs_began_at).enumerate()
-            {
-                let StageTimings { stages, features, .. } = report.timings.clone();
-                timings.runs.push(RunTimings { stages, features, ..run(index, began_at) });
-            }
+            // Each report has its share of the times.
             for report in reports {
                 for (stage, duration) in &report.timings.stages {
                     timings.add(*stage, *duration);
@@ -223,6 +218,8 @@ fn stage_timings(worked: &Worked, in_hand: &InHand, arrival: Arrival) -> StageTi
                     add_feature(&mut timings, feature, *cpu);
                 }
             }
+            run.stages.clone_from(&timings.stages);
+            run.features.clone_from(&timings.features);
         }
         Err(failure) => {
             let began_scoring = in_hand.progress.frames_done() > 0;
@@ -234,13 +231,11 @@ fn stage_timings(worked: &Worked, in_hand: &InHand, arrival: Arrival) -> StageTi
             };
             let took = worked.ended.saturating_duration_since(worked.began);
             timings.add(stage, took);
-            if let Some((index, began_at)) = worked.runs_began_at.iter().enumerate().next_back() {
-                let before = began_at.duration_since(worked.runs_began_at[0]).unwrap_or_default();
-                let stages = vec![(stage, took.saturating_sub(before))];
-                timings.runs = vec![RunTimings { failed: true, stages, ..run(index, began_at) }];
-            }
+            run.failed = true;
+            run.stages = vec![(stage, took)];
         }
     }
+    timings.runs = vec![run];
     timings
 }
 

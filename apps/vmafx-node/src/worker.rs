@@ -1,69 +1,48 @@
 //! Who does the work of an attempt: scoring on threads of its own, away from the runtime.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use media::{FfmpegConfig, MediaConfig, SourcePolicy, Stop};
-use scoring::{RunConfig, ScoreRequest};
+use scoring::RunConfig;
 use tokio::sync::oneshot;
-use types::{Failure, FailureKind, Lease, ScoreReport};
+use types::{Failure, Lease, ScoreReport};
 
 use crate::config::Config;
 use crate::scratch::Scratch;
 
-/// How far the runs of one attempt are: one run for each distorted video, one after the other.
+/// How far an attempt is: nothing is known before its work begins.
 #[derive(Debug, Clone, Default)]
-pub struct PartProgress(Arc<Mutex<Runs>>);
-
-#[derive(Debug, Default)]
-struct Runs {
-    begun: Vec<scoring::Progress>,
-    expected: usize,
-}
+pub struct PartProgress(Arc<OnceLock<scoring::Progress>>);
 
 impl PartProgress {
-    fn lock(&self) -> MutexGuard<'_, Runs> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Says how many runs there will be.
-    fn expect(&self, runs: usize) {
-        self.lock().expected = runs;
-    }
-
-    /// The next run begins.
+    /// The work begins.
     fn begin(&self) -> scoring::Progress {
-        let progress = scoring::Progress::new();
-        self.lock().begun.push(progress.clone());
-        progress
+        self.0.get_or_init(scoring::Progress::new).clone()
     }
 
-    /// Frames whose features are computed, over all runs.
+    /// Frames whose features are computed, over all distorted videos.
     #[must_use]
     pub fn frames_done(&self) -> u64 {
-        self.lock().begun.iter().map(scoring::Progress::frames_done).sum()
+        self.0.get().map_or(0, scoring::Progress::frames_done)
     }
 
-    /// Bytes of video read, over all runs.
+    /// Bytes of video read.
     #[must_use]
     pub fn bytes_read(&self) -> u64 {
-        self.lock().begun.iter().map(scoring::Progress::bytes_read).sum()
+        self.0.get().map_or(0, scoring::Progress::bytes_read)
     }
 
-    /// CPU time of the threads of all runs, each counted when it has ended.
+    /// CPU time of the work's threads, each counted when it has ended.
     #[must_use]
     pub fn cpu_time(&self) -> Duration {
-        self.lock().begun.iter().map(scoring::Progress::cpu_time).sum()
+        self.0.get().map_or(Duration::ZERO, scoring::Progress::cpu_time)
     }
 
-    /// Frames there seem to be, over all runs; `None` until every run can tell.
+    /// Frames there seem to be, over all distorted videos; `None` until that can be told.
     #[must_use]
     pub fn frames_total(&self) -> Option<u64> {
-        let runs = self.lock();
-        if runs.begun.is_empty() || runs.begun.len() < runs.expected {
-            return None;
-        }
-        runs.begun.iter().map(scoring::Progress::frames_total).sum()
+        self.0.get().and_then(scoring::Progress::frames_total)
     }
 }
 
@@ -85,8 +64,8 @@ pub struct Worked {
     pub began: Instant,
     /// When it ended.
     pub ended: Instant,
-    /// When each of the reports' runs began.
-    pub runs_began_at: Vec<SystemTime>,
+    /// When the run that made the reports began.
+    pub run_began_at: SystemTime,
     /// A report for each distorted video, in the job's order, or why there is none.
     pub outcome: Result<Vec<ScoreReport>, Failure>,
 }
@@ -159,26 +138,17 @@ impl Worker for ScoringWorker {
     }
 }
 
-/// Scores every pair of a part, one after the other, or encodes and scores.
+/// Scores every pair of a part, in one walk over the reference, or encodes and scores.
 fn score(assignment: &Assignment, run: &RunConfig, scratch: &Scratch) -> Worked {
     let Assignment { lease, stop, progress } = assignment;
     let began = Instant::now();
-    let mut runs_began_at = Vec::new();
+    let run_began_at = SystemTime::now();
     if let Some(encode) = &lease.spec.encode {
-        progress.expect(1);
-        runs_began_at.push(SystemTime::now());
         let outcome = scratch.try_out(&lease.spec, encode, run, stop, progress.begin());
         let outcome = outcome.map(|report| vec![report]);
-        return Worked { began, ended: Instant::now(), runs_began_at, outcome };
+        return Worked { began, ended: Instant::now(), run_began_at, outcome };
     }
-    let mut one = |index: usize| {
-        let request = ScoreRequest::from_job(&lease.spec, index).ok_or_else(|| {
-            Failure::new(FailureKind::InvalidJob, format!("there is no distorted video {index}"))
-        })?;
-        runs_began_at.push(SystemTime::now());
-        scoring::run(&request, run, stop, &progress.begin()).map_err(|error| error.to_failure())
-    };
-    progress.expect(lease.spec.distorted.len());
-    let outcome = (0..lease.spec.distorted.len()).map(&mut one).collect();
-    Worked { began, ended: Instant::now(), runs_began_at, outcome }
+    let outcome = scoring::run_job(&lease.spec, run, stop, &progress.begin());
+    let outcome = outcome.map_err(|error| error.to_failure());
+    Worked { began, ended: Instant::now(), run_began_at, outcome }
 }

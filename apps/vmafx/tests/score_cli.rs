@@ -293,3 +293,40 @@ fn help_is_there_and_lists_the_exit_codes() {
     let version = score_command().arg("-v").output().expect("started");
     assert!(stdout(&version).contains(env!("CARGO_PKG_VERSION")));
 }
+
+#[test]
+fn several_distorted_videos_are_scored_in_one_walk_each_with_its_own_log() {
+    let folder = Folder::new();
+    let alone = |name: &str| {
+        let output = folder.score(&format!("-r reference.y4m -d {name} --precision max"));
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        stdout(&output)
+    };
+    let lone = [alone("distorted.y4m"), alone("short.y4m")];
+    let line = "-r reference.y4m -d distorted.y4m -d short.y4m -d missing.y4m --precision max --json -o log.json";
+    let output = folder.score(line);
+    let expected = format!("distorted.y4m: {}short.y4m: {}", lone[0], lone[1]);
+    assert_eq!(stdout(&output), expected);
+    assert!(stderr(&output).contains("missing.y4m"), "{}", stderr(&output));
+    assert_ne!(code(&output), 0, "one of three could not be scored");
+    for (name, frames) in [("log.1.json", 6), ("log.2.json", 4)] {
+        let log = std::fs::read_to_string(folder.path(name)).expect(name);
+        let log: Value = serde_json::from_str(&log).expect("JSON");
+        assert_eq!(log["frames"].as_array().map(Vec::len), Some(frames), "{name}");
+    }
+    assert!(!folder.path("log.json").exists() && !folder.path("log.3.json").exists());
+}
+
+#[test]
+fn videos_of_two_sizes_are_compared_where_a_size_is_asked_for() {
+    let folder = Folder::new();
+    let small = ClipSpec::texture(7, 36, 26, 6).make();
+    folder.write("small.y4m", &small.distorted.y4m_bytes());
+    let refused = folder.score("-r reference.y4m -d small.y4m");
+    assert!(stderr(&refused).contains("72x50") && stderr(&refused).contains("36x26"));
+    let output = folder.score("-r reference.y4m -d small.y4m --scale 72x50 --explain");
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let said = stderr(&output);
+    assert!(said.contains("the distorted video is brought to 72x50 (bicubic)"), "{said}");
+    assert!(!said.contains("the reference is brought"), "{said}");
+}

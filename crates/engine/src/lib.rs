@@ -64,6 +64,7 @@ mod model;
 mod motion;
 mod picture;
 mod pool;
+mod viewing;
 
 pub use analyze::{
     AnalyzeError, FrameAnalyzer, FrameInput, FrameValues, PICTURES_BEFORE_MAX, PictureWithPast,
@@ -87,3 +88,4 @@ pub use picture::{
     PlanesWanted,
 };
 pub use pool::pool;
+pub use viewing::{Choice, HIGH_FRAME_RATE, Stored, View, Watched, choose};

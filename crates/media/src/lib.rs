@@ -4,7 +4,8 @@
 //! - [`open`] names one video ([`types::MediaRef`]) and gives a [`Video`]: y4m and headerless YUV are
 //!   read here; everything else is decoded by an `ffmpeg` child process, frame for frame, with no
 //!   change of rate, chroma, depth or orientation. What cannot be had that way is refused.
-//! - [`Pair`] is a reference and a distorted video of one shape, and knows what happens when one ends first.
+//! - [`Pair`] is a reference and a distorted video of one shape, and knows what happens when one ends first;
+//!   [`Renditions`] are several distorted videos of one reference.
 //! - [`SourcePolicy`] says which paths and URLs may be opened at all.
 //! - [`encode()`] reads frames of a source and has an `ffmpeg` child encode them into a file.
 //! - [`MediaError`] is every way this can fail; [`MediaError::kind`] is its one mapping to
@@ -37,7 +38,7 @@ pub use encode::{
 pub use error::MediaError;
 pub use ffmpeg::{Conform, FfmpegConfig, pixel_format_name};
 pub use open::{MediaConfig, open, open_as};
-pub use pair::{Pair, PairRange, length_warning};
+pub use pair::{Pair, PairRange, Renditions, length_warning};
 pub use policy::SourcePolicy;
 pub use stop::{CancelToken, Stop, Stopped};
 pub use video::{Video, VideoInfo};

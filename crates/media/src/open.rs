@@ -250,7 +250,10 @@ fn open_spelt(
         let child = ffmpeg::start(&config.ffmpeg, name, target, spelling, stop)?;
         let mut input = Input::new(name, Source::Decoder(child), stop.clone());
         if input.peek(y4m::MAGIC.len())? == y4m::MAGIC {
-            let decoder = input.decoder_version();
+            let mut decoder = input.decoder_version();
+            if let Some(conform) = spelling.conform {
+                decoder.push_str(&format!(", {conform}"));
+            }
             let declared = input.declared();
             return open_y4m(input, &decoder, config.picture_pixels_max, declared);
         }

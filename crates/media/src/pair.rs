@@ -40,16 +40,33 @@ impl Pair {
         config: &MediaConfig,
         stop: &Stop,
     ) -> Result<Self, MediaError> {
-        Self::open_as(reference, distorted, [None, None], config, stop)
+        let Renditions { reference, mut distorted } =
+            Renditions::open(reference, &[distorted], [None, None], config, stop)?;
+        let distorted = distorted.pop().expect("one video was asked for")?;
+        Ok(Self { reference, distorted })
     }
+}
 
-    /// As [`open`](Self::open), with what reference and distorted are converted to first.
+/// A reference and any number of distorted videos of its size, chroma subsampling and bit depth.
+/// Nothing is skipped yet.
+#[derive(Debug)]
+pub struct Renditions {
+    /// The undegraded video.
+    pub reference: Video,
+    /// The degraded videos in the order asked for; an error is of that video alone.
+    pub distorted: Vec<Result<Video, MediaError>>,
+}
+
+impl Renditions {
+    /// Opens all, at the same time, and compares each with the reference. `conform` says what the
+    /// reference, and what each distorted video is converted to first. A reference that cannot be
+    /// opened ends the wait for the others.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
-    pub fn open_as(
+    /// When the reference cannot be opened.
+    pub fn open(
         reference: &MediaRef,
-        distorted: &MediaRef,
+        distorted: &[&MediaRef],
         conform: [Option<Conform>; 2],
         config: &MediaConfig,
         stop: &Stop,
@@ -58,30 +75,42 @@ impl Pair {
             Some(conform) => open_as(media, conform, config, stop),
             None => open(media, config, stop),
         };
-        let distorted_stop = stop.child();
+        let (one, distorted_stop) = (&one, &stop.child());
         let (reference, distorted) = std::thread::scope(|scope| {
-            let distorted = scope.spawn(|| one(distorted, conform[1], &distorted_stop));
+            let open = |media: &&MediaRef| {
+                let media = MediaRef::clone(media);
+                scope.spawn(move || one(&media, conform[1], distorted_stop))
+            };
+            let opening: Vec<_> = distorted.iter().map(open).collect();
             let reference = one(reference, conform[0], stop);
             if reference.is_err() {
                 distorted_stop.cancel.cancel();
             }
-            (reference, distorted.join())
+            (reference, opening.into_iter().map(|thread| thread.join()).collect::<Vec<_>>())
         });
-        let distorted = distorted.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        let pair = Self { reference: reference?, distorted: distorted? };
-        compare(pair.reference.info(), pair.distorted.info())?;
-        Ok(pair)
+        let distorted = distorted.into_iter();
+        let distorted: Vec<Result<Video, MediaError>> = distorted
+            .map(|opened| opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect();
+        let reference = reference?;
+        let fits = |video: Video| compare(reference.info(), video.info()).map(|()| video);
+        let distorted = distorted.into_iter().map(|video| video.and_then(fits)).collect();
+        Ok(Self { reference, distorted })
     }
 
-    /// How many frames will be compared, as far as the files' lengths tell.
+    /// How many frames will be compared, over all distorted videos, as far as the files' lengths
+    /// tell; `None` where one does not tell.
     #[must_use]
     pub fn frame_count_estimate(&self, range: &PairRange) -> Option<u64> {
         let left =
             |info: &VideoInfo, skip: u64| info.frame_count_estimate.map(|n| n.saturating_sub(skip));
         let reference = left(self.reference.info(), range.skip_reference);
-        let distorted = left(self.distorted.info(), range.skip_distorted);
-        // The shortest of what is known.
-        [reference, distorted, range.frame_count_max].into_iter().flatten().min()
+        let count = |video: &Video| {
+            let distorted = left(video.info(), range.skip_distorted);
+            // The shortest of what is known.
+            [reference, distorted, range.frame_count_max].into_iter().flatten().min()
+        };
+        self.distorted.iter().flatten().map(count).sum()
     }
 }
 

@@ -28,6 +28,9 @@ pub enum ScoreError {
     /// The clip has too many frames.
     #[error(transparent)]
     Sequence(#[from] SequenceError),
+    /// A job without a distorted video.
+    #[error("there is no distorted video to score")]
+    NothingDistorted,
     /// A frame was handed to the engine wrongly: a defect of ours.
     #[error("a defect: {0}; please report it")]
     Analyze(#[from] AnalyzeError),
@@ -63,7 +66,9 @@ impl ScoreError {
                 | FeatureError::Syntax(_) => FailureKind::UnknownFeature,
             },
             Self::Picture(_) => FailureKind::UnsupportedFormat,
-            Self::Sequence(SequenceError::TooLong) => FailureKind::InvalidJob,
+            Self::Sequence(SequenceError::TooLong) | Self::NothingDistorted => {
+                FailureKind::InvalidJob
+            }
             Self::Thread(_) => FailureKind::Io,
             Self::Sequence(_) | Self::Analyze(_) | Self::Panicked(_) => FailureKind::Internal,
         }

@@ -20,6 +20,8 @@
 //!   scores as soon as they are final.
 //! - [`run`] blocks until the report is there. From other threads, [`media::CancelToken::cancel`]
 //!   ends it and [`Progress`] says how far it is.
+//! - [`run_each`] scores several distorted videos of one reference, whose share of the work is done once;
+//!   [`run_job`] those of a job.
 //! - [`try_out`] encodes a range of a video and scores what comes of it: one [`Trial`].
 //! - [`ScoreError::kind`] is the one mapping to [`types::FailureKind`].
 //!
@@ -39,6 +41,6 @@ mod trial;
 pub use error::ScoreError;
 pub use progress::Progress;
 pub use request::{ModelRequest, ScoreRequest};
-pub use run::{RunConfig, run};
+pub use run::{RunConfig, run, run_each, run_job};
 pub use stream::{LiveScores, PairSource, STREAM_CUT, StreamRun};
 pub use trial::{Trial, TrialError, TrialProgress, score_encoded, try_out};

@@ -72,8 +72,8 @@ impl Progress {
         self.0.cpu_nanos.fetch_add(nanos, Ordering::Relaxed);
     }
 
-    pub(crate) fn frame_done(&self) {
-        self.0.done.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn frames_done_more(&self, frames: u64) {
+        self.0.done.fetch_add(frames, Ordering::Relaxed);
     }
 
     pub(crate) fn set_total(&self, total: Option<u64>) {

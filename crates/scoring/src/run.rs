@@ -4,12 +4,12 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use engine::{Isa, IsaLevel, PictureSpec, Sequence};
-use media::{MediaConfig, Pair, Stop, length_warning};
-use types::{Provenance, ScoreReport, Stage, StageTimings, Warning};
+use engine::{Isa, IsaLevel, PictureSpec, Sequence, SequenceError};
+use media::{MediaConfig, MediaError, Renditions, Stop, VideoInfo, length_warning};
+use types::{JobSpec, MediaRef, Provenance, ScoreReport, Stage, StageTimings, Warning};
 
 use crate::error::ScoreError;
-use crate::pipeline::{self, Outcome, Workers};
+use crate::pipeline::{self, Collected, Ended, Workers};
 use crate::progress::Progress;
 use crate::request::ScoreRequest;
 
@@ -52,15 +52,52 @@ pub fn run(
     stop: &Stop,
     progress: &Progress,
 ) -> Result<ScoreReport, ScoreError> {
-    apart(config.niced, progress, || run_here(request, config, stop, progress))
+    let mut reports = run_each(request, &[], config, stop, progress)?;
+    reports.pop().unwrap_or(Err(SequenceError::Empty.into()))
+}
+
+/// Scores several distorted videos against one reference: that of `request`, then `others`, each as
+/// if it were the request's. The reference is decoded once, and the work that depends on it alone is
+/// done once a frame. Blocks and ends as [`run`] does.
+///
+/// Gives one report a video, in their order, each with the bits of a run of its own. A stage's time in
+/// them is the video's share: the whole time divided by their number.
+///
+/// # Errors
+/// The outer error ends all: the reference's, a stop, a model or feature that is unknown. What
+/// is wrong with one distorted video alone is its own error.
+pub fn run_each(
+    request: &ScoreRequest,
+    others: &[MediaRef],
+    config: &RunConfig,
+    stop: &Stop,
+    progress: &Progress,
+) -> Result<Vec<Result<ScoreReport, ScoreError>>, ScoreError> {
+    apart(config.niced, progress, || run_here(request, others, config, stop, progress))
+}
+
+/// Scores every distorted video of a job, in one walk over its reference: a report each, in the job's
+/// order. The first video that cannot be scored fails the job.
+///
+/// # Errors
+/// As [`run_each`], and [`ScoreError`] of the first video that has one.
+pub fn run_job(
+    job: &JobSpec,
+    config: &RunConfig,
+    stop: &Stop,
+    progress: &Progress,
+) -> Result<Vec<ScoreReport>, ScoreError> {
+    let request = ScoreRequest::from_job(job, 0).ok_or(ScoreError::NothingDistorted)?;
+    let reports = run_each(&request, &job.distorted[1..], config, stop, progress)?;
+    reports.into_iter().collect()
 }
 
 /// Does the work of a run on a thread of its own, whose CPU time is the run's, too.
-pub(crate) fn apart(
+pub(crate) fn apart<T: Send>(
     niced: bool,
     progress: &Progress,
-    work: impl FnOnce() -> Result<ScoreReport, ScoreError> + Send,
-) -> Result<ScoreReport, ScoreError> {
+    work: impl FnOnce() -> Result<T, ScoreError> + Send,
+) -> Result<T, ScoreError> {
     on_own_thread("score", niced, || {
         let result = work();
         progress.add_cpu_time(pipeline::thread_cpu_time());
@@ -93,42 +130,79 @@ pub(crate) fn on_own_thread<T: Send>(
 
 fn run_here(
     request: &ScoreRequest,
+    others: &[MediaRef],
     config: &RunConfig,
     stop: &Stop,
     progress: &Progress,
-) -> Result<ScoreReport, ScoreError> {
+) -> Result<Vec<Result<ScoreReport, ScoreError>>, ScoreError> {
     let mut clock = StageClock::start();
     stop.check()?;
     let stop = &stop.child();
     let plan = Arc::new(request.plan(&config.media.policy)?);
-    let (reference, distorted) = (&request.reference, &request.distorted);
-    let pair = Pair::open_as(reference, distorted, request.conform, &config.media, stop)?;
-    progress.set_total(pair.frame_count_estimate(&request.range));
-    let infos = [pair.reference.info().clone(), pair.distorted.info().clone()];
+    let distorted: Vec<&MediaRef> = std::iter::once(&request.distorted).chain(others).collect();
+    let opened =
+        Renditions::open(&request.reference, &distorted, request.conform, &config.media, stop)?;
+    let total = opened.frame_count_estimate(&request.range);
+    let Renditions { reference, distorted } = opened;
+    let reference_info = reference.info().clone();
+    // What could not be opened has its error already; the rest is scored.
+    let mut videos = Vec::new();
+    let opened: Vec<Result<VideoInfo, MediaError>> = distorted
+        .into_iter()
+        .map(|video| {
+            video.map(|video| {
+                let info = video.info().clone();
+                videos.push(video);
+                info
+            })
+        })
+        .collect();
+    if videos.is_empty() {
+        return Ok(opened.into_iter().filter_map(Result::err).map(|e| Err(e.into())).collect());
+    }
+    let shares = u32::try_from(videos.len()).unwrap_or(u32::MAX);
+    progress.set_total(total);
     let isa = Isa::detect(config.isa_limit);
     let workers = Workers { threads: config.threads, isa };
     clock.end_of(Stage::Fetch);
 
-    let outcome = pipeline::run(&plan, pair, &request.range, workers, stop, progress)?;
+    let range = &request.range;
+    let outcome = pipeline::run(&plan, (reference, videos), range, workers, stop, progress)?;
     clock.share(Stage::Score, outcome.score_time, Stage::Decode);
-    let Outcome { sequence, length_mismatch, feature_times, .. } = outcome;
-
-    let mut warnings: Vec<Warning> = Vec::new();
-    if let Some(ended) = length_mismatch {
-        let frame_count = sequence.len() as u64;
-        let (ended, other) = (&infos[ended as usize], &infos[1 - ended as usize]);
-        warnings.push(length_warning(ended, other, frame_count));
-    }
-    warnings.extend(small_picture_warning(infos[0].width, infos[0].height));
-    let provenance = Provenance {
-        engine_version: env!("CARGO_PKG_VERSION").to_owned(),
-        isa: isa.to_string(),
-        decoders: infos.map(|info| info.decoder).into(),
+    let mut collected = outcome.collected.into_iter();
+    let report = |info: VideoInfo, collected: Collected<Sequence>| {
+        let Collected { collector: sequence, ended_first } = collected;
+        let warnings = warnings([&reference_info, &info], ended_first, sequence.len() as u64);
+        let provenance = Provenance {
+            engine_version: env!("CARGO_PKG_VERSION").to_owned(),
+            isa: isa.to_string(),
+            decoders: vec![reference_info.decoder.clone(), info.decoder],
+        };
+        finish(sequence, warnings, provenance)
     };
-    let mut report = finish(sequence, warnings, provenance)?;
+    let mut reports: Vec<Result<ScoreReport, ScoreError>> = opened
+        .into_iter()
+        .map(|info| {
+            let info = info?;
+            report(info, collected.next().unwrap_or(Err(SequenceError::Empty.into()))?)
+        })
+        .collect();
     clock.end_of(Stage::Pool);
-    report.timings = clock.finish(feature_times);
-    Ok(report)
+    let timings = clock.finish(outcome.feature_times).share(shares);
+    for report in reports.iter_mut().flatten() {
+        report.timings = timings.clone();
+    }
+    Ok(reports)
+}
+
+/// What whoever reads the score should know of the pair's videos.
+fn warnings(infos: [&VideoInfo; 2], ended_first: Option<Ended>, frame_count: u64) -> Vec<Warning> {
+    let [reference, distorted] = infos;
+    let length = ended_first.map(|ended| match ended {
+        Ended::Reference => length_warning(reference, distorted, frame_count),
+        Ended::Distorted => length_warning(distorted, reference, frame_count),
+    });
+    length.into_iter().chain(small_picture_warning(reference.width, reference.height)).collect()
 }
 
 fn finish(

@@ -90,6 +90,55 @@ fn any_number_of_threads_gives_the_bits_of_one() {
 }
 
 #[test]
+fn several_distorted_videos_get_the_bits_of_runs_of_their_own() {
+    let folder = Folder::new();
+    let mut request = folder.write(&spec().make());
+    request.features = vec!["motion".to_owned()];
+    let other = ClipSpec::texture(12, 96, 64, 24).make();
+    let longer = ClipSpec::texture(11, 96, 64, 30).make();
+    let shorter = ClipSpec::texture(11, 96, 64, 9).make();
+    let narrow = ClipSpec::texture(11, 90, 64, 24).make();
+    let others =
+        [("other", &other), ("longer", &longer), ("shorter", &shorter), ("narrow", &narrow)];
+    let mut others: Vec<MediaRef> = others
+        .into_iter()
+        .map(|(name, pair)| {
+            std::fs::write(folder.path(name), pair.distorted.y4m_bytes()).expect("written");
+            folder.media(name)
+        })
+        .collect();
+    let whole = std::fs::read(folder.path("distorted.y4m")).expect("read");
+    std::fs::write(folder.path("damaged"), &whole[..whole.len() / 2]).expect("written");
+    others.extend([folder.media("damaged"), folder.media("missing")]);
+    for threads in [1, 2, 5] {
+        let (stop, progress) = (Stop::never(), Progress::new());
+        let all = scoring::run_each(&request, &others, &config(threads), &stop, &progress);
+        let all = all.expect("the reference is fine");
+        let videos = std::iter::once(&request.distorted).chain(&others);
+        let mut failed = Vec::new();
+        for (video, shared) in videos.zip(all) {
+            let alone = ScoreRequest { distorted: video.clone(), ..request.clone() };
+            match (score(&alone, 1), shared) {
+                (Ok(alone), Ok(shared)) => {
+                    assert_eq!(shared.digest, alone.digest, "{video:?}, {threads} threads");
+                    assert_eq!(shared.warnings, alone.warnings);
+                    let stages = &shared.timings.stages;
+                    let sum: Duration = stages.iter().map(|(_, time)| *time).sum();
+                    assert_eq!(sum, shared.timings.wall);
+                }
+                (Err(alone), Err(shared)) => {
+                    assert_eq!(shared.to_string(), alone.to_string());
+                    failed.push(shared.kind());
+                }
+                (alone, shared) => panic!("{video:?}: {alone:?} and {shared:?}"),
+            }
+        }
+        let expected = [FailureKind::SizeMismatch, FailureKind::Truncated, FailureKind::NotFound];
+        assert_eq!(failed, expected, "{threads} threads");
+    }
+}
+
+#[test]
 fn a_report_says_what_made_it_and_stages_add_up_to_the_wall_time() {
     let folder = Folder::new();
     let progress = Progress::new();

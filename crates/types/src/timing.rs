@@ -85,16 +85,16 @@ pub struct StageTimings {
     /// When the lease arrived, by the node's wall clock; `None` where the node did not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arrived_at: Option<Timestamp>,
-    /// The runs of the attempt, one for each distorted video that was begun and whose times are
-    /// known, in order. Their stages are parts of `stages`.
+    /// The runs of the attempt whose times are known, in order. Their stages are parts of `stages`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runs: Vec<RunTimings>,
 }
 
-/// The stage times of one run: the scoring of one distorted video within an attempt.
+/// The stage times of one run within an attempt: the scoring of a distorted video and of those after
+/// it, up to the next run's, in one walk over the reference.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RunTimings {
-    /// Which distorted video of the job, from 0.
+    /// The first distorted video of the job that it scores, from 0.
     pub distorted_index: u32,
     /// From the lease's arrival to the beginning of the run.
     pub began_after: Duration,
@@ -132,6 +132,18 @@ impl StageTimings {
     #[must_use]
     pub fn stage(&self, stage: Stage) -> Duration {
         self.stages.iter().find(|(known, _)| *known == stage).map_or(Duration::ZERO, |(_, d)| *d)
+    }
+
+    /// One of `count` equal shares of every time but the moment of arrival.
+    #[must_use]
+    pub fn share(mut self, count: u32) -> Self {
+        let times = self.stages.iter_mut().map(|(_, time)| time);
+        for time in times.chain(self.features.iter_mut().map(|(_, time)| time)) {
+            *time /= count;
+        }
+        // The stages still add up to it.
+        self.wall = self.stages.iter().map(|(_, time)| *time).sum();
+        self
     }
 
     /// The `score` stage's wall time shared out over the features by their CPU time.

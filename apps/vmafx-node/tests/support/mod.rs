@@ -331,8 +331,8 @@ pub struct Begun {
 impl Begun {
     pub fn end(self, outcome: Result<Vec<ScoreReport>, Failure>) {
         let now = Instant::now();
-        let runs_began_at = vec![SystemTime::now()];
-        self.done.send(Worked { began: now, ended: now, runs_began_at, outcome });
+        let run_began_at = SystemTime::now();
+        self.done.send(Worked { began: now, ended: now, run_began_at, outcome });
     }
 
     pub fn succeed(self) {

@@ -4,7 +4,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
-use engine::{FeatureOptions, IsaLevel, LogFormat, OutputSet, Precision};
+use engine::{FeatureOptions, IsaLevel, LogFormat, OutputSet, PictureSpec, Precision, View};
 use media::{FfmpegConfig, MediaConfig, PairRange, SourcePolicy};
 use scoring::{ModelRequest, RunConfig, ScoreRequest};
 use types::{ChromaSubsampling, MediaRef, ModelRef, PixelFormat, RawGeometry};
@@ -13,7 +13,7 @@ use types::{ChromaSubsampling, MediaRef, ModelRef, PixelFormat, RawGeometry};
 const CPUMASK_AVX2: u64 = 8;
 const CPUMASK_AVX512: u64 = 16;
 
-/// Scores one pair of videos here and now.
+/// Scores one video, or several, against its reference here and now.
 ///
 /// Takes the flags of libvmaf's vmaf tool with their meaning (so -h is the height; use --help for
 /// this text). Inputs may be .y4m, headerless YUV, or anything that ffmpeg decodes. The score goes
@@ -31,9 +31,10 @@ pub(crate) struct ScoreArgs {
     #[arg(short = 'r', long, value_name = "PATH")]
     pub reference: String,
 
-    /// The degraded video.
-    #[arg(short = 'd', long, value_name = "PATH")]
-    pub distorted: String,
+    /// The degraded video. May be repeated: all are scored in one walk over the reference, each with
+    /// the score that it would have alone.
+    #[arg(short = 'd', long, value_name = "PATH", required = true, action = ArgAction::Append)]
+    pub distorted: Vec<String>,
 
     /// Width of headerless YUV, which needs -h, -p and -b too.
     #[arg(short = 'w', long, value_name = "SAMPLES", value_parser = unsigned)]
@@ -57,7 +58,22 @@ pub(crate) struct ScoreArgs {
     #[arg(short = 'm', long, value_name = "PARAMS", value_parser = parse_model)]
     model: Vec<ModelRequest>,
 
-    /// Writes a log in libvmaf's format.
+    /// Chooses the model by how the video is watched, tv-1080p, phone, tv-4k or tv-4k-close, and
+    /// brings both videos to the size and depth that it judges. See --explain.
+    #[arg(long, value_name = "VIEW", conflicts_with_all = ["model", "scale", "no_prediction"])]
+    pub view: Option<View>,
+
+    /// Scales both videos to this size first (bicubic), where they have another, and raises the lower
+    /// bit depth to the higher. Without it, videos that differ are refused.
+    #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = size)]
+    pub scale: Option<(u32, u32)>,
+
+    /// Says on standard error what was chosen for --view or changed for --scale, and why.
+    #[arg(long)]
+    pub explain: bool,
+
+    /// Writes a log in libvmaf's format. Of several distorted videos each has its own: log.json
+    /// becomes log.1.json, log.2.json and so on.
     #[arg(short = 'o', long, value_name = "PATH")]
     pub output: Option<PathBuf>,
 
@@ -137,13 +153,15 @@ pub(crate) struct ScoreArgs {
 }
 
 impl ScoreArgs {
-    /// What is to be scored.
+    /// What is to be scored, and the distorted videos after the first.
     ///
     /// # Errors
     /// A sentence on how the flags do not go together.
-    pub(crate) fn request(&self) -> Result<ScoreRequest, String> {
+    pub(crate) fn request(&self) -> Result<(ScoreRequest, Vec<MediaRef>), String> {
         let raw = self.raw_geometry()?;
-        let media = |uri: &str| MediaRef { uri: uri.to_owned(), raw };
+        let media = |uri: &String| MediaRef { uri: uri.clone(), raw };
+        let mut distorted = self.distorted.iter().map(media);
+        let first = distorted.next().ok_or("--distorted is missing")?;
         let mut models = self.model.clone();
         if models.is_empty() && !self.no_prediction {
             models.push(ModelRequest::default());
@@ -157,7 +175,7 @@ impl ScoreArgs {
             .map_err(|_| format!("--subsample {} is too large", self.subsample))?;
         // A log shows every column that libvmaf's would; a score alone does without some.
         let outputs = if self.output.is_some() { OutputSet::Full } else { OutputSet::Needed };
-        Ok(ScoreRequest {
+        let request = ScoreRequest {
             models,
             features: self.feature.clone(),
             outputs,
@@ -168,8 +186,9 @@ impl ScoreArgs {
                 skip_distorted: self.frame_skip_dist,
                 frame_count_max: Some(self.frame_cnt).filter(|count| *count > 0),
             },
-            ..ScoreRequest::pair(media(&self.reference), media(&self.distorted))
-        })
+            ..ScoreRequest::pair(media(&self.reference), first)
+        };
+        Ok((request, distorted.collect()))
     }
 
     /// With what it is scored.
@@ -259,6 +278,15 @@ fn unsigned(text: &str) -> Result<u64, String> {
     }
 }
 
+/// A size such as `1920x1080`.
+fn size(text: &str) -> Result<(u32, u32), String> {
+    let sides = text.split_once('x').or_else(|| text.split_once(':'));
+    let side =
+        |text: &str| text.parse().ok().filter(|side| (1..=PictureSpec::SIDE_MAX).contains(side));
+    let sides = sides.and_then(|(width, height)| Some((side(width)?, side(height)?)));
+    sides.ok_or_else(|| "not a size; write WIDTHxHEIGHT, such as 1920x1080".to_owned())
+}
+
 fn precision(text: &str) -> Result<Precision, String> {
     text.parse()
 }
@@ -320,7 +348,7 @@ mod tests {
 
     #[test]
     fn h_is_the_height() {
-        let request = args("-w 352 -h 288 -p 420 -b 10").request().expect("complete");
+        let request = args("-w 352 -h 288 -p 420 -b 10").request().expect("complete").0;
         let raw = request.reference.raw.expect("headerless");
         assert_eq!((raw.width, raw.height, raw.format.bit_depth), (352, 288, 10));
         assert_eq!(request.distorted.raw, request.reference.raw);
@@ -360,11 +388,11 @@ mod tests {
     #[test]
     fn what_is_not_said_is_as_in_libvmaf() {
         let plain = args("");
-        let request = plain.request().expect("complete");
+        let request = plain.request().expect("complete").0;
         assert_eq!(request.models, [ModelRequest::default()]);
         assert_eq!((request.range, request.subsample_interval.get()), (PairRange::default(), 1));
         assert_eq!(plain.format(), LogFormat::Xml);
-        let none = args("-n --feature vif").request().expect("features only");
+        let none = args("-n --feature vif").request().expect("features only").0;
         assert!(none.models.is_empty());
         assert!(args("-n").request().is_err());
     }
@@ -375,7 +403,7 @@ mod tests {
         assert_eq!(args("--sub --xml").format(), LogFormat::Xml);
         assert_eq!(args("--json --json").format(), LogFormat::Json);
         let request = args("--frame_cnt 3 --frame_cnt 4 --subsample 0 --frame_skip_r 5").request();
-        let request = request.expect("complete");
+        let (request, _) = request.expect("complete");
         assert_eq!(request.range.frame_count_max, Some(4));
         assert_eq!(
             request.range.skip_reference, 5,
@@ -391,6 +419,27 @@ mod tests {
         assert_eq!(args("").config().isa_limit, IsaLevel::Avx512);
         assert_eq!(args("--threads 0").config().threads.get(), 1);
         assert_eq!(args("--threads 7").config().threads.get(), 7);
+    }
+
+    #[test]
+    fn several_distorted_videos_are_taken_in_their_order() {
+        let (request, others) = args("-d c --distorted d").request().expect("complete");
+        assert_eq!(request.distorted.uri, "b");
+        let others: Vec<_> = others.iter().map(|media| media.uri.as_str()).collect();
+        assert_eq!(others, ["c", "d"]);
+    }
+
+    #[test]
+    fn a_view_leaves_no_room_for_a_model_of_ones_own() {
+        assert_eq!(args("--view phone").view, Some(View::Phone));
+        assert!(parse("-r a -d b --view cinema").expect_err("unknown").contains("tv-4k-close"));
+        for other in ["--model version=vmaf_v0.6.1", "--scale 1x1", "-n"] {
+            assert!(parse(&format!("-r a -d b --view phone {other}")).is_err(), "{other}");
+        }
+        assert_eq!(args("--scale 1920x1080").scale, Some((1_920, 1_080)));
+        for bad in ["1920", "0x4", "x", "1920x1080x3", "99999x1"] {
+            assert!(parse(&format!("-r a -d b --scale {bad}")).is_err(), "{bad}");
+        }
     }
 
     #[test]

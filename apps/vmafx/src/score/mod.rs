@@ -1,19 +1,21 @@
-//! `vmafx score`: one pair of videos, scored in this process.
+//! `vmafx score`: videos scored against their reference, in this process.
 
 mod args;
+mod fit;
 mod interrupt;
 mod output;
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use engine::{LogOptions, Precision, write_log};
 use media::Stop;
-use scoring::{Progress, RunConfig, ScoreRequest};
-use types::{Failure, ScoreReport, Stage};
+use scoring::{Progress, RunConfig, ScoreError, ScoreRequest};
+use types::{Failure, MediaRef, ScoreReport, Stage};
 
 pub(crate) use args::ScoreArgs;
 use output::LogFile;
@@ -25,14 +27,14 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Runs the subcommand.
 pub(crate) fn run(args: &ScoreArgs) -> ExitCode {
-    let request = match args.request() {
+    let (request, others) = match args.request() {
         Ok(request) => request,
         Err(text) => {
             say(&format!("error: {text}\n\nSee vmafx score --help.\n"));
             return ExitCode::from(exit::USAGE_OR_INTERNAL);
         }
     };
-    match score(args, &request) {
+    match score(args, &request, &others) {
         Ok(()) => ExitCode::from(exit::OK),
         Err(failure) => {
             say(&format!("error: {}\n", failure.message));
@@ -41,11 +43,89 @@ pub(crate) fn run(args: &ScoreArgs) -> ExitCode {
     }
 }
 
-fn score(args: &ScoreArgs, request: &ScoreRequest) -> Result<(), Failure> {
+/// Scores all, writes what there is to be written of each, and fails with the first video that does.
+fn score(args: &ScoreArgs, request: &ScoreRequest, others: &[MediaRef]) -> Result<(), Failure> {
     let stop = Stop::never();
     interrupt::cancel_when_told(&stop.cancel)?;
-    let log = args.output.as_deref().map(LogFile::create).transpose()?;
-    let mut report = run_with_progress(request, &args.config(), &stop, args.quiet)?;
+    let count = 1 + others.len();
+    let logs: Vec<Option<LogFile>> = (1..=count)
+        .map(|number| {
+            args.output.as_deref().map(|path| LogFile::create(&numbered(path, number, count)))
+        })
+        .map(Option::transpose)
+        .collect::<Result<_, _>>()?;
+    let results = run_groups(args, request, others, &stop)?;
+    let mut failed = None;
+    let videos = std::iter::once(&request.distorted).chain(others);
+    for ((video, result), log) in videos.zip(results).zip(logs) {
+        let label = if count > 1 { format!("{}: ", video.uri) } else { String::new() };
+        let told = result
+            .map_err(|error| error.to_failure())
+            .and_then(|report| tell(args, report, log, &label));
+        if let Err(failure) = told {
+            // The first is told at the end, as of a video alone.
+            if failed.is_some() {
+                say(&format!("error: {label}{}\n", failure.message));
+            }
+            failed.get_or_insert(failure);
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+/// Scores all distorted videos, those together that are compared in the same way, and gives what
+/// became of each in the order asked for.
+fn run_groups(
+    args: &ScoreArgs,
+    request: &ScoreRequest,
+    others: &[MediaRef],
+    stop: &Stop,
+) -> Result<Vec<Result<ScoreReport, ScoreError>>, Failure> {
+    let config = args.config();
+    let mut results = Vec::new();
+    for (group, why) in fit::groups(args, request, others, &config.media, stop)? {
+        if args.explain {
+            explain(&group.request, &why);
+        }
+        let of_group = run_with_progress(&group.request, &group.others, &config, stop, args.quiet)?;
+        results.extend(group.numbers.into_iter().zip(of_group));
+    }
+    results.sort_by_key(|(number, _)| *number);
+    Ok(results.into_iter().map(|(_, result)| result).collect())
+}
+
+/// What is compared, with which models, and why.
+fn explain(request: &ScoreRequest, why: &[String]) {
+    let models: Vec<String> =
+        request.models.iter().map(|request| request.model.to_string()).collect();
+    say(&format!("{}: {}\n", request.distorted.uri, models.join(", ")));
+    for reason in why {
+        say(&format!("  {reason}\n"));
+    }
+}
+
+/// Where the log of one of several distorted videos goes: `log.json` becomes `log.2.json`.
+fn numbered(path: &Path, number: usize, count: usize) -> PathBuf {
+    let is_file = path.file_name().is_some() && !path.exists() || path.is_file();
+    if count == 1 || !is_file {
+        return path.to_owned();
+    }
+    let mut name = path.file_stem().unwrap_or_default().to_owned();
+    name.push(format!(".{number}"));
+    if let Some(extension) = path.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    path.with_file_name(name)
+}
+
+/// Warns, writes the log and prints the scores of one video.
+fn tell(
+    args: &ScoreArgs,
+    mut report: ScoreReport,
+    log: Option<LogFile>,
+    label: &str,
+) -> Result<(), Failure> {
     for warning in &report.warnings {
         say(&format!("warning: {}\n", warning.message));
     }
@@ -64,7 +144,7 @@ fn score(args: &ScoreArgs, request: &ScoreRequest) -> Result<(), Failure> {
         log.write(&text)?;
     }
     if !(args.quiet && args.output.is_some()) {
-        print_scores(&report, args.precision());
+        print_scores(&report, args.precision(), label);
     }
     Ok(())
 }
@@ -72,10 +152,11 @@ fn score(args: &ScoreArgs, request: &ScoreRequest) -> Result<(), Failure> {
 /// Scores, and meanwhile shows how far it is on a terminal.
 fn run_with_progress(
     request: &ScoreRequest,
+    others: &[MediaRef],
     config: &RunConfig,
     stop: &Stop,
     quiet: bool,
-) -> Result<ScoreReport, Failure> {
+) -> Result<Vec<Result<ScoreReport, ScoreError>>, Failure> {
     let progress = Progress::new();
     let shown = !quiet && io::stderr().is_terminal();
     std::thread::scope(|scope| {
@@ -84,7 +165,7 @@ fn run_with_progress(
             let progress = progress.clone();
             scope.spawn(move || show_progress(&progress, &ended));
         }
-        let result = scoring::run(request, config, stop, &progress);
+        let result = scoring::run_each(request, others, config, stop, &progress);
         // Ends the display before anything else is written.
         drop(done);
         result
@@ -125,17 +206,17 @@ fn drop_predictions(report: &mut ScoreReport) {
     report.pooled.retain(|(name, _)| !predicted(name));
 }
 
-/// One line a model, as libvmaf's tool writes it, on standard output.
-fn print_scores(report: &ScoreReport, precision: Precision) {
+/// One line a model, as libvmaf's tool writes it, on standard output; `label` begins it.
+fn print_scores(report: &ScoreReport, precision: Precision, label: &str) {
     let mut text = String::new();
     for model in &report.models {
         let mean = model.pooled.mean;
         let line = match precision {
-            Precision::Libvmaf => write!(text, "{}: {mean:.6}", model.version),
+            Precision::Libvmaf => write!(text, "{label}{}: {mean:.6}", model.version),
             Precision::Digits(digits) => {
-                write!(text, "{}: {mean:.digits$}", model.version, digits = usize::from(digits))
+                write!(text, "{label}{}: {mean:.1$}", model.version, usize::from(digits))
             }
-            Precision::Max => write!(text, "{}: {mean}", model.version),
+            Precision::Max => write!(text, "{label}{}: {mean}", model.version),
         };
         line.expect("writing to a string does not fail");
         text.push('\n');

@@ -10,6 +10,7 @@
 pub(crate) mod child;
 mod report;
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Seek};
 use std::num::NonZeroU32;
@@ -89,6 +90,14 @@ pub struct Conform {
     pub size: (u32, u32),
     /// Chroma subsampling and bits.
     pub format: PixelFormat,
+}
+
+/// For people, and for the record of what a score was made of.
+impl fmt::Display for Conform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (width, height) = self.size;
+        write!(f, "to {width}x{height} (bicubic) {}", pixel_format_name(self.format))
+    }
 }
 
 impl Conform {

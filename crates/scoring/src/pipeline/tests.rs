@@ -1,6 +1,7 @@
 //! The pipeline from inside: pictures alive, stops and panics.
 
 use super::*;
+use media::Pair;
 use testkit::ClipSpec;
 use types::{FailureKind, MediaRef};
 
@@ -21,9 +22,10 @@ fn run_pair(threads: usize, stop: &Stop) -> (Result<Outcome, ScoreError>, Pools)
     let policy = media::SourcePolicy::unrestricted_local();
     let plan = Arc::new(request.plan(&policy).expect("planned"));
     let config = media::MediaConfig::new(policy);
-    let pair = Pair::open(&request.reference, &request.distorted, &config, &Stop::never())
-        .expect("opened");
-    let info = pair.reference.info();
+    let Pair { reference, distorted } =
+        Pair::open(&request.reference, &request.distorted, &config, &Stop::never())
+            .expect("opened");
+    let info = reference.info();
     let spec = PictureSpec {
         width: info.width,
         height: info.height,
@@ -32,16 +34,29 @@ fn run_pair(threads: usize, stop: &Stop) -> (Result<Outcome, ScoreError>, Pools)
     };
     let workers =
         Workers { threads: NonZeroUsize::new(threads).expect("some"), isa: Isa::BASELINE };
-    let pools = Pools::new(spec, workers.threads, plan.needs()).expect("supported");
-    let outcome = run_in(&plan, pair, &request.range, workers, stop, &Progress::new(), &pools);
+    let pools = Pools::new(spec, 1, workers.threads, plan.needs()).expect("supported");
+    let outcome = run_in(
+        &plan,
+        (reference, vec![distorted]),
+        &request.range,
+        workers,
+        stop,
+        &Progress::new(),
+        &pools,
+    );
     (outcome, pools)
+}
+
+fn frame_count(outcome: Result<Outcome, ScoreError>) -> usize {
+    let collected = outcome.expect("scored").collected.pop().expect("one video");
+    collected.expect("it has not failed").collector.len()
 }
 
 #[test]
 fn pictures_alive_are_bounded_by_threads_and_not_by_the_clip() {
     for threads in [1, 2, 4] {
         let (outcome, pools) = run_pair(threads, &Stop::never());
-        assert_eq!(outcome.expect("scored").sequence.len(), FRAME_COUNT as usize);
+        assert_eq!(frame_count(outcome), FRAME_COUNT as usize);
         assert_eq!(pools.alive(), 0, "every picture was given back");
         assert!(pools.capacity() <= 3 * threads + 5 && pools.capacity() < FRAME_COUNT as usize);
     }
@@ -63,7 +78,7 @@ fn a_panic_in_a_thread_ends_everybody_with_an_error() {
     let plan = Arc::new(request.plan(&policy).expect("planned"));
     let (stop, progress) = (Stop::never(), Progress::new());
     let needs = plan.needs();
-    let shared = Shared::new(Sequence::new(plan, 64, 48), needs, &stop, &progress, u64::MAX);
+    let shared = Shared::new(vec![Sequence::new(plan, 64, 48)], needs, &stop, &progress, u64::MAX);
     std::thread::scope(|scope| {
         let shared = &shared;
         // Waits for a frame that nobody will bring.

@@ -1,37 +1,30 @@
 //! One job's work, and the spans that tell of it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use media::Stop;
 use observability::SpanRecord;
 use observability::job_trace::{self, AttemptEnd, AttemptTrace, JobTrace, RunResult};
-use scoring::{RunConfig, ScoreRequest};
+use scoring::RunConfig;
 use types::{Failure, FailureKind, JobSpec, JobView, RunTimings, ScoreReport, Stage, StageTimings};
 
-/// How far the runs of one job are: one for each distorted video, one after the other.
+/// How far a job is: nothing is known before its work begins.
 #[derive(Debug, Clone, Default)]
-pub(super) struct RunsProgress(Arc<Mutex<Vec<scoring::Progress>>>);
+pub(super) struct RunProgress(Arc<OnceLock<scoring::Progress>>);
 
-impl RunsProgress {
-    fn lock(&self) -> MutexGuard<'_, Vec<scoring::Progress>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
+impl RunProgress {
     fn begin(&self) -> scoring::Progress {
-        let progress = scoring::Progress::new();
-        self.lock().push(progress.clone());
-        progress
+        self.0.get_or_init(scoring::Progress::new).clone()
     }
 
-    /// Frames done over all runs; frames there are, once every one of the `expected` runs can tell.
-    pub fn read(&self, expected: usize) -> types::Progress {
-        let runs = self.lock();
-        let frames_done = runs.iter().map(scoring::Progress::frames_done).sum();
-        let all_begun = !runs.is_empty() && runs.len() >= expected;
-        let totals = runs.iter().map(scoring::Progress::frames_total);
-        let frames_total = if all_begun { totals.sum() } else { None };
-        types::Progress { frames_done, frames_total }
+    /// Frames done, and frames there are once that can be told, over all distorted videos.
+    pub fn read(&self) -> types::Progress {
+        let progress = self.0.get();
+        types::Progress {
+            frames_done: progress.map_or(0, scoring::Progress::frames_done),
+            frames_total: progress.and_then(scoring::Progress::frames_total),
+        }
     }
 }
 
@@ -52,74 +45,45 @@ impl Worked {
     }
 }
 
-/// Scores every pair of a job, one after the other. Blocks.
+/// Scores every pair of a job, in one walk over its reference. Blocks.
 pub(super) fn score(
     spec: &JobSpec,
     run: &RunConfig,
     stop: &Stop,
-    progress: &RunsProgress,
+    progress: &RunProgress,
 ) -> Worked {
     let began = Instant::now();
+    let outcome = scoring::run_job(spec, run, stop, &progress.begin());
+    let outcome = outcome.map_err(|error| error.to_failure());
     let mut timings = StageTimings::default();
-    let mut reports = Vec::with_capacity(spec.distorted.len());
-    let mut failed = None;
-    for index in 0..spec.distorted.len() {
-        let began_after = began.elapsed();
-        match one(spec, index, run, stop, progress) {
-            Ok(report) => {
-                add_run(&mut timings, index, began_after, &report);
-                reports.push(report);
-            }
-            Err(failure) => {
-                let spent = began.elapsed().saturating_sub(began_after);
-                timings.add(Stage::Fetch, spent);
-                timings.runs.push(RunTimings {
-                    distorted_index: u32::try_from(index).unwrap_or(u32::MAX),
-                    began_after,
-                    failed: true,
-                    stages: vec![(Stage::Fetch, spent)],
-                    features: Vec::new(),
-                });
-                failed = Some(failure);
-                break;
-            }
-        }
+    for report in outcome.iter().flatten() {
+        add_share(&mut timings, report);
     }
-    timings.wall = began.elapsed();
-    Worked { outcome: failed.map_or(Ok(reports), Err), timings }
+    let took = began.elapsed();
+    if outcome.is_err() {
+        timings.add(Stage::Fetch, took);
+    }
+    timings.runs = vec![RunTimings {
+        failed: outcome.is_err(),
+        stages: timings.stages.clone(),
+        features: timings.features.clone(),
+        ..RunTimings::default()
+    }];
+    timings.wall = took;
+    Worked { outcome, timings }
 }
 
-fn one(
-    spec: &JobSpec,
-    index: usize,
-    run: &RunConfig,
-    stop: &Stop,
-    progress: &RunsProgress,
-) -> Result<ScoreReport, Failure> {
-    let request = ScoreRequest::from_job(spec, index).ok_or_else(|| {
-        Failure::new(FailureKind::InvalidJob, format!("there is no distorted video {index}"))
-    })?;
-    scoring::run(&request, run, stop, &progress.begin()).map_err(|error| error.to_failure())
-}
-
-fn add_run(timings: &mut StageTimings, index: usize, began_after: Duration, report: &ScoreReport) {
-    let of_run = &report.timings;
-    for (stage, took) in &of_run.stages {
+/// Each report has its share of the run's times.
+fn add_share(timings: &mut StageTimings, report: &ScoreReport) {
+    for (stage, took) in &report.timings.stages {
         timings.add(*stage, *took);
     }
-    for (feature, cpu) in &of_run.features {
+    for (feature, cpu) in &report.timings.features {
         match timings.features.iter_mut().find(|(known, _)| known == feature) {
             Some((_, sum)) => *sum += *cpu,
             None => timings.features.push((feature.clone(), *cpu)),
         }
     }
-    timings.runs.push(RunTimings {
-        distorted_index: u32::try_from(index).unwrap_or(u32::MAX),
-        began_after,
-        failed: false,
-        stages: of_run.stages.clone(),
-        features: of_run.features.clone(),
-    });
 }
 
 /// The spans of a job that has ended, below the call that submitted it: the same tree that a

@@ -12,7 +12,7 @@ use types::{
     Timestamp, TraceContext,
 };
 
-use super::run::{RunsProgress, Worked};
+use super::run::{RunProgress, Worked};
 use super::{KEPT_MAX, VALUES_KEPT_MAX};
 
 /// The name of the one node there is.
@@ -30,7 +30,7 @@ pub(super) struct Extras {
 struct Entry {
     view: JobView,
     extras: Extras,
-    progress: RunsProgress,
+    progress: RunProgress,
     /// One a distorted video; empty once they were given up to keep the bound.
     frames: Vec<FrameTable>,
 }
@@ -38,7 +38,7 @@ struct Entry {
 /// What a job needs to run.
 pub(super) struct Start {
     pub spec: JobSpec,
-    pub progress: RunsProgress,
+    pub progress: RunProgress,
 }
 
 /// All jobs.
@@ -81,7 +81,7 @@ pub(in crate::jobs) fn new_view(
 
 impl Table {
     pub fn insert(&mut self, view: JobView, extras: Extras) {
-        let entry = Entry { extras, progress: RunsProgress::default(), frames: Vec::new(), view };
+        let entry = Entry { extras, progress: RunProgress::default(), frames: Vec::new(), view };
         self.jobs.insert(entry.view.id, entry);
     }
 
@@ -271,8 +271,7 @@ impl Entry {
     }
 
     fn progress(&self) -> Option<types::Progress> {
-        (self.view.state == State::Running)
-            .then(|| self.progress.read(self.view.spec.distorted.len()))
+        (self.view.state == State::Running).then(|| self.progress.read())
     }
 
     fn value_count(&self) -> usize {

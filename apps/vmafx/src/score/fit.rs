@@ -1,0 +1,115 @@
+//! What videos are brought to before they are compared: for `--view` and `--scale`.
+
+use engine::{FeatureOptions, Stored, View, Watched, choose};
+use media::{Conform, MediaConfig, Stop, VideoInfo};
+use scoring::{ModelRequest, ScoreRequest};
+use types::{Failure, MediaRef, ModelRef, PixelFormat};
+
+use super::args::ScoreArgs;
+
+/// Distorted videos that can be scored in one walk, and their places among all.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub request: ScoreRequest,
+    pub others: Vec<MediaRef>,
+    pub numbers: Vec<usize>,
+}
+
+/// Groups the distorted videos, and says for each group why it is compared as it is. Without a view
+/// or a size there is one group, and no file is looked at.
+///
+/// # Errors
+/// When a video that is to be looked at cannot be opened.
+pub(super) fn groups(
+    args: &ScoreArgs,
+    request: &ScoreRequest,
+    others: &[MediaRef],
+    config: &MediaConfig,
+    stop: &Stop,
+) -> Result<Vec<(Group, Vec<String>)>, Failure> {
+    if args.view.is_none() && args.scale.is_none() {
+        let numbers = (0..=others.len()).collect();
+        let group = Group { request: request.clone(), others: others.to_vec(), numbers };
+        return Ok(vec![(group, Vec::new())]);
+    }
+    let look = |media: &MediaRef| {
+        let opened = media::open(media, config, stop);
+        opened.map(|video| video.info().clone()).map_err(|error| error.to_failure())
+    };
+    let reference = look(&request.reference)?;
+    let mut groups: Vec<(Stored, Group, Vec<String>)> = Vec::new();
+    for (number, distorted) in std::iter::once(&request.distorted).chain(others).enumerate() {
+        let info = look(distorted)?;
+        let kind = stored(&info);
+        if let Some((_, group, _)) = groups.iter_mut().find(|(known, ..)| *known == kind) {
+            group.others.push(distorted.clone());
+            group.numbers.push(number);
+            continue;
+        }
+        let request = ScoreRequest { distorted: distorted.clone(), ..request.clone() };
+        let mut group = Group { request, others: Vec::new(), numbers: vec![number] };
+        let why = match (args.view, args.scale) {
+            (Some(view), _) => fit_view(&mut group.request, view, &reference, &info),
+            (None, Some(size)) => fit_size(&mut group.request, size, &reference, &info),
+            (None, None) => Vec::new(),
+        };
+        groups.push((kind, group, why));
+    }
+    Ok(groups.into_iter().map(|(_, group, why)| (group, why)).collect())
+}
+
+fn stored(info: &VideoInfo) -> Stored {
+    Stored { size: (info.width, info.height), bit_depth: info.format.bit_depth }
+}
+
+fn fit_view(
+    request: &mut ScoreRequest,
+    view: View,
+    reference: &VideoInfo,
+    distorted: &VideoInfo,
+) -> Vec<String> {
+    let rate = reference.frame_rate.filter(|(_, denominator)| *denominator > 0);
+    let frames_per_second =
+        rate.map(|(numerator, denominator)| f64::from(numerator) / f64::from(denominator));
+    let choice = choose(&Watched {
+        view,
+        reference: stored(reference),
+        distorted: stored(distorted),
+        frames_per_second,
+    });
+    let options = choice.options.into_iter();
+    let options: Vec<(String, FeatureOptions)> =
+        options.map(|(extractor, options)| (extractor.to_owned(), options)).collect();
+    request.models = vec![ModelRequest {
+        model: ModelRef::Version(choice.model.to_owned()),
+        feature_options: options,
+        ..ModelRequest::default()
+    }];
+    let format = PixelFormat { bit_depth: choice.bit_depth, ..reference.format };
+    request.conform = conform(Conform { size: choice.size, format }, [reference, distorted]);
+    choice.why
+}
+
+fn fit_size(
+    request: &mut ScoreRequest,
+    size: (u32, u32),
+    reference: &VideoInfo,
+    distorted: &VideoInfo,
+) -> Vec<String> {
+    let bit_depth = reference.format.bit_depth.max(distorted.format.bit_depth);
+    let target = Conform { size, format: PixelFormat { bit_depth, ..reference.format } };
+    request.conform = conform(target, [reference, distorted]);
+    let names = ["the reference", "the distorted video"];
+    let changed = names.into_iter().zip(request.conform);
+    changed
+        .filter_map(|(name, conform)| conform.map(|conform| format!("{name} is brought {conform}")))
+        .collect()
+}
+
+/// What is as it should be already is left alone.
+fn conform(target: Conform, infos: [&VideoInfo; 2]) -> [Option<Conform>; 2] {
+    infos.map(|info| {
+        let is_so = (info.width, info.height) == target.size && info.format == target.format;
+        (!is_so).then_some(target)
+    })
+}

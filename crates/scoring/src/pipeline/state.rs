@@ -1,0 +1,187 @@
+//! What the threads of a run share under its lock: pictures that wait, and how each video ended.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use engine::{Needs, PICTURES_BEFORE_MAX, Picture, PictureWithPast};
+
+use super::{Ended, REFERENCE};
+use crate::error::ScoreError;
+
+/// A picture with those before it, shared with whoever else looks at them.
+#[derive(Debug)]
+pub(super) struct Held {
+    picture: Picture,
+    before: [Option<Picture>; PICTURES_BEFORE_MAX],
+}
+
+impl Held {
+    pub(super) fn pictures(&self) -> PictureWithPast<'_> {
+        let before = self.before.each_ref().map(Option::as_ref);
+        PictureWithPast { picture: &self.picture, before }
+    }
+}
+
+/// A frame to score.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub index: u64,
+    pub reference: Held,
+    /// The distorted videos that have this frame, each with its number.
+    pub distorted: Vec<(usize, Held)>,
+}
+
+/// How a video's frames came to an end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct End {
+    pub frame_count: u64,
+    /// It has more, but no more count.
+    pub cut: bool,
+}
+
+/// One video of the run.
+#[derive(Debug)]
+struct Track {
+    queue: VecDeque<Picture>,
+    end: Option<End>,
+    /// How many pictures frames to come look back on.
+    kept: usize,
+    /// The last pictures taken, the nearest first.
+    past: [Option<Picture>; PICTURES_BEFORE_MAX],
+}
+
+impl Track {
+    fn new(kept: u64) -> Self {
+        let (queue, past) = (VecDeque::new(), Default::default());
+        Self { queue, end: None, kept: kept as usize, past }
+    }
+
+    /// Whether it has a frame of this index, as far as is known.
+    fn may_have(&self, index: u64) -> bool {
+        self.end.is_none_or(|end| index < end.frame_count)
+    }
+
+    fn take(&mut self) -> Option<Held> {
+        let picture = self.queue.pop_front()?;
+        let before = self.past.clone();
+        self.past.rotate_right(1);
+        self.past[0] = Some(picture.clone());
+        self.past[self.kept..].fill(None);
+        Some(Held { picture, before })
+    }
+}
+
+/// `C` takes the values of the frames of one distorted video.
+pub(super) struct State<C> {
+    /// The reference, then the distorted videos.
+    tracks: Vec<Track>,
+    next_frame: u64,
+    frames_in_work: usize,
+    in_work_since: Instant,
+    pub score_time: Duration,
+    /// One a distorted video; its error where it alone has failed.
+    pub collectors: Vec<Result<C, ScoreError>>,
+    pub feature_times: Vec<(String, Duration)>,
+    pub failure: Option<ScoreError>,
+}
+
+impl<C> State<C> {
+    pub(super) fn new(collectors: Vec<C>, needs: Needs) -> Self {
+        let reference = Track::new(needs.references_before);
+        let distorted = collectors.iter().map(|_| Track::new(needs.distorted_before));
+        Self {
+            tracks: std::iter::once(reference).chain(distorted).collect(),
+            next_frame: 0,
+            frames_in_work: 0,
+            in_work_since: Instant::now(),
+            score_time: Duration::ZERO,
+            collectors: collectors.into_iter().map(Ok).collect(),
+            feature_times: Vec::new(),
+            failure: None,
+        }
+    }
+
+    /// A picture of a video waits. Of one that has failed there is none any more.
+    pub(super) fn push(&mut self, video: usize, picture: Picture) {
+        self.tracks[video].queue.push_back(picture);
+    }
+
+    pub(super) fn end(&mut self, video: usize, end: End) {
+        self.tracks[video].end = Some(end);
+    }
+
+    /// A distorted video has failed, and the others go on without it.
+    pub(super) fn give_up(&mut self, video: usize, error: ScoreError) {
+        self.end(video, End { frame_count: 0, cut: true });
+        self.tracks[video].queue.clear();
+        self.tracks[video].past = Default::default();
+        self.collectors[video - 1] = Err(error);
+    }
+
+    /// The next frame, when all pictures of it are there that will come.
+    pub(super) fn take_frame(&mut self) -> Option<Frame> {
+        let index = self.next_frame;
+        let has_come = |track: &Track| !track.queue.is_empty() || !track.may_have(index);
+        let [reference, distorted @ ..] = &mut self.tracks[..] else { return None };
+        if reference.queue.is_empty() || !distorted.iter().all(has_come) {
+            return None;
+        }
+        let taken = distorted.iter_mut().enumerate().filter(|(_, track)| track.may_have(index));
+        let distorted: Vec<_> =
+            taken.filter_map(|(number, track)| track.take().map(|held| (number, held))).collect();
+        if distorted.is_empty() {
+            return None;
+        }
+        let reference = reference.take()?;
+        self.next_frame += 1;
+        if self.frames_in_work == 0 {
+            self.in_work_since = Instant::now();
+        }
+        self.frames_in_work += 1;
+        Some(Frame { index, reference, distorted })
+    }
+
+    pub(super) fn frame_left_work(&mut self) {
+        self.frames_in_work -= 1;
+        if self.frames_in_work == 0 {
+            self.score_time += self.in_work_since.elapsed();
+        }
+    }
+
+    /// Whether no frame will come any more.
+    pub(super) fn is_drained(&self) -> bool {
+        let over = |track: &Track| !track.may_have(self.next_frame);
+        over(&self.tracks[REFERENCE]) || self.tracks[REFERENCE + 1..].iter().all(over)
+    }
+
+    /// Whether a video's frame of this index can no longer count. The first such frame is still
+    /// read, to tell that the video goes on.
+    pub(super) fn is_surplus(&self, video: usize, frame_index: u64) -> bool {
+        let beyond = |track: &Track| track.end.is_some_and(|end| frame_index > end.frame_count);
+        if video == REFERENCE {
+            self.tracks[REFERENCE + 1..].iter().all(beyond)
+        } else {
+            beyond(&self.tracks[REFERENCE]) || self.collectors[video - 1].is_err()
+        }
+    }
+
+    pub(super) fn is_cut(&self) -> bool {
+        self.tracks.iter().filter_map(|track| track.end).any(|end| end.cut)
+    }
+
+    /// Which of the reference and a distorted video ended by itself while the other went on.
+    pub(super) fn length_mismatch(&self, video: usize) -> Option<Ended> {
+        let [Some(reference), Some(distorted)] =
+            [REFERENCE, video].map(|video| self.tracks[video].end)
+        else {
+            return None;
+        };
+        if reference.frame_count < distorted.frame_count && !reference.cut {
+            Some(Ended::Reference)
+        } else if distorted.frame_count < reference.frame_count && !distorted.cut {
+            Some(Ended::Distorted)
+        } else {
+            None
+        }
+    }
+}
