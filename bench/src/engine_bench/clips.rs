@@ -27,6 +27,11 @@ impl Shape {
         sizes.iter().flat_map(depths).collect()
     }
 
+    /// The size at which goals are set.
+    pub(crate) fn is_hd(&self) -> bool {
+        self.width == 1_920
+    }
+
     fn pixel_format(&self) -> &'static str {
         if self.bit_depth == 8 { "yuv420p" } else { "yuv420p10le" }
     }

@@ -85,6 +85,17 @@ pub struct RunResult<'a> {
     encoded: Option<&'a Encoded>,
 }
 
+impl RunResult<'_> {
+    /// Of the distorted videos that one run scored: their frames together, and a score only where
+    /// there is one to tell. `None` without any.
+    fn of_all(results: &[Self]) -> Option<Self> {
+        let first = *results.first()?;
+        let frame_count = results.iter().map(|result| result.frame_count).sum();
+        let model = first.model.filter(|_| results.len() == 1);
+        Some(Self { frame_count, model, ..first })
+    }
+}
+
 impl<'a> From<&'a ScoreReport> for RunResult<'a> {
     fn from(report: &'a ScoreReport) -> Self {
         let headline = report.headline();
@@ -205,9 +216,11 @@ impl<'a> AttemptTrace<'a> {
         let whole = whole_as_one(timings);
         let runs = if timings.runs.is_empty() { whole.as_slice() } else { &timings.runs };
         let mut spans = Vec::with_capacity(runs.len() * 3);
-        for run in runs {
+        for (place, run) in runs.iter().enumerate() {
             let began_at = arrived_at.after(run.began_after);
-            let result = results.get(run.distorted_index as usize).copied();
+            let next = runs.get(place + 1).map(|next| next.distorted_index as usize);
+            let own = run.distorted_index as usize..next.unwrap_or(results.len());
+            let result = RunResult::of_all(results.get(own).unwrap_or_default());
             for mut span in run_stages(&self.trace, began_at, run, result, failure) {
                 span.speaker = self.speaker.clone();
                 spans.push(span);
