@@ -70,11 +70,15 @@ impl FromStr for IsaLevel {
 ///
 /// It cannot be made without detection, so holding one is the proof that its code may run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Isa(IsaLevel);
+pub struct Isa {
+    level: IsaLevel,
+    /// Whether the level is AVX-512 and the processor has its VNNI (multiply and accumulate) too.
+    vnni: bool,
+}
 
 impl Isa {
     /// The instruction set every processor of the compilation target has.
-    pub const BASELINE: Self = Self(IsaLevel::Baseline);
+    pub const BASELINE: Self = Self { level: IsaLevel::Baseline, vnni: false };
 
     /// The most able instruction set of this processor that is not above `limit`.
     ///
@@ -88,28 +92,57 @@ impl Isa {
             .unwrap_or(Self::BASELINE)
     }
 
-    /// The instruction set `level`, if this processor has it.
+    /// The instruction set `level`, if this processor has it, with the extensions that it has and
+    /// kernels use: at AVX-512 that is VNNI.
     ///
     /// # Errors
     /// [`IsaUnavailable`] when detection says no.
     pub fn new(level: IsaLevel) -> Result<Self, IsaUnavailable> {
-        if level.is_detected() { Ok(Self(level)) } else { Err(IsaUnavailable(level)) }
+        if !level.is_detected() {
+            return Err(IsaUnavailable(level));
+        }
+        #[cfg(target_arch = "x86_64")]
+        let vnni = level == IsaLevel::Avx512 && is_x86_feature_detected!("avx512vnni");
+        #[cfg(not(target_arch = "x86_64"))]
+        let vnni = false;
+        Ok(Self { level, vnni })
     }
 
-    /// All instruction sets of this processor, from the least to the most able; never empty.
+    /// The same instruction set without the extensions beyond its level.
+    #[must_use]
+    pub const fn without_extensions(self) -> Self {
+        Self { level: self.level, vnni: false }
+    }
+
+    /// All instruction sets of this processor, from the least to the most able; never empty. One
+    /// with extensions comes after itself without.
     pub fn available() -> Vec<Self> {
-        IsaLevel::ALL.into_iter().filter_map(|level| Self::new(level).ok()).collect()
+        let detected = IsaLevel::ALL.into_iter().filter_map(|level| Self::new(level).ok());
+        let mut all = Vec::new();
+        for isa in detected {
+            if isa != isa.without_extensions() {
+                all.push(isa.without_extensions());
+            }
+            all.push(isa);
+        }
+        all
     }
 
     /// Which instruction set this is.
     pub const fn level(self) -> IsaLevel {
-        self.0
+        self.level
+    }
+
+    /// Whether AVX-512 VNNI may run beside everything in [`IsaLevel::Avx512`].
+    pub const fn has_vnni(self) -> bool {
+        self.vnni
     }
 }
 
 impl fmt::Display for Isa {
+    /// The level's name, and `+vnni` where that may run.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        if self.vnni { f.pad("avx512+vnni") } else { self.level.fmt(f) }
     }
 }
 
@@ -162,6 +195,7 @@ fn has_avx512() -> bool {
 ///
 /// A value proves that its instructions may run: it is made only inside functions compiled for
 /// them, which nothing enters without an [`Isa`].
+#[allow(dead_code, reason = "there for every body that differs in no more than this")]
 pub(crate) trait Vector: Copy {
     /// `a * b + c`, rounded once or twice.
     ///
@@ -248,6 +282,22 @@ impl Vector for Avx512 {
     }
 }
 
+/// The instructions of [`IsaLevel::Avx512`] and AVX-512 VNNI may run.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Avx512Vnni(());
+
+#[cfg(target_arch = "x86_64")]
+impl Avx512Vnni {
+    /// The proof, for those who are compiled for these instructions.
+    #[inline]
+    #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx512vnni")]
+    pub(crate) fn here() -> Self {
+        Self(())
+    }
+}
+
 /// Compiles one `#[inline(always)]` body for every instruction set and picks one at run time.
 ///
 /// `per_isa! { fn row_sum(row: &[u16]) -> u64 = scalar::row_sum; }` makes
@@ -298,6 +348,43 @@ macro_rules! per_isa {
 
 pub(crate) use per_isa;
 
+/// As [`per_isa`] with a vector, whose body is compiled for AVX-512 VNNI too.
+///
+/// That vector is of type [`Avx512Vnni`], so what the body asks of its vector need not be
+/// [`Vector`].
+macro_rules! per_isa_and_vnni {
+    ($(
+        $(#[$meta:meta])*
+        $vis:vis fn $name:ident $(<$($life:lifetime),+>)? ($($arg:ident: $ty:ty),* $(,)?)
+        $(-> $ret:ty)? = $body:path, with $vector:ident;
+    )+) => {$(
+        $(#[$meta])*
+        $vis fn $name $(<$($life),+>)? (isa: $crate::isa::Isa, $($arg: $ty),*) $(-> $ret)? {
+            $crate::isa::per_isa! {
+                fn plain $(<$($life),+>)? ($($arg: $ty),*) $(-> $ret)? = $body, with $vector;
+            }
+
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
+                #[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx512vnni")]
+                fn vnni $(<$($life),+>)? ($($arg: $ty),*) $(-> $ret)? {
+                    $body($crate::isa::Avx512Vnni::here(), $($arg),*)
+                }
+
+                if isa.has_vnni() {
+                    // SAFETY: an `Isa` that has VNNI exists only after each of these features was
+                    // detected on the running processor.
+                    return unsafe { vnni($($arg),*) };
+                }
+            }
+            plain(isa, $($arg),*)
+        }
+    )+};
+}
+
+pub(crate) use per_isa_and_vnni;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -314,6 +401,9 @@ mod tests {
     fn detection_never_exceeds_the_limit_and_only_offers_what_is_available() {
         let available = Isa::available();
         assert_eq!(available.first(), Some(&Isa::BASELINE));
+        for pair in available.windows(2) {
+            assert!(pair[0] < pair[1], "{} before {}", pair[0], pair[1]);
+        }
         for limit in IsaLevel::ALL {
             let isa = Isa::detect(limit);
             assert!(isa.level() <= limit);

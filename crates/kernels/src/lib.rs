@@ -5,9 +5,9 @@
 //! twins of a kernel live beside its `scalar.rs` (`avx2.rs`, `avx512.rs`) and are held to it by test.
 //!
 //! This is the only crate that may hold `unsafe`, and it does so in three kinds of places: where code
-//! compiled for a detected instruction set is entered ([`isa`], and the VIF filters), where those
-//! filters load and store whole vectors from arrays of their length, and where ADM makes integers
-//! of floats whose range it has bounded. It knows no files, clocks, environment variables or threads.
+//! compiled for a detected instruction set is entered ([`isa`], and the vector operations of VIF),
+//! where those operations load and store whole vectors from runs of their length, and where ADM
+//! makes integers of floats whose range it has bounded. It knows no files, clocks, environment variables or threads.
 
 pub mod adm;
 mod border;

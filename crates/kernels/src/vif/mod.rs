@@ -14,16 +14,21 @@
 //! what differs between bytes and words, `statistic` and `log2` what becomes of the moments.
 
 mod fir;
+mod kit;
 mod log2;
 mod source;
 mod statistic;
+mod strip;
 mod taps;
 mod walk;
 
-use self::statistic::Residuals;
+use std::slice;
+
+use self::source::{Bytes, Shrunk, Words};
+use self::statistic::{DistortedSums, ReferenceSums, num_den};
 use self::taps::{Scale0, Scale1, Scale2, Scale3};
-use self::walk::{Input, View, WalkBuffers};
-use crate::isa::{Isa, per_isa};
+use self::walk::{Stream, Task};
+use crate::isa::{Isa, per_isa_and_vnni};
 use crate::plane::{PlaneRef, Samples, ShapeMismatch};
 
 /// Scales, full size first.
@@ -87,12 +92,13 @@ impl VifScores {
     }
 }
 
-/// Buffers of VIF; they grow to the largest picture seen and are then reused.
+/// Buffers of VIF; they grow to the largest pictures seen, and the most at once, and are then
+/// reused.
 #[derive(Debug, Default)]
 pub struct VifScratch {
-    buffers: WalkBuffers,
-    /// Both pictures at scales 1, 2 and 3.
-    shrunk: [[Vec<u16>; 2]; SCALES - 1],
+    reference: Stream,
+    distorted: Vec<Stream>,
+    sums: Vec<DistortedSums>,
 }
 
 impl VifScratch {
@@ -101,14 +107,15 @@ impl VifScratch {
         Self::default()
     }
 
-    fn reserve(&mut self, width: usize, height: usize) {
-        self.buffers.reserve(width);
-        for (scale, pictures) in self.shrunk.iter_mut().enumerate() {
-            let len = (width >> (scale + 1)) * (height >> (scale + 1));
-            for picture in pictures {
-                picture.resize(len, 0);
-            }
+    fn reserve(&mut self, width: usize, height: usize, count: usize) {
+        if self.distorted.len() < count {
+            self.distorted.resize_with(count, Stream::default);
         }
+        let streams = self.distorted[..count].iter_mut();
+        for stream in streams.chain([&mut self.reference]) {
+            stream.reserve(width, height);
+        }
+        self.sums.resize(count, DistortedSums::default());
     }
 }
 
@@ -126,112 +133,129 @@ pub fn vif(
     params: &VifParams,
     scratch: &mut VifScratch,
 ) -> Result<VifScores, ShapeMismatch> {
-    reference.expect_shape_of(distorted)?;
-    let (width, height) = (reference.width(), reference.height());
-    scratch.reserve(width, height);
-    let VifScratch { buffers, shrunk: [half, quarter, eighth] } = scratch;
-    let gain_limit = params.enhancement_gain_limit;
-    let bit_depth = reference.bit_depth();
-    let strides = [reference.stride(), distorted.stride()];
-    let next = half.each_mut().map(Vec::as_mut_slice);
-    let full = match (reference.samples(), distorted.samples()) {
-        (Samples::U8(reference), Samples::U8(distorted)) => {
-            let input = full_size([reference, distorted], strides, [width, height], bit_depth);
-            scale0_bytes(isa, &input, gain_limit, buffers, Some(next))
-        }
-        (Samples::U16(reference), Samples::U16(distorted)) => {
-            let input = full_size([reference, distorted], strides, [width, height], bit_depth);
-            scale0_words(isa, &input, gain_limit, buffers, Some(next))
-        }
-        _ => return Err(ShapeMismatch),
-    };
-    let mut residuals = [Some(full), None, None, None];
-    if let Some(input) = shrunk_size(half, width >> 1, height >> 1) {
-        let next = quarter.each_mut().map(Vec::as_mut_slice);
-        residuals[1] = Some(scale1(isa, &input, gain_limit, buffers, Some(next)));
-    }
-    if let Some(input) = shrunk_size(quarter, width >> 2, height >> 2) {
-        let next = eighth.each_mut().map(Vec::as_mut_slice);
-        residuals[2] = Some(scale2(isa, &input, gain_limit, buffers, Some(next)));
-    }
-    if let Some(input) = shrunk_size(eighth, width >> 3, height >> 3) {
-        residuals[3] = Some(scale3(isa, &input, gain_limit, buffers, None));
-    }
-    let mut scores = VifScores { scales: residuals.map(scale_score) };
-    if params.skip_scale0 {
-        scores.scales[0] = VifScale { num: 0.0, den: -1.0, score: 0.0 };
-    }
+    let mut scores = [VifScores::default()];
+    measure(isa, reference, slice::from_ref(distorted), params, scratch, &mut scores)?;
+    Ok(scores[0])
+}
+
+/// Measures several distorted pictures against one reference, whose own share of the work is done
+/// once. Each score is the one of [`vif`], to the last bit.
+///
+/// # Errors
+/// [`ShapeMismatch`] when a picture differs from the reference in width, height or bit depth.
+pub fn vif_each(
+    isa: Isa,
+    reference: &PlaneRef<'_>,
+    distorted: &[PlaneRef<'_>],
+    params: &VifParams,
+    scratch: &mut VifScratch,
+) -> Result<Vec<VifScores>, ShapeMismatch> {
+    let mut scores = vec![VifScores::default(); distorted.len()];
+    measure(isa, reference, distorted, params, scratch, &mut scores)?;
     Ok(scores)
 }
 
-fn scale_score(residuals: Option<Residuals>) -> VifScale {
-    let Some(residuals) = residuals else {
-        return VifScale { num: 0.0, den: 0.0, score: 1.0 };
-    };
-    let (num, den) = residuals.num_den();
+/// Writes the score of each distorted picture.
+fn measure(
+    isa: Isa,
+    reference: &PlaneRef<'_>,
+    distorted: &[PlaneRef<'_>],
+    params: &VifParams,
+    scratch: &mut VifScratch,
+    scores: &mut [VifScores],
+) -> Result<(), ShapeMismatch> {
+    for plane in distorted {
+        reference.expect_shape_of(plane)?;
+    }
+    let (width, height) = (reference.width(), reference.height());
+    scratch.reserve(width, height, distorted.len());
+    for scale in 0..SCALES {
+        let measured = scale > 0 || !params.skip_scale0;
+        if !measured {
+            scores.iter_mut().for_each(|scores| scores.scales[0] = SKIPPED);
+        }
+        if width >> scale == 0 || height >> scale == 0 {
+            scores.iter_mut().for_each(|scores| scores.scales[scale] = EMPTY);
+            continue;
+        }
+        let gain_limit = params.enhancement_gain_limit;
+        let task = Task { reference, distorted, scale, measured, gain_limit };
+        let reference_sums = walk_scale(isa, &task, scratch);
+        if measured {
+            for (scores, sums) in scores.iter_mut().zip(&scratch.sums) {
+                scores.scales[scale] = scale_score(&reference_sums, sums);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A scale that was left out.
+const SKIPPED: VifScale = VifScale { num: 0.0, den: -1.0, score: 0.0 };
+
+/// A scale without samples.
+const EMPTY: VifScale = VifScale { num: 0.0, den: 0.0, score: 1.0 };
+
+fn scale_score(reference: &ReferenceSums, distorted: &DistortedSums) -> VifScale {
+    let (num, den) = num_den(reference, distorted);
     VifScale { num: f64::from(num), den: f64::from(den), score: f64::from(num / den) }
 }
 
-fn full_size<'a, S>(
-    samples: [&'a [S]; 2],
-    strides: [usize; 2],
-    [width, height]: [usize; 2],
-    bit_depth: u32,
-) -> Input<'a, S> {
-    let [reference, distorted] = samples;
-    let pictures = [
-        View { samples: reference, stride: strides[0] },
-        View { samples: distorted, stride: strides[1] },
-    ];
-    let product_shift = 2 * (bit_depth - 8);
-    Input { pictures, width, height, sample_shift: bit_depth, product_shift }
+/// Walks the scale of a task and leaves the distorted pictures' sums in `scratch`.
+fn walk_scale(isa: Isa, task: &Task<'_>, scratch: &mut VifScratch) -> ReferenceSums {
+    let mut reference_sums = ReferenceSums::default();
+    let VifScratch { reference, distorted, sums } = scratch;
+    let distorted = &mut distorted[..sums.len()];
+    sums.fill(DistortedSums::default());
+    let walk = match (task.scale, task.reference.samples()) {
+        (0, Samples::U8(_)) => scale0_bytes,
+        (0, Samples::U16(_)) => scale0_words,
+        (1, _) => scale1,
+        (2, _) => scale2,
+        _ => scale3,
+    };
+    walk(isa, task, reference, distorted, &mut reference_sums, sums);
+    reference_sums
 }
 
-/// `None` for a scale without samples.
-fn shrunk_size(samples: &[Vec<u16>; 2], width: usize, height: usize) -> Option<Input<'_, u16>> {
-    let pictures = samples.each_ref().map(|samples| View { samples, stride: width });
-    (width > 0 && height > 0).then_some(Input {
-        pictures,
-        width,
-        height,
-        sample_shift: 16,
-        product_shift: 16,
-    })
-}
-
-per_isa! {
+per_isa_and_vnni! {
     fn scale0_bytes(
-        input: &Input<'_, u8>,
-        gain_limit: f64,
-        buffers: &mut WalkBuffers,
-        next: Option<[&mut [u16]; 2]>,
-    ) -> Residuals = walk::walk::<u8, Scale0, Scale1, _>, with vector;
+        task: &Task<'_>,
+        reference: &mut Stream,
+        distorted: &mut [Stream],
+        reference_sums: &mut ReferenceSums,
+        distorted_sums: &mut [DistortedSums],
+    ) = walk::walk::<Bytes, Scale0, Scale1, _>, with kit;
 
     fn scale0_words(
-        input: &Input<'_, u16>,
-        gain_limit: f64,
-        buffers: &mut WalkBuffers,
-        next: Option<[&mut [u16]; 2]>,
-    ) -> Residuals = walk::walk::<u16, Scale0, Scale1, _>, with vector;
+        task: &Task<'_>,
+        reference: &mut Stream,
+        distorted: &mut [Stream],
+        reference_sums: &mut ReferenceSums,
+        distorted_sums: &mut [DistortedSums],
+    ) = walk::walk::<Words, Scale0, Scale1, _>, with kit;
 
     fn scale1(
-        input: &Input<'_, u16>,
-        gain_limit: f64,
-        buffers: &mut WalkBuffers,
-        next: Option<[&mut [u16]; 2]>,
-    ) -> Residuals = walk::walk::<u16, Scale1, Scale2, _>, with vector;
+        task: &Task<'_>,
+        reference: &mut Stream,
+        distorted: &mut [Stream],
+        reference_sums: &mut ReferenceSums,
+        distorted_sums: &mut [DistortedSums],
+    ) = walk::walk::<Shrunk, Scale1, Scale2, _>, with kit;
 
     fn scale2(
-        input: &Input<'_, u16>,
-        gain_limit: f64,
-        buffers: &mut WalkBuffers,
-        next: Option<[&mut [u16]; 2]>,
-    ) -> Residuals = walk::walk::<u16, Scale2, Scale3, _>, with vector;
+        task: &Task<'_>,
+        reference: &mut Stream,
+        distorted: &mut [Stream],
+        reference_sums: &mut ReferenceSums,
+        distorted_sums: &mut [DistortedSums],
+    ) = walk::walk::<Shrunk, Scale2, Scale3, _>, with kit;
 
     fn scale3(
-        input: &Input<'_, u16>,
-        gain_limit: f64,
-        buffers: &mut WalkBuffers,
-        next: Option<[&mut [u16]; 2]>,
-    ) -> Residuals = walk::walk::<u16, Scale3, Scale3, _>, with vector;
+        task: &Task<'_>,
+        reference: &mut Stream,
+        distorted: &mut [Stream],
+        reference_sums: &mut ReferenceSums,
+        distorted_sums: &mut [DistortedSums],
+    ) = walk::walk::<Shrunk, Scale3, Scale3, _>, with kit;
 }

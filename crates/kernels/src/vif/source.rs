@@ -1,67 +1,106 @@
-//! What the first filter reads: bytes with exact 32-bit sums, or words with wider products.
+//! What the filters read at a scale: bytes with exact 32-bit sums, or words with wider products.
 
-use super::fir::{UNBIAS, flip};
+use crate::plane::{PlaneRef, Samples};
+
+/// Samples of one picture at one scale.
+#[derive(Clone, Copy)]
+pub(super) struct View<'a, S> {
+    pub(super) samples: &'a [S],
+    pub(super) stride: usize,
+}
+
+/// Where one picture's samples of a scale come from and where those of the next scale go.
+pub(super) struct Pictures<'a, S> {
+    pub(super) input: View<'a, S>,
+    /// Nothing after the last scale.
+    pub(super) next: Option<&'a mut [u16]>,
+}
 
 /// Samples of a scale and the arithmetic that goes with their width.
-pub(super) trait Source: Copy {
-    /// Parts of a product that are filtered apart.
+pub(super) trait Source {
+    /// One sample.
+    type Sample: Copy + Default + Into<u16>;
+
+    /// Parts of a product that are filtered apart: the product, or its high and low half.
     const PARTS: usize;
-    /// Pair lines that hold one pair of rows: two of samples, and the products.
-    const LINES: usize = 2 + 3 * Self::PARTS;
-    /// What a sum over samples starts from.
-    const SAMPLE_START: u32;
+    /// Whether samples fill 16 bits, so that their top bit is flipped to make them signed.
+    const WIDE: bool;
+    /// The bits by which sums are scaled down, where they do not depend on the bit depth.
+    const SAMPLE_SHIFT: Option<u32>;
 
-    /// The sample as the filters take it.
-    fn sample(self) -> i16;
-
-    /// The parts of a product that the filters take: only the first, or the high and low half.
-    fn product(self, other: Self) -> [i16; 2];
-
-    /// The 32-bit value that the second filter reads, from the sums over the product's parts. The
-    /// low one started with half of `1 << shift`.
-    fn product_sum(high: u32, low: u32, shift: u32) -> u32;
+    /// The picture at `scale`, which is made of `plane` or was made on the way.
+    fn pictures<'a>(
+        plane: &'a PlaneRef<'_>,
+        shrunk: &'a mut [Vec<u16>],
+        scale: usize,
+    ) -> Pictures<'a, Self::Sample>;
 }
 
-impl Source for u8 {
+/// Full size, 8 bits.
+pub(super) struct Bytes;
+
+/// Full size, 9 to 16 bits.
+pub(super) struct Words;
+
+/// The smaller sizes, 16 bits.
+pub(super) struct Shrunk;
+
+impl Source for Bytes {
+    type Sample = u8;
+
     const PARTS: usize = 1;
-    const SAMPLE_START: u32 = 0;
+    const WIDE: bool = false;
+    const SAMPLE_SHIFT: Option<u32> = Some(8);
 
-    #[inline(always)]
-    fn sample(self) -> i16 {
-        i16::from(self)
-    }
-
-    #[inline(always)]
-    fn product(self, other: Self) -> [i16; 2] {
-        [flip(u32::from(self) * u32::from(other)), 0]
-    }
-
-    #[inline(always)]
-    fn product_sum(high: u32, _low: u32, _shift: u32) -> u32 {
-        high
+    fn pictures<'a>(
+        plane: &'a PlaneRef<'_>,
+        shrunk: &'a mut [Vec<u16>],
+        _scale: usize,
+    ) -> Pictures<'a, u8> {
+        let samples = match plane.samples() {
+            Samples::U8(samples) => samples,
+            Samples::U16(_) => &[],
+        };
+        let input = View { samples, stride: plane.stride() };
+        Pictures { input, next: Some(shrunk[0].as_mut_slice()) }
     }
 }
 
-impl Source for u16 {
+impl Source for Words {
+    type Sample = u16;
+
     const PARTS: usize = 2;
-    const SAMPLE_START: u32 = UNBIAS;
+    const WIDE: bool = true;
+    const SAMPLE_SHIFT: Option<u32> = None;
 
-    #[inline(always)]
-    fn sample(self) -> i16 {
-        flip(u32::from(self))
+    fn pictures<'a>(
+        plane: &'a PlaneRef<'_>,
+        shrunk: &'a mut [Vec<u16>],
+        _scale: usize,
+    ) -> Pictures<'a, u16> {
+        let samples = match plane.samples() {
+            Samples::U16(samples) => samples,
+            Samples::U8(_) => &[],
+        };
+        let input = View { samples, stride: plane.stride() };
+        Pictures { input, next: Some(shrunk[0].as_mut_slice()) }
     }
+}
 
-    #[inline(always)]
-    fn product(self, other: Self) -> [i16; 2] {
-        let product = u32::from(self) * u32::from(other);
-        [flip(product >> 16), flip(product)]
-    }
+impl Source for Shrunk {
+    type Sample = u16;
 
-    /// `(sum + half) >> shift` of the whole product, exactly: the high part is a multiple of 2^16
-    /// and `shift` is 2 to 16. The low sum cannot overflow: without half it is at most
-    /// 65535 * 65536.
-    #[inline(always)]
-    fn product_sum(high: u32, low: u32, shift: u32) -> u32 {
-        (high << (16 - shift)).wrapping_add(low >> shift)
+    const PARTS: usize = 2;
+    const WIDE: bool = true;
+    const SAMPLE_SHIFT: Option<u32> = Some(16);
+
+    fn pictures<'a>(
+        plane: &'a PlaneRef<'_>,
+        shrunk: &'a mut [Vec<u16>],
+        scale: usize,
+    ) -> Pictures<'a, u16> {
+        let (made, to_make) = shrunk.split_at_mut(scale);
+        let input = View { samples: &made[scale - 1], stride: plane.width() >> scale };
+        Pictures { input, next: to_make.first_mut().map(Vec::as_mut_slice) }
     }
 }

@@ -5,8 +5,11 @@
 //! pair, and for the odd place, whose window starts in the middle of the same pair. Both read
 //! `REACH + 1` pairs, and the taps beyond the window are zero.
 
+/// The most samples on each side of the middle one.
+pub(super) const REACH_MAX: usize = 8;
+
 /// The most pairs that a window covers.
-pub(super) const PAIRS_MAX: usize = 9;
+pub(super) const PAIRS_MAX: usize = REACH_MAX + 1;
 
 /// The filter of one scale.
 pub(super) trait Taps {
@@ -14,8 +17,6 @@ pub(super) trait Taps {
     const REACH: usize;
     /// Pairs that the windows of an even place and of the odd place after it cover.
     const PAIRS: usize = Self::REACH + 1;
-    /// Whether every tap is a signed 16-bit number, as multiply-add instructions want them.
-    const FIT_I16: bool;
     /// Taps of the even place.
     const EVEN: [[i32; 2]; PAIRS_MAX];
     /// Taps of the odd place.
@@ -32,18 +33,6 @@ const fn paired<const N: usize>(taps: [i32; N], start: usize) -> [[i32; 2]; PAIR
     pairs
 }
 
-const fn largest<const N: usize>(taps: [i32; N]) -> i32 {
-    let mut largest = 0;
-    let mut tap = 0;
-    while tap < N {
-        if taps[tap] > largest {
-            largest = taps[tap];
-        }
-        tap += 1;
-    }
-    largest
-}
-
 macro_rules! taps {
     ($(#[$doc:meta] $name:ident: $reach:literal, [$($tap:literal),+];)+) => {$(
         #[$doc]
@@ -51,7 +40,6 @@ macro_rules! taps {
 
         impl Taps for $name {
             const REACH: usize = $reach;
-            const FIT_I16: bool = largest([$($tap),+]) <= i16::MAX as i32;
             const EVEN: [[i32; 2]; PAIRS_MAX] = paired([$($tap),+], 0);
             const ODD: [[i32; 2]; PAIRS_MAX] = paired([$($tap),+], 1);
         }

@@ -1,334 +1,507 @@
-//! One scale, two rows at a time: vertical filter, horizontal filter, statistics, and on the way
-//! the picture of the next scale.
+//! One scale, strip by strip from top to bottom, two rows at a time: vertical filter, horizontal
+//! filter, statistics, and on the way the pictures of the next scale.
 //!
 //! Rows enter in pairs (2k, 2k+1), counted from `REACH` rows above the picture, each product being
 //! computed once. A ring holds the pairs that the windows of two output rows cover. The vertical
-//! filter leaves 16-bit lines: means of both pictures, and the high and low halves of the three
-//! products. The horizontal filter over halves is exact, since
+//! filter leaves 16-bit lines: the mean of a picture, and the high and low halves of products. The
+//! horizontal filter over halves is exact, since
 //! `(65536 high + low + 32768) >> 16 = high + ((low + 32768) >> 16)`.
+//!
+//! Vectors of the ring hold even and odd columns by turns, so that two of them make one vector of
+//! a line, in the columns' order, without moving anything between lanes.
 //!
 //! The next scale needs every second row and column of a shorter filter over the same pairs, so
 //! nothing else is computed for it.
+//!
+//! A reference is walked along with any number of distorted pictures: what depends on it alone is
+//! computed once for all.
 
-use super::fir::{BothSums, CHUNK, Fir, Pair, Sums, UNBIAS, Windows, flip};
-use super::source::Source;
-use super::statistic::{self, Moments, Residuals, accumulate};
-use super::taps::Taps;
-use crate::border::{extend_line, reflect};
+use super::fir::{FLIP, UNBIAS, Windows, fir_both, fir_both_along, fir_even, fir_even_along};
+use super::kit::Kit;
+use super::source::{Pictures, Source, View};
+use super::statistic::{
+    DistortedLanes, DistortedMoments, DistortedSums, ReferenceLanes, ReferenceMoments,
+    ReferenceSums, measure_distorted, measure_reference,
+};
+use super::strip::{LINE, STRIP, Strip};
+use super::taps::{PAIRS_MAX, Taps};
+use crate::border::reflect;
+use crate::plane::PlaneRef;
 
-/// Means of two pictures, then high and low halves of three products.
-const LINES: usize = 8;
+/// Lines of a row: the mean, then high and low halves of at most two products.
+const LINES: usize = 5;
 
-/// Samples of one picture at one scale.
-#[derive(Clone, Copy)]
-pub(super) struct View<'a, S> {
-    pub(super) samples: &'a [S],
-    pub(super) stride: usize,
+/// Runs of pairs that the ring holds of two rows: samples, then parts of at most two products.
+const RUNS: usize = 5;
+
+/// Two rows of a strip.
+type Rows = [[u16; STRIP]; 2];
+
+/// What a ring holds of two rows.
+type Slot = [[u32; STRIP]; RUNS];
+
+/// Vertical results of two rows.
+type Lines = [[[u32; LINE]; LINES]; 2];
+
+/// Moments of the reference in one row of a strip: means, then variances.
+type RowMoments = [[u32; STRIP]; 2];
+
+/// What a scale works on.
+pub(super) struct Task<'a> {
+    /// The picture that all others are measured against, at full size.
+    pub(super) reference: &'a PlaneRef<'a>,
+    /// The others, at full size.
+    pub(super) distorted: &'a [PlaneRef<'a>],
+    /// Which scale, 0 being full size.
+    pub(super) scale: usize,
+    /// Whether it is measured, or only the next scale made of it.
+    pub(super) measured: bool,
+    /// The largest gain that counts.
+    pub(super) gain_limit: f64,
 }
 
-/// What one scale works on.
-#[derive(Clone, Copy)]
-pub(super) struct Input<'a, S> {
-    pub(super) pictures: [View<'a, S>; 2],
-    pub(super) width: usize,
-    pub(super) height: usize,
+impl Task<'_> {
+    fn width(&self) -> usize {
+        self.reference.width() >> self.scale
+    }
+
+    fn height(&self) -> usize {
+        self.reference.height() >> self.scale
+    }
+
     /// Bits by which the vertical filter scales sums of samples down; 8 to 16.
-    pub(super) sample_shift: u32,
-    /// Bits by which it scales sums of products down; 2 to 16, unused for bytes.
-    pub(super) product_shift: u32,
-}
+    fn sample_shift(&self) -> u32 {
+        if self.scale == 0 { self.reference.bit_depth() } else { 16 }
+    }
 
-impl<S: Copy> Input<'_, S> {
-    #[inline(always)]
-    fn row(&self, picture: usize, virtual_row: isize) -> &[S] {
-        let view = self.pictures[picture];
-        let start = reflect(virtual_row, self.height) * view.stride;
-        &view.samples[start..start + self.width]
+    /// Bits by which it scales sums of products down; 2 to 16, and 0 for bytes.
+    fn product_shift(&self) -> u32 {
+        if self.scale == 0 { 2 * (self.reference.bit_depth() - 8) } else { 16 }
     }
 }
 
-/// Lines kept while walking a scale; they grow to the widest picture seen and are then reused.
+/// Buffers of one picture; they grow to the largest seen and are then reused.
 #[derive(Debug, Default)]
-pub(super) struct WalkBuffers {
-    /// `PAIRS_MAX` slots of pair lines.
-    ring: Vec<Pair>,
-    /// Vertical results of two rows.
-    lines: Vec<Pair>,
-    /// Vertical results of both pictures for the next scale.
-    next_lines: Vec<Pair>,
+pub(super) struct Stream {
+    /// The picture at scales 1, 2 and 3.
+    shrunk: [Vec<u16>; 3],
+    /// What walks need of it.
+    buffers: Buffers,
 }
 
-impl WalkBuffers {
-    /// Makes room for pictures of up to `width` samples a row.
-    pub(super) fn reserve(&mut self, width: usize) {
-        let grow = |buffer: &mut Vec<Pair>, len: usize| {
+#[derive(Debug, Default)]
+struct Buffers {
+    /// Pairs of rows.
+    ring: Vec<Slot>,
+    /// The last pairs of all lines of a strip, for the next one, row after row.
+    left: Vec<u32>,
+    /// The same of the next scale's lines, every second row.
+    left_next: Vec<u32>,
+}
+
+impl Stream {
+    /// Makes room for pictures of this size.
+    pub(super) fn reserve(&mut self, width: usize, height: usize) {
+        let grow = |buffer: &mut Vec<u32>, len: usize| {
             if buffer.len() < len {
-                buffer.resize(len, [0; 2]);
+                buffer.resize(len, 0);
             }
         };
-        grow(&mut self.ring, super::taps::PAIRS_MAX * LINES * ring_stride(width));
-        grow(&mut self.lines, 2 * LINES * line_stride(width));
-        grow(&mut self.next_lines, 2 * line_stride(width));
+        let rows = height.next_multiple_of(2);
+        self.buffers.ring.resize(PAIRS_MAX, [[0; STRIP]; RUNS]);
+        grow(&mut self.buffers.left, rows * LINES * (PAIRS_MAX - 1));
+        grow(&mut self.buffers.left_next, rows / 2 * (PAIRS_MAX - 1));
+        for (scale, shrunk) in self.shrunk.iter_mut().enumerate() {
+            shrunk.resize((width >> (scale + 1)) * (height >> (scale + 1)), 0);
+        }
     }
 }
 
-/// What a chunk needs on the way, kept from chunk to chunk only to save clearing it.
+/// Local arrays of a walk, kept from row to row only to save clearing them.
 struct Work {
-    sums: [BothSums; 2],
-    moments: Moments,
-    statistic: statistic::Work,
+    rows: Rows,
+    lines: Lines,
+    moments: [RowMoments; 2],
 }
 
-impl Work {
-    #[inline(always)]
-    fn new() -> Self {
-        Self { sums: [[0; 2 * CHUNK]; 2], moments: Moments::ZERO, statistic: statistic::Work::ZERO }
-    }
-}
-
-fn ring_stride(width: usize) -> usize {
-    width.next_multiple_of(CHUNK)
-}
-
-/// In pairs: the samples in whole chunks, and what their windows reach beyond.
-fn line_stride(width: usize) -> usize {
-    width.div_ceil(2).next_multiple_of(CHUNK) + super::taps::PAIRS_MAX
-}
-
-/// Walks one scale, of filter `T`; with `next`, makes the pictures of the next, of filter `N`.
+/// Walks one scale, of filter `T`; makes the pictures of the next, of filter `N`.
 ///
-/// `next` holds both pictures of `width / 2` by `height / 2` samples without gaps.
+/// Every distorted picture of the task has its stream and its sums.
 #[inline(always)]
-pub(super) fn walk<S: Source, T: Taps, N: Taps, V: Fir>(
-    vector: V,
-    input: &Input<'_, S>,
-    gain_limit: f64,
-    buffers: &mut WalkBuffers,
-    mut next: Option<[&mut [u16]; 2]>,
-) -> Residuals {
-    let mut residuals = Residuals::default();
-    let mut work = Work::new();
-    let WalkBuffers { ring, lines, next_lines } = buffers;
-    let slot_len = S::LINES * ring_stride(input.width);
-    let row_len = LINES * line_stride(input.width);
-    for pair_index in 0..T::REACH {
-        fill_slot::<S, T>(input, pair_index, &mut ring[pair_index * slot_len..][..slot_len]);
-    }
-    for row_pair in 0..input.height.div_ceil(2) {
-        let newest = row_pair + T::REACH;
-        fill_slot::<S, T>(input, newest, &mut ring[newest % T::PAIRS * slot_len..][..slot_len]);
-
-        filter_columns::<S, T>(vector, input, ring, row_pair, lines, &mut work);
-        for row in lines.chunks_exact_mut(row_len).take((input.height - 2 * row_pair).min(2)) {
-            filter_row_and_measure::<T>(
-                vector,
-                row,
-                input.width,
-                gain_limit,
-                &mut work,
-                &mut residuals,
+pub(super) fn walk<S: Source, T: Taps, N: Taps, K: Kit>(
+    kit: K,
+    task: &Task<'_>,
+    reference: &mut Stream,
+    distorted: &mut [Stream],
+    reference_sums: &mut ReferenceSums,
+    distorted_sums: &mut [DistortedSums],
+) {
+    let (width, height) = (task.width(), task.height());
+    let mut work = Work {
+        rows: [[0; STRIP]; 2],
+        lines: [[[0; LINE]; LINES]; 2],
+        moments: [[[0; STRIP]; 2]; 2],
+    };
+    for index in 0..Strip::count::<T>(width) {
+        let strip = Strip::new::<T>(index, width);
+        for pair_index in 0..T::REACH {
+            fill_slots::<S, T, K>(
+                kit,
+                task,
+                strip,
+                pair_index,
+                reference,
+                distorted,
+                &mut work.rows,
             );
         }
-        if let Some(next) = &mut next
-            && row_pair < input.height / 2
-        {
-            let next_width = input.width / 2;
-            for (picture, plane) in next.iter_mut().enumerate() {
-                shrink_row::<S, T, N>(
-                    vector,
-                    input,
-                    ring,
-                    row_pair,
-                    picture,
-                    next_lines,
-                    &mut plane[row_pair * next_width..][..next_width],
+        for row_pair in 0..height.div_ceil(2) {
+            let newest = row_pair + T::REACH;
+            fill_slots::<S, T, K>(kit, task, strip, newest, reference, distorted, &mut work.rows);
+            if task.measured {
+                let row = Row::new(strip, row_pair, height);
+                walk_reference::<S, T, K>(
+                    kit,
+                    task,
+                    row,
+                    &mut reference.buffers,
+                    &mut work,
+                    reference_sums,
                 );
+                for (stream, sums) in distorted.iter_mut().zip(&mut *distorted_sums) {
+                    walk_distorted::<S, T, K>(kit, task, row, &mut stream.buffers, &mut work, sums);
+                }
+            }
+            if row_pair < height / 2 {
+                let pictures = [(task.reference, &mut *reference)].into_iter();
+                for (plane, stream) in pictures.chain(task.distorted.iter().zip(&mut *distorted)) {
+                    shrink_row::<S, T, N, K>(kit, task, strip, row_pair, plane, stream);
+                }
             }
         }
     }
-    residuals
 }
 
-/// Reads two rows of both pictures into a slot: pairs of samples, then of products.
+/// Two rows of a strip.
+#[derive(Clone, Copy)]
+struct Row {
+    strip: Strip,
+    pair: usize,
+    /// How many of the two are in the picture.
+    count: usize,
+}
+
+impl Row {
+    fn new(strip: Strip, pair: usize, height: usize) -> Self {
+        Self { strip, pair, count: (height - 2 * pair).min(2) }
+    }
+}
+
+/// Reads two rows of all pictures into their rings.
 #[inline(always)]
-fn fill_slot<S: Source, T: Taps>(input: &Input<'_, S>, pair_index: usize, slot: &mut [Pair]) {
-    let stride = ring_stride(input.width);
+fn fill_slots<S: Source, T: Taps, K: Kit>(
+    kit: K,
+    task: &Task<'_>,
+    strip: Strip,
+    pair_index: usize,
+    reference: &mut Stream,
+    distorted: &mut [Stream],
+    rows: &mut Rows,
+) {
     let top = 2 * pair_index as isize - T::REACH as isize;
-    let rows = [0, 1].map(|picture| [input.row(picture, top), input.row(picture, top + 1)]);
-    for (picture, line) in slot[..2 * stride].chunks_exact_mut(stride).enumerate() {
-        pair_samples(rows[picture], &mut line[..input.width]);
+    let slot = pair_index % T::PAIRS;
+    let read = |view: View<'_, S::Sample>, rows: &mut Rows| {
+        for (offset, words) in rows.iter_mut().enumerate() {
+            let start = reflect(top + offset as isize, task.height()) * view.stride;
+            strip.read(&view.samples[start..][..task.width()], words);
+        }
+    };
+    read(S::pictures(task.reference, &mut reference.shrunk, task.scale).input, rows);
+    let reference = &mut reference.buffers.ring[slot];
+    fill_slot::<S, K>(kit, task, rows, strip.columns, None, reference);
+    for (plane, stream) in task.distorted.iter().zip(distorted) {
+        read(S::pictures(plane, &mut stream.shrunk, task.scale).input, rows);
+        let slot = &mut stream.buffers.ring[slot];
+        fill_slot::<S, K>(kit, task, rows, strip.columns, Some(&reference[0]), slot);
     }
-    let products = slot[2 * stride..].chunks_exact_mut(stride * S::PARTS);
-    for ((a, b), lines) in [(0, 0), (1, 1), (0, 1)].into_iter().zip(products) {
-        for (part, line) in lines.chunks_exact_mut(stride).enumerate() {
-            pair_products(rows[a], rows[b], part, &mut line[..input.width]);
+}
+
+/// Makes a slot of two rows: pairs of samples, then of their squares, then of their products with
+/// `others`, the pairs of the reference.
+#[inline(always)]
+fn fill_slot<S: Source, K: Kit>(
+    kit: K,
+    task: &Task<'_>,
+    [top, bottom]: &Rows,
+    columns: usize,
+    others: Option<&[u32; STRIP]>,
+    slot: &mut Slot,
+) {
+    let flip = kit.splat(FLIP);
+    let flipped = |pairs: K::Words| if S::WIDE { kit.xor(pairs, flip) } else { pairs };
+    let [samples, products @ ..] = slot;
+    for at in (0..columns.min(STRIP)).step_by(2 * K::LANES) {
+        let (top, bottom) = (kit.load_pairs(&top[at..]), kit.load_pairs(&bottom[at..]));
+        let halves = [kit.low_words(top, bottom), kit.high_words(top, bottom)];
+        for (half, pairs) in halves.into_iter().enumerate() {
+            let at = at + half * K::LANES;
+            kit.store(flipped(pairs), &mut samples[at..]);
+            if !task.measured {
+                continue;
+            }
+            put_products::<S, K>(kit, pairs, pairs, at, &mut products[..S::PARTS]);
+            if let Some(others) = others {
+                let others = flipped(kit.load(&others[at..]));
+                put_products::<S, K>(kit, pairs, others, at, &mut products[S::PARTS..]);
+            }
         }
     }
 }
 
+/// Stores the parts of products: only the low half, or the high and the low one.
 #[inline(always)]
-fn pair_samples<S: Source>(rows: [&[S]; 2], line: &mut [Pair]) {
-    let (top, bottom) = (&rows[0][..line.len()], &rows[1][..line.len()]);
-    for j in 0..line.len() {
-        line[j] = [top[j].sample(), bottom[j].sample()];
+fn put_products<S: Source, K: Kit>(
+    kit: K,
+    a: K::Words,
+    b: K::Words,
+    at: usize,
+    runs: &mut [[u32; STRIP]],
+) {
+    let low = kit.xor(kit.mul_low(a, b), kit.splat(FLIP));
+    if S::PARTS == 2 {
+        kit.store(kit.xor(kit.mul_high(a, b), kit.splat(FLIP)), &mut runs[0][at..]);
     }
+    kit.store(low, &mut runs[S::PARTS - 1][at..]);
 }
 
+/// The runs of a ring that a filter `W` covers around a pair of rows.
 #[inline(always)]
-fn pair_products<S: Source>(a: [&[S]; 2], b: [&[S]; 2], part: usize, line: &mut [Pair]) {
-    let (a, b) = (a.map(|row| &row[..line.len()]), b.map(|row| &row[..line.len()]));
-    for j in 0..line.len() {
-        line[j] = [a[0][j].product(b[0][j])[part], a[1][j].product(b[1][j])[part]];
-    }
-}
-
-/// Pairs of one ring line in the window of `row_pair`, from column `start`.
-#[inline(always)]
-fn ring_windows<'a, S: Source, T: Taps, W: Taps>(
-    input: &Input<'_, S>,
-    ring: &'a [Pair],
+fn ring_windows<T: Taps, W: Taps>(
+    ring: &[Slot],
     row_pair: usize,
-    line: usize,
-    start: usize,
-) -> Windows<'a> {
-    let stride = ring_stride(input.width);
-    Windows::new::<W>(|p| {
-        let slot = (row_pair + (T::REACH - W::REACH) / 2 + p) % T::PAIRS;
-        &ring[(slot * S::LINES + line) * stride + start..]
-    })
-}
-
-/// Pairs of one line in the windows of its pairs from `start`.
-#[inline(always)]
-fn line_windows<T: Taps>(lines: &[Pair], stride: usize, line: usize, start: usize) -> Windows<'_> {
-    let line = &lines[line * stride..][..stride];
-    Windows::new::<T>(|p| &line[start + p..])
-}
-
-/// Writes one chunk, by way of an array that shares memory with nothing `value` reads.
-#[inline(always)]
-fn put(line: &mut [i16], value: impl Fn(usize) -> i16) {
-    let mut values = [0; CHUNK];
-    for j in 0..CHUNK {
-        values[j] = value(j);
+    run: usize,
+) -> Windows<'_, STRIP> {
+    let mut windows = [&[0; STRIP]; PAIRS_MAX];
+    for p in 0..W::PAIRS {
+        windows[p] = &ring[(row_pair + (T::REACH - W::REACH) / 2 + p) % T::PAIRS][run];
     }
-    line[..CHUNK].copy_from_slice(&values);
+    windows
 }
 
-/// The vertical filter for rows `2 * row_pair` and the one below, all columns.
+/// Scales sums of samples down to words and joins those of even and of odd columns.
 #[inline(always)]
-fn filter_columns<S: Source, T: Taps>(
-    vector: impl Fir,
-    input: &Input<'_, S>,
-    ring: &[Pair],
-    row_pair: usize,
-    lines: &mut [Pair],
+fn mean_words<S: Source, K: Kit>(kit: K, [even, odd]: [K::Words; 2], shift: u32) -> K::Words {
+    match S::SAMPLE_SHIFT {
+        Some(16) => kit.high_words(even, odd),
+        Some(8) => kit.low_words(kit.shr::<8>(even), kit.shr::<8>(odd)),
+        _ => kit.low_words(kit.shr_by(even, shift), kit.shr_by(odd, shift)),
+    }
+}
+
+/// What sums of samples start from: half of what they are divided by, what the flipped ones lack,
+/// and the top bit of the words that are made of them, which so come flipped.
+#[inline(always)]
+fn mean_start<S: Source>(shift: u32) -> u32 {
+    let lacking = if S::WIDE { UNBIAS } else { 0 };
+    lacking.wrapping_add(1 << (shift - 1)).wrapping_add(1 << (shift + 15))
+}
+
+/// The vertical filter for both rows of a strip: a line of means.
+#[inline(always)]
+fn filter_means<S: Source, T: Taps, K: Kit>(
+    kit: K,
+    task: &Task<'_>,
+    ring: &[Slot],
+    row: Row,
+    lines: &mut Lines,
+) {
+    let shift = task.sample_shift();
+    let windows = ring_windows::<T, T>(ring, row.pair, 0);
+    for at in (0..row.strip.columns.min(STRIP)).step_by(2 * K::LANES) {
+        let even = fir_both::<T, K, STRIP>(kit, &windows, at, mean_start::<S>(shift));
+        let odd = fir_both::<T, K, STRIP>(kit, &windows, at + K::LANES, mean_start::<S>(shift));
+        for parity in 0..2 {
+            let words = mean_words::<S, K>(kit, [even[parity], odd[parity]], shift);
+            kit.store(words, &mut lines[parity][0][T::REACH + at / 2..]);
+        }
+    }
+}
+
+/// The vertical filter for both rows of a strip: lines of the halves of a product.
+///
+/// Sums over bytes' products are the values themselves. Those over words' products come in two
+/// parts and are scaled down by `shift`, 2 to 16: the high part is a multiple of 2^16, so
+/// `(sum + half) >> shift` is the sum of both parts scaled, exactly. The low one cannot overflow:
+/// without half it is at most 65535 * 65536. High sums start so that the top bit comes flipped.
+#[inline(always)]
+fn filter_product<S: Source, T: Taps, K: Kit>(
+    kit: K,
+    task: &Task<'_>,
+    ring: &[Slot],
+    product: usize,
+    row: Row,
+    lines: &mut Lines,
+) {
+    let shift = task.product_shift();
+    let windows: [Windows<'_, STRIP>; 2] = [0, S::PARTS - 1]
+        .map(|part| ring_windows::<T, T>(ring, row.pair, 1 + product * S::PARTS + part));
+    let value = |at: usize| {
+        if S::PARTS == 1 {
+            return fir_both::<T, K, STRIP>(kit, &windows[0], at, 0);
+        }
+        let start = UNBIAS.wrapping_add(1 << (15 + shift));
+        let high = fir_both::<T, K, STRIP>(kit, &windows[0], at, start);
+        let start = UNBIAS.wrapping_add(1 << (shift - 1));
+        let low = fir_both::<T, K, STRIP>(kit, &windows[1], at, start);
+        [0, 1].map(|parity| match S::SAMPLE_SHIFT {
+            Some(_) => kit.add(high[parity], kit.shr::<16>(low[parity])),
+            None => kit.add(kit.shl_by(high[parity], 16 - shift), kit.shr_by(low[parity], shift)),
+        })
+    };
+    for at in (0..row.strip.columns.min(STRIP)).step_by(2 * K::LANES) {
+        let (even, odd) = (value(at), value(at + K::LANES));
+        for (parity, lines) in lines.iter_mut().enumerate() {
+            let place = T::REACH + at / 2;
+            let high = kit.high_words(even[parity], odd[parity]);
+            let low = kit.low_words(even[parity], odd[parity]);
+            kit.store(high, &mut lines[1 + 2 * product][place..]);
+            kit.store(kit.xor(low, kit.splat(FLIP)), &mut lines[2 + 2 * product][place..]);
+        }
+    }
+}
+
+/// Puts what the last strip left behind before the lines, and leaves their end to the next.
+#[inline(always)]
+fn pass_on<T: Taps>(row: Row, count: usize, lines: &mut Lines, left: &mut [u32]) {
+    let reach = T::REACH;
+    let left = &mut left[row.pair * 2 * LINES * reach..][..2 * LINES * reach];
+    for (lines, left) in lines.iter_mut().zip(left.chunks_exact_mut(LINES * reach)) {
+        for (line, left) in lines[..count].iter_mut().zip(left.chunks_exact_mut(reach)) {
+            line[..reach].copy_from_slice(left);
+            left.copy_from_slice(&line[STRIP / 2..STRIP / 2 + reach]);
+        }
+    }
+}
+
+/// The horizontal filter over the halves of a product, rounded: both places of each pair.
+#[inline(always)]
+fn moments_along<T: Taps, K: Kit>(kit: K, lines: &[[u32; LINE]], at: usize) -> [K::Words; 2] {
+    let high = fir_both_along::<T, K>(kit, &lines[0], at, UNBIAS);
+    let low = fir_both_along::<T, K>(kit, &lines[1], at, UNBIAS + 32_768);
+    [0, 1].map(|parity| kit.add(high[parity], kit.shr::<16>(low[parity])))
+}
+
+/// Filters and measures two rows of the reference, and leaves its moments in `work`.
+#[inline(always)]
+fn walk_reference<S: Source, T: Taps, K: Kit>(
+    kit: K,
+    task: &Task<'_>,
+    row: Row,
+    buffers: &mut Buffers,
     work: &mut Work,
+    sums: &mut ReferenceSums,
 ) {
-    let [high, low] = &mut work.sums;
-    let line_len = 2 * line_stride(input.width);
-    let lines = lines.as_flattened_mut();
-    let place = |line: usize, start: usize| line * line_len + T::REACH + start;
-    let half = |shift: u32| 1_u32.checked_shl(shift.wrapping_sub(1)).unwrap_or(0);
-    for start in (0..ring_stride(input.width)).step_by(CHUNK) {
-        for picture in 0..2 {
-            let windows = ring_windows::<S, T, T>(input, ring, row_pair, picture, start);
-            let first = S::SAMPLE_START.wrapping_add(half(input.sample_shift));
-            vector.fir_both::<T>(&windows, first, high);
-            for (parity, sums) in high.chunks_exact(CHUNK).enumerate() {
-                let line = &mut lines[place(parity * LINES + picture, start)..];
-                put(line, |j| flip(sums[j] >> input.sample_shift));
-            }
-        }
-        for product in 0..3 {
-            let part = 2 + product * S::PARTS;
-            let windows = ring_windows::<S, T, T>(input, ring, row_pair, part, start);
-            vector.fir_both::<T>(&windows, UNBIAS, high);
-            if S::PARTS == 2 {
-                let windows = ring_windows::<S, T, T>(input, ring, row_pair, part + 1, start);
-                let first = UNBIAS.wrapping_add(half(input.product_shift));
-                vector.fir_both::<T>(&windows, first, low);
-            }
-            let sums = high.chunks_exact(CHUNK).zip(low.chunks_exact(CHUNK));
-            for (parity, (high, low)) in sums.enumerate() {
-                let line = parity * LINES + 2 + 2 * product;
-                let value = |j: usize| S::product_sum(high[j], low[j], input.product_shift);
-                put(&mut lines[place(line, start)..], |j| flip(value(j) >> 16));
-                put(&mut lines[place(line + 1, start)..], |j| flip(value(j)));
+    let Work { lines, moments, .. } = work;
+    filter_means::<S, T, K>(kit, task, &buffers.ring, row, lines);
+    filter_product::<S, T, K>(kit, task, &buffers.ring, 0, row, lines);
+    pass_on::<T>(row, 3, lines, &mut buffers.left);
+    let mut lanes = ReferenceLanes::new(kit);
+    for (lines, [means, vars]) in lines.iter().zip(moments).take(row.count) {
+        for at in (0..row.strip.pairs().min(STRIP / 2)).step_by(K::LANES) {
+            let mean = fir_both_along::<T, K>(kit, &lines[0], at, UNBIAS);
+            let squares = moments_along::<T, K>(kit, &lines[1..3], at);
+            for parity in 0..2 {
+                let (from, to) = row.strip.counted(parity, at, K::LANES);
+                let (mean, squares) = (mean[parity], squares[parity]);
+                let counted = kit.between(from, to);
+                let found = measure_reference(kit, mean, squares, counted, &mut lanes);
+                let place = 2 * at + parity * K::LANES;
+                kit.store(found.mean, &mut means[place..]);
+                kit.store(found.var, &mut vars[place..]);
             }
         }
     }
+    lanes.add_to(kit, sums);
 }
 
-/// Extends one row's lines, filters along them and adds what it measures to `residuals`.
+/// Filters and measures two rows of a distorted picture by the reference's moments in `work`.
 #[inline(always)]
-fn filter_row_and_measure<T: Taps>(
-    vector: impl Fir,
-    lines: &mut [Pair],
-    width: usize,
-    gain_limit: f64,
+fn walk_distorted<S: Source, T: Taps, K: Kit>(
+    kit: K,
+    task: &Task<'_>,
+    row: Row,
+    buffers: &mut Buffers,
     work: &mut Work,
-    residuals: &mut Residuals,
+    sums: &mut DistortedSums,
 ) {
-    let stride = line_stride(width);
-    for line in lines.chunks_exact_mut(stride) {
-        extend_line(line.as_flattened_mut(), T::REACH, width);
-    }
-    let [low, _] = &mut work.sums;
-    let moments = &mut work.moments;
-    for start in (0..width.div_ceil(2)).step_by(CHUNK) {
-        for picture in 0..2 {
-            let means = &mut moments.means[picture];
-            vector.fir_both::<T>(&line_windows::<T>(lines, stride, picture, start), UNBIAS, means);
-        }
-        for product in 0..3 {
-            let sums = &mut moments.products[product];
-            vector.fir_both::<T>(
-                &line_windows::<T>(lines, stride, 2 + 2 * product, start),
-                UNBIAS,
-                sums,
-            );
-            vector.fir_both::<T>(
-                &line_windows::<T>(lines, stride, 3 + 2 * product, start),
-                UNBIAS + 32_768,
-                low,
-            );
-            for j in 0..2 * CHUNK {
-                sums[j] = sums[j].wrapping_add(low[j] >> 16);
+    let Work { lines, moments, .. } = work;
+    filter_means::<S, T, K>(kit, task, &buffers.ring, row, lines);
+    filter_product::<S, T, K>(kit, task, &buffers.ring, 0, row, lines);
+    filter_product::<S, T, K>(kit, task, &buffers.ring, 1, row, lines);
+    pass_on::<T>(row, 5, lines, &mut buffers.left);
+    let mut lanes = DistortedLanes::new(kit);
+    for (lines, [means, vars]) in lines.iter().zip(moments).take(row.count) {
+        for at in (0..row.strip.pairs().min(STRIP / 2)).step_by(K::LANES) {
+            let mean = fir_both_along::<T, K>(kit, &lines[0], at, UNBIAS);
+            let squares = moments_along::<T, K>(kit, &lines[1..3], at);
+            let products = moments_along::<T, K>(kit, &lines[3..5], at);
+            for parity in 0..2 {
+                let (from, to) = row.strip.counted(parity, at, K::LANES);
+                let place = 2 * at + parity * K::LANES;
+                let reference = ReferenceMoments {
+                    mean: kit.load(&means[place..]),
+                    var: kit.load(&vars[place..]),
+                };
+                let distorted = DistortedMoments {
+                    mean: mean[parity],
+                    squares: squares[parity],
+                    products: products[parity],
+                };
+                let counted = kit.between(from, to);
+                let limit = task.gain_limit;
+                measure_distorted(kit, reference, distorted, counted, limit, &mut lanes);
             }
         }
-        let counts = [width.div_ceil(2), width / 2].map(|places| places.saturating_sub(start));
-        accumulate(vector, moments, counts, gain_limit, &mut work.statistic, residuals);
     }
+    lanes.add_to(kit, sums);
 }
 
-/// One row of the next scale: row `row_pair` of `picture`, every second column.
+/// One row of the next scale: row `row_pair`, every second column, as far as the strip reaches.
 #[inline(always)]
-fn shrink_row<S: Source, T: Taps, N: Taps>(
-    vector: impl Fir,
-    input: &Input<'_, S>,
-    ring: &[Pair],
+fn shrink_row<S: Source, T: Taps, N: Taps, K: Kit>(
+    kit: K,
+    task: &Task<'_>,
+    strip: Strip,
     row_pair: usize,
-    picture: usize,
-    line: &mut [Pair],
-    output: &mut [u16],
+    plane: &PlaneRef<'_>,
+    stream: &mut Stream,
 ) {
-    let rounded_width = ring_stride(input.width);
-    let first = S::SAMPLE_START.wrapping_add(1 << (input.sample_shift - 1));
-    let mut sums: Sums = [0; CHUNK];
-    for start in (0..rounded_width).step_by(CHUNK) {
-        let windows = ring_windows::<S, T, N>(input, ring, row_pair, picture, start);
-        vector.fir_even::<N>(&windows, first, &mut sums);
-        let line = &mut line.as_flattened_mut()[N::REACH + start..];
-        put(line, |j| flip(sums[j] >> input.sample_shift));
+    let Stream { shrunk, buffers: Buffers { ring, left_next, .. } } = stream;
+    let Pictures { next: Some(next), .. } = S::pictures(plane, shrunk, task.scale) else {
+        return;
+    };
+    let shift = task.sample_shift();
+    let windows = ring_windows::<T, N>(ring, row_pair, 0);
+    let mut line = [0; LINE];
+    for at in (0..strip.columns.min(STRIP)).step_by(2 * K::LANES) {
+        let sums = [at, at + K::LANES]
+            .map(|at| fir_even::<N, K, STRIP>(kit, &windows, at, mean_start::<S>(shift)));
+        let words = mean_words::<S, K>(kit, sums, shift);
+        kit.store(words, &mut line[T::REACH + at / 2..]);
     }
-    extend_line(line.as_flattened_mut(), N::REACH, input.width);
-    for start in (0..output.len()).step_by(CHUNK) {
-        let output = &mut output[start..];
-        let windows = Windows::new::<N>(|p| &line[start + p..]);
-        vector.fir_even::<N>(&windows, UNBIAS + 32_768, &mut sums);
-        for (value, sum) in output.iter_mut().zip(&sums) {
-            *value = (sum >> 16) as u16;
-        }
+    let left = &mut left_next[row_pair * T::REACH..][..T::REACH];
+    line[..T::REACH].copy_from_slice(left);
+    left.copy_from_slice(&line[STRIP / 2..STRIP / 2 + T::REACH]);
+
+    let mut places = [0; STRIP / 2];
+    for at in (0..strip.pairs().min(STRIP / 2)).step_by(K::LANES) {
+        let start = at + (T::REACH - N::REACH) / 2;
+        let sums = fir_even_along::<N, K>(kit, &line, start, UNBIAS + 32_768);
+        kit.store_high(sums, &mut places[at..]);
     }
+    let width = task.width() / 2;
+    let (from, columns) = strip.next_places(width);
+    let row = &mut next[row_pair * width..][..width];
+    let len = columns.len();
+    row[columns].copy_from_slice(&places[from..from + len]);
 }

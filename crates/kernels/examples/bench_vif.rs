@@ -1,0 +1,137 @@
+//! Milliseconds a frame and cycles a pixel of VIF, by instruction set and bit depth, on one core.
+//!
+//! `cargo run --release -p kernels --example bench_vif [SECONDS_PER_CASE [WIDTH HEIGHT]]`. The least
+//! CPU time of the thread over all frames counts, so that others on the machine disturb little. A
+//! cycle is what an addition that waits for the one before takes, measured beside each case.
+//!
+//! `rest` is the time with scale 0 left out: making scales 1 to 3 and measuring them. `of N` is
+//! the time for each of N distorted pictures that share a reference.
+
+use std::fs;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use kernels::vif::{VifParams, VifScratch, vif_each};
+use kernels::{Isa, PlaneRef, Samples};
+
+/// Frames timed at least, however slow.
+const FRAMES_MIN: usize = 3;
+
+/// Distorted pictures at most.
+const DISTORTED_MAX: usize = 8;
+
+fn picture(width: usize, height: usize, bit_depth: u32, grain: u32) -> Vec<u16> {
+    let mut state = 0x2545_F491_u32 ^ grain;
+    (0..width * height)
+        .map(|i| {
+            let (x, y) = ((i % width) as f64, (i / width) as f64);
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let wave = (x / 31.0).sin() * 60.0 + (y / 17.0 + x / 90.0).cos() * 50.0 + 125.0;
+            let sample = wave + f64::from(state >> 24) / 256.0 * f64::from(grain);
+            (sample * f64::from(1 << (bit_depth - 8))) as u16
+        })
+        .collect()
+}
+
+/// CPU time of this thread.
+fn cpu_time() -> Duration {
+    let spent = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanoseconds = spent.split(' ').next().and_then(|text| text.parse().ok());
+    Duration::from_nanos(nanoseconds.unwrap_or(0))
+}
+
+/// Seconds of a cycle: additions that each wait for the one before.
+fn cycle_seconds() -> f64 {
+    const ADDITIONS: u64 = 4_000_000;
+    let least = (0..5).map(|_| {
+        let start = cpu_time();
+        let mut sum = black_box(1_u64);
+        for _ in 0..ADDITIONS / 8 {
+            for step in 1..=8_u64 {
+                sum = black_box_register(sum.wrapping_add(step));
+            }
+        }
+        black_box(sum);
+        cpu_time() - start
+    });
+    least.min().unwrap_or_default().as_secs_f64() / ADDITIONS as f64
+}
+
+/// Keeps the compiler from joining additions, without a way through memory.
+#[cfg(target_arch = "x86_64")]
+fn black_box_register(mut value: u64) -> u64 {
+    // SAFETY: no instruction.
+    unsafe { std::arch::asm!("/* {0} */", inout(reg) value, options(nomem, nostack, pure)) };
+    value
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn black_box_register(value: u64) -> u64 {
+    black_box(value)
+}
+
+/// The least time of a frame.
+fn time(budget: Duration, mut frame: impl FnMut()) -> f64 {
+    frame();
+    let mut least = Duration::MAX;
+    let start = Instant::now();
+    let mut frames = 0;
+    while frames < FRAMES_MIN || start.elapsed() < budget {
+        let before = cpu_time();
+        frame();
+        least = least.min(cpu_time() - before);
+        frames += 1;
+    }
+    least.as_secs_f64()
+}
+
+fn main() {
+    let numbers: Vec<f64> = std::env::args().skip(1).filter_map(|text| text.parse().ok()).collect();
+    let budget = Duration::from_secs_f64(numbers.first().copied().unwrap_or(0.5));
+    let width = numbers.get(1).map_or(1920, |number| *number as usize);
+    let height = numbers.get(2).map_or(1080, |number| *number as usize);
+    for bit_depth in [8, 10] {
+        let grains = [4, 9, 7, 5, 13, 3, 8, 6, 11];
+        let words = grains.map(|grain| picture(width, height, bit_depth, grain));
+        let bytes = words.each_ref().map(|plane| plane.iter().map(|s| *s as u8).collect());
+        let bytes: [Vec<u8>; 1 + DISTORTED_MAX] = bytes;
+        let planes: Vec<PlaneRef<'_>> = (0..grains.len())
+            .map(|index| {
+                let samples = match bit_depth {
+                    8 => Samples::U8(&bytes[index]),
+                    _ => Samples::U16(&words[index]),
+                };
+                PlaneRef::new(samples, width, height, width, bit_depth).expect("fits by design")
+            })
+            .collect();
+        for isa in Isa::available() {
+            let mut scratch = VifScratch::new();
+            let mut run = |count: usize, skip_scale0: bool| {
+                let params = VifParams { skip_scale0, ..VifParams::default() };
+                let seconds = time(budget, || {
+                    let distorted = &planes[1..=count];
+                    let scores = vif_each(isa, &planes[0], distorted, &params, &mut scratch);
+                    black_box(scores.expect("one shape"));
+                });
+                seconds / count as f64
+            };
+            let cycle = cycle_seconds();
+            let [one, rest, two, four, eight] =
+                [(1, false), (1, true), (2, false), (4, false), (8, false)]
+                    .map(|(count, skip)| run(count, skip));
+            let cycle = cycle.min(cycle_seconds());
+            let pixels = (width * height) as f64;
+            println!(
+                "{isa:11} {width}x{height} {bit_depth:2} bit  {:7.3} ms  {:6.2} cycles/px  rest \
+                 {:5.2}  of 2 {:6.2}  of 4 {:6.2}  of 8 {:6.2}  at {:4.2} GHz",
+                one * 1e3,
+                one / cycle / pixels,
+                rest / cycle / pixels,
+                two / cycle / pixels,
+                four / cycle / pixels,
+                eight / cycle / pixels,
+                1e-9 / cycle,
+            );
+        }
+    }
+}
