@@ -53,7 +53,7 @@ impl Shallow {
 /// Scales 1 to 3.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wide {
-    weights: [i32; 3],
+    weights: [u32; 3],
 }
 
 impl Wide {
@@ -97,17 +97,16 @@ impl Depth for Shallow {
     fn weigh(self, value: i32, band: usize) -> (i32, i32) {
         let product = value.wrapping_mul(self.weights[band]);
         let rounded = product.wrapping_add(Self::ROUNDINGS[band]) >> Self::SHIFTS[band];
-        (product, rounded)
+        (product, i32::from(rounded as i16))
     }
 
+    /// Cut to 16 bits, as libvmaf does: the fifteenth of a large coefficient wraps.
     #[inline(always)]
     fn thirtieth_and_fifteenth(weighted: i32) -> (i32, i32) {
-        // At most 30,493, which this mask does not change: it only says so.
-        let magnitude = weighted.wrapping_abs() & 0x7fff;
-        let thirtieth = magnitude * 4369;
-        let fifteenth = thirtieth * 2;
-        // One fifteenth is cut to 16 bits, as libvmaf does: that of a large coefficient wraps.
-        ((thirtieth + 2048) >> 12, i32::from(((fifteenth + 2048) >> 12) as i16))
+        let thirtieth = weighted.wrapping_abs().wrapping_mul(4369);
+        let fifteenth = thirtieth.wrapping_mul(2);
+        let cut = |part: i32| i32::from((part.wrapping_add(2048) >> 12) as i16);
+        (cut(thirtieth), cut(fifteenth))
     }
 }
 
@@ -136,8 +135,9 @@ impl Depth for Wide {
 
     #[inline(always)]
     fn weigh(self, value: i32, band: usize) -> (i32, i32) {
-        let product = i64::from(value) * i64::from(self.weights[band]);
-        let weighted = ((product + (1 << 27)) >> 28) as i32;
+        // In range for weights below 1/2; Barten's may wrap.
+        let product = i64::from(value).wrapping_mul(i64::from(self.weights[band]));
+        let weighted = (product.wrapping_add(1 << 27) >> 28) as i32;
         (weighted, weighted)
     }
 

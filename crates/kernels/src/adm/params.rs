@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::csf::{self, Weights};
+use super::csf::{self, BlendKind, Weights};
 use super::geometry::SCALES;
 
 /// The smallest product of view distance and display height: 3 heights of 1080 lines.
@@ -18,8 +18,7 @@ const FIXED_FIRST_WEIGHTS: [u16; 3] = [36_453, 36_453, 49_417];
 
 /// The options of ADM as feature options name them, unchecked.
 ///
-/// The default is what the `v0.6.1` models use. [`AdmParams::new`] refuses whatever is out of range
-/// or not implemented.
+/// The default is what the `v0.6.1` models use. [`AdmParams::new`] refuses what is out of range.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AdmOptions {
     /// `adm_enhn_gain_limit`: how much a restored coefficient may be amplified, 1 to 100.
@@ -28,11 +27,11 @@ pub struct AdmOptions {
     pub view_distance: f64,
     /// `adm_ref_display_height`: lines of the display, 1 to 4320.
     pub display_height: u32,
-    /// `adm_csf_mode`: 0 is Watson's model, 2 the blend with Barten's; others are not implemented.
+    /// `adm_csf_mode`: 0 is Watson's model, 1 Barten's, 2 a blend of both, 3 another blend.
     pub csf_mode: u32,
-    /// `adm_csf_scale`: only the default 1 is implemented.
+    /// `adm_csf_scale`: a factor of the straight bands' weights in mode 1, 0 to 50.
     pub csf_scale: f64,
-    /// `adm_csf_diag_scale`: only the default 1 is implemented.
+    /// `adm_csf_diag_scale`: a factor of the diagonal band's weights in mode 1, 0 to 50.
     pub csf_diagonal_scale: f64,
     /// `adm_noise_weight`: share of the scored area added to every sum of cubes, 0 to 1500.
     pub noise_weight: f64,
@@ -76,7 +75,7 @@ impl AdmParams {
     /// Checks `options` and works out the weights of all scales.
     ///
     /// # Errors
-    /// [`AdmError`] names the first option that is out of range or not implemented.
+    /// [`AdmError`] names the first option that is out of range, or what does not go together.
     pub fn new(options: AdmOptions) -> Result<Self, AdmError> {
         check_ranges(&options)?;
         let AdmOptions { view_distance, display_height, .. } = options;
@@ -84,10 +83,19 @@ impl AdmParams {
         if view_product < VIEW_PRODUCT_MIN {
             return Err(AdmError::ViewTooNear { view_distance, display_height });
         }
+        let blended = |kind| {
+            csf::blend(kind, view_distance, display_height)
+                .ok_or(AdmError::NoBlend { view_distance, display_height })
+        };
         let weights = match options.csf_mode {
             0 => csf::watson(view_distance, display_height),
-            2 => csf::blend(view_distance, display_height)
-                .ok_or(AdmError::NoBlend { view_distance, display_height })?,
+            1 => csf::barten(
+                view_distance,
+                display_height,
+                [options.csf_scale, options.csf_diagonal_scale],
+            ),
+            2 => blended(BlendKind::First)?,
+            3 => blended(BlendKind::MeanAbsoluteError)?,
             csf_mode => return Err(AdmError::CsfMode { csf_mode }),
         };
         let fixed = options.csf_mode == 0
@@ -97,9 +105,9 @@ impl AdmParams {
         } else {
             let [horizontal, vertical, diagonal] = weights[0].per_band().map(f64::from);
             [
-                (horizontal * 2_097_152.0) as u16,
-                (vertical * 2_097_152.0) as u16,
-                (diagonal * 8_388_608.0) as u16,
+                low_half(horizontal * 2_097_152.0),
+                low_half(vertical * 2_097_152.0),
+                low_half(diagonal * 8_388_608.0),
             ]
         };
         Ok(Self { options, weights, first_weights })
@@ -122,10 +130,18 @@ impl AdmParams {
 
     /// Weights of a scale above 0 with 32 fractional bits.
     ///
-    /// They never reach 2^31: a weight is below 0.1 at and beyond the nearest view allowed.
-    pub(super) fn deep_weights(&self, scale: usize) -> [i32; 3] {
-        self.weights(scale).map(|weight| (f64::from(weight) * 4_294_967_296.0) as i32)
+    /// Watson's and blended ones are below 0.1. Of Barten's, which are not, the 32 fractional bits
+    /// are kept and what stands before the point is lost, as in libvmaf.
+    pub(super) fn deep_weights(&self, scale: usize) -> [u32; 3] {
+        self.weights(scale).map(|weight| (f64::from(weight) * 4_294_967_296.0) as i64 as u32)
     }
+}
+
+/// The low 16 bits of the integer part; nothing where that does not fit 32 bits.
+///
+/// Only Barten's weights exceed 16 bits: libvmaf converts them so on x86 (in C it is undefined).
+fn low_half(value: f64) -> u16 {
+    if value < 2_147_483_648.0 { value as u32 as u16 } else { 0 }
 }
 
 impl Default for AdmParams {
@@ -142,8 +158,8 @@ fn check_ranges(options: &AdmOptions) -> Result<(), AdmError> {
         ("adm_noise_weight", options.noise_weight, 0.0, 1500.0),
         ("adm_dlm_weight", options.dlm_weight, 0.0, 1.0),
         ("adm_min_val", options.min_value, 0.0, 1.0),
-        ("adm_csf_scale", options.csf_scale, 1.0, 1.0),
-        ("adm_csf_diag_scale", options.csf_diagonal_scale, 1.0, 1.0),
+        ("adm_csf_scale", options.csf_scale, 0.0, 50.0),
+        ("adm_csf_diag_scale", options.csf_diagonal_scale, 0.0, 50.0),
     ];
     for (option, value, min, max) in ranges {
         if !(min..=max).contains(&value) {
@@ -156,7 +172,7 @@ fn check_ranges(options: &AdmOptions) -> Result<(), AdmError> {
 /// Why options of ADM were refused.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum AdmError {
-    /// A value lies outside of what is implemented.
+    /// A value is out of its range.
     OutOfRange {
         /// Name of the option.
         option: &'static str,
@@ -167,7 +183,7 @@ pub enum AdmError {
         /// The greatest value taken.
         max: f64,
     },
-    /// The contrast sensitivity function is not implemented.
+    /// There is no such contrast sensitivity function.
     CsfMode {
         /// The mode given.
         csf_mode: u32,
@@ -180,6 +196,8 @@ pub enum AdmError {
         display_height: u32,
     },
     /// There are no blended weights for this viewing condition.
+    ///
+    /// libvmaf takes its own error code for a weight here, and all its ratios become NaN.
     NoBlend {
         /// Viewing distance in heights of the display.
         view_distance: f64,
@@ -195,7 +213,7 @@ impl fmt::Display for AdmError {
                 write!(f, "{option} is {value}: expected {min} to {max}")
             }
             Self::CsfMode { csf_mode } => {
-                write!(f, "adm_csf_mode {csf_mode} is not implemented: expected 0 or 2")
+                write!(f, "adm_csf_mode is {csf_mode}: expected 0 to 3")
             }
             Self::ViewTooNear { view_distance, display_height } => write!(
                 f,
@@ -204,7 +222,7 @@ impl fmt::Display for AdmError {
             ),
             Self::NoBlend { view_distance, display_height } => write!(
                 f,
-                "adm_csf_mode 2 knows no weights for adm_norm_view_dist {view_distance} with \
+                "adm_csf_mode 2 and 3 know no weights for adm_norm_view_dist {view_distance} with \
                  adm_ref_display_height {display_height}"
             ),
         }
@@ -231,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_out_of_range_or_not_implemented_is_refused_by_name() {
+    fn what_is_out_of_range_is_refused_by_name() {
         type Change = fn(&mut AdmOptions);
         let out_of_range: [(&str, Change); 9] = [
             ("adm_enhn_gain_limit", |o| o.enhancement_gain_limit = 0.5),
@@ -241,8 +259,8 @@ mod tests {
             ("adm_noise_weight", |o| o.noise_weight = -1.0),
             ("adm_dlm_weight", |o| o.dlm_weight = 1.5),
             ("adm_min_val", |o| o.min_value = -0.1),
-            ("adm_csf_scale", |o| o.csf_scale = 2.0),
-            ("adm_csf_diag_scale", |o| o.csf_diagonal_scale = 0.9),
+            ("adm_csf_scale", |o| o.csf_scale = 50.5),
+            ("adm_csf_diag_scale", |o| o.csf_diagonal_scale = -0.1),
         ];
         for (name, change) in out_of_range {
             match refusal(change) {
@@ -250,17 +268,19 @@ mod tests {
                 other => panic!("{name}: {other:?}"),
             }
         }
-        assert_eq!(refusal(|o| o.csf_mode = 1), Some(AdmError::CsfMode { csf_mode: 1 }));
+        assert_eq!(refusal(|o| o.csf_mode = 4), Some(AdmError::CsfMode { csf_mode: 4 }));
         assert_eq!(
             refusal(|o| o.view_distance = 2.5),
             Some(AdmError::ViewTooNear { view_distance: 2.5, display_height: 1080 })
         );
-        assert_eq!(
-            refusal(|o| {
-                o.csf_mode = 2;
-                o.view_distance = 4.0;
-            }),
-            Some(AdmError::NoBlend { view_distance: 4.0, display_height: 1080 })
-        );
+        for csf_mode in [2, 3] {
+            assert_eq!(
+                refusal(|o| {
+                    o.csf_mode = csf_mode;
+                    o.view_distance = 4.0;
+                }),
+                Some(AdmError::NoBlend { view_distance: 4.0, display_height: 1080 })
+            );
+        }
     }
 }
