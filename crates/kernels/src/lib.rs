@@ -11,9 +11,13 @@
 
 pub mod adm;
 mod border;
+pub mod ciede;
+pub mod elementary;
 pub mod isa;
 pub mod motion;
 pub mod plane;
+pub mod psnr;
+pub mod psnr_hvs;
 pub mod vif;
 
 pub use isa::{Isa, IsaLevel, IsaUnavailable, UnknownIsa};

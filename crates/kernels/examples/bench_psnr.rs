@@ -1,0 +1,161 @@
+//! Times PSNR, PSNR-HVS and CIEDE2000 on one thread, on every instruction set, and checks that all
+//! give one result.
+//!
+//! `cargo run --release -p kernels --example bench_psnr -- [WIDTH HEIGHT] [NAME]` (default 1920 1080, all).
+//! Each figure is the least of several frames of all three planes of 4:2:0: the cost of the work,
+//! with the least disturbance by whatever else runs. Cycles are those of the clock as measured by a
+//! chain of additions, per pixel of luma.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use kernels::ciede::{ChromaLayout, CiedeScratch, ciede_sum};
+use kernels::psnr::squared_error;
+use kernels::psnr_hvs::{PsnrHvsScratch, psnr_hvs_error};
+use kernels::{Isa, PlaneRef, Samples};
+
+/// Frames timed for each figure, unless they take longer than [`BUDGET`] together.
+const ROUNDS: usize = 30;
+/// Time for one figure.
+const BUDGET: Duration = Duration::from_secs(2);
+
+/// A smooth texture with grain, and the same coarsely quantised; integer arithmetic only.
+fn pictures(width: usize, height: usize, max: usize, seed: u32) -> [Vec<u16>; 2] {
+    let mut state = seed;
+    let mut grain = |bound: usize| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as usize % bound
+    };
+    let wave = |at: usize, period: usize| {
+        let phase = at % period;
+        2 * phase.min(period - phase) * max / period
+    };
+    let mut reference = Vec::with_capacity(width * height);
+    let mut distorted = Vec::with_capacity(width * height);
+    for y in 0..height {
+        for x in 0..width {
+            let texture = wave(x + y / 3, 127) / 2 + wave(y + x / 5, 83) / 4 + grain(max / 16);
+            let step = max / 24 + 1;
+            reference.push(texture.min(max) as u16);
+            distorted.push((texture / step * step + step / 2).min(max) as u16);
+        }
+    }
+    [reference, distorted]
+}
+
+/// One plane of both pictures.
+struct PlanePair {
+    words: [Vec<u16>; 2],
+    bytes: [Vec<u8>; 2],
+    width: usize,
+    height: usize,
+    bit_depth: u32,
+}
+
+impl PlanePair {
+    fn new(width: usize, height: usize, bit_depth: u32, seed: u32) -> Self {
+        let words = pictures(width, height, (1 << bit_depth) - 1, seed);
+        let bytes = words.each_ref().map(|words| words.iter().map(|word| *word as u8).collect());
+        Self { words, bytes, width, height, bit_depth }
+    }
+
+    fn views(&self) -> [PlaneRef<'_>; 2] {
+        [0, 1].map(|picture| {
+            let samples = if self.bit_depth == 8 {
+                Samples::U8(&self.bytes[picture])
+            } else {
+                Samples::U16(&self.words[picture])
+            };
+            PlaneRef::new(samples, self.width, self.height, self.width, self.bit_depth)
+                .expect("sides are in range")
+        })
+    }
+}
+
+/// The least time of several rounds, and what each of them gave.
+fn least<T: PartialEq + std::fmt::Debug>(mut round: impl FnMut() -> T) -> (Duration, T) {
+    let given = round();
+    let mut best = Duration::MAX;
+    let begin = Instant::now();
+    for _ in 0..ROUNDS {
+        let start = Instant::now();
+        assert_eq!(round(), given, "one round differs from the first");
+        best = best.min(start.elapsed());
+        if begin.elapsed() > BUDGET {
+            break;
+        }
+    }
+    (best, given)
+}
+
+/// Cycles in a nanosecond: a multiplication and an addition that wait for what is before them take
+/// four.
+fn cycles_per_nanosecond() -> f64 {
+    const MULTIPLICATIONS: u64 = 4_000_000;
+    let factor = black_box(0x5851_F42D_4C95_7F2D_u64);
+    let (time, _) = least(|| (0..MULTIPLICATIONS).fold(1_u64, |x, n| x.wrapping_mul(factor) ^ n));
+    4.0 * MULTIPLICATIONS as f64 / time.as_nanos() as f64
+}
+
+/// What every instruction set must give: bits.
+type Results = Vec<u64>;
+
+fn report(
+    name: &str,
+    planes: &[PlanePair; 3],
+    clock: f64,
+    mut measure: impl FnMut(Isa, &[[PlaneRef<'_>; 2]; 3]) -> Results,
+) {
+    if std::env::args().skip(1).any(|word| word.parse::<usize>().is_err() && word != name) {
+        return;
+    }
+    let views = planes.each_ref().map(PlanePair::views);
+    let pixels = (planes[0].width * planes[0].height) as f64;
+    let mut expected = None;
+    for isa in Isa::available() {
+        let (time, results) = least(|| measure(isa, &views));
+        assert_eq!(*expected.get_or_insert_with(|| results.clone()), results, "{isa} differs");
+        println!(
+            "{name:9} {:2} bits  {:8}  {:8.3} ms/frame  {:6.2} cycles/pixel",
+            planes[0].bit_depth,
+            isa.level().name(),
+            time.as_secs_f64() * 1e3,
+            time.as_nanos() as f64 * clock / pixels,
+        );
+    }
+}
+
+fn main() {
+    let sides: Vec<usize> = std::env::args().skip(1).filter_map(|side| side.parse().ok()).collect();
+    let (width, height) = match sides[..] {
+        [width, height] => (width, height),
+        _ => (1920, 1080),
+    };
+    let clock = cycles_per_nanosecond();
+    println!("{width}x{height}, least of up to {ROUNDS}; {clock:.2} cycles a nanosecond");
+    for bit_depth in [8, 10] {
+        let (half_width, half_height) = (width.div_ceil(2), height.div_ceil(2));
+        let planes = [
+            PlanePair::new(width, height, bit_depth, 1),
+            PlanePair::new(half_width, half_height, bit_depth, 2),
+            PlanePair::new(half_width, half_height, bit_depth, 3),
+        ];
+        report("psnr", &planes, clock, |isa, planes| {
+            let errors = planes.iter().map(|[a, b]| squared_error(isa, a, b).expect("one shape"));
+            errors.collect()
+        });
+        let mut scratch = PsnrHvsScratch::new();
+        report("psnr_hvs", &planes, clock, |isa, planes| {
+            let errors = planes.iter().enumerate().map(|(plane, [a, b])| {
+                psnr_hvs_error(isa, plane, a, b, &mut scratch).expect("one shape").to_bits()
+            });
+            errors.collect()
+        });
+        let mut scratch = CiedeScratch::new();
+        report("ciede", &planes, clock, |isa, planes| {
+            let [reference, distorted] = [0, 1].map(|picture| planes.map(|plane| plane[picture]));
+            let sum = ciede_sum(isa, ChromaLayout::Quarter, &reference, &distorted, &mut scratch);
+            vec![sum.expect("one shape").to_bits()]
+        });
+    }
+}

@@ -1,0 +1,229 @@
+//! PSNR-HVS-M: the error of overlapping 8x8 blocks in the frequency domain, weighted by how visible
+//! a frequency is and lessened by what a textured block hides.
+//!
+//! Bit-exact with the `psnr_hvs` extractor of libvmaf 3.2, which computes it as the Daala codec's
+//! tools do. Of every block, seven samples apart in both directions:
+//! - variances of the whole and of its quarters, relative to their means (`f32`);
+//! - the integer transform of [`dct`];
+//! - masking: `sqrt(sum(c^2 m) * (variance of quarters) / (variance of the whole)) / 32` over all
+//!   coefficients `c` but the mean, the larger of the two pictures';
+//! - the error `e` of each coefficient, less `masking / m` unless it is the mean, if anything is left;
+//! - the plane's error is the sum of `(e w)^2`, one `f32` sum over all coefficients of all blocks in
+//!   order, divided by their number and by the square of the largest sample.
+//!
+//! Samples that no block reaches, up to six at the right and at the bottom, do not count. A plane
+//! with a side below eight samples has no block, and its error is not a number.
+//!
+//! How it is computed: `blocks` takes up to 32 blocks of a row together, one a lane, so that no
+//! operation of a block changes places; `sum` adds their terms with the bits of adding in order.
+
+mod blocks;
+mod csf;
+mod dct;
+mod sum;
+
+use crate::elementary::log10;
+use crate::isa::{Isa, per_isa};
+use crate::plane::{PlaneRef, Samples, ShapeMismatch};
+
+use self::blocks::{BATCH, BATCH_STEP, Blocks, COEFFICIENTS, Grid, SIDE};
+use self::csf::Sensitivity;
+use self::sum::OrderedSum;
+
+/// Bits a sample may have at most.
+pub const BIT_DEPTH_MAX: u32 = 12;
+/// The least side of a plane that holds a block.
+pub const PLANE_SIDE_MIN: usize = SIDE;
+/// From the start of a block to that of the next.
+const STEP: usize = 7;
+
+/// Buffers of PSNR-HVS: of one size, whatever the picture.
+#[derive(Debug, Default)]
+pub struct PsnrHvsScratch {
+    buffers: Box<Buffers>,
+}
+
+impl PsnrHvsScratch {
+    /// Empty buffers.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+#[derive(Debug)]
+struct Buffers {
+    pictures: [Blocks; 2],
+    terms: Grid<f32>,
+}
+
+impl Default for Buffers {
+    fn default() -> Self {
+        Self {
+            pictures: [Blocks::default(), Blocks::default()],
+            terms: [[0.0; BATCH]; COEFFICIENTS],
+        }
+    }
+}
+
+/// Two planes of one shape.
+struct Input<'a, S> {
+    pictures: [&'a [S]; 2],
+    strides: [usize; 2],
+    width: usize,
+    height: usize,
+}
+
+/// The weighted error of one plane, 0 for equal planes; an `f32` value.
+///
+/// `plane` is 0 for luma, 1 for Cb and 2 for Cr. Every instruction set gives the same bits. Samples
+/// above [`BIT_DEPTH_MAX`] bits give a meaningless error and nothing worse.
+///
+/// # Errors
+/// [`ShapeMismatch`] when the planes differ in width, height or bit depth.
+pub fn psnr_hvs_error(
+    isa: Isa,
+    plane: usize,
+    reference: &PlaneRef<'_>,
+    distorted: &PlaneRef<'_>,
+    scratch: &mut PsnrHvsScratch,
+) -> Result<f64, ShapeMismatch> {
+    reference.expect_shape_of(distorted)?;
+    let (width, height) = (reference.width(), reference.height());
+    let strides = [reference.stride(), distorted.stride()];
+    let (sensitivity, buffers) = (&csf::PLANES[plane], &mut *scratch.buffers);
+    let sum = match (reference.samples(), distorted.samples()) {
+        (Samples::U8(reference), Samples::U8(distorted)) => {
+            let pictures = [reference, distorted];
+            let input = Input { pictures, strides, width, height };
+            error_of_bytes(isa, &input, sensitivity, buffers)
+        }
+        (Samples::U16(reference), Samples::U16(distorted)) => {
+            let pictures = [reference, distorted];
+            let input = Input { pictures, strides, width, height };
+            error_of_words(isa, &input, sensitivity, buffers)
+        }
+        _ => return Err(ShapeMismatch),
+    };
+    let terms = block_count(width) * block_count(height) * COEFFICIENTS;
+    let peak = ((1_u64 << reference.bit_depth()) - 1) as f32;
+    Ok(f64::from(sum / terms as f32 / (peak * peak)))
+}
+
+/// The error of a picture, from those of its planes.
+pub fn combined_error([luma, cb, cr]: [f64; 3]) -> f64 {
+    luma * 0.8 + 0.1 * (cb + cr)
+}
+
+/// An error in decibels; infinite for none.
+pub fn psnr_hvs_db(error: f64) -> f64 {
+    10.0 * -log10(error)
+}
+
+/// Blocks along a side.
+fn block_count(side: usize) -> usize {
+    side.saturating_sub(SIDE - STEP) / STEP
+}
+
+per_isa! {
+    fn error_of_bytes(
+        input: &Input<'_, u8>,
+        sensitivity: &Sensitivity,
+        buffers: &mut Buffers,
+    ) -> f32 = sum_of_terms::<u8>;
+
+    fn error_of_words(
+        input: &Input<'_, u16>,
+        sensitivity: &Sensitivity,
+        buffers: &mut Buffers,
+    ) -> f32 = sum_of_terms::<u16>;
+}
+
+#[inline(always)]
+fn sum_of_terms<S: Packed>(
+    input: &Input<'_, S>,
+    sensitivity: &Sensitivity,
+    buffers: &mut Buffers,
+) -> f32 {
+    let mut sum = OrderedSum::default();
+    let columns = block_count(input.width);
+    for block_y in 0..block_count(input.height) {
+        for first in (0..columns).step_by(BATCH) {
+            let count = BATCH.min(columns - first);
+            let lanes = count.next_multiple_of(BATCH_STEP);
+            let Buffers { pictures, terms } = buffers;
+            for (picture, blocks) in pictures.iter_mut().enumerate() {
+                let at = block_y * STEP * input.strides[picture] + first * STEP;
+                let samples = &input.pictures[picture][at..];
+                S::gather(samples, input.strides[picture], count, &mut blocks.values);
+                blocks.analyse(lanes, &sensitivity.mask);
+            }
+            let [reference, distorted] = pictures;
+            blocks::errors([reference, distorted], lanes, sensitivity, terms);
+            sum.add(terms, lanes);
+        }
+    }
+    sum.value()
+}
+
+/// Samples whose rows of a block are read as a few words of four bytes.
+trait Packed: Copy {
+    /// Words in a row of eight samples.
+    const WORDS: usize;
+
+    /// Word `at` of a row of eight samples.
+    fn word(samples: &[Self; SIDE], at: usize) -> u32;
+
+    /// Sample `at` of those that a word holds.
+    fn unpack(word: u32, at: usize) -> i32;
+
+    /// Puts the samples of `count` blocks of a row into lanes, and zeros into the others.
+    #[inline(always)]
+    fn gather(samples: &[Self], stride: usize, count: usize, grid: &mut Grid<i32>) {
+        let mut words = [[0_u32; BATCH]; SIDE];
+        for y in 0..SIDE {
+            let row = &samples[y * stride..][..(count - 1) * STEP + SIDE];
+            for lane in 0..count {
+                let block = row[lane * STEP..].first_chunk().expect("the row holds every block");
+                for at in 0..Self::WORDS {
+                    words[at][lane] = Self::word(block, at);
+                }
+            }
+            let per_word = SIDE / Self::WORDS;
+            for x in 0..SIDE {
+                let (words, grid) = (&words[x / per_word], &mut grid[y * SIDE + x]);
+                for lane in 0..BATCH {
+                    grid[lane] = Self::unpack(words[lane], x % per_word);
+                }
+            }
+        }
+    }
+}
+
+impl Packed for u8 {
+    const WORDS: usize = 2;
+
+    #[inline(always)]
+    fn word(samples: &[Self; SIDE], at: usize) -> u32 {
+        let [a, b, c, d, e, f, g, h] = *samples;
+        u32::from_le_bytes(if at == 0 { [a, b, c, d] } else { [e, f, g, h] })
+    }
+
+    #[inline(always)]
+    fn unpack(word: u32, at: usize) -> i32 {
+        (word >> (8 * at) & 0xff) as i32
+    }
+}
+
+impl Packed for u16 {
+    const WORDS: usize = 4;
+
+    #[inline(always)]
+    fn word(samples: &[Self; SIDE], at: usize) -> u32 {
+        u32::from(samples[2 * at]) | (u32::from(samples[2 * at + 1]) << 16)
+    }
+
+    #[inline(always)]
+    fn unpack(word: u32, at: usize) -> i32 {
+        (word >> (16 * at) & 0xffff) as i32
+    }
+}
