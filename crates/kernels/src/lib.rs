@@ -14,6 +14,7 @@ mod border;
 pub mod isa;
 pub mod motion;
 pub mod plane;
+pub mod speed;
 pub mod vif;
 
 pub use isa::{Isa, IsaLevel, IsaUnavailable, UnknownIsa};
