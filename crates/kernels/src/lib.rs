@@ -18,6 +18,7 @@ pub mod motion;
 pub mod plane;
 pub mod psnr;
 pub mod psnr_hvs;
+pub mod speed;
 pub mod vif;
 
 pub use isa::{Isa, IsaLevel, IsaUnavailable, UnknownIsa};
