@@ -143,8 +143,6 @@ fn what_is_not_built_is_refused_by_name() {
         ("adm=adm_ref_display_height=1080.5", &["adm_ref_display_height=1080.5", "whole"]),
         ("adm=adm_csf_mode=1", &["adm_csf_mode 1"]),
         ("adm=adm_norm_view_dist=2", &["nearer"]),
-        ("motion=motion_five_frame_window=true", &["motion_five_frame_window=true"]),
-        ("motion=motion_moving_average=true", &["motion_moving_average=true"]),
     ] {
         let error = plan(&[], &[request], OutputSet::Full).expect_err(request).to_string();
         assert!(parts.iter().all(|part| error.contains(part)), "{request}: {error}");
