@@ -10,8 +10,8 @@ use crate::clip::{ClipSpec, Content};
 pub struct Ask {
     /// Ends the names of its cases.
     pub name: &'static str,
-    /// Models by name and version, in the order in which they are given.
-    pub models: &'static [(&'static str, &'static str)],
+    /// Models as `--model` takes them, in the order in which they are given.
+    pub models: &'static [&'static str],
     /// Feature requests, in the order in which they are given.
     pub requests: &'static [&'static str],
 }
@@ -19,7 +19,25 @@ pub struct Ask {
 /// Three built-in models at once.
 const MODELS: Ask = Ask {
     name: "models",
-    models: &[("vmaf", "vmaf_v0.6.1"), ("neg", "vmaf_v0.6.1neg"), ("uhd", "vmaf_4k_v0.6.1")],
+    models: &[
+        "version=vmaf_v0.6.1:name=vmaf",
+        "version=vmaf_v0.6.1neg:name=neg",
+        "version=vmaf_4k_v0.6.1:name=uhd",
+    ],
+    requests: &[],
+};
+
+/// Bootstrapped collections among models that are bent.
+const BOOTSTRAP: Ask = Ask {
+    name: "bootstrap",
+    models: &[
+        "version=vmaf_b_v0.6.3:name=b",
+        "version=vmaf_v0.6.1:name=free:disable_clip:vif.vif_enhn_gain_limit=1.25",
+        "version=vmaf_b_v0.6.3:name=phone:enable_transform",
+        "version=vmaf_4k_v0.6.1neg:name=uhdneg",
+        "version=vmaf_v0.6.1:name=handheld:enable_transform=true",
+        "version=vmaf_b_v0.6.3:name=wide:disable_clip:adm.adm_enhn_gain_limit=1.0",
+    ],
     requests: &[],
 };
 
@@ -41,6 +59,22 @@ const OPTIONS: Ask = Ask {
         "motion=motion_blend_factor=0.5:motion_blend_offset=2:motion_max_val=12",
         "motion=motion_fps_weight=2.5",
         "motion=motion_force_zero=true",
+    ],
+};
+
+/// Motion over a window of five frames, averaged, and both.
+const MOTION: Ask = Ask {
+    name: "motion",
+    models: &[],
+    requests: &[
+        "motion=debug=true",
+        "motion=motion_five_frame_window=true:motion_moving_average=true:debug=true",
+        "motion=motion_moving_average=true",
+        "motion=motion_five_frame_window=true:motion_blend_factor=0.5:motion_blend_offset=2:\
+         motion_fps_weight=1.5:motion_max_val=18",
+        "motion=motion_moving_average=true:motion_blend_factor=0.25:motion_blend_offset=1:\
+         motion_max_val=6",
+        "motion=motion_five_frame_window=true:motion_moving_average=true:motion_force_zero=true",
     ],
 };
 
@@ -80,10 +114,32 @@ pub fn cases() -> Vec<Case> {
     }
     cases.push(case(Content::Texture, (176, 144), 8, 4, DEBUG));
     cases.push(case(Content::Blocks, (97, 65), 12, 3, DEBUG));
+    for content in [Content::Texture, Content::Noise, Content::Equal, Content::Enhanced] {
+        cases.push(case(content, (97, 65), 8, 3, BOOTSTRAP));
+    }
+    cases.push(case(Content::Blocks, (120, 90), 10, 3, BOOTSTRAP));
     cases.push(case(Content::Texture, (120, 90), 8, 4, OPTIONS));
     cases.push(case(Content::Enhanced, (64, 64), 10, 4, OPTIONS));
     cases.push(case(Content::Texture, (40, 34), 8, 1, MODELS));
     cases.push(case(Content::Texture, (34, 48), 8, 2, MODELS));
+    // As few frames as make each rule of the first and the last ones count, and more.
+    for (content, size, bit_depth, frame_count) in [
+        (Content::Texture, (36, 34), 8, 1),
+        (Content::Texture, (34, 36), 8, 2),
+        (Content::Noise, (33, 35), 8, 3),
+        (Content::Texture, (35, 33), 10, 4),
+        (Content::Texture, (97, 65), 8, 9),
+        (Content::Noise, (64, 64), 12, 7),
+        (Content::Checkerboard, (97, 65), 16, 6),
+    ] {
+        cases.push(case(content, size, bit_depth, frame_count, MOTION));
+    }
+    for (interval, frame_count) in [(2, 7), (3, 8)] {
+        let mut subsampled = case(Content::Texture, (80, 60), 8, frame_count, MOTION);
+        subsampled.name = format!("{}_every_{interval}", subsampled.name);
+        subsampled.subsample_interval = interval;
+        cases.push(subsampled);
+    }
     for (interval, frame_count) in [(3, 8), (5, 6)] {
         let mut subsampled = case(Content::Texture, (80, 60), 8, frame_count, MODELS);
         subsampled.name = format!("{}_every_{interval}", subsampled.name);
