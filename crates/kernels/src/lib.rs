@@ -11,6 +11,7 @@
 
 pub mod adm;
 mod border;
+pub mod cambi;
 pub mod isa;
 pub mod motion;
 pub mod plane;
