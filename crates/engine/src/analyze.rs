@@ -12,7 +12,7 @@ use kernels::motion::{MotionScratch, motion_sad};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::features::{ExtractorKind, MotionOptions, Plan, Prepared, Scratch};
+use crate::features::{ExtractorKind, MotionOptions, Plan, Prepared, Refusal, Scratch};
 use crate::picture::{Picture, PictureSpec};
 
 /// How many frames back an extractor may look.
@@ -87,8 +87,8 @@ mod bits {
     }
 }
 
-/// Why a frame cannot be analyzed. All are mistakes of the caller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+/// Why a frame cannot be analyzed. All but [`AnalyzeError::Refused`] are mistakes of the caller.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AnalyzeError {
     /// A picture is not of the kind that the analyzer was made for.
     #[error("frame {frame_index}: the {role} picture is {}x{} {}, expected {}x{} {}",
@@ -102,6 +102,11 @@ pub enum AnalyzeError {
     )]
     #[allow(missing_docs, reason = "the frame, which picture, and how many frames back")]
     Past { frame_index: u64, role: &'static str, back: u64 },
+    /// An extractor does not take what the pictures hold, or their kind ([`Plan::check_pictures`]
+    /// would have told).
+    #[error("frame {frame_index}: {extractor}: {what}")]
+    #[allow(missing_docs, reason = "the frame, the extractor, and why")]
+    Refused { frame_index: u64, extractor: &'static str, what: String },
 }
 
 /// Analyzes frames of one kind of picture for one plan. Owns the working memory of all its
@@ -126,7 +131,7 @@ impl FrameAnalyzer {
     pub fn new(plan: Arc<Plan>, spec: PictureSpec, isa: Isa) -> Self {
         let prepared = plan.instances().iter().map(|planned| {
             let extractor = &planned.extractor;
-            (extractor.kind(), extractor.settings().prepare(planned.computes_asked()))
+            (extractor.kind(), extractor.settings().prepare(planned.computes_asked(), &spec))
         });
         Self {
             instances: prepared.collect(),
@@ -165,7 +170,7 @@ impl FrameAnalyzer {
             let before = reference.before[window].filter(|_| windows[window])?;
             Some(self.motion(before, reference.picture, clock))
         });
-        let spatial = is_spatial.then(|| self.spatial(input, clock));
+        let spatial = is_spatial.then(|| self.spatial(input, clock)).transpose()?;
         let spatial = spatial.map_or_else(
             || vec![None; distorted.len()],
             |values| values.into_iter().map(Some).collect(),
@@ -228,7 +233,7 @@ impl FrameAnalyzer {
         &mut self,
         input: &FrameInput<'_>,
         clock: &mut dyn FnMut() -> Duration,
-    ) -> Vec<Vec<f64>> {
+    ) -> Result<Vec<Vec<f64>>, AnalyzeError> {
         let plan = Arc::clone(&self.plan);
         let mut places = plan.spatial();
         let wanted = plan.spatial().len();
@@ -241,12 +246,12 @@ impl FrameAnalyzer {
             if outputs.is_empty() {
                 continue;
             }
-            self.run(instance, input, clock);
+            self.run(instance, input, clock)?;
             for (all, values) in all.iter_mut().zip(&self.values) {
                 all.extend(outputs.iter().map(|(_, output)| values[output.0]));
             }
         }
-        all
+        Ok(all)
     }
 
     /// Leaves the values of one instance in `self.values`.
@@ -255,13 +260,18 @@ impl FrameAnalyzer {
         instance: usize,
         input: &FrameInput<'_>,
         clock: &mut dyn FnMut() -> Duration,
-    ) {
+    ) -> Result<(), AnalyzeError> {
         let start = clock();
         self.values.iter_mut().for_each(Vec::clear);
         let (kind, prepared) = &self.instances[instance];
-        prepared.run(self.isa, input, &mut self.scratch, &mut self.values);
+        let ran = prepared.run(self.isa, input, &mut self.scratch, &mut self.values);
         let kind = *kind;
         self.charge(kind, start, clock);
+        ran.map_err(|Refusal(what)| AnalyzeError::Refused {
+            frame_index: input.frame_index,
+            extractor: kind.name(),
+            what,
+        })
     }
 
     fn charge(

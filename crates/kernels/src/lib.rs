@@ -13,6 +13,7 @@ pub mod adm;
 mod border;
 pub mod ciede;
 pub mod elementary;
+pub mod cambi;
 pub mod isa;
 pub mod motion;
 pub mod plane;

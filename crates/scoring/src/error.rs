@@ -33,13 +33,25 @@ pub enum ScoreError {
     NothingDistorted,
     /// A frame was handed to the engine wrongly: a defect of ours.
     #[error("a defect: {0}; please report it")]
-    Analyze(#[from] AnalyzeError),
+    Analyze(AnalyzeError),
+    /// An extractor does not take what a frame holds.
+    #[error(transparent)]
+    Frame(AnalyzeError),
     /// A thread could not be started.
     #[error("a thread could not be started")]
     Thread(#[source] io::Error),
     /// A thread panicked: a defect of ours.
     #[error("a defect: a thread panicked ({0}); please report it")]
     Panicked(String),
+}
+
+impl From<AnalyzeError> for ScoreError {
+    fn from(error: AnalyzeError) -> Self {
+        match error {
+            AnalyzeError::Refused { .. } => Self::Frame(error),
+            AnalyzeError::Shape { .. } | AnalyzeError::Past { .. } => Self::Analyze(error),
+        }
+    }
 }
 
 impl ScoreError {
@@ -67,7 +79,7 @@ impl ScoreError {
                 | FeatureError::Unsupported { .. }
                 | FeatureError::Syntax(_) => FailureKind::UnknownFeature,
             },
-            Self::Picture(_) => FailureKind::UnsupportedFormat,
+            Self::Picture(_) | Self::Frame(_) => FailureKind::UnsupportedFormat,
             Self::Sequence(SequenceError::TooLong) | Self::NothingDistorted => {
                 FailureKind::InvalidJob
             }

@@ -108,6 +108,7 @@ fn run_in(
     pools: &Pools,
 ) -> Result<Outcome, ScoreError> {
     let spec = *pools.reference.spec();
+    plan.check_pictures(&spec)?;
     let sequence = |_: &Video| Sequence::new(Arc::clone(plan), spec.width, spec.height);
     let sequences = distorted.iter().map(sequence).collect();
     let limit = range.frame_count_max.unwrap_or(u64::MAX);
@@ -136,6 +137,7 @@ pub(crate) fn run_fed<C: Collect>(
     stop: &Stop,
     progress: &Progress,
 ) -> Result<Outcome<C>, ScoreError> {
+    plan.check_pictures(&spec)?;
     let pools = Pools::new(spec, 1, workers.threads, plan.needs())?;
     let shared = Shared::new(vec![collector], plan.needs(), stop, progress, frames_max);
     std::thread::scope(|scope| {

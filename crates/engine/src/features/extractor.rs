@@ -79,7 +79,10 @@ impl Extractor {
                 When::Flag(name) => self.flags.contains(name),
                 When::NoFlag(name) => !self.flags.contains(name),
             })
-            .map(|(place, spec)| (Output(place), spec, format!("{}{}", spec.key(), self.suffix)))
+            .map(|(place, spec)| {
+                let suffix = if spec.without_options { "" } else { self.suffix.as_str() };
+                (Output(place), spec, format!("{}{suffix}", spec.key()))
+            })
     }
 
     /// The instance and output that a model's feature means.

@@ -2,13 +2,14 @@
 
 use kernels::Isa;
 use kernels::adm::{AdmOptions, AdmParams, AdmScratch};
+use kernels::cambi::{CambiError, CambiOptions, CambiParams, CambiScratch};
 use kernels::vif::{VifParams, VifScratch};
 
 use super::options::{CheckedOptions, OptionSpec};
 use super::outputs::OutputSpec;
-use super::{FeatureError, MotionOptions, adm, motion, vif};
+use super::{FeatureError, MotionOptions, adm, cambi, motion, vif};
 use crate::analyze::FrameInput;
-use crate::picture::PlanesWanted;
+use crate::picture::{PictureSpec, PlanesWanted};
 
 /// The extractors that are built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,6 +20,8 @@ pub enum ExtractorKind {
     Adm,
     /// Difference of each reference picture from one before.
     Motion,
+    /// Banding.
+    Cambi,
 }
 
 /// The checked options of an instance, as its kernel takes them.
@@ -28,6 +31,7 @@ pub(crate) enum Settings {
     /// `skip_aim` is as in the defaults: the plan decides.
     Adm(AdmOptions),
     Motion(MotionOptions),
+    Cambi(CambiOptions),
 }
 
 /// Which pictures beside the two of a frame its extractors look at.
@@ -49,18 +53,25 @@ pub(crate) enum Prepared {
     Vif(VifParams),
     Adm(Box<AdmParams>),
     Motion,
+    /// Or why the pictures are not taken.
+    Cambi(Result<Box<CambiParams>, CambiError>),
 }
+
+/// Why an extractor does not take the pictures of a frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal(pub(crate) String);
 
 /// The working memory of all spatial extractors, one instance after the other.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     vif: VifScratch,
     adm: AdmScratch,
+    cambi: CambiScratch,
 }
 
 impl ExtractorKind {
     /// Every extractor.
-    pub const ALL: [Self; 3] = [Self::Vif, Self::Adm, Self::Motion];
+    pub const ALL: [Self; 4] = [Self::Vif, Self::Adm, Self::Motion, Self::Cambi];
 
     /// The name by which it is asked for and timed.
     #[must_use]
@@ -69,6 +80,7 @@ impl ExtractorKind {
             Self::Vif => "vif",
             Self::Adm => "adm",
             Self::Motion => "motion",
+            Self::Cambi => "cambi",
         }
     }
 
@@ -77,6 +89,7 @@ impl ExtractorKind {
             Self::Vif => vif::OPTIONS,
             Self::Adm => adm::OPTIONS,
             Self::Motion => motion::OPTIONS,
+            Self::Cambi => cambi::OPTIONS,
         }
     }
 
@@ -86,6 +99,7 @@ impl ExtractorKind {
             Self::Vif => vif::OUTPUTS,
             Self::Adm => adm::OUTPUTS,
             Self::Motion => motion::OUTPUTS,
+            Self::Cambi => cambi::OUTPUTS,
         }
     }
 
@@ -94,6 +108,7 @@ impl ExtractorKind {
             Self::Vif => Settings::Vif(vif::settings(options)),
             Self::Adm => Settings::Adm(adm::settings(options)?),
             Self::Motion => Settings::Motion(motion::settings(options)),
+            Self::Cambi => Settings::Cambi(cambi::settings(options)),
         })
     }
 
@@ -114,17 +129,26 @@ impl Settings {
         let references_before = match self {
             Self::Motion(options) if options.force_zero => 0,
             Self::Motion(options) => options.frames_apart() as u64,
-            Self::Vif(_) | Self::Adm(_) => 0,
+            Self::Vif(_) | Self::Adm(_) | Self::Cambi(_) => 0,
         };
         Needs { references_before, ..Needs::NONE }
     }
 
+    /// Whether pictures of this kind are taken.
+    pub(super) fn check(&self, spec: &PictureSpec) -> Result<(), FeatureError> {
+        match self {
+            Self::Cambi(options) => cambi::check(options, spec),
+            Self::Vif(_) | Self::Adm(_) | Self::Motion(_) => Ok(()),
+        }
+    }
+
     /// `computes_asked`: outputs that cost time of their own are computed.
-    pub(crate) fn prepare(&self, computes_asked: bool) -> Prepared {
+    pub(crate) fn prepare(&self, computes_asked: bool, spec: &PictureSpec) -> Prepared {
         match self {
             Self::Vif(params) => Prepared::Vif(*params),
             Self::Adm(options) => Prepared::Adm(Box::new(adm::prepare(options, computes_asked))),
             Self::Motion(_) => Prepared::Motion,
+            Self::Cambi(options) => Prepared::Cambi(cambi::prepare(options, spec).map(Box::new)),
         }
     }
 }
@@ -147,17 +171,26 @@ impl Needs {
 impl Prepared {
     /// Appends, for each distorted picture, the value of every output in the order of the
     /// extractor's table.
+    ///
+    /// # Errors
+    /// When the extractor does not take the pictures.
     pub(crate) fn run(
         &self,
         isa: Isa,
         frame: &FrameInput<'_>,
         scratch: &mut Scratch,
         values: &mut [Vec<f64>],
-    ) {
+    ) -> Result<(), Refusal> {
         match self {
             Self::Vif(params) => vif::run(params, isa, frame, &mut scratch.vif, values),
             Self::Adm(params) => adm::run(params, isa, frame, &mut scratch.adm, values),
             Self::Motion => {}
+            Self::Cambi(params) => {
+                let params = params.as_ref().map_err(|error| Refusal(error.to_string()))?;
+                return cambi::run(params, isa, frame, &mut scratch.cambi, values)
+                    .map_err(|error| Refusal(error.to_string()));
+            }
         }
+        Ok(())
     }
 }

@@ -10,6 +10,7 @@
 //! What is not built is refused by name.
 
 mod adm;
+mod cambi;
 mod extractor;
 mod kind;
 mod motion;
@@ -24,7 +25,7 @@ use thiserror::Error;
 pub use extractor::Extractor;
 pub(crate) use extractor::extractor_of_feature;
 pub use kind::{ExtractorKind, Needs};
-pub(crate) use kind::{Prepared, Scratch};
+pub(crate) use kind::{Prepared, Refusal, Scratch};
 pub(crate) use motion::MotionColumn;
 pub use motion::MotionOptions;
 pub(crate) use plan::ColumnSource;

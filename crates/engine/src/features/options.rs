@@ -19,8 +19,9 @@ enum Domain {
         max: f64,
     },
     /// One of these; the first by default.
-    #[allow(dead_code, reason = "no extractor needs it yet")]
     Word(&'static [&'static str]),
+    /// libvmaf has it; no value is taken here.
+    Unbuilt,
 }
 
 /// One option as libvmaf 3.2 declares it. Tables are sorted by name, which is the order in which
@@ -56,13 +57,17 @@ pub(super) const fn integer(
 }
 
 /// A value that is one of these words; the first by default.
-#[allow(dead_code, reason = "no extractor needs it yet")]
 pub(super) const fn word(
     name: &'static str,
     alias: &'static str,
     words: &'static [&'static str],
 ) -> OptionSpec {
     OptionSpec { name, alias: Some(alias), domain: Domain::Word(words) }
+}
+
+/// An option of libvmaf's that is refused, whatever its value.
+pub(super) const fn unbuilt(name: &'static str) -> OptionSpec {
+    OptionSpec { name, alias: None, domain: Domain::Unbuilt }
 }
 
 impl OptionSpec {
@@ -132,7 +137,7 @@ impl CheckedOptions {
             suffix.push('_');
             suffix.push_str(alias);
             match spec.domain {
-                Domain::Flag => {}
+                Domain::Flag | Domain::Unbuilt => {}
                 Domain::Word(words) => {
                     suffix.push('_');
                     suffix.push_str(words[*value as usize]);
@@ -150,7 +155,7 @@ impl CheckedOptions {
 impl OptionSpec {
     fn default(&self) -> f64 {
         match self.domain {
-            Domain::Flag | Domain::Word(_) => 0.0,
+            Domain::Flag | Domain::Word(_) | Domain::Unbuilt => 0.0,
             Domain::Integer { default, .. } => f64::from(default),
             Domain::Real { default, .. } => default,
         }
@@ -158,6 +163,7 @@ impl OptionSpec {
 
     fn parse(&self, text: &str) -> Option<f64> {
         match self.domain {
+            Domain::Unbuilt => None,
             Domain::Word(words) => {
                 words.iter().position(|word| *word == text).map(|place| place as f64)
             }
@@ -180,6 +186,7 @@ impl OptionSpec {
     fn expected(&self) -> String {
         match self.domain {
             Domain::Flag => "true or false".to_owned(),
+            Domain::Unbuilt => "supported".to_owned(),
             Domain::Word(words) => format!("one of {}", words.join(", ")),
             Domain::Integer { min, max, .. } => format!("a whole number from {min} to {max}"),
             Domain::Real { min, max, .. } => format!("a number from {min} to {max}"),

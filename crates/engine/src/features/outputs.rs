@@ -26,12 +26,14 @@ pub(super) struct OutputSpec {
     pub(super) when: When,
     /// Known only when all frames are: libvmaf writes it after everything else.
     pub(super) at_end: bool,
+    /// Options leave its name alone.
+    pub(super) without_options: bool,
 }
 
 impl OutputSpec {
     /// Always there, under its one name.
     pub(super) const fn plain(name: &'static str) -> Self {
-        Self { name, alias: None, when: When::Always, at_end: false }
+        Self { name, alias: None, when: When::Always, at_end: false, without_options: false }
     }
 
     /// There where `debug=true`.
@@ -51,6 +53,11 @@ impl OutputSpec {
 
     pub(super) const fn at_end(mut self) -> Self {
         self.at_end = true;
+        self
+    }
+
+    pub(super) const fn without_options(mut self) -> Self {
+        self.without_options = true;
         self
     }
 

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::hex::lower_hex;
 use crate::model::{LIBVMAF_VERSION, Model};
+use crate::picture::PictureSpec;
 
 /// Which columns a table has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -156,6 +157,14 @@ impl Plan {
     pub fn needs(&self) -> Needs {
         let all = self.instances.iter().map(|planned| planned.extractor.settings().needs());
         all.fold(Needs::NONE, Needs::and)
+    }
+
+    /// Whether every extractor takes pictures of this kind.
+    ///
+    /// # Errors
+    /// [`FeatureError::Unsupported`] names the first that does not, and why.
+    pub fn check_pictures(&self, spec: &PictureSpec) -> Result<(), FeatureError> {
+        self.instances.iter().try_for_each(|planned| planned.extractor.settings().check(spec))
     }
 
     /// What a range of frames needs so that its values, merged with those of the other ranges, are

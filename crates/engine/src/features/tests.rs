@@ -1,7 +1,10 @@
 //! What plans hold, share, name and refuse.
 
+use types::{ChromaSubsampling, PixelFormat};
+
 use super::*;
 use crate::model::Model;
+use crate::picture::{PictureSpec, PlanesWanted};
 
 fn builtin(version: &str) -> Model {
     Model::builtin(version).expect("it is built in")
@@ -65,6 +68,42 @@ fn options_enter_names_by_the_order_of_their_long_names() {
     }
     assert_eq!(plan.needs().references_before, 0, "motion that is forced to zero looks at nothing");
     assert_eq!(plan.halo(), Halo { left: 0, right: 0 });
+}
+
+#[test]
+fn cambi_has_libvmafs_names_and_order() {
+    let request = "cambi=cambi_vis_lum_threshold=0.06:cambi_max_val=17:cambi_high_res_speedup=1080";
+    let v1 = plan(&[], &[request], OutputSet::Full).expect("built");
+    assert_eq!(columns(&v1), ["cambi_hrs_1080_cmxv_17_vlt_0.06"]);
+    let every = "cambi=cambi_eotf=pq:cambi_topk=0.5:enc_bitdepth=8:enc_height=540:enc_width=960:\
+                 eotf=pq:full_ref=true:max_log_contrast=3:src_height=1080:src_width=1920:topk=0.25:\
+                 tvi_threshold=0.02:window_size=63";
+    let every = plan(&[], &[every], OutputSet::Full).expect("built");
+    let name = "cambi_ceot_pq_ctpk_0.5_encbd_8_ench_540_encw_960_eotf_pq_mlc_3_srch_1080_srcw_1920\
+                _topk_0.25_tvit_0.02_ws_63";
+    assert_eq!(columns(&every), [name, "cambi_source", "cambi_full_reference"]);
+}
+
+#[test]
+fn cambi_refuses_pictures_by_name() {
+    let check = |request: &str, width, height, bit_depth| {
+        let format = PixelFormat { chroma: ChromaSubsampling::C420, bit_depth };
+        let spec = PictureSpec { width, height, format, planes: PlanesWanted::Luma };
+        let plan = plan(&[], &[request], OutputSet::Full).expect("built");
+        plan.check_pictures(&spec).map_err(|error| error.to_string())
+    };
+    assert_eq!(check("cambi", 216, 64, 8), Ok(()));
+    assert_eq!(check("vif", 64, 64, 8), Ok(()));
+    for (request, width, height, part) in [
+        ("cambi", 214, 214, "at least one side must be 216"),
+        ("cambi=enc_width=200:enc_height=200", 576, 324, "at least one side must be 216"),
+        ("cambi=window_size=127", 3840, 2160, "window_size"),
+        ("cambi", 16, 4000, "too narrow"),
+        ("cambi=src_width=640:src_height=200", 576, 324, "one is wider"),
+    ] {
+        let error = check(request, width, height, 8).expect_err(request);
+        assert!(error.contains("cambi") && error.contains(part), "{request}: {error}");
+    }
 }
 
 #[test]
@@ -132,7 +171,12 @@ fn fingerprints_tell_plans_apart_by_what_frames_hold() {
 #[test]
 fn what_is_not_built_is_refused_by_name() {
     for (request, parts) in [
-        ("cambi", &["cambi", "vif, adm, motion"][..]),
+        ("ssimulacra2", &["ssimulacra2", "vif, adm, motion"][..]),
+        ("cambi=heatmaps_path=maps", &["cambi", "heatmaps_path=maps is not supported"]),
+        ("cambi=enc_width=0", &["enc_width=0", "from 180 to 7680"]),
+        ("cambi=cambi_eotf=PQ", &["cambi_eotf=PQ", "one of bt1886, pq"]),
+        ("cambi=window_size=14", &["window_size=14", "from 15 to 127"]),
+        ("cambi=hrs=1080", &["\"hrs\"", "cambi_high_res_speedup"]),
         ("float_vif", &["float_vif"]),
         ("integer_adm", &["integer_adm"]),
         ("psnr=enable_chroma=false", &["psnr"]),

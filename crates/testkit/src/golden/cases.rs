@@ -78,6 +78,19 @@ const MOTION: Ask = Ask {
     ],
 };
 
+/// Banding at the size of the encode, in full reference, and as the first generation of models has
+/// it.
+const CAMBI: Ask = Ask {
+    name: "cambi",
+    models: &[],
+    requests: &[
+        "cambi=full_ref=true",
+        "cambi=cambi_high_res_speedup=1080:cambi_vis_lum_threshold=0.06:cambi_max_val=17",
+        "cambi=enc_width=300:enc_height=200:enc_bitdepth=10:cambi_topk=0.3:window_size=127",
+        "cambi=cambi_eotf=pq:max_log_contrast=4:tvi_threshold=0.05:topk=0.9",
+    ],
+};
+
 /// Every case that is captured.
 #[must_use]
 pub fn cases() -> Vec<Case> {
@@ -139,6 +152,15 @@ pub fn cases() -> Vec<Case> {
         subsampled.name = format!("{}_every_{interval}", subsampled.name);
         subsampled.subsample_interval = interval;
         cases.push(subsampled);
+    }
+    for (content, size, bit_depth) in [
+        (Content::Texture, (320, 240), 8),
+        (Content::Blocks, (355, 241), 8),
+        (Content::Blocks, (355, 241), 10),
+        (Content::Texture, (320, 240), 12),
+        (Content::Blocks, (218, 96), 16),
+    ] {
+        cases.push(case(content, size, bit_depth, 2, CAMBI));
     }
     for (interval, frame_count) in [(3, 8), (5, 6)] {
         let mut subsampled = case(Content::Texture, (80, 60), 8, frame_count, MODELS);
