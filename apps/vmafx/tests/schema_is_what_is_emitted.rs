@@ -180,6 +180,7 @@ impl Scenario {
             encode: vmafx_tune::EncodeSettings::new(types::Encoder::X264),
             search: vmafx_tune::SearchSettings::new(search::Target::mean(80.0)),
             output: None,
+            besides: vmafx_tune::Besides::default(),
         });
         let never = media::Stop::never();
         vmafx_tune::run(&request, &env, &never, &vmafx_tune::Silent).expect("it ends well");

@@ -5,6 +5,7 @@
 
 pub mod encode;
 mod encode_parameters;
+pub mod encoder;
 pub mod explain;
 pub mod failure;
 mod hex;
@@ -12,6 +13,7 @@ pub mod id;
 pub mod job;
 pub mod media;
 pub mod model;
+pub mod quality;
 pub mod score;
 pub mod state;
 pub mod time;
@@ -20,12 +22,14 @@ pub mod trace;
 pub mod view;
 pub mod work;
 
-pub use encode::{Direction, EncodeError, EncodeRequest, Encoded, Encoder, Quality, QualityScale};
+pub use encode::{EncodeError, EncodeRequest, Encoded};
+pub use encoder::Encoder;
 pub use failure::{Failure, FailureKind};
 pub use id::{Fence, Incarnation, JobId, NodeId, PartId, SessionId};
 pub use job::{JobSpec, Priority, Requirements, SpecError};
 pub use media::{ChromaSubsampling, MediaRef, PixelFormat, RawGeometry};
 pub use model::{FeatureOverride, ModelRef, ModelSpec, ModelSpecError};
+pub use quality::{Direction, Quality, QualityScale};
 pub use score::{
     BootstrapScore, Column, FrameTable, ModelScore, PooledScore, PoolingMethod, Provenance,
     ScoreReport, Warning,

@@ -95,8 +95,7 @@ fn run_groups(
 
 /// What is compared, with which models, and why.
 fn explain(request: &ScoreRequest, why: &[String]) {
-    let models: Vec<String> =
-        request.models.iter().map(|request| request.model.to_string()).collect();
+    let models: Vec<String> = request.models.iter().map(|request| request.to_string()).collect();
     say(&format!("{}: {}\n", request.distorted.uri, models.join(", ")));
     for reason in why {
         say(&format!("  {reason}\n"));

@@ -115,10 +115,10 @@ fn finish_row(
     } else {
         levels.copy_from_slice(values);
     }
-    if let Some(next) = next {
-        if row % 2 == 0 {
-            halve(levels, next, row / 2);
-        }
+    if let Some(next) = next
+        && row.is_multiple_of(2)
+    {
+        halve(levels, next, row / 2);
     }
     let (level_min, bins) = (binning.level_min as u16, binning.bins as u16);
     for (value, level) in values.iter_mut().zip(&*levels) {

@@ -142,7 +142,7 @@ pub(super) fn flat_min(size: &Geometry) -> u8 {
     // The logarithm rounded up; 0 for no block too.
     let octaves =
         if blocks == 0 { 0 } else { (blocks - 1).checked_ilog2().map_or(0, |log| log + 1) };
-    ((WINDOW * WINDOW) as i32 + 3 * (octaves as i32 - 11) - 1 >> 1) as u8
+    (((WINDOW * WINDOW) as i32 + 3 * (octaves as i32 - 11) - 1) >> 1) as u8
 }
 
 /// Walks down one picture; `plane` gets rows of `plane_stride` values.
@@ -177,7 +177,7 @@ pub(super) fn walk<S: Sample>(
         } else {
             forget_flat(&mut rows.flat[row % WINDOW], &mut rows.sums[REACH..]);
         }
-        if row >= REACH && (row - REACH) % step == 0 {
+        if row >= REACH && (row - REACH).is_multiple_of(step) {
             let out = &mut plane[(row - REACH) / step * plane_stride..][..plane_stride];
             mark(&rows.sums, &mut rows.mask, input.flat_min, out, width, step);
         }
