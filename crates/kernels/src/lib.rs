@@ -11,9 +11,9 @@
 
 pub mod adm;
 mod border;
+pub mod cambi;
 pub mod ciede;
 pub mod elementary;
-pub mod cambi;
 pub mod isa;
 pub mod motion;
 pub mod plane;
