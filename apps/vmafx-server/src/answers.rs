@@ -49,7 +49,7 @@ pub(crate) struct Answers {
     pub direct: Arc<Direct>,
     pub live: LiveScores,
     /// The place of the model's score among a frame's values.
-    pub score_column: usize,
+    pub score_column: Option<usize>,
     pub changed: Arc<Notify>,
     /// The first row of the table that has not gone out.
     pub next_row: usize,
@@ -173,7 +173,8 @@ impl Answers {
 
     fn frame(&self, frame: LiveFrame) -> pb::FrameScore {
         let LiveFrame { frame_index, values } = frame;
-        let score = values.get(self.score_column).copied().unwrap_or(f64::NAN);
+        let score =
+            self.score_column.and_then(|column| values.get(column).copied()).unwrap_or(f64::NAN);
         pb::FrameScore { frame_index, score, values }
     }
 

@@ -54,13 +54,13 @@ pub(crate) async fn open(
         let ran = prepare().and_then(|run| {
             let columns: Vec<String> = run.column_names().map(str::to_owned).collect();
             // Nobody waits where the caller has left: the run is stopped then.
-            let _ = loading.send((columns, run.live()));
+            let _ = loading.send((columns, run.headline_column(), run.live()));
             run.run(&mut pieces, &run_stop, &seen)
         });
         (ran, refused.get().copied())
     };
     let done = direct.compute(&arrival, Instant::now(), progress.clone(), admitted, work)?;
-    let (columns, live) = tokio::select! {
+    let (columns, score_column, live) = tokio::select! {
         loaded = loaded => match loaded {
             Ok(loaded) => loaded,
             Err(_) => return Err(not_loaded(direct, done).await.into()),
@@ -68,7 +68,6 @@ pub(crate) async fn open(
         () = direct.closing.cancelled() => return Err(going_down().into()),
         () = until(deadline) => return Err(over()),
     };
-    let score_column = columns.len() - 1;
     let trace_id = arrival.trace.as_ref().map(|t| t.trace_id.to_string()).unwrap_or_default();
     let started = pb::StreamStarted { columns, trace_id };
     let (told, failed) = mpsc::channel(1);

@@ -14,7 +14,7 @@ use scoring::{Progress, RunConfig, ScoreRequest};
 use serde_json::{Value, json};
 use testkit::ClipSpec;
 use types::{
-    ChromaSubsampling, FrameTable, JobSpec, MediaRef, ModelRef, PixelFormat, PoolingMethod,
+    ChromaSubsampling, FrameTable, JobSpec, MediaRef, ModelSpec, PixelFormat, PoolingMethod,
     RawGeometry, ScoreReport,
 };
 
@@ -80,7 +80,7 @@ async fn grpc_and_http_answer_with_the_bits_of_a_run_in_this_process() {
     for (model, interval, first, pooling) in
         [("vmaf_v0.6.1", 1, 0, PoolingMethod::Mean), ("vmaf_v0.6.1neg", 2, 1, PoolingMethod::P5)]
     {
-        score.spec.model = ModelRef::Version(model.to_owned());
+        score.spec.model = ModelSpec::version(model);
         score.spec.subsample_interval = NonZeroU32::new(interval).expect("some");
         score.spec.first_frame_index = first;
         score.pooling = pooling;

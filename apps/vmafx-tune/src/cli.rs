@@ -4,7 +4,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use search::{Constraint, Target};
-use types::{Encoder, ModelRef, Quality};
+use types::{Encoder, ModelSpec, Quality};
 use vmafx_tune::{
     CompareRequest, CorpusRequest, CrfRequest, EncodeSettings, LadderRequest, Sampling,
     ScoreSettings, SearchSettings, ShotsRequest, TuneRequest,
@@ -99,9 +99,10 @@ impl EncodeArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ScoreArgs {
-    /// The model: a built-in version, or path=FILE
-    #[arg(long, short = 'm', value_parser = parse_model)]
-    model: Option<ModelRef>,
+    /// The model: a built-in version or path=FILE, then any of :disable_clip, :enable_transform and
+    /// :EXTRACTOR.OPTION=VALUE
+    #[arg(long, short = 'm')]
+    model: Option<ModelSpec>,
     /// Every how many frames one is scored
     #[arg(long, default_value = "1", value_name = "N")]
     subsample: NonZeroU32,
@@ -453,13 +454,6 @@ fn parse_encoder(text: &str) -> Result<(Encoder, Option<String>), String> {
         Some((encoder, preset)) => Ok((encoder.parse()?, Some(preset.to_owned()))),
         None => Ok((text.parse()?, None)),
     }
-}
-
-fn parse_model(text: &str) -> Result<ModelRef, String> {
-    Ok(match text.strip_prefix("path=") {
-        Some(path) => ModelRef::Path(path.to_owned()),
-        None => ModelRef::Version(text.to_owned()),
-    })
 }
 
 #[cfg(test)]

@@ -91,7 +91,7 @@ impl ProbeSpec {
 
 impl ProbeSpec {
     fn model_sha256(&self) -> Option<String> {
-        let ModelRef::Path(path) = &self.score.model else { return None };
+        let ModelRef::Path(path) = &self.score.model.source else { return None };
         let text = std::fs::read(path).ok()?;
         Some(Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect())
     }
@@ -136,6 +136,8 @@ pub(crate) trait Prober: Send + Sync {
 #[cfg(test)]
 pub(crate) mod tests {
     use types::{Encoder, Quality};
+
+    use types::ModelSpec;
 
     use super::*;
 
@@ -192,7 +194,7 @@ pub(crate) mod tests {
         differs(|s| s.request.quality = Quality(2_325));
         differs(|s| s.request.threads = 1);
         differs(|s| s.request.options = [("tune".to_owned(), "film".to_owned())].into());
-        differs(|s| s.score.model = ModelRef::Version("vmaf_4k_v0.6.1".into()));
+        differs(|s| s.score.model = ModelSpec::version("vmaf_4k_v0.6.1"));
         let all: std::collections::BTreeSet<_> = others.iter().chain([&key]).collect();
         assert_eq!(all.len(), 8);
 
@@ -200,7 +202,7 @@ pub(crate) mod tests {
         let path = folder.path().join("model.json");
         std::fs::write(&path, "one").expect("written");
         let mut trained = spec;
-        trained.score.model = ModelRef::Path(path.display().to_string());
+        trained.score.model = ModelRef::Path(path.display().to_string()).into();
         let before = trained.key("ffmpeg 7");
         std::fs::write(&path, "two").expect("written");
         assert_ne!(trained.key("ffmpeg 7"), before, "the model was trained anew");

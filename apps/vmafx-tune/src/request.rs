@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use search::Target;
 use serde::{Deserialize, Serialize};
-use types::{EncodeRequest, Encoder, ModelRef, Quality, QualityScale};
+use types::{EncodeRequest, Encoder, ModelSpec, Quality, QualityScale};
 
 /// Probes that may run at once on one machine: encoders bring threads of their own.
 pub const PARALLEL_DEFAULT: NonZeroUsize = NonZeroUsize::MIN;
@@ -98,7 +98,7 @@ impl EncodeSettings {
 pub struct ScoreSettings {
     /// The model.
     #[serde(default)]
-    pub model: ModelRef,
+    pub model: ModelSpec,
     /// Every how many frames one is scored.
     #[serde(default = "one")]
     pub subsample_interval: NonZeroU32,
@@ -110,7 +110,7 @@ fn one() -> NonZeroU32 {
 
 impl Default for ScoreSettings {
     fn default() -> Self {
-        Self { model: ModelRef::default(), subsample_interval: one() }
+        Self { model: ModelSpec::default(), subsample_interval: one() }
     }
 }
 

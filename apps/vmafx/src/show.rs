@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use types::{
-    AttemptOutcome, AttemptView, JobSummary, JobView, NodeView, PooledScore, ResultView, Timestamp,
+    AttemptOutcome, AttemptView, BootstrapScore, JobSummary, JobView, NodeView, PooledScore,
+    ResultView, Timestamp,
 };
 
 /// Digits behind the point of every score shown to people: as many as libvmaf prints.
@@ -176,6 +177,14 @@ pub(crate) fn score(result: &ResultView) -> String {
     let mut text = String::new();
     for model in &result.models {
         text.push_str(&model_score(&model.version, &model.pooled));
+        if let Some(sure) = BootstrapScore::find(&model.name, &result.pooled) {
+            let (low, high) = (sure.low, sure.high);
+            let _ = writeln!(
+                text,
+                "{:<15}{low:.SCORE_DIGITS$} to {high:.SCORE_DIGITS$}",
+                "95 % interval"
+            );
+        }
     }
     let _ = writeln!(
         text,

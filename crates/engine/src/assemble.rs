@@ -199,18 +199,28 @@ impl Sequence {
         }
     }
 
-    /// Adds a column of scores for each model.
+    /// Adds a column of scores for each model, then those that collections have beside them.
     fn predict(&self, frames: &mut FrameTable) {
+        let mut bootstrap = Vec::new();
         for planned in self.plan.planned_models() {
             let inputs: Vec<Vec<f64>> =
                 planned.inputs.iter().map(|source| self.values(*source)).collect();
-            let score = |row: usize| {
+            let name = std::iter::once(planned.model.name().to_owned());
+            let names = name.chain(planned.bootstrap_names.iter().cloned());
+            let mut columns: Vec<Column> =
+                names.map(|name| Column { name, values: Vec::new() }).collect();
+            for row in 0..frames.frame_count() {
                 let features: Vec<f64> = inputs.iter().map(|column| column[row]).collect();
-                planned.model.predict(&features)
-            };
-            let values = (0..frames.frame_count()).map(score).collect();
-            frames.columns.push(Column { name: planned.model.name().to_owned(), values });
+                let values = planned.model.predict_all(&features);
+                for (column, value) in columns.iter_mut().zip(values) {
+                    column.values.push(value);
+                }
+            }
+            let mut columns = columns.into_iter();
+            frames.columns.extend(columns.next());
+            bootstrap.extend(columns);
         }
+        frames.columns.append(&mut bootstrap);
     }
 }
 
@@ -240,7 +250,7 @@ impl Scores {
                 (column.name.clone(), pooled)
             })
             .collect();
-        let first_model = frames.columns.len() - plan.models().len();
+        let first_model = plan.columns().len();
         let models = plan
             .models()
             .zip(&pooled[first_model..])

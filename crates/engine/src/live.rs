@@ -167,11 +167,19 @@ impl LiveSequence {
             }
         };
         let features = self.plan.columns().iter().map(|column| value(column.source));
-        let scores = self.plan.planned_models().iter().map(|planned| {
-            let inputs: Vec<f64> = planned.inputs.iter().map(|source| value(*source)).collect();
-            planned.model.predict(&inputs)
-        });
-        for (column, value) in self.table.columns.iter_mut().zip(features.chain(scores)) {
+        let predicted: Vec<Vec<f64>> = self
+            .plan
+            .planned_models()
+            .iter()
+            .map(|planned| {
+                let inputs: Vec<f64> = planned.inputs.iter().map(|source| value(*source)).collect();
+                planned.model.predict_all(&inputs)
+            })
+            .collect();
+        let scores = predicted.iter().map(|values| values[0]);
+        let bootstrap = predicted.iter().flat_map(|values| values[1..].iter().copied());
+        let row = features.chain(scores).chain(bootstrap);
+        for (column, value) in self.table.columns.iter_mut().zip(row) {
             column.values.push(value);
         }
         self.table.frame_indices.push(frame.frame_index);

@@ -10,7 +10,7 @@ fn damaged_model_files_give_a_model_or_an_error() {
     let (mut taken, mut refused) = (0, 0);
     for seed in 0..ROUNDS {
         let mut random = SplitMix64::new(seed);
-        let file = builtin_models()[random.below(3) as usize].json;
+        let file = builtin_models()[random.below(builtin_models().len() as u64) as usize].json;
         let mut damaged = file.to_vec();
         for _ in 0..=random.below(4) {
             let at = random.below(damaged.len() as u64) as usize;

@@ -9,7 +9,7 @@ mod support;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use engine::{Isa, LIBVMAF_COMMIT, Model, OutputSet, Plan, PlanOptions, Scores};
+use engine::{Isa, LIBVMAF_COMMIT, OutputSet, Plan, PlanOptions, Scores};
 use testkit::ClipPair;
 use testkit::golden::{Case, Golden, POOLED, cases, differences};
 use types::{Column, PooledScore, Provenance, StageTimings};
@@ -18,9 +18,7 @@ use types::{Column, PooledScore, Provenance, StageTimings};
 const SHOWN_MAX: usize = 3;
 
 fn plan(case: &Case, outputs: OutputSet) -> Arc<Plan> {
-    let models = case.ask.models.iter().map(|(name, version)| {
-        Model::builtin(version).expect("golden cases use built-in models").named(*name)
-    });
+    let models = case.ask.models.iter().map(|text| support::model(text));
     let requests = case.ask.requests.iter();
     let requests =
         requests.map(|request| request.parse().expect("golden requests are well formed"));

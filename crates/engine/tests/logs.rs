@@ -4,24 +4,22 @@ mod support;
 
 use std::sync::Arc;
 
-use engine::{Isa, LIBVMAF_COMMIT, LogFormat, LogOptions, Model, OutputSet, Plan, PlanOptions};
+use engine::{Isa, LIBVMAF_COMMIT, LogFormat, LogOptions, OutputSet, Plan, PlanOptions};
 use engine::{IsaLevel, Precision, write_log};
 use testkit::golden::{Case, cases};
 use types::{Provenance, ScoreReport, StageTimings};
 
-/// Clips whose logs lie in `golden/logs`: one has fractions below a millionth, one is subsampled.
-const CASES: [&str; 2] = ["equal_97x65_8_models", "texture_80x60_8_models_every_3"];
+/// Clips whose logs lie in `golden/logs`: one has fractions below a millionth, one is subsampled, one
+/// has bootstrapped collections.
+const CASES: [&str; 3] =
+    ["equal_97x65_8_models", "texture_80x60_8_models_every_3", "texture_97x65_8_bootstrap"];
 
 fn case(name: &str) -> Case {
     cases().into_iter().find(|case| case.name == name).expect("the case is captured")
 }
 
 fn report(case: &Case) -> ScoreReport {
-    let models = case
-        .ask
-        .models
-        .iter()
-        .map(|(name, version)| Model::builtin(version).expect("it is built in").named(*name));
+    let models = case.ask.models.iter().map(|text| support::model(text));
     let options = PlanOptions {
         outputs: OutputSet::Full,
         subsample_interval: case.subsample_interval.try_into().expect("never zero"),

@@ -4,12 +4,12 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use types::{
-    FrameTable, JobSpec, MediaRef, ModelRef, PoolingMethod, RawGeometry, ResultView, ScoreReport,
+    FrameTable, JobSpec, MediaRef, ModelSpec, PoolingMethod, RawGeometry, ResultView, ScoreReport,
     TraceId,
 };
 
 use crate::controller;
-use crate::convert::{convert, micros, names, optional, required};
+use crate::convert::{convert, micros, names, optional, repeated, required};
 use crate::error::WireError;
 use crate::limits::STREAM_PICTURE_BYTES_MAX;
 use crate::scoring as pb;
@@ -95,6 +95,7 @@ fn timeout(timeout_us: Option<u64>) -> Result<Option<Duration>, WireError> {
 /// What both kinds of requests say of how to score.
 struct How {
     model: Option<controller::ModelRef>,
+    further_models: Vec<controller::ModelRef>,
     features: Vec<String>,
     subsample_interval: u32,
     force_trace: bool,
@@ -103,7 +104,12 @@ struct How {
 impl How {
     fn spec(self, reference: MediaRef, distorted: MediaRef) -> Result<JobSpec, WireError> {
         Ok(JobSpec {
-            model: optional::<_, ModelRef>(self.model, "model")?.unwrap_or_default(),
+            model: optional::<_, ModelSpec>(self.model, "model")?.unwrap_or_default(),
+            further_models: repeated(
+                self.further_models,
+                "further_models",
+                JobSpec::MODELS_MAX - 1,
+            )?,
             features: names(self.features, "features", JobSpec::FEATURES_MAX)?,
             subsample_interval: NonZeroU32::new(self.subsample_interval).unwrap_or(NonZeroU32::MIN),
             force_trace: self.force_trace,
@@ -123,6 +129,7 @@ impl TryFrom<pb::ScoreRequest> for Score {
     fn try_from(request: pb::ScoreRequest) -> Result<Self, WireError> {
         let how = How {
             model: request.model,
+            further_models: request.further_models,
             features: request.features,
             subsample_interval: request.subsample_interval,
             force_trace: request.force_trace,
@@ -149,6 +156,7 @@ impl From<Score> for pb::ScoreRequest {
             reference: Some(spec.reference.into()),
             distorted: spec.distorted.into_iter().next().map(Into::into),
             model: Some(spec.model.into()),
+            further_models: spec.further_models.into_iter().map(Into::into).collect(),
             features: spec.features,
             subsample_interval: spec.subsample_interval.get(),
             first_frame_index: spec.first_frame_index,
@@ -168,6 +176,7 @@ impl TryFrom<pb::StreamConfig> for StreamStart {
         let geometry: RawGeometry = required(config.geometry, "geometry")?;
         let how = How {
             model: config.model,
+            further_models: config.further_models,
             features: config.features,
             subsample_interval: config.subsample_interval,
             force_trace: config.force_trace,
@@ -192,6 +201,7 @@ impl From<StreamStart> for pb::StreamConfig {
         Self {
             geometry: Some(geometry.into()),
             model: Some(spec.model.into()),
+            further_models: spec.further_models.into_iter().map(Into::into).collect(),
             features: spec.features,
             subsample_interval: spec.subsample_interval.get(),
             pooling: pb::Pooling::from(pooling).into(),

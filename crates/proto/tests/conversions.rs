@@ -56,7 +56,12 @@ fn spec() -> JobSpec {
             raw: Some(RawGeometry { width: 577, height: 323, format }),
         },
         distorted: vec![MediaRef::new("/clips/a.mp4"), MediaRef::new("https://host/b.mp4")],
-        model: ModelRef::Path("/models/m.json".into()),
+        model: ModelRef::Path("/models/m.json".into()).into(),
+        further_models: vec![
+            "vmaf_v0.6.1neg:name=neg:disable_clip:enable_transform:vif.vif_enhn_gain_limit=1.5"
+                .parse()
+                .expect("well formed"),
+        ],
         features: vec!["psnr".into(), "float_ssim".into()],
         subsample_interval: NonZeroU32::new(5).expect("not zero"),
         first_frame_index: 7,
@@ -436,7 +441,7 @@ fn a_broken_job_is_refused_with_the_path_of_its_field() {
     assert_eq!(broken(|s| s.reference = None), "reference");
     assert_eq!(broken(|s| s.priority = Some(10)), "priority");
     assert_eq!(broken(|s| s.priority = Some(261)), "priority");
-    assert_eq!(broken(|s| s.model = Some(pb::ModelRef { kind: None })), "model");
+    assert_eq!(broken(|s| s.model = Some(pb::ModelRef::default())), "model");
     assert_eq!(broken(|s| s.attempt_timeout_us = Some(0)), "attempt_timeout_us");
     assert_eq!(broken(|s| s.features = vec![String::new()]), "features[0]");
     assert_eq!(broken(|s| s.distorted.clear()), "");

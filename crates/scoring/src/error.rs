@@ -52,6 +52,7 @@ impl ScoreError {
                 FailureKind::NotFound | FailureKind::NotAVideo => FailureKind::UnknownModel,
                 other => other,
             },
+            Self::Model(ModelError::NotRead { .. }) => FailureKind::UnknownFeature,
             Self::Model(_) => FailureKind::UnknownModel,
             Self::Feature(error) => match error {
                 FeatureError::DuplicateModelName(_)
@@ -60,6 +61,7 @@ impl ScoreError {
                 | FeatureError::Nothing
                 | FeatureError::TooMany { .. } => FailureKind::InvalidJob,
                 FeatureError::UnknownExtractor { .. }
+                | FeatureError::UnknownFeature { .. }
                 | FeatureError::UnknownOption { .. }
                 | FeatureError::BadValue { .. }
                 | FeatureError::Unsupported { .. }

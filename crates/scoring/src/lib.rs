@@ -40,7 +40,7 @@ mod trial;
 
 pub use error::ScoreError;
 pub use progress::Progress;
-pub use request::{ModelRequest, ScoreRequest};
+pub use request::ScoreRequest;
 pub use run::{RunConfig, run, run_each, run_job};
 pub use stream::{LiveScores, PairSource, STREAM_CUT, StreamRun};
 pub use trial::{Trial, TrialError, TrialProgress, score_encoded, try_out};

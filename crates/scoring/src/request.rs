@@ -3,56 +3,19 @@
 use std::io::Read;
 use std::num::NonZeroU32;
 
-use engine::{
-    FeatureError, FeatureOptions, FeatureRequest, MODEL_BYTES_MAX, Model, OutputSet, Plan,
-    PlanOptions,
-};
+use engine::{FeatureError, FeatureRequest, MODEL_BYTES_MAX, Model, OutputSet, Plan, PlanOptions};
 use media::{Conform, MediaError, PairRange, SourcePolicy};
-use types::{JobSpec, MediaRef, ModelRef};
+use types::{JobSpec, MediaRef, ModelRef, ModelSpec};
 
 use crate::error::ScoreError;
 
-/// One model, and how its file is to be bent.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ModelRequest {
-    /// Built in, or a file under the same source rules as the videos.
-    pub model: ModelRef,
-    /// The name of its scores; `None` is `vmaf`. Models of one run need distinct names.
-    pub name: Option<String>,
-    /// Lets scores leave the range that the model clips them to.
-    pub disable_clip: bool,
-    /// Applies the score transform that the file holds but does not enable.
-    pub enable_transform: bool,
-    /// Options by extractor (`vif`, `adm`, `motion`) that replace the file's.
-    pub feature_options: Vec<(String, FeatureOptions)>,
-}
-
-impl From<ModelRef> for ModelRequest {
-    fn from(model: ModelRef) -> Self {
-        Self { model, ..Self::default() }
-    }
-}
-
-impl ModelRequest {
-    fn load(&self, policy: &SourcePolicy) -> Result<Model, ScoreError> {
-        let mut model = match &self.model {
-            ModelRef::Version(version) => Model::builtin(version)?,
-            ModelRef::Path(path) => Model::parse(path, &read_model(path, policy)?)?,
-        };
-        if let Some(name) = &self.name {
-            model = model.named(name.as_str());
-        }
-        if self.disable_clip {
-            model = model.without_clip();
-        }
-        if self.enable_transform {
-            model = model.with_transform();
-        }
-        for (extractor, options) in &self.feature_options {
-            model = model.with_feature_options(extractor, options);
-        }
-        Ok(model)
-    }
+/// Reads the model and bends it as asked.
+fn load(spec: &ModelSpec, policy: &SourcePolicy) -> Result<Model, ScoreError> {
+    let model = match &spec.source {
+        ModelRef::Version(version) => Model::builtin(version)?,
+        ModelRef::Path(path) => Model::parse(path, &read_model(path, policy)?)?,
+    };
+    Ok(model.bent(spec)?)
 }
 
 /// Reads a model file, one byte further than is allowed at most: enough for the parser to refuse it.
@@ -73,7 +36,7 @@ pub struct ScoreRequest {
     /// The degraded video.
     pub distorted: MediaRef,
     /// The models, the first of which is the headline; may be empty when features are asked for.
-    pub models: Vec<ModelRequest>,
+    pub models: Vec<ModelSpec>,
     /// Extractors beside those of the models, such as `vif=vif_enhn_gain_limit=1.0`.
     pub features: Vec<String>,
     /// Which columns the report has.
@@ -94,7 +57,7 @@ impl ScoreRequest {
         Self {
             reference,
             distorted,
-            models: vec![ModelRequest::default()],
+            models: vec![ModelSpec::default()],
             features: Vec::new(),
             outputs: OutputSet::Needed,
             subsample_interval: NonZeroU32::MIN,
@@ -108,7 +71,7 @@ impl ScoreRequest {
     pub fn from_job(job: &JobSpec, distorted_index: usize) -> Option<Self> {
         let distorted = job.distorted.get(distorted_index)?.clone();
         Some(Self {
-            models: vec![job.model.clone().into()],
+            models: job.models().cloned().collect(),
             features: job.features.clone(),
             subsample_interval: job.subsample_interval,
             range: PairRange {
@@ -126,7 +89,7 @@ impl ScoreRequest {
     /// When a model or feature is unknown or malformed, or they do not go together.
     pub fn plan(&self, policy: &SourcePolicy) -> Result<Plan, ScoreError> {
         let models: Vec<Model> =
-            self.models.iter().map(|model| model.load(policy)).collect::<Result<_, _>>()?;
+            self.models.iter().map(|model| load(model, policy)).collect::<Result<_, _>>()?;
         let requests = self
             .features
             .iter()

@@ -148,15 +148,15 @@ impl StreamRun {
         Ok(Self { plan, spec, config: config.clone(), clock, live, frames_max })
     }
 
-    /// The names of a frame's values: features, then models.
+    /// The names of a frame's values, as [`Plan::column_names`] orders them.
     pub fn column_names(&self) -> impl Iterator<Item = &str> {
         self.plan.column_names()
     }
 
-    /// How many of the columns are models'; they are the last ones.
+    /// Which column is the first model's score; `None` where no model is asked for.
     #[must_use]
-    pub fn model_count(&self) -> usize {
-        self.plan.models().len()
+    pub fn headline_column(&self) -> Option<usize> {
+        self.plan.headline_column()
     }
 
     /// Ends the stream after so many frames, where that is sooner than its table is full.

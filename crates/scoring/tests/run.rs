@@ -301,11 +301,11 @@ fn failures_have_their_kind() {
     assert_eq!(kind(&|r| r.range.skip_reference = 24), FailureKind::ZeroFrames);
     assert_eq!(kind(&|r| r.range.skip_distorted = u64::MAX), FailureKind::ZeroFrames);
     assert_eq!(
-        kind(&|r| r.models[0].model = types::ModelRef::Version("x".into())),
+        kind(&|r| r.models[0].source = types::ModelRef::Version("x".into())),
         FailureKind::UnknownModel
     );
     assert_eq!(
-        kind(&|r| r.models[0].model = types::ModelRef::Path("/x.json".into())),
+        kind(&|r| r.models[0].source = types::ModelRef::Path("/x.json".into())),
         FailureKind::UnknownModel
     );
     assert_eq!(kind(&|r| r.features.push("x".into())), FailureKind::UnknownFeature);
@@ -318,7 +318,7 @@ fn a_model_file_is_under_the_same_source_rules() {
     let folder = Folder::new();
     let mut request = folder.write(&spec().make());
     let outside = tempfile::NamedTempFile::new().expect("temporary file");
-    request.models[0].model = types::ModelRef::Path(outside.path().display().to_string());
+    request.models[0].source = types::ModelRef::Path(outside.path().display().to_string());
     let mut config = config(1);
     config.media.policy = SourcePolicy::below([folder.0.path().to_owned()]);
     let error = run(&request, &config, &Stop::never(), &Progress::new()).expect_err("refused");

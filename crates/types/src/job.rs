@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use crate::encode::{EncodeError, EncodeRequest};
 use crate::media::MediaRef;
+use crate::model::{ModelRef, ModelSpec, ModelSpecError};
 
 /// How urgent a job is: 0 (whenever) to 9 (first), 5 where nothing is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -65,31 +66,6 @@ impl fmt::Display for Priority {
     }
 }
 
-/// Names a model: a built-in version such as `vmaf_v0.6.1`, or a JSON file.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ModelRef {
-    /// A built-in model by its version string.
-    Version(String),
-    /// A model JSON file, under the same source rules as the videos.
-    Path(String),
-}
-
-impl Default for ModelRef {
-    fn default() -> Self {
-        Self::Version("vmaf_v0.6.1".to_owned())
-    }
-}
-
-impl fmt::Display for ModelRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Version(version) => f.write_str(version),
-            Self::Path(path) => write!(f, "path={path}"),
-        }
-    }
-}
-
 /// What a node must be able to do to run a part.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct Requirements {
@@ -111,9 +87,12 @@ pub struct JobSpec {
     pub reference: MediaRef,
     /// The videos to score against it, at least one; none where `encode` makes it.
     pub distorted: Vec<MediaRef>,
-    /// The regressor.
+    /// The model, whose score is the headline.
     #[serde(default)]
-    pub model: ModelRef,
+    pub model: ModelSpec,
+    /// Models to score with in the same pass, under names of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub further_models: Vec<ModelSpec>,
     /// Feature extractors to compute beside the model's, by libvmaf's names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub features: Vec<String>,
@@ -160,6 +139,8 @@ fn three() -> NonZeroU32 {
 impl JobSpec {
     /// Distorted videos a job may hold.
     pub const DISTORTED_MAX: usize = 64;
+    /// Models of one job at most, each a column of every frame or more.
+    pub const MODELS_MAX: usize = 8;
     /// Bytes of a path or URL.
     pub const URI_BYTES_MAX: usize = 4_096;
     /// Labels a job may hold.
@@ -179,7 +160,8 @@ impl JobSpec {
         Self {
             reference,
             distorted: vec![distorted],
-            model: ModelRef::default(),
+            model: ModelSpec::default(),
+            further_models: Vec::new(),
             features: Vec::new(),
             subsample_interval: one(),
             first_frame_index: 0,
@@ -216,6 +198,11 @@ impl JobSpec {
         self
     }
 
+    /// Every model, the headline's first.
+    pub fn models(&self) -> impl Iterator<Item = &ModelSpec> {
+        std::iter::once(&self.model).chain(&self.further_models)
+    }
+
     /// How many results it has: one for each distorted video, or that of its encode.
     #[must_use]
     pub fn result_count(&self) -> usize {
@@ -239,9 +226,15 @@ impl JobSpec {
         for distorted in &self.distorted {
             check_uri("distorted", &distorted.uri)?;
         }
-        match &self.model {
-            ModelRef::Version(text) => check_uri("model version", text)?,
-            ModelRef::Path(text) => check_uri("model path", text)?,
+        if self.further_models.len() >= Self::MODELS_MAX {
+            return Err(SpecError::ModelCount(self.further_models.len() + 1));
+        }
+        for model in self.models() {
+            match &model.source {
+                ModelRef::Version(text) => check_uri("model version", text)?,
+                ModelRef::Path(text) => check_uri("model path", text)?,
+            }
+            model.check()?;
         }
         if self.labels.len() > Self::LABELS_MAX {
             return Err(SpecError::LabelCount(self.labels.len()));
@@ -321,6 +314,12 @@ pub enum SpecError {
     /// An encode that cannot be asked for.
     #[error(transparent)]
     Encode(#[from] EncodeError),
+    /// Too many models.
+    #[error("{0} models are given; a job takes at most {max}", max = JobSpec::MODELS_MAX)]
+    ModelCount(usize),
+    /// A model that cannot be meant.
+    #[error(transparent)]
+    Model(#[from] ModelSpecError),
 }
 
 #[cfg(test)]
@@ -360,6 +359,15 @@ mod tests {
         let bad = EncodeRequest { threads: 0, ..encode };
         let bad = JobSpec::encode(MediaRef::new("/a"), bad).check();
         assert_eq!(bad, Err(SpecError::Encode(EncodeError::Threads(0))));
+        let models = |count| vec![ModelSpec::version("a"); count];
+        let mut many = pair();
+        many.further_models = models(JobSpec::MODELS_MAX - 1);
+        assert_eq!((many.check(), many.models().count()), (Ok(()), JobSpec::MODELS_MAX));
+        many.further_models = models(JobSpec::MODELS_MAX);
+        assert_eq!(many.check(), Err(SpecError::ModelCount(JobSpec::MODELS_MAX + 1)));
+        let nameless = broken(|s| s.model.name = Some(String::new()));
+        let text = ModelSpecError::Text { what: "model's name", bytes: 0 };
+        assert_eq!(nameless, SpecError::Model(text));
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod hex;
 pub mod id;
 pub mod job;
 pub mod media;
+pub mod model;
 pub mod score;
 pub mod state;
 pub mod time;
@@ -22,10 +23,12 @@ pub mod work;
 pub use encode::{Direction, EncodeError, EncodeRequest, Encoded, Encoder, Quality, QualityScale};
 pub use failure::{Failure, FailureKind};
 pub use id::{Fence, Incarnation, JobId, NodeId, PartId, SessionId};
-pub use job::{JobSpec, ModelRef, Priority, Requirements, SpecError};
+pub use job::{JobSpec, Priority, Requirements, SpecError};
 pub use media::{ChromaSubsampling, MediaRef, PixelFormat, RawGeometry};
+pub use model::{FeatureOverride, ModelRef, ModelSpec, ModelSpecError};
 pub use score::{
-    Column, FrameTable, ModelScore, PooledScore, PoolingMethod, Provenance, ScoreReport, Warning,
+    BootstrapScore, Column, FrameTable, ModelScore, PooledScore, PoolingMethod, Provenance,
+    ScoreReport, Warning,
 };
 pub use state::State;
 pub use time::Timestamp;

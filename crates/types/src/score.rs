@@ -129,6 +129,36 @@ pub struct ModelScore {
     pub pooled: PooledScore,
 }
 
+/// How sure a score is: what the models of a bootstrapped collection say of the clip together.
+/// Each is the mean of a column of its own.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BootstrapScore {
+    /// The mean of the models.
+    pub bagging: f64,
+    /// Their standard deviation.
+    pub standard_deviation: f64,
+    /// Lower end of the interval that holds 95 % of them.
+    pub low: f64,
+    /// Its upper end.
+    pub high: f64,
+}
+
+impl BootstrapScore {
+    /// What libvmaf appends to the model's name for the columns of each field, in their order.
+    pub const SUFFIXES: [&str; 4] = ["_bagging", "_stddev", "_ci_p95_lo", "_ci_p95_hi"];
+
+    /// Finds it among pooled columns by the model's name; `None` where the model is no collection.
+    #[must_use]
+    pub fn find(model_name: &str, pooled: &[(String, PooledScore)]) -> Option<Self> {
+        let mean = |suffix: &str| {
+            let is_its = |name: &str| name.strip_prefix(model_name) == Some(suffix);
+            pooled.iter().find(|(name, _)| is_its(name)).map(|(_, pooled)| pooled.mean)
+        };
+        let [bagging, deviation, low, high] = Self::SUFFIXES.map(mean);
+        Some(Self { bagging: bagging?, standard_deviation: deviation?, low: low?, high: high? })
+    }
+}
+
 /// Something the user should know although there is a score.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warning {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use service::http::FieldError;
-use service::http::shapes::{MediaBody, ModelBody, spec_error};
+use service::http::shapes::{MediaBody, ModelBody, further_models, model, spec_error};
 use types::{EncodeRequest, JobSpec, MediaRef, Priority, Quality, Requirements, State};
 
 /// A job as submitted over HTTP.
@@ -21,6 +21,8 @@ pub(crate) struct SpecBody {
     encode: Option<EncodeBody>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     model: Option<ModelBody>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    further_models: Vec<ModelBody>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     features: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -137,7 +139,8 @@ impl SpecBody {
         let spec = JobSpec {
             reference,
             distorted,
-            model: self.model.map(Into::into).unwrap_or_default(),
+            model: model(self.model)?,
+            further_models: further_models(self.further_models)?,
             features: self.features,
             subsample_interval: self.subsample_interval.unwrap_or(defaults.subsample_interval),
             first_frame_index: self.first_frame_index.unwrap_or_default(),
@@ -173,6 +176,7 @@ impl From<JobSpec> for SpecBody {
             },
             encode: spec.encode.map(Into::into),
             model: Some(spec.model.into()),
+            further_models: spec.further_models.into_iter().map(Into::into).collect(),
             features: spec.features,
             subsample_interval: Some(spec.subsample_interval),
             first_frame_index: Some(spec.first_frame_index),

@@ -41,6 +41,10 @@ pub(crate) struct Recommendation {
     pub not_available: Vec<String>,
 }
 
+/// Why encoders are compared without credit for enhancement.
+const NO_CREDIT: &str = "encoders are compared: this model gives no credit for sharpening and other \
+                         enhancement, which an encoder or preprocessor could use to raise its score";
+
 /// From this height on a video is taken for one of 2160 lines.
 const FOUR_K_HEIGHT: u32 = 1_440;
 /// From this rate on motion looks other than the models were trained with.
@@ -67,13 +71,14 @@ pub(crate) fn recommend(situation: &Situation) -> Recommendation {
                 situation.height.unwrap_or_default()
             ),
         });
-        "vmaf_4k_v0.6.1"
+        if situation.compares_encoders {
+            why.push(NO_CREDIT.to_owned());
+            "vmaf_4k_v0.6.1neg"
+        } else {
+            "vmaf_4k_v0.6.1"
+        }
     } else if situation.compares_encoders {
-        why.push(
-            "encoders are compared: this model gives no credit for sharpening and other \
-             enhancement, which an encoder or preprocessor could use to raise its score"
-                .to_owned(),
-        );
+        why.push(NO_CREDIT.to_owned());
         "vmaf_v0.6.1neg"
     } else {
         why.push(
@@ -90,13 +95,6 @@ pub(crate) fn recommend(situation: &Situation) -> Recommendation {
 
 fn caveats(situation: &Situation, is_four_k: bool) -> (Vec<String>, Vec<String>) {
     let (mut warnings, mut missing) = (Vec::new(), Vec::new());
-    if is_four_k && situation.compares_encoders {
-        missing.push(
-            "a 4K model without credit for enhancement (vmaf_4k_v0.6.1neg): scores of \
-             vmaf_4k_v0.6.1 can be raised by sharpening"
-                .to_owned(),
-        );
-    }
     if let (Some(height), false) = (situation.height, is_four_k)
         && height < HD_HEIGHT
         && situation.view != Some(View::Phone)
@@ -176,6 +174,8 @@ mod tests {
         assert_eq!(model(&at(Some(View::FourKTv), 1_080)), "vmaf_4k_v0.6.1");
         let compared = Situation { compares_encoders: true, ..Situation::default() };
         assert_eq!(model(&compared), "vmaf_v0.6.1neg");
+        let large = Situation { height: Some(2_160), ..compared };
+        assert_eq!(model(&large), "vmaf_4k_v0.6.1neg");
     }
 
     #[test]

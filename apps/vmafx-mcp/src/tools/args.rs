@@ -4,7 +4,9 @@ use std::num::NonZeroU32;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use types::{ChromaSubsampling, JobId, MediaRef, ModelRef, PixelFormat, RawGeometry};
+use types::{
+    ChromaSubsampling, JobId, MediaRef, ModelSpec, ModelSpecError, PixelFormat, RawGeometry,
+};
 
 use crate::error::ToolError;
 
@@ -60,15 +62,14 @@ pub(crate) fn media(uri: &str, raw: Option<RawArgs>) -> MediaRef {
     MediaRef { raw: raw.map(Into::into), ..MediaRef::new(uri) }
 }
 
-/// A model as the command line spells it: a version, or `path=FILE`.
-pub(crate) fn model(text: Option<&str>) -> ModelRef {
-    match text {
-        None => ModelRef::default(),
-        Some(text) => match text.strip_prefix("path=") {
-            Some(path) => ModelRef::Path(path.to_owned()),
-            None => ModelRef::Version(text.strip_prefix("version=").unwrap_or(text).to_owned()),
-        },
-    }
+/// A model as the command line spells it; the default where none is named.
+pub(crate) fn model(text: Option<&str>) -> Result<ModelSpec, ToolError> {
+    text.map_or_else(|| Ok(ModelSpec::default()), str::parse).map_err(|error: ModelSpecError| {
+        ToolError::argument(
+            format!("model: {error}"),
+            "Name a built-in version such as vmaf_v0.6.1, or path=FILE.",
+        )
+    })
 }
 
 /// A job's handle.

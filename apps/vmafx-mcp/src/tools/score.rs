@@ -41,7 +41,8 @@ pub(crate) struct ScoreIn {
     pub reference: String,
     /// The degraded video, of the same size, chroma subsampling and bit depth.
     pub distorted: String,
-    /// A built-in model such as vmaf_v0.6.1 (the default; see recommend_model), or path=FILE.
+    /// A built-in model such as vmaf_v0.6.1 (the default; see recommend_model), or path=FILE; then
+    /// any of :disable_clip, :enable_transform and :EXTRACTOR.OPTION=VALUE.
     #[serde(default)]
     pub model: Option<String>,
     /// Score every Nth frame only; 1, the default, scores all.
@@ -66,17 +67,17 @@ pub(crate) struct ScoreIn {
 }
 
 impl ScoreIn {
-    fn spec(&self) -> JobSpec {
+    fn spec(&self) -> Result<JobSpec, ToolError> {
         let reference = args::media(&self.reference, self.raw);
         let distorted = args::media(&self.distorted, self.raw);
-        JobSpec {
-            model: args::model(self.model.as_deref()),
+        Ok(JobSpec {
+            model: args::model(self.model.as_deref())?,
             subsample_interval: args::interval(self.subsample),
             first_frame_index: self.first_frame,
             frame_count_max: self.frame_count,
             force_trace: self.trace,
             ..JobSpec::pair(reference, distorted)
-        }
+        })
     }
 }
 
@@ -127,7 +128,7 @@ pub(super) async fn submit_and_wait(
     input: &ScoreIn,
     until: Instant,
 ) -> Result<Waited, ToolError> {
-    let spec = input.spec();
+    let spec = input.spec()?;
     let submit = Submit { spec: spec.clone(), idempotency_key: None };
     let accepted = call.platform.jobs.submit(submit).await?;
     let jobs = &call.platform.jobs;
@@ -220,7 +221,7 @@ impl SubmitIn {
             .ok_or_else(|| ToolError::argument("distorted names no video", "Name at least one."))?;
         let mut spec = JobSpec::pair(args::media(&self.reference, self.raw), first);
         spec.distorted.extend(videos);
-        spec.model = args::model(self.model.as_deref());
+        spec.model = args::model(self.model.as_deref())?;
         spec.features.clone_from(&self.features);
         spec.subsample_interval = args::interval(self.subsample);
         spec.first_frame_index = self.first_frame;

@@ -190,7 +190,7 @@ fn request(input: TuneIn, output: Option<PathBuf>) -> Result<TuneRequest, ToolEr
         target.constraints.push(Constraint { statistic: Statistic::P5, at_least });
     }
     let mut search = SearchSettings::new(target);
-    search.score.model = args::model(input.model.as_deref());
+    search.score.model = args::model(input.model.as_deref())?;
     let encode = EncodeSettings { preset: input.preset, ..EncodeSettings::new(encoder) };
     Ok(TuneRequest::Crf(CrfRequest { source: input.source, encode, search, output }))
 }

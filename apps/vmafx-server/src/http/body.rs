@@ -6,7 +6,7 @@ use std::time::Duration;
 use proto::score::Score;
 use serde::Deserialize;
 use service::http::FieldError;
-use service::http::shapes::{MediaBody, ModelBody, spec_error};
+use service::http::shapes::{MediaBody, ModelBody, further_models, model, spec_error};
 use types::{JobSpec, PoolingMethod};
 
 /// A pair to be scored.
@@ -17,6 +17,8 @@ pub(super) struct ScoreBody {
     distorted: MediaBody,
     #[serde(default)]
     model: Option<ModelBody>,
+    #[serde(default)]
+    further_models: Vec<ModelBody>,
     #[serde(default)]
     features: Vec<String>,
     #[serde(default)]
@@ -42,7 +44,8 @@ impl ScoreBody {
         let reference = self.reference.into_media("reference")?;
         let distorted = self.distorted.into_media("distorted")?;
         let spec = JobSpec {
-            model: self.model.map(Into::into).unwrap_or_default(),
+            model: model(self.model)?,
+            further_models: further_models(self.further_models)?,
             features: self.features,
             subsample_interval: self.subsample_interval.unwrap_or(NonZeroU32::MIN),
             first_frame_index: self.first_frame_index,

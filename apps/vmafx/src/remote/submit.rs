@@ -10,7 +10,9 @@ use observability::schema::span_name;
 use observability::{SpanKind, with_context};
 use proto::rpc::{JobEvent, Submit, Submitted, WatchJobs};
 use serde_json::json;
-use types::{Failure, FailureKind, JobId, JobSpec, JobView, MediaRef, ModelRef, Priority, State};
+use types::{
+    Failure, FailureKind, JobId, JobSpec, JobView, MediaRef, ModelRef, ModelSpec, Priority, State,
+};
 
 use super::{RemoteArgs, RemoteError, parse_label, print, print_json, run};
 use crate::show;
@@ -23,9 +25,11 @@ pub(crate) struct SubmitArgs {
     /// The videos to score against it
     #[arg(required = true)]
     distorted: Vec<String>,
-    /// A built-in model's version (see `vmafx models`), or path=FILE
-    #[arg(long, default_value = "vmaf_v0.6.1")]
-    model: String,
+    /// A built-in model's version (see `vmafx models`) or path=FILE, then any of :name=NAME,
+    /// :disable_clip, :enable_transform and :EXTRACTOR.OPTION=VALUE; may be given several times
+    /// with distinct names, the first being the headline [default: vmaf_v0.6.1]
+    #[arg(long = "model", value_name = "PARAMS")]
+    models: Vec<ModelSpec>,
     /// A feature extractor to compute beside the model's; may be given several times
     #[arg(long = "feature", value_name = "NAME")]
     features: Vec<String>,
@@ -73,12 +77,14 @@ impl SubmitArgs {
         let first = distorted.remove(0);
         let mut spec = JobSpec::pair(reference, first);
         spec.distorted.append(&mut distorted);
-        spec.model = match self.model.strip_prefix("path=") {
-            Some(path) => ModelRef::Path(absolute(path)?),
-            None => ModelRef::Version(
-                self.model.strip_prefix("version=").unwrap_or(&self.model).to_owned(),
-            ),
-        };
+        let mut models = self.models.iter().map(|model| match &model.source {
+            ModelRef::Version(_) => Ok(model.clone()),
+            ModelRef::Path(path) => {
+                Ok(ModelSpec { source: ModelRef::Path(absolute(path)?), ..model.clone() })
+            }
+        });
+        spec.model = models.next().transpose()?.unwrap_or_default();
+        spec.further_models = models.collect::<Result<_, RemoteError>>()?;
         spec.features.clone_from(&self.features);
         spec.subsample_interval = self.subsample;
         spec.first_frame_index = self.first_frame;

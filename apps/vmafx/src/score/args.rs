@@ -4,10 +4,10 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
-use engine::{FeatureOptions, IsaLevel, LogFormat, OutputSet, PictureSpec, Precision, View};
+use engine::{IsaLevel, LogFormat, OutputSet, PictureSpec, Precision, View};
 use media::{FfmpegConfig, MediaConfig, PairRange, SourcePolicy};
-use scoring::{ModelRequest, RunConfig, ScoreRequest};
-use types::{ChromaSubsampling, MediaRef, ModelRef, PixelFormat, RawGeometry};
+use scoring::{RunConfig, ScoreRequest};
+use types::{ChromaSubsampling, MediaRef, ModelSpec, PixelFormat, RawGeometry};
 
 /// libvmaf's bits for instruction sets that may not be used.
 const CPUMASK_AVX2: u64 = 8;
@@ -55,8 +55,8 @@ pub(crate) struct ScoreArgs {
     /// A model: version=NAME or path=FILE, then any of :name=NAME, :disable_clip,
     /// :enable_transform and :EXTRACTOR.OPTION=VALUE. May be repeated with distinct names.
     /// Without it, version=vmaf_v0.6.1.
-    #[arg(short = 'm', long, value_name = "PARAMS", value_parser = parse_model)]
-    model: Vec<ModelRequest>,
+    #[arg(short = 'm', long, value_name = "PARAMS")]
+    model: Vec<ModelSpec>,
 
     /// Chooses the model by how the video is watched, tv-1080p, phone, tv-4k or tv-4k-close, and
     /// brings both videos to the size and depth that it judges. See --explain.
@@ -164,7 +164,7 @@ impl ScoreArgs {
         let first = distorted.next().ok_or("--distorted is missing")?;
         let mut models = self.model.clone();
         if models.is_empty() && !self.no_prediction {
-            models.push(ModelRequest::default());
+            models.push(ModelSpec::default());
         }
         if models.is_empty() && self.feature.is_empty() {
             return Err(
@@ -291,39 +291,6 @@ fn precision(text: &str) -> Result<Precision, String> {
     text.parse()
 }
 
-/// Reads `version=…` or `path=…` with what follows, split at every colon as libvmaf does.
-fn parse_model(text: &str) -> Result<ModelRequest, String> {
-    let mut request = ModelRequest::default();
-    let mut named = false;
-    for pair in text.split(':') {
-        let (key, value) = match pair.split_once('=') {
-            Some(pair) => pair,
-            None if matches!(pair, "disable_clip" | "enable_transform") => (pair, "true"),
-            None => return Err(format!("{pair:?} is not an option of a model; write key=value")),
-        };
-        match key {
-            "version" => (request.model, named) = (ModelRef::Version(value.to_owned()), true),
-            "path" => (request.model, named) = (ModelRef::Path(value.to_owned()), true),
-            "name" => request.name = Some(value.to_owned()),
-            "disable_clip" => request.disable_clip |= value == "true",
-            "enable_transform" => request.enable_transform |= value == "true",
-            _ => {
-                let (extractor, option) = key.split_once('.').ok_or_else(|| {
-                    format!("{key:?} is not an option of a model; options of extractors are EXTRACTOR.OPTION=VALUE")
-                })?;
-                let mut options = FeatureOptions::default();
-                options.set(option, value);
-                request.feature_options.push((extractor.to_owned(), options));
-            }
-        }
-    }
-    if named {
-        Ok(request)
-    } else {
-        Err("it names no model; begin with version= or path=".to_owned())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -373,15 +340,12 @@ mod tests {
 
     #[test]
     fn models_are_read_with_their_options() {
-        let text = "version=vmaf_v0.6.1:name=a:disable_clip:enable_transform=true:adm.adm_enhn_gain_limit=1.0";
-        let model = parse_model(text).expect("good");
-        assert_eq!(model.model, ModelRef::Version("vmaf_v0.6.1".to_owned()));
-        assert_eq!(model.name.as_deref(), Some("a"));
-        assert!(model.disable_clip && model.enable_transform);
-        assert_eq!(model.feature_options[0].0, "adm");
-        assert_eq!(model.feature_options[0].1.get("adm_enhn_gain_limit"), Some("1"));
-        for bad in ["", "vmaf_v0.6.1", "name=a", "version=a:flag", "version=a:option=1"] {
-            assert!(parse_model(bad).is_err(), "{bad}");
+        let request = args("-m version=vmaf_v0.6.1:name=a:disable_clip -m path=b.json").request();
+        let models = request.expect("complete").0.models;
+        let texts: Vec<String> = models.iter().map(ToString::to_string).collect();
+        assert_eq!(texts, ["vmaf_v0.6.1:name=a:disable_clip", "path=b.json"]);
+        for bad in ["name=a", "version=a:flag", "version=a:option=1"] {
+            assert!(parse(&format!("-r a -d b -m {bad}")).is_err(), "{bad}");
         }
     }
 
@@ -389,7 +353,7 @@ mod tests {
     fn what_is_not_said_is_as_in_libvmaf() {
         let plain = args("");
         let request = plain.request().expect("complete").0;
-        assert_eq!(request.models, [ModelRequest::default()]);
+        assert_eq!(request.models, [ModelSpec::default()]);
         assert_eq!((request.range, request.subsample_interval.get()), (PairRange::default(), 1));
         assert_eq!(plain.format(), LogFormat::Xml);
         let none = args("-n --feature vif").request().expect("features only").0;

@@ -1,9 +1,9 @@
 //! What videos are brought to before they are compared: for `--view` and `--scale`.
 
-use engine::{FeatureOptions, Stored, View, Watched, choose};
+use engine::{Stored, View, Watched, choose};
 use media::{Conform, MediaConfig, Stop, VideoInfo};
-use scoring::{ModelRequest, ScoreRequest};
-use types::{Failure, MediaRef, ModelRef, PixelFormat};
+use scoring::ScoreRequest;
+use types::{Failure, FeatureOverride, MediaRef, ModelSpec, PixelFormat};
 
 use super::args::ScoreArgs;
 
@@ -77,14 +77,15 @@ fn fit_view(
         distorted: stored(distorted),
         frames_per_second,
     });
-    let options = choice.options.into_iter();
-    let options: Vec<(String, FeatureOptions)> =
-        options.map(|(extractor, options)| (extractor.to_owned(), options)).collect();
-    request.models = vec![ModelRequest {
-        model: ModelRef::Version(choice.model.to_owned()),
-        feature_options: options,
-        ..ModelRequest::default()
-    }];
+    let mut model = ModelSpec::version(choice.model);
+    for (extractor, options) in choice.options {
+        model.overrides.extend(options.iter().map(|(option, value)| FeatureOverride {
+            extractor: extractor.to_owned(),
+            option: option.to_owned(),
+            value: value.to_owned(),
+        }));
+    }
+    request.models = vec![model];
     let format = PixelFormat { bit_depth: choice.bit_depth, ..reference.format };
     request.conform = conform(Conform { size: choice.size, format }, [reference, distorted]);
     choice.why

@@ -5,7 +5,6 @@ mod fit;
 mod interrupt;
 mod output;
 
-use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,7 +14,7 @@ use std::time::{Duration, Instant};
 use engine::{LogOptions, Precision, write_log};
 use media::Stop;
 use scoring::{Progress, RunConfig, ScoreError, ScoreRequest};
-use types::{Failure, MediaRef, ScoreReport, Stage};
+use types::{BootstrapScore, Failure, MediaRef, ScoreReport, Stage};
 
 pub(crate) use args::ScoreArgs;
 use output::LogFile;
@@ -96,8 +95,7 @@ fn run_groups(
 
 /// What is compared, with which models, and why.
 fn explain(request: &ScoreRequest, why: &[String]) {
-    let models: Vec<String> =
-        request.models.iter().map(|request| request.model.to_string()).collect();
+    let models: Vec<String> = request.models.iter().map(ToString::to_string).collect();
     say(&format!("{}: {}\n", request.distorted.uri, models.join(", ")));
     for reason in why {
         say(&format!("  {reason}\n"));
@@ -201,25 +199,34 @@ fn frames_per_second(report: &ScoreReport) -> f64 {
 /// Leaves the features alone, as if no model had been asked.
 fn drop_predictions(report: &mut ScoreReport) {
     let models = std::mem::take(&mut report.models);
-    let predicted = |name: &str| models.iter().any(|model| model.name == name);
-    report.frames.columns.retain(|column| !predicted(&column.name));
-    report.pooled.retain(|(name, _)| !predicted(name));
+    let Some(headline) = models.first() else { return };
+    // Scores are the last columns, the headline's first among them.
+    let columns = report.frames.columns.iter();
+    let features = columns.take_while(|column| column.name != headline.name).count();
+    report.frames.columns.truncate(features);
+    report.pooled.truncate(features);
 }
 
-/// One line a model, as libvmaf's tool writes it, on standard output; `label` begins it.
+/// One line a model, as libvmaf's tool writes it, on standard output, then one for each
+/// collection; `label` begins each.
 fn print_scores(report: &ScoreReport, precision: Precision, label: &str) {
+    let shown = |value: f64| match precision {
+        Precision::Libvmaf => format!("{value:.6}"),
+        Precision::Digits(digits) => format!("{value:.digits$}", digits = usize::from(digits)),
+        Precision::Max => value.to_string(),
+    };
     let mut text = String::new();
     for model in &report.models {
-        let mean = model.pooled.mean;
-        let line = match precision {
-            Precision::Libvmaf => write!(text, "{label}{}: {mean:.6}", model.version),
-            Precision::Digits(digits) => {
-                write!(text, "{label}{}: {mean:.1$}", model.version, usize::from(digits))
-            }
-            Precision::Max => write!(text, "{label}{}: {mean}", model.version),
-        };
-        line.expect("writing to a string does not fail");
-        text.push('\n');
+        text.push_str(&format!("{label}{}: {}\n", model.version, shown(model.pooled.mean)));
+    }
+    for model in &report.models {
+        let Some(sure) = BootstrapScore::find(&model.name, &report.pooled) else { continue };
+        let [bagging, low, high] = [sure.bagging, sure.low, sure.high].map(shown);
+        let deviation = shown(sure.standard_deviation);
+        let version = &model.version;
+        text.push_str(&format!(
+            "{label}{version}: {bagging}, ci.p95: [{low}, {high}], stddev: {deviation}\n"
+        ));
     }
     // Whoever closed the pipe does not want the score; the run is done all the same.
     let _ = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());

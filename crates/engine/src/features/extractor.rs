@@ -88,7 +88,7 @@ impl Extractor {
         options: &FeatureOptions,
     ) -> Result<(Self, Output), FeatureError> {
         let (kind, output) = find_feature(name)
-            .ok_or_else(|| FeatureError::UnknownExtractor { name: name.to_owned() })?;
+            .ok_or_else(|| FeatureError::UnknownFeature { name: name.to_owned() })?;
         Ok((Self::new(kind.name(), options)?, output))
     }
 }

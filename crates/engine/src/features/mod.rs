@@ -45,6 +45,10 @@ pub enum FeatureError {
     #[error("feature extractor {name:?} is not supported; there are {}", ExtractorKind::names())]
     #[allow(missing_docs, reason = "as asked for")]
     UnknownExtractor { name: String },
+    /// A model reads such a feature; nothing that is built here computes it.
+    #[error("feature {name}, which a model reads, is not supported")]
+    #[allow(missing_docs, reason = "by libvmaf's internal name")]
+    UnknownFeature { name: String },
     /// The extractor has no such option.
     #[error("feature extractor {extractor} has no option {option:?}; it has {known}")]
     #[allow(missing_docs, reason = "the extractor, the option as given, the options there are")]

@@ -86,6 +86,8 @@ pub(crate) struct PlannedModel {
     pub(crate) model: Model,
     /// Where each of the model's features comes from.
     pub(crate) inputs: Vec<ColumnSource>,
+    /// The names of a collection's columns beside its score.
+    pub(crate) bootstrap_names: Vec<String>,
 }
 
 /// What a run computes: instances in libvmaf's order of registration, the columns of the table in
@@ -132,7 +134,8 @@ impl Plan {
                 let inputs = inputs
                     .map(|(instance, output)| source(&instances, &spatial, instance, output))
                     .collect();
-                PlannedModel { model, inputs }
+                let bootstrap_names = model.bootstrap_names().collect();
+                PlannedModel { model, inputs, bootstrap_names }
             })
             .collect();
         let columns = columns(&instances, &spatial);
@@ -188,10 +191,18 @@ impl Plan {
         self.models.iter().map(|planned| &planned.model)
     }
 
-    /// The names of the table's columns: features, then models.
+    /// The names of the table's columns: features, then the score of each model, then what
+    /// collections have beside their scores ([`Model::bootstrap_names`]), as libvmaf orders them.
     pub fn column_names(&self) -> impl Iterator<Item = &str> {
         let features = self.columns.iter().map(|column| column.name.as_str());
-        features.chain(self.models().map(Model::name))
+        let bootstrap = self.models.iter().flat_map(|planned| &planned.bootstrap_names);
+        features.chain(self.models().map(Model::name)).chain(bootstrap.map(String::as_str))
+    }
+
+    /// Which column is the first model's score; `None` where there is no model.
+    #[must_use]
+    pub fn headline_column(&self) -> Option<usize> {
+        (!self.models.is_empty()).then_some(self.columns.len())
     }
 
     /// The kinds of extractors that run, each once.
@@ -288,7 +299,14 @@ fn check_names(columns: &[PlannedColumn], models: &[PlannedModel]) -> Result<(),
             return Err(FeatureError::DuplicateModelName((*name).to_owned()));
         }
     }
-    Ok(())
+    let is_taken =
+        |name: &str| names.contains(&name) || columns.iter().any(|column| column.name == name);
+    // Those of two collections differ as the collections' own names do.
+    let mut bootstrap = models.iter().flat_map(|planned| &planned.bootstrap_names);
+    match bootstrap.find(|name| is_taken(name)) {
+        Some(taken) => Err(FeatureError::DuplicateModelName(taken.clone())),
+        None => Ok(()),
+    }
 }
 
 /// The index of the instance that computes what `extractor` does, which is added if there is none.

@@ -5,16 +5,19 @@
 
 use serde_json::{Map, Value};
 
+use super::ensemble::{Ensemble, Regressor};
+use super::mapping::{ScoreMapping, ScoreTransform};
+use super::rescale::{ChromaFromLuma, Line, Rescaling};
 use super::svm::{Svm, SvmError};
-use super::{
-    MODEL_NAME_DEFAULT, Model, ModelError, ModelFeature, Normalization, ScoreTransform, format_g,
-};
-use crate::features::{FeatureOptions, extractor_of_feature};
+use super::{MODEL_NAME_DEFAULT, Model, ModelError, ModelFeature, format_g};
+use crate::features::FeatureOptions;
 
 /// More features than this are refused, as in libvmaf.
-const FEATURES_MAX: usize = 64;
+pub(super) const FEATURES_MAX: usize = 64;
 /// More knots than this are refused, as in libvmaf.
 const KNOTS_MAX: usize = 10;
+/// More members of a collection than this are refused. Published ones have 21 to 101.
+const MEMBERS_MAX: usize = 128;
 
 /// What is wrong, before the file's name is added.
 enum Fault {
@@ -45,52 +48,85 @@ fn read(source_name: &str, json: &[u8]) -> Result<Model, Fault> {
     let file: Value = serde_json::from_slice(json)
         .map_err(|error| Fault::Malformed(format!("not JSON: {error}")))?;
     let Value::Object(file) = &file else { return malformed("not a JSON object") };
-    if !file.contains_key("model_dict") && file.contains_key("0") {
-        let what = "a collection of bootstrapped models".to_owned();
-        return Err(Fault::Unsupported(what));
-    }
-    let dict = object(file, "model_dict")?;
-    match text(dict, "model_type")? {
-        "LIBSVMNUSVR" => {}
-        other => return Err(Fault::Unsupported(format!("model_type {other}"))),
-    }
-    if dict.contains_key("chroma_correction_parameter") {
-        return Err(Fault::Unsupported("chroma_correction_parameter".to_owned()));
-    }
-    let normalization = match text(dict, "norm_type")? {
-        "linear_rescale" => Normalization::LinearRescale,
-        "none" => Normalization::None,
-        other => return Err(Fault::Unsupported(format!("norm_type {other}"))),
-    };
-    let names = feature_names(dict)?;
-    let (slope, slopes) = rescaling(dict, "slopes", normalization, names.len())?;
-    let (intercept, intercepts) = rescaling(dict, "intercepts", normalization, names.len())?;
-    let options = feature_options(dict, names.len())?;
-    let rescaled = slopes.into_iter().zip(intercepts);
-    let features = names.into_iter().zip(options).zip(rescaled);
-    let features = features
-        .map(|((name, options), (slope, intercept))| ModelFeature {
-            name,
-            options,
-            slope,
-            intercept,
-        })
-        .collect();
+    let is_collection = !file.contains_key("model_dict") && file.contains_key("0");
+    let (features, regressors) =
+        if is_collection { collection(file)? } else { single(object(file, "model_dict")?)? };
     Ok(Model {
         name: MODEL_NAME_DEFAULT.to_owned(),
         version: source_name.to_owned(),
         sha256: String::new(),
+        ensemble: Ensemble::new(regressors, features.len()),
         features,
-        normalization,
-        slope,
-        intercept,
-        clip: score_clip(dict)?,
-        transform: score_transform(dict)?,
+    })
+}
+
+/// The features that a model reads, and its regressors.
+type Parsed = (Vec<ModelFeature>, Vec<Regressor>);
+
+fn single(dict: &Map<String, Value>) -> Result<Parsed, Fault> {
+    model_type(dict)?;
+    let (features, regressor) = member(dict)?;
+    Ok((features, vec![regressor]))
+}
+
+/// The members under the keys `0`, `1` and so on, which must read the same features.
+fn collection(file: &Map<String, Value>) -> Result<Parsed, Fault> {
+    let count = file.len();
+    if !(2..=MEMBERS_MAX).contains(&count) {
+        return malformed(format!("a collection must hold 2 to {MEMBERS_MAX} models"));
+    }
+    let mut features = Vec::new();
+    let mut regressors = Vec::with_capacity(count);
+    for key in 0..count {
+        let key = key.to_string();
+        let dict = object(object(file, &key)?, "model_dict")?;
+        if model_type(dict)? == ModelType::Alone {
+            return Err(Fault::Unsupported("a collection of models not bootstrapped".to_owned()));
+        }
+        let (names, regressor) = member(dict)?;
+        if regressors.is_empty() {
+            features = names;
+        } else if features != names {
+            let what = "a collection whose models read different features".to_owned();
+            return Err(Fault::Unsupported(what));
+        }
+        regressors.push(regressor);
+    }
+    Ok((features, regressors))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ModelType {
+    Alone,
+    /// A member of a collection. Where a file holds such a model alone, it is one like any other.
+    Bootstrapped,
+}
+
+fn model_type(dict: &Map<String, Value>) -> Result<ModelType, Fault> {
+    match text(dict, "model_type")? {
+        "LIBSVMNUSVR" => Ok(ModelType::Alone),
+        "BOOTSTRAP_LIBSVMNUSVR" | "RESIDUEBOOTSTRAP_LIBSVMNUSVR" => Ok(ModelType::Bootstrapped),
+        other => Err(Fault::Unsupported(format!("model_type {other}"))),
+    }
+}
+
+fn member(dict: &Map<String, Value>) -> Result<(Vec<ModelFeature>, Regressor), Fault> {
+    let names = feature_names(dict)?;
+    let (score_line, lines) = rescaling(dict, names.len())?;
+    let chroma = chroma_from_luma(dict, &names)?;
+    let options = feature_options(dict, names.len())?.into_iter();
+    let features = names.into_iter().zip(options);
+    let features = features.map(|(name, options)| ModelFeature { name, options }).collect();
+    let regressor = Regressor {
+        rescaling: Rescaling { lines, chroma },
+        score_line,
         svm: Svm::parse(text(dict, "model")?).map_err(|error| match error {
             SvmError::Malformed(what) => Fault::Malformed(what),
             SvmError::Unsupported(what) => Fault::Unsupported(what),
         })?,
-    })
+        mapping: ScoreMapping { transform: score_transform(dict)?, clip: score_clip(dict)? },
+    };
+    Ok((features, regressor))
 }
 
 fn object<'a>(map: &'a Map<String, Value>, key: &str) -> Result<&'a Map<String, Value>, Fault> {
@@ -123,36 +159,65 @@ fn numbers(values: &[Value], key: &str) -> Result<Vec<f64>, Fault> {
     numbers.ok_or_else(|| Fault::Malformed(format!("{key} holds something that is not a number")))
 }
 
-/// The names of the features, each of which must be built here.
 fn feature_names(dict: &Map<String, Value>) -> Result<Vec<String>, Fault> {
     let names = array(dict, "feature_names")?.unwrap_or_default();
     if !(1..=FEATURES_MAX).contains(&names.len()) {
         return malformed(format!("feature_names must hold 1 to {FEATURES_MAX} names"));
     }
     let name = |value: &Value| match value {
-        Value::String(name) if extractor_of_feature(name).is_some() => Ok(name.clone()),
-        Value::String(name) => Err(Fault::Unsupported(format!("feature {name}"))),
+        Value::String(name) => Ok(name.clone()),
         _ => malformed("feature_names holds something that is not a string"),
     };
     names.iter().map(name).collect()
 }
 
-/// The score's own coefficient, then one a feature. Without normalization none is used.
+/// The score's own line and one a feature; none where nothing is rescaled.
 fn rescaling(
     dict: &Map<String, Value>,
-    key: &str,
-    normalization: Normalization,
     feature_count: usize,
-) -> Result<(f64, Vec<f64>), Fault> {
-    if normalization == Normalization::None {
-        return Ok((0.0, vec![0.0; feature_count]));
+) -> Result<(Option<Line>, Option<Vec<Line>>), Fault> {
+    match text(dict, "norm_type")? {
+        "linear_rescale" => {}
+        "none" => return Ok((None, None)),
+        other => return Err(Fault::Unsupported(format!("norm_type {other}"))),
     }
-    let mut values = numbers(array(dict, key)?.unwrap_or_default(), key)?;
-    if values.len() != feature_count + 1 {
-        return malformed(format!("{key} must hold {} numbers", feature_count + 1));
+    let coefficients = |key: &str| {
+        let values = numbers(array(dict, key)?.unwrap_or_default(), key)?;
+        if values.len() == feature_count + 1 {
+            Ok(values)
+        } else {
+            malformed(format!("{key} must hold {} numbers", feature_count + 1))
+        }
+    };
+    let lines = coefficients("slopes")?.into_iter().zip(coefficients("intercepts")?);
+    let mut lines = lines.map(|(slope, intercept)| Line { slope, intercept });
+    let score = lines.next();
+    Ok((score, Some(lines.collect())))
+}
+
+/// How chroma follows from luma, where the model says so. As in libvmaf, features are told by a part
+/// of their names; one of each must be there, or it would read memory that it never wrote.
+fn chroma_from_luma(
+    dict: &Map<String, Value>,
+    names: &[String],
+) -> Result<Option<ChromaFromLuma>, Fault> {
+    const KEY: &str = "chroma_correction_parameter";
+    let parameter = match dict.get(KEY) {
+        None => return Ok(None),
+        Some(value) => numbers(std::slice::from_ref(value), KEY)?[0],
+    };
+    if parameter == 0.0 {
+        // libvmaf then has no score at all.
+        return malformed(format!("{KEY} must not be zero"));
     }
-    let own = values.remove(0);
-    Ok((own, values))
+    let place = |part: &str| {
+        let mut places = (0..names.len()).filter(|place| names[*place].contains(part));
+        match (places.next(), places.next()) {
+            (Some(place), None) => Ok(place),
+            _ => malformed(format!("{KEY} needs one feature of {part}, and no second")),
+        }
+    };
+    Ok(Some(ChromaFromLuma { parameter, luma: place("adm3")?, chroma: place("speed_chroma")? }))
 }
 
 /// One set of options a feature, empty where the file gives none.

@@ -4,21 +4,32 @@
 //! refused by name; nothing that would change a score is skipped in silence. Numbers are read from
 //! their decimal text to the nearest `f64`, and a prediction performs libvmaf's operations in
 //! libvmaf's order, so equal features give equal bits.
+//!
+//! A file may hold one model, or a collection of bootstrapped ones. The first of a collection is
+//! its score; the others say how sure that score is, in columns of their own
+//! ([`Model::bootstrap_names`]).
 
+mod bootstrap;
 mod builtin;
+mod ensemble;
 mod exp;
 mod json;
+mod mapping;
 mod number;
+mod rescale;
 mod svm;
+
+use std::collections::BTreeSet;
 
 pub use builtin::{BuiltinModel, builtin_models};
 pub(crate) use number::{c_double_prefix, format_g};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
+use types::{BootstrapScore, ModelSpec};
 
-use crate::features::FeatureOptions;
+use crate::features::{FeatureOptions, extractor_of_feature};
 use crate::hex::lower_hex;
-use svm::Svm;
+use ensemble::Ensemble;
 
 /// The version of libvmaf whose arithmetic, defaults and log keys are matched.
 pub const LIBVMAF_VERSION: &str = "3.2.0";
@@ -53,49 +64,31 @@ pub enum ModelError {
     #[error("model {source_name}: {what} is not supported")]
     #[allow(missing_docs, reason = "the file and the thing by its name")]
     Unsupported { source_name: String, what: String },
+    /// An option is set of an extractor that the model takes no feature from.
+    #[error("model {source_name} reads nothing of the extractor {extractor:?}; it reads {read}")]
+    #[allow(missing_docs, reason = "the model, the extractor as given, those it reads")]
+    NotRead { source_name: String, extractor: String, read: String },
 }
 
-/// A feature that a model reads: its value is rescaled before it enters the regressor.
-#[derive(Debug, Clone, PartialEq)]
+/// A feature that a model reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelFeature {
     /// libvmaf's internal name, such as `VMAF_integer_feature_adm2_score`.
     pub name: String,
     /// Options of its extractor that the model sets.
     pub options: FeatureOptions,
-    slope: f64,
-    intercept: f64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Normalization {
-    None,
-    LinearRescale,
-}
-
-#[derive(Debug, Clone, PartialEq, Default)]
-struct ScoreTransform {
-    enabled: bool,
-    /// Coefficients of `1`, `y` and `y^2`; one that is absent counts as zero, and the polynomial
-    /// is skipped when all are.
-    polynomial: [Option<f64>; 3],
-    knots: Option<Vec<(f64, f64)>>,
-    out_lte_in: bool,
-    out_gte_in: bool,
-}
-
-/// A regressor with everything that libvmaf's model file says about it.
+/// One regressor, or a collection of bootstrapped ones, with everything that libvmaf's model file
+/// says about them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
     name: String,
     version: String,
     sha256: String,
     features: Vec<ModelFeature>,
-    normalization: Normalization,
-    slope: f64,
-    intercept: f64,
-    clip: Option<(f64, f64)>,
-    transform: Option<ScoreTransform>,
-    svm: Svm,
+    /// One member, or those of a collection: the first is the score, the others are two or more.
+    ensemble: Ensemble,
 }
 
 impl Model {
@@ -114,8 +107,8 @@ impl Model {
     /// Reads a model file. `source_name` is its path or version: what errors and reports call it.
     ///
     /// # Errors
-    /// [`ModelError`] says what is malformed, or names what is not supported: collections of
-    /// bootstrapped models, other regressors, and features that are not built.
+    /// [`ModelError`] says what is malformed, or names what is not supported, such as another kind
+    /// of regressor. Features are not looked at: whether they are built is a plan's to say.
     pub fn parse(source_name: &str, json: &[u8]) -> Result<Self, ModelError> {
         if json.len() > MODEL_BYTES_MAX {
             let source_name = source_name.to_owned();
@@ -136,7 +129,7 @@ impl Model {
     /// Lets scores leave the range that the model clips them to.
     #[must_use]
     pub fn without_clip(mut self) -> Self {
-        self.clip = None;
+        self.ensemble.mappings_mut().for_each(|mapping| mapping.clip = None);
         self
     }
 
@@ -144,22 +137,58 @@ impl Model {
     /// transform of `vmaf_v0.6.1`. Without effect on a model that holds none.
     #[must_use]
     pub fn with_transform(mut self) -> Self {
-        if let Some(transform) = &mut self.transform {
-            transform.enabled = true;
-        }
+        let transforms = self.ensemble.mappings_mut();
+        let transforms = transforms.filter_map(|mapping| mapping.transform.as_mut());
+        transforms.for_each(|transform| transform.enabled = true);
         self
     }
 
-    /// Sets options of an extractor (`vif`, `adm`, `motion`) for every feature that this model
-    /// takes from it; an option that the file sets too is replaced.
-    #[must_use]
-    pub fn with_feature_options(mut self, extractor: &str, options: &FeatureOptions) -> Self {
+    /// Names and bends the model as asked, whatever its source is.
+    ///
+    /// # Errors
+    /// As [`with_feature_option`](Self::with_feature_option).
+    pub fn bent(mut self, spec: &ModelSpec) -> Result<Self, ModelError> {
+        if let Some(name) = &spec.name {
+            self = self.named(name.as_str());
+        }
+        if spec.disable_clip {
+            self = self.without_clip();
+        }
+        if spec.enable_transform {
+            self = self.with_transform();
+        }
+        spec.overrides.iter().try_fold(self, |model, set| {
+            model.with_feature_option(&set.extractor, &set.option, &set.value)
+        })
+    }
+
+    /// Sets an option of an extractor, such as `vif`, for every feature that this model takes from
+    /// it; a value that the file or an earlier call sets is replaced.
+    ///
+    /// # Errors
+    /// [`ModelError::NotRead`] when it takes none from it: libvmaf then ignores what was asked.
+    pub fn with_feature_option(
+        mut self,
+        extractor: &str,
+        option: &str,
+        value: &str,
+    ) -> Result<Self, ModelError> {
+        let mut is_read = false;
         for feature in &mut self.features {
-            if crate::features::extractor_of_feature(&feature.name) == Some(extractor) {
-                feature.options.extend(options);
+            if extractor_of_feature(&feature.name) == Some(extractor) {
+                feature.options.set(option, value);
+                is_read = true;
             }
         }
-        self
+        if is_read {
+            return Ok(self);
+        }
+        let read = self.features.iter().filter_map(|feature| extractor_of_feature(&feature.name));
+        Err(ModelError::NotRead {
+            extractor: extractor.chars().take(64).collect(),
+            read: read.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", "),
+            source_name: self.version,
+        })
     }
 
     /// The name of the model's column and score.
@@ -186,93 +215,54 @@ impl Model {
         &self.features
     }
 
+    /// The names of the columns that a collection has beside its score's, in libvmaf's order: each
+    /// further member (`vmaf_0001`), then their mean (`vmaf_bagging`), standard deviation
+    /// (`vmaf_stddev`) and the ends of the interval that holds 95 % of them (`vmaf_ci_p95_lo`,
+    /// `vmaf_ci_p95_hi`). None where the model is no collection.
+    pub fn bootstrap_names(&self) -> impl Iterator<Item = String> {
+        let members = (1..self.ensemble.member_count()).map(|member| format!("_{member:04}"));
+        let statistics = BootstrapScore::SUFFIXES.map(str::to_owned).into_iter();
+        let statistics = statistics.filter(|_| self.is_collection());
+        members.chain(statistics).map(|suffix| format!("{}{suffix}", self.name))
+    }
+
     /// The score of a frame from its features, in the order of [`features`](Self::features).
     ///
     /// # Panics
     /// When there are not as many values as features.
     #[must_use]
     pub fn predict(&self, values: &[f64]) -> f64 {
+        self.mapped_scores(values, 1).1[0]
+    }
+
+    /// The score of a frame, then the values of [`bootstrap_names`](Self::bootstrap_names).
+    ///
+    /// The statistics leave out the first member, as libvmaf's do: it is the score that they judge.
+    ///
+    /// # Panics
+    /// When there are not as many values as features.
+    #[must_use]
+    pub fn predict_all(&self, values: &[f64]) -> Vec<f64> {
+        let (scores, mut columns) = self.mapped_scores(values, self.ensemble.member_count());
+        if self.is_collection() {
+            columns.extend(bootstrap::statistics(&scores[1..], self.ensemble.mapping(1)));
+        }
+        columns
+    }
+
+    fn is_collection(&self) -> bool {
+        self.ensemble.member_count() > 1
+    }
+
+    /// The scores of the first `count` members, before and after transform and clip.
+    fn mapped_scores(&self, values: &[f64], count: usize) -> (Vec<f64>, Vec<f64>) {
         assert_eq!(values.len(), self.features.len(), "one value a feature");
-        let rescaled: Vec<f64> = self
-            .features
-            .iter()
-            .zip(values)
-            .map(|(feature, value)| match self.normalization {
-                Normalization::None => *value,
-                Normalization::LinearRescale => feature.slope * value + feature.intercept,
-            })
-            .collect();
-        let mut score = self.svm.predict(&rescaled);
-        if self.normalization == Normalization::LinearRescale {
-            score = (score - self.intercept) / self.slope;
-        }
-        if let Some(transform) = self.transform.as_ref().filter(|transform| transform.enabled) {
-            score = transform.apply(score);
-        }
-        if let Some((min, max)) = self.clip {
-            // Not `clamp`: a NaN must pass through as it does in libvmaf, and a file may give the
-            // bounds in any order.
-            score = if score < min { min } else { score };
-            score = if score > max { max } else { score };
-        }
-        score
+        let scores = self.ensemble.scores(values, count);
+        let mapped = scores.iter().enumerate();
+        let mapped = mapped.map(|(member, score)| self.ensemble.mapping(member).apply(*score));
+        let mapped = mapped.collect();
+        (scores, mapped)
     }
-}
-
-impl ScoreTransform {
-    fn apply(&self, score: f64) -> f64 {
-        let mut out = score;
-        if self.polynomial.iter().any(Option::is_some) {
-            let [p0, p1, p2] = self.polynomial;
-            out = 0.0;
-            if let Some(p0) = p0 {
-                out += p0;
-            }
-            if let Some(p1) = p1 {
-                out += p1 * score;
-            }
-            if let Some(p2) = p2 {
-                out += p2 * score * score;
-            }
-        }
-        if let Some(knots) = &self.knots {
-            out = piecewise_linear(knots, out);
-        }
-        if self.out_lte_in && out > score {
-            out = score;
-        }
-        if self.out_gte_in && out < score {
-            out = score;
-        }
-        out
-    }
-}
-
-/// Maps `x` over the segments between `knots`; the first and the last go on beyond their ends.
-///
-/// The parser made sure of two knots or more whose `x` rises strictly and whose `y` never falls.
-/// Where segments meet, the later one decides.
-fn piecewise_linear(knots: &[(f64, f64)], x: f64) -> f64 {
-    let last = knots.len() - 2;
-    let mut y = 0.0;
-    for (segment, pair) in knots.windows(2).enumerate() {
-        let ((x0, y0), (x1, y1)) = (pair[0], pair[1]);
-        let within = x0 <= x && x <= x1;
-        let before = segment == 0 && x < x0;
-        let beyond = segment == last && x > x1;
-        if !(within || before || beyond) {
-            continue;
-        }
-        y = if y0 == y1 {
-            y0
-        } else if x0 == 0.0 {
-            (y1 - y0) / x1 * x + y0
-        } else {
-            let slope = (y1 - y0) / (x1 - x0);
-            slope * x + (y0 - x0 * slope)
-        };
-    }
-    y
 }
 
 #[cfg(test)]

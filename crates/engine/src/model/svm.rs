@@ -1,26 +1,26 @@
-//! A support vector regressor with a radial basis kernel, as libsvm stores and evaluates it.
+//! Reads a support vector regressor with a radial basis kernel from libsvm's text. What it computes
+//! is the [`Ensemble`](super::ensemble::Ensemble)'s to say.
 //!
 //! Bounds: [`VECTORS_MAX`] support vectors of [`INDEX_MAX`] components.
 
-use super::exp::exp;
 use super::number::c_double_prefix;
 
 /// More support vectors than this are refused. Published models have a few hundred.
 const VECTORS_MAX: usize = 100_000;
-/// The largest component index of a support vector.
-const INDEX_MAX: u32 = 1_000;
+/// The largest component index of a support vector: as many as a model may have features.
+const INDEX_MAX: u32 = super::json::FEATURES_MAX as u32;
 
 /// The regressor: `sum(coefficient * exp(-gamma * |x - vector|^2)) - rho`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Svm {
-    gamma: f64,
-    rho: f64,
-    vectors: Vec<SupportVector>,
+    pub(super) gamma: f64,
+    pub(super) rho: f64,
+    pub(super) vectors: Vec<SupportVector>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-struct SupportVector {
-    coefficient: f64,
+pub(super) struct SupportVector {
+    pub(super) coefficient: f64,
     /// Components by 1-based index, in the file's order. An absent one is zero.
     components: Vec<(u32, f64)>,
 }
@@ -69,16 +69,9 @@ impl Svm {
         })
     }
 
-    /// The regressor's value at `x`, whose component `i` has the index `i + 1`.
-    ///
-    /// Sums in the order of the file, as libsvm does: over the components of a vector by rising
-    /// index, then over the vectors.
-    pub(super) fn predict(&self, x: &[f64]) -> f64 {
-        let mut sum = 0.0;
-        for vector in &self.vectors {
-            sum += vector.coefficient * exp(-self.gamma * vector.distance_squared(x));
-        }
-        sum - self.rho
+    /// How many components each vector has, up to its last.
+    pub(super) fn widths(&self) -> impl Iterator<Item = usize> {
+        self.vectors.iter().map(|vector| vector.components.last().map_or(0, |(at, _)| *at as usize))
     }
 }
 
@@ -156,19 +149,13 @@ impl SupportVector {
         rest.trim().is_empty().then_some(Self { coefficient, components })
     }
 
-    /// `sum((x - v)^2)` over all indices, by rising index.
-    fn distance_squared(&self, x: &[f64]) -> f64 {
-        let mut sum = 0.0;
-        let mut components = self.components.iter().peekable();
-        for (index, x) in (1_u32..).zip(x) {
-            let component = components.next_if(|(at, _)| *at == index);
-            let difference = component.map_or(*x, |(_, value)| x - value);
-            sum += difference * difference;
+    /// `width` components, those that the file leaves out as zeros.
+    pub(super) fn dense(&self, width: usize) -> Vec<f64> {
+        let mut dense = vec![0.0; width];
+        for (index, value) in &self.components {
+            dense[*index as usize - 1] = *value;
         }
-        for (_, value) in components {
-            sum += value * value;
-        }
-        sum
+        dense
     }
 }
 
@@ -184,11 +171,12 @@ mod tests {
                          rho -0.25\nSV\n2 1:1 3:0.5 \n-1 2:2 4:1 \n";
 
     #[test]
-    fn absent_components_count_as_zero() {
+    fn absent_components_are_zero() {
         let svm = Svm::parse(SMALL).expect("well formed");
-        let x = [1.0, 2.0, 0.5];
-        let expected = 2.0 * (-0.5_f64 * 4.0).exp() - (-0.5_f64 * (1.0 + 0.25 + 1.0)).exp() + 0.25;
-        assert!((svm.predict(&x) - expected).abs() < 1e-15);
+        assert_eq!((svm.gamma, svm.rho), (0.5, -0.25));
+        assert_eq!(svm.widths().collect::<Vec<_>>(), [3, 4]);
+        assert_eq!(svm.vectors[0].dense(4), [1.0, 0.0, 0.5, 0.0]);
+        assert_eq!(svm.vectors[1].coefficient, -1.0);
     }
 
     #[test]
@@ -215,6 +203,7 @@ mod tests {
             ("SV\n", ""),
             ("1:1 3:0.5", "3:0.5 1:1"),
             ("1:1 3:0.5", "0:1 3:0.5"),
+            ("1:1 3:0.5", "1:1 65:0.5"),
             ("1:1 3:0.5", "1:1 3:x"),
             ("1:1 3:0.5", "1:1 3"),
         ] {

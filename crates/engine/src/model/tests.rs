@@ -23,19 +23,38 @@ const FRAMES: [[f64; 6]; 3] = [
     [0.45, 0.1, 0.05, 0.2, 0.3, 0.4],
 ];
 
+/// The table of the folder's description, so that it and the files cannot drift apart.
+fn published() -> Vec<(String, String)> {
+    let rows =
+        include_str!("../../models/README.md").lines().filter(|line| line.starts_with("| `"));
+    let cell = |cell: &str| cell.trim_matches([' ', '`']).to_owned();
+    rows.map(|row| row.split('|').collect::<Vec<_>>())
+        .map(|cells| (cell(cells[1]), cell(cells[3])))
+        .collect()
+}
+
 #[test]
 fn builtin_files_are_those_that_were_published() {
+    let published = published();
+    let models = published.iter().filter_map(|(file, sha256)| {
+        file.strip_suffix(".json").map(|version| (version.to_owned(), sha256.clone()))
+    });
+    let found = builtin_models().iter().map(|built| {
+        let model = Model::builtin(built.version).expect("it is built in");
+        assert_eq!((model.version(), model.name()), (built.version, "vmaf"));
+        assert!(!built.description.is_empty());
+        (built.version.to_owned(), model.sha256().to_owned())
+    });
+    assert_eq!(found.collect::<Vec<_>>(), models.collect::<Vec<_>>());
+    assert_eq!(builtin_models().len(), 13);
+    // Three from the table by hand, so that a table made from wrong files is not believed.
     for (version, sha256) in [
         ("vmaf_v0.6.1", "5950d61fa1f861bd45d8149d80539ed9f3376cfc2495b8f0fa8e9f57cb131ee3"),
-        ("vmaf_v0.6.1neg", "1fcda193aaa2a3136471b7516b3c5dc344546c05fcde2d58609f8c60a2387392"),
-        ("vmaf_4k_v0.6.1", "73b187001309703c89d57cf58baab01660bd11e4ea6fac62bc064c5f5da6dac8"),
+        ("vmaf_b_v0.6.3", "34f620dbaff662fe7d33dd80326553c2cc3910e4135349ba4c367171d3a3cfbd"),
+        ("vmaf_v1.0.16_3d0h", "e4cf8c147e1368b35497d772920bc92f98c1ad7853c1033d8a836947f427140e"),
     ] {
-        let model = Model::builtin(version).expect("it is built in");
-        assert_eq!((model.version(), model.sha256()), (version, sha256));
-        assert_eq!(model.name(), "vmaf");
+        assert_eq!(Model::builtin(version).expect("it is built in").sha256(), sha256);
     }
-    assert_eq!(builtin_models().len(), 3);
-    assert!(builtin_models().iter().all(|model| !model.description.is_empty()));
 }
 
 #[test]
@@ -43,6 +62,7 @@ fn the_licence_lies_beside_the_models() {
     let licence = include_bytes!("../../models/LICENSE");
     let sha256 = "a6fdb51d02b9dfe198e55534bb8047fe6d756eda117f4ff83de98f92c1952710";
     assert_eq!(lower_hex(&Sha256::digest(licence)), sha256);
+    assert!(published().contains(&("LICENSE".to_owned(), sha256.to_owned())));
 }
 
 #[test]
@@ -104,7 +124,7 @@ fn knots_map_scores_piece_by_piece() {
     for (x, y) in
         [(-10.0, 0.0), (0.0, 10.0), (25.0, 35.0), (60.0, 60.0), (85.0, 90.0), (110.0, 140.0)]
     {
-        assert_eq!(piecewise_linear(&knots, x), y, "{x}");
+        assert_eq!(mapping::piecewise_linear(&knots, x), y, "{x}");
     }
     let model = changed(|dict| {
         let knots = json!([[0, 7], [50, 7], [1000, 7]]);
@@ -131,16 +151,9 @@ fn without_normalization_features_enter_as_they_are() {
 #[test]
 fn what_is_not_built_is_refused_by_name() {
     type Change = fn(&mut Value);
-    let cases: [(&str, Change); 8] = [
-        ("feature Cambi_feature_cambi_score", |d| {
-            d["feature_names"][0] = "Cambi_feature_cambi_score".into();
-        }),
-        ("feature VMAF_feature_adm2_score", |d| {
-            d["feature_names"][0] = "VMAF_feature_adm2_score".into();
-        }),
-        ("model_type BOOTSTRAP_LIBSVMNUSVR", |d| d["model_type"] = "BOOTSTRAP_LIBSVMNUSVR".into()),
+    let cases: [(&str, Change); 5] = [
+        ("model_type RANDOMFOREST", |d| d["model_type"] = "RANDOMFOREST".into()),
         ("norm_type zscore", |d| d["norm_type"] = "zscore".into()),
-        ("chroma_correction_parameter", |d| d["chroma_correction_parameter"] = 120.into()),
         ("score_transform p3", |d| d["score_transform"]["p3"] = 1.into()),
         ("svm_type c_svc", |d| {
             d["model"] = d["model"].as_str().map(|m| m.replacen("nu_svr", "c_svc", 1)).into();
@@ -154,18 +167,118 @@ fn what_is_not_built_is_refused_by_name() {
         let refusal = ModelError::Unsupported { source_name, what: name.to_owned() };
         assert_eq!(changed(change), Err(refusal));
     }
-    let collection = json!({ "0": file("vmaf_v0.6.1"), "1": file("vmaf_v0.6.1") }).to_string();
-    let error = Model::parse("b.json", collection.as_bytes()).expect_err("not supported");
-    assert_eq!(
-        error.to_string(),
-        "model b.json: a collection of bootstrapped models is not supported"
-    );
+}
+
+/// Reads the first three members of `vmaf_b_v0.6.3` after `change` was made to them.
+fn changed_collection(change: impl FnOnce(&mut Value)) -> Result<Model, ModelError> {
+    let file = file("vmaf_b_v0.6.3");
+    let mut members = json!({ "0": file["0"], "1": file["1"], "2": file["2"] });
+    change(&mut members);
+    Model::parse("b.json", members.to_string().as_bytes())
+}
+
+#[test]
+fn a_collection_has_columns_for_members_and_statistics() {
+    let model = Model::builtin("vmaf_b_v0.6.3").expect("it is built in").named("b");
+    let names: Vec<_> = model.bootstrap_names().collect();
+    assert_eq!(names.len(), 24);
+    assert_eq!((names[0].as_str(), names[19].as_str()), ("b_0001", "b_0020"));
+    assert_eq!(names[20..], ["b_bagging", "b_stddev", "b_ci_p95_lo", "b_ci_p95_hi"]);
+    for features in FRAMES {
+        let all = model.predict_all(&features);
+        assert_eq!((all.len(), all[0]), (25, model.predict(&features)));
+        let [mean, deviation, low, high] = all[21..] else { unreachable!("four statistics") };
+        assert!(low <= mean && mean <= high, "{all:?}");
+        let members = &all[1..21];
+        let least = members.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = members.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        assert!(least <= low && high <= most && deviation <= most - least, "{all:?}");
+    }
+    let alone = Model::builtin("vmaf_v0.6.1").expect("it is built in");
+    assert_eq!(alone.bootstrap_names().count(), 0);
+    assert_eq!(alone.predict_all(&FRAMES[1]), [alone.predict(&FRAMES[1])]);
+}
+
+#[test]
+fn members_score_as_if_each_were_alone() {
+    let file = file("vmaf_b_v0.6.3");
+    let together = Model::builtin("vmaf_b_v0.6.3").expect("it is built in").with_transform();
+    for member in 0..21 {
+        let json = file[member.to_string()].to_string();
+        let alone = Model::parse("member.json", json.as_bytes()).expect("a model like any other");
+        let alone = alone.with_transform();
+        for features in FRAMES {
+            let all = together.predict_all(&features);
+            assert_eq!(all[member].to_bits(), alone.predict(&features).to_bits(), "{member}");
+        }
+    }
+}
+
+#[test]
+fn statistics_leave_the_first_member_out() {
+    let model = changed_collection(|members| members["0"]["model_dict"]["slopes"][0] = 1.into());
+    let all = model.expect("well formed").without_clip().predict_all(&FRAMES[1]);
+    let [score, first, second, mean, ..] = all[..] else { unreachable!("seven columns") };
+    assert!((mean - (first + second) / 2.0).abs() < 1e-9 && (score - mean).abs() > 1.0, "{all:?}");
+}
+
+#[test]
+fn collections_that_libvmaf_could_not_load_are_refused() {
+    type Change = fn(&mut Value);
+    let plain = json!("LIBSVMNUSVR");
+    let cases: [(&str, Change); 5] = [
+        ("2 to 128", |m| *m = json!({ "0": m["0"] })),
+        ("1 is missing", |m| *m = json!({ "0": m["0"], "2": m["2"] })),
+        ("2 is missing", |m| *m = json!({ "0": m["0"], "1": m["1"], "name": m["2"] })),
+        ("different features", |m| {
+            m["1"]["model_dict"]["feature_names"][1] = "VMAF_integer_feature_motion3_score".into();
+        }),
+        ("model_dict is missing", |m| m["2"] = json!({})),
+    ];
+    for (what, change) in cases {
+        let error = changed_collection(change).expect_err(what).to_string();
+        assert!(error.contains("b.json") && error.contains(what), "{what}: {error}");
+    }
+    let alone = changed_collection(|members| members["1"]["model_dict"]["model_type"] = plain);
+    let error = alone.expect_err("its members are not bootstrapped").to_string();
+    assert!(error.contains("not bootstrapped is not supported"), "{error}");
+}
+
+#[test]
+fn the_models_of_generation_1_say_what_they_read_and_how() {
+    for built in builtin_models().iter().filter(|built| built.version.contains("v1.0.16")) {
+        let model = Model::builtin(built.version).expect("it is built in");
+        let option = |name| model.features().iter().find_map(|f| f.options.get(name));
+        assert_eq!(option("cambi_high_res_speedup"), Some("1080"));
+        assert_eq!(option("cambi_vis_lum_threshold"), Some("0.06"));
+        assert_eq!(option("speed_nn_floor"), Some("0.1"));
+        assert_eq!(option("adm_csf_mode"), Some("2"));
+        let is_hfr = built.version.contains("hfr");
+        assert_eq!(option("motion_five_frame_window"), is_hfr.then_some("true"));
+        assert_eq!(option("motion_moving_average"), is_hfr.then_some("true"));
+        let prescale =
+            match built.version.trim_start_matches("vmaf_v1.0.16_").trim_start_matches("hfr_") {
+                "5d0h" => Some("0.6"),
+                "3d0h_2160" => Some("0.5"),
+                _ => None,
+            };
+        assert_eq!(option("speed_prescale"), prescale, "{}", built.version);
+        assert_eq!(option("speed_prescale_method"), prescale.map(|_| "bilinear"));
+        let top = if built.version.ends_with("3d0h_2160") { 110.0 } else { 100.0 };
+        // Equal pictures without banding: the best that there is.
+        let best = model.predict(&[0.0, 0.0, 1.0, 5.0]);
+        assert!((top - 10.0..=top).contains(&best), "{best}");
+        let [grey, coloured] = [0.0, 1e-3].map(|chroma| model.predict(&[0.5, chroma, 0.9, 2.0]));
+        assert!(grey < coloured - 1.0, "{grey} {coloured}: grey counts as chroma 12 from luma 0.9");
+        let same = model.predict(&[0.5, 120.0 * 0.1, 0.9, 2.0]);
+        assert!((grey - same).abs() < 1e-6, "{grey} {same}");
+    }
 }
 
 #[test]
 fn damaged_files_are_refused_and_say_where() {
     type Change = fn(&mut Value);
-    let cases: [(&str, Change); 13] = [
+    let cases: [(&str, Change); 18] = [
         ("feature_names", |d| d["feature_names"] = json!([])),
         ("feature_names", |d| d["feature_names"][2] = json!(3)),
         ("slopes", |d| d["slopes"] = json!([1.0])),
@@ -179,6 +292,18 @@ fn damaged_files_are_refused_and_say_where() {
         ("knots", |d| d["score_transform"]["knots"] = json!([[1, 0], [0, 1]])),
         ("out_gte_in", |d| d["score_transform"]["out_gte_in"] = json!(1)),
         ("model_type", |d| d["model_type"] = Value::Null),
+        ("must not be zero", |d| d["chroma_correction_parameter"] = 0.into()),
+        ("chroma_correction_parameter", |d| d["chroma_correction_parameter"] = Value::Null),
+        ("one feature of adm3", |d| d["chroma_correction_parameter"] = 120.into()),
+        ("one feature of speed_chroma", |d| {
+            d["chroma_correction_parameter"] = 120.into();
+            d["feature_names"][0] = "VMAF_integer_feature_adm3_score".into();
+        }),
+        ("one feature of adm3, and no second", |d| {
+            d["chroma_correction_parameter"] = 120.into();
+            d["feature_names"][0] = "VMAF_integer_feature_adm3_score".into();
+            d["feature_names"][1] = "VMAF_integer_feature_adm3_score".into();
+        }),
     ];
     for (what, change) in cases {
         let error = changed(change).expect_err(what);
@@ -195,10 +320,13 @@ fn damaged_files_are_refused_and_say_where() {
 
 #[test]
 fn callers_options_replace_those_of_the_file_for_their_extractor_alone() {
-    let options = "vif_enhn_gain_limit=1.5".parse().expect("well formed");
     let model = Model::builtin("vmaf_v0.6.1neg").expect("it is built in");
-    let model = model.with_feature_options("vif", &options);
+    let model =
+        model.with_feature_option("vif", "vif_enhn_gain_limit", "1.5").expect("it reads it");
     let limits: Vec<_> =
         model.features().iter().map(|f| f.options.get("vif_enhn_gain_limit")).collect();
     assert_eq!(limits, [None, None, Some("1.5"), Some("1.5"), Some("1.5"), Some("1.5")]);
+    let error = model.with_feature_option("vfi", "vif_enhn_gain_limit", "1.5").expect_err("a slip");
+    let text = error.to_string();
+    assert!(text.contains("\"vfi\"") && text.contains("adm, motion, vif"), "{text}");
 }

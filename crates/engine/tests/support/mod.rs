@@ -5,8 +5,19 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::{FrameAnalyzer, FrameInput, Isa, Picture, PictureWithPast, Plan, Scores, Sequence};
+use engine::{
+    FrameAnalyzer, FrameInput, Isa, Model, Picture, PictureWithPast, Plan, Scores, Sequence,
+};
 use testkit::{Clip, ClipPair};
+use types::{ModelRef, ModelSpec};
+
+/// A built-in model as `--model` takes it.
+pub fn model(text: &str) -> Model {
+    let spec: ModelSpec = text.parse().expect("models of tests are well formed");
+    let ModelRef::Version(version) = &spec.source else { panic!("{text} is not built in") };
+    let model = Model::builtin(version).expect("models of tests are built in");
+    model.bent(&spec).expect("models of tests read what is overridden")
+}
 
 /// Analyzes a range of frames, given the pictures to its left that the plan looks at.
 pub fn analyze(plan: &Arc<Plan>, pair: &ClipPair, range: Range<usize>, isa: Isa) -> Sequence {

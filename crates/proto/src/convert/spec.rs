@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use types::{
-    EncodeRequest, JobSpec, MediaRef, ModelRef, PixelFormat, Priority, Quality, RawGeometry,
-    Requirements,
+    EncodeRequest, FeatureOverride, JobSpec, MediaRef, ModelRef, ModelSpec, PixelFormat, Priority,
+    Quality, RawGeometry, Requirements,
 };
 
 use super::{bounded, convert, micros, names, optional, parsed, repeated, required};
@@ -63,25 +63,52 @@ impl TryFrom<pb::MediaRef> for MediaRef {
     }
 }
 
-impl From<ModelRef> for pb::ModelRef {
-    fn from(model: ModelRef) -> Self {
-        let kind = match model {
-            ModelRef::Version(version) => pb::model_ref::Kind::Version(version),
-            ModelRef::Path(path) => pb::model_ref::Kind::Path(path),
-        };
-        Self { kind: Some(kind) }
+impl From<FeatureOverride> for pb::FeatureOverride {
+    fn from(set: FeatureOverride) -> Self {
+        Self { extractor: set.extractor, option: set.option, value: set.value }
     }
 }
 
-impl TryFrom<pb::ModelRef> for ModelRef {
+impl From<ModelSpec> for pb::ModelRef {
+    fn from(model: ModelSpec) -> Self {
+        let kind = match model.source {
+            ModelRef::Version(version) => pb::model_ref::Kind::Version(version),
+            ModelRef::Path(path) => pb::model_ref::Kind::Path(path),
+        };
+        Self {
+            kind: Some(kind),
+            name: model.name.unwrap_or_default(),
+            disable_clip: model.disable_clip,
+            enable_transform: model.enable_transform,
+            overrides: model.overrides.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl TryFrom<pb::ModelRef> for ModelSpec {
     type Error = WireError;
 
     fn try_from(model: pb::ModelRef) -> Result<Self, WireError> {
-        match model.kind {
-            Some(pb::model_ref::Kind::Version(version)) => Ok(Self::Version(version)),
-            Some(pb::model_ref::Kind::Path(path)) => Ok(Self::Path(path)),
-            None => Err(WireError::new("", "names neither a version nor a path")),
-        }
+        let source = match model.kind {
+            Some(pb::model_ref::Kind::Version(version)) => ModelRef::Version(version),
+            Some(pb::model_ref::Kind::Path(path)) => ModelRef::Path(path),
+            None => return Err(WireError::new("", "names neither a version nor a path")),
+        };
+        bounded(model.overrides.len(), "overrides", Self::OVERRIDES_MAX)?;
+        let set = |set: pb::FeatureOverride| FeatureOverride {
+            extractor: set.extractor,
+            option: set.option,
+            value: set.value,
+        };
+        let spec = Self {
+            source,
+            name: Some(model.name).filter(|name| !name.is_empty()),
+            disable_clip: model.disable_clip,
+            enable_transform: model.enable_transform,
+            overrides: model.overrides.into_iter().map(set).collect(),
+        };
+        spec.check().map_err(|error| WireError::new("", error.to_string()))?;
+        Ok(spec)
     }
 }
 
@@ -176,6 +203,7 @@ impl From<JobSpec> for pb::JobSpec {
             attempt_timeout_us: spec.attempt_timeout.map(micros),
             force_trace: spec.force_trace,
             encode: spec.encode.map(Into::into),
+            further_models: spec.further_models.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -190,6 +218,7 @@ impl TryFrom<pb::JobSpec> for JobSpec {
             reference: required(spec.reference, "reference")?,
             distorted: repeated(spec.distorted, "distorted", Self::DISTORTED_MAX)?,
             model: optional(spec.model, "model")?.unwrap_or_default(),
+            further_models: repeated(spec.further_models, "further_models", Self::MODELS_MAX - 1)?,
             features: names(spec.features, "features", Self::FEATURES_MAX)?,
             subsample_interval: NonZeroU32::new(spec.subsample_interval).unwrap_or(NonZeroU32::MIN),
             first_frame_index: spec.first_frame_index,

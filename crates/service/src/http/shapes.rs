@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
 use types::{
-    ChromaSubsampling, Encoded, MediaRef, ModelRef, ModelScore, PixelFormat, PooledScore,
-    Provenance, RawGeometry, ResultView, RunTimings, SpecError, StageTimings, Timestamp, Warning,
+    ChromaSubsampling, Encoded, FeatureOverride, MediaRef, ModelRef, ModelScore, ModelSpec,
+    ModelSpecError, PixelFormat, PooledScore, Provenance, RawGeometry, ResultView, RunTimings,
+    SpecError, StageTimings, Timestamp, Warning,
 };
 
 use super::problem::FieldError;
@@ -46,14 +47,98 @@ struct RawBody {
     bit_depth: u8,
 }
 
-/// A model: built in, by its version, or a file.
+/// A model: as `--model` takes it, or spelled out.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(untagged, expecting = "a model's version, or an object with `version` or `path`")]
+#[serde(
+    untagged,
+    expecting = "a model's version, `version=…` or `path=…` with options, or an object with `version` or `path`"
+)]
 pub enum ModelBody {
-    /// The version of a built-in model.
-    Version(String),
-    /// `version` or `path`.
-    Model(ModelRef),
+    /// A version, or what `--model` takes.
+    Text(String),
+    /// The same, spelled out.
+    Model(ModelObject),
+}
+
+/// A model with everything that can be said of it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelObject {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    disable_clip: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    enable_transform: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    overrides: Vec<FeatureOverride>,
+}
+
+impl ModelBody {
+    /// The model that is meant; `field` is where it stands.
+    ///
+    /// # Errors
+    /// That it names no model, or more than one, or breaks a bound.
+    pub fn into_spec(self, field: &str) -> Result<ModelSpec, FieldError> {
+        let error = |problem: String| FieldError { field: field.to_owned(), problem };
+        let object = match self {
+            Self::Text(text) => {
+                return text.parse().map_err(|e: ModelSpecError| error(e.to_string()));
+            }
+            Self::Model(object) => object,
+        };
+        let source = match (object.version, object.path) {
+            (Some(version), None) => ModelRef::Version(version),
+            (None, Some(path)) => ModelRef::Path(path),
+            _ => return Err(error("names not one of `version` and `path`".to_owned())),
+        };
+        Ok(ModelSpec {
+            source,
+            name: object.name,
+            disable_clip: object.disable_clip,
+            enable_transform: object.enable_transform,
+            overrides: object.overrides,
+        })
+    }
+}
+
+/// The headline's model; the default where none is given.
+///
+/// # Errors
+/// As [`ModelBody::into_spec`].
+pub fn model(body: Option<ModelBody>) -> Result<ModelSpec, FieldError> {
+    body.map_or_else(|| Ok(ModelSpec::default()), |body| body.into_spec("model"))
+}
+
+/// The models beside the headline's.
+///
+/// # Errors
+/// As [`ModelBody::into_spec`], of the first that breaks a bound.
+pub fn further_models(bodies: Vec<ModelBody>) -> Result<Vec<ModelSpec>, FieldError> {
+    let bodies = bodies.into_iter().enumerate();
+    bodies.map(|(index, body)| body.into_spec(&format!("further_models[{index}]"))).collect()
+}
+
+impl From<ModelSpec> for ModelBody {
+    /// As it is shown: spelled out.
+    fn from(model: ModelSpec) -> Self {
+        let (version, path) = match model.source {
+            ModelRef::Version(version) => (Some(version), None),
+            ModelRef::Path(path) => (None, Some(path)),
+        };
+        Self::Model(ModelObject {
+            version,
+            path,
+            name: model.name,
+            disable_clip: model.disable_clip,
+            enable_transform: model.enable_transform,
+            overrides: model.overrides,
+        })
+    }
 }
 
 impl MediaBody {
@@ -109,6 +194,8 @@ pub fn spec_error(error: &SpecError) -> FieldError {
         SpecError::Attempts(_) => "attempts_max",
         SpecError::NoFrames => "frame_count_max",
         SpecError::EncodeAndDistorted | SpecError::Encode(_) => "encode",
+        SpecError::ModelCount(_) => "further_models",
+        SpecError::Model(_) => "model",
     };
     FieldError { field: field.to_owned(), problem: error.to_string() }
 }
@@ -257,21 +344,5 @@ impl From<ResultView> for ResultOut {
             digest: result.digest,
             encoded: result.encoded.map(Into::into),
         }
-    }
-}
-
-impl From<ModelBody> for ModelRef {
-    fn from(model: ModelBody) -> Self {
-        match model {
-            ModelBody::Version(version) => Self::Version(version),
-            ModelBody::Model(model) => model,
-        }
-    }
-}
-
-impl From<ModelRef> for ModelBody {
-    /// As it is shown: spelled out.
-    fn from(model: ModelRef) -> Self {
-        Self::Model(model)
     }
 }

@@ -10,8 +10,8 @@ use crate::clip::{ClipSpec, Content};
 pub struct Ask {
     /// Ends the names of its cases.
     pub name: &'static str,
-    /// Models by name and version, in the order in which they are given.
-    pub models: &'static [(&'static str, &'static str)],
+    /// Models as `--model` takes them, in the order in which they are given.
+    pub models: &'static [&'static str],
     /// Feature requests, in the order in which they are given.
     pub requests: &'static [&'static str],
 }
@@ -19,7 +19,25 @@ pub struct Ask {
 /// Three built-in models at once.
 const MODELS: Ask = Ask {
     name: "models",
-    models: &[("vmaf", "vmaf_v0.6.1"), ("neg", "vmaf_v0.6.1neg"), ("uhd", "vmaf_4k_v0.6.1")],
+    models: &[
+        "version=vmaf_v0.6.1:name=vmaf",
+        "version=vmaf_v0.6.1neg:name=neg",
+        "version=vmaf_4k_v0.6.1:name=uhd",
+    ],
+    requests: &[],
+};
+
+/// Bootstrapped collections among models that are bent.
+const BOOTSTRAP: Ask = Ask {
+    name: "bootstrap",
+    models: &[
+        "version=vmaf_b_v0.6.3:name=b",
+        "version=vmaf_v0.6.1:name=free:disable_clip:vif.vif_enhn_gain_limit=1.25",
+        "version=vmaf_b_v0.6.3:name=phone:enable_transform",
+        "version=vmaf_4k_v0.6.1neg:name=uhdneg",
+        "version=vmaf_v0.6.1:name=handheld:enable_transform=true",
+        "version=vmaf_b_v0.6.3:name=wide:disable_clip:adm.adm_enhn_gain_limit=1.0",
+    ],
     requests: &[],
 };
 
@@ -80,6 +98,10 @@ pub fn cases() -> Vec<Case> {
     }
     cases.push(case(Content::Texture, (176, 144), 8, 4, DEBUG));
     cases.push(case(Content::Blocks, (97, 65), 12, 3, DEBUG));
+    for content in [Content::Texture, Content::Noise, Content::Equal, Content::Enhanced] {
+        cases.push(case(content, (97, 65), 8, 3, BOOTSTRAP));
+    }
+    cases.push(case(Content::Blocks, (120, 90), 10, 3, BOOTSTRAP));
     cases.push(case(Content::Texture, (120, 90), 8, 4, OPTIONS));
     cases.push(case(Content::Enhanced, (64, 64), 10, 4, OPTIONS));
     cases.push(case(Content::Texture, (40, 34), 8, 1, MODELS));

@@ -48,9 +48,7 @@ impl Case {
         if models.is_empty() {
             arguments.push("--no_prediction".to_owned());
         }
-        arguments.extend(
-            models.iter().map(|(name, version)| format!("--model=version={version}:name={name}")),
-        );
+        arguments.extend(models.iter().map(|model| format!("--model={model}")));
         arguments.extend(self.ask.requests.iter().map(|request| format!("--feature={request}")));
         arguments
     }
