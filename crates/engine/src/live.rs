@@ -2,15 +2,15 @@
 //!
 //! The counterpart of [`Sequence`](crate::Sequence) for whoever cannot wait for the end. A frame is
 //! final when nothing that comes later can change it: at once where nothing temporal is computed,
-//! else when the difference of the next reference picture is known, or when no frame follows. The
-//! values, the scores, the pooled values and the digest are those of a `Sequence`, bit for bit.
+//! else when the difference of the next reference picture is known (for the very first frame in
+//! motion's five-frame window, of the one after that), or when no frame follows. The values, the scores, the pooled values and the digest are those of a `Sequence`, bit for bit.
 //!
 //! Memory: one table row a scored frame, 8 bytes a column, so that the pooled values are exact and
 //! not estimates: 24 MB for an hour at 60 frames a second with the default model. The table grows
 //! with the clip, up to [`TABLE_BYTES_MAX`] and [`FRAMES_MAX`] frames: [`LiveSequence::frames_max`]
 //! says how many fit. Frames that come early wait, [`AHEAD_MAX`] at most.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -18,8 +18,8 @@ use types::{Column, FrameTable};
 
 use crate::analyze::FrameValues;
 use crate::assemble::{FRAMES_MAX, Scores, SequenceError, check_form};
-use crate::features::{ColumnSource, MotionColumn, Plan};
-use crate::motion::motion_value;
+use crate::features::{ColumnSource, MotionColumn, MotionOptions, Plan};
+use crate::motion::{BEHIND_MAX, Differences, known_at, motion_value};
 
 /// How far a frame may come before the first one that is missing.
 pub const AHEAD_MAX: u64 = 4_096;
@@ -44,13 +44,17 @@ pub struct LiveSequence {
     plan: Arc<Plan>,
     width: u32,
     height: u32,
-    looks_ahead: bool,
+    /// The options of every motion whose values depend on later frames.
+    temporal: Vec<MotionOptions>,
     /// Frames that came before one that is missing.
     early: BTreeMap<u64, FrameValues>,
     /// The frame that comes next in order.
     next: u64,
-    /// The last frame in order, where it waits for the one after it.
-    held: Option<FrameValues>,
+    /// The last frames in order: those that are not final, and as many before them as may bear on
+    /// them.
+    recent: VecDeque<FrameValues>,
+    /// The first frame that is not final.
+    open: u64,
     table: FrameTable,
 }
 
@@ -60,15 +64,16 @@ impl LiveSequence {
     pub fn new(plan: Arc<Plan>, width: u32, height: u32) -> Self {
         let column = |name: &str| Column { name: name.to_owned(), values: Vec::new() };
         let columns = plan.column_names().map(column).collect();
-        let looks_ahead = looks_ahead(&plan);
+        let temporal = temporal(&plan);
         Self {
             plan,
             width,
             height,
-            looks_ahead,
+            temporal,
             early: BTreeMap::new(),
             next: 0,
-            held: None,
+            recent: VecDeque::new(),
+            open: 0,
             table: FrameTable { frame_indices: Vec::new(), columns },
         }
     }
@@ -119,23 +124,19 @@ impl LiveSequence {
         self.early.insert(index, values);
         while let Some(values) = self.early.remove(&self.next) {
             self.next += 1;
-            if let Some(held) = self.held.take() {
-                self.complete(&held, Some(&values));
-            }
-            if self.looks_ahead {
-                self.held = Some(values);
-            } else {
-                self.complete(&values, None);
+            self.recent.push_back(values);
+            while self.open < self.next && self.final_with(self.open) < self.next {
+                self.complete();
             }
         }
         Ok(before..self.final_count())
     }
 
-    /// No frame follows: the last one is final too. Gives its row.
+    /// No frame follows: the last ones are final too. Gives their rows.
     pub fn end(&mut self) -> Range<usize> {
         let before = self.final_count();
-        if let Some(held) = self.held.take() {
-            self.complete(&held, None);
+        while self.open < self.next {
+            self.complete();
         }
         before..self.final_count()
     }
@@ -155,15 +156,33 @@ impl LiveSequence {
         Ok(Scores::of_table(&self.plan, (self.width, self.height), self.table))
     }
 
-    /// Adds the row of a frame, given the frame after it, if there is one.
-    fn complete(&mut self, frame: &FrameValues, next: Option<&FrameValues>) {
+    /// The frame with which all values of `frame` are known.
+    fn final_with(&self, frame: u64) -> u64 {
+        let known = self.temporal.iter().map(|options| known_at(frame as usize, options) as u64);
+        known.max().unwrap_or(frame)
+    }
+
+    /// Makes the first frame that is not final so: adds its row, if it has one, and forgets what
+    /// bears on no later frame.
+    fn complete(&mut self) {
+        let first = self.recent.front().map_or(self.open, |frame| frame.frame_index);
+        self.add_row((self.open - first) as usize);
+        self.open += 1;
+        while self.recent.front().is_some_and(|f| f.frame_index + (BEHIND_MAX as u64) < self.open) {
+            self.recent.pop_front();
+        }
+    }
+
+    /// Adds the row of the recent frame at `place`.
+    fn add_row(&mut self, place: usize) {
+        let frame = &self.recent[place];
         let Some(spatial) = &frame.spatial else { return };
-        let size = (self.width, self.height);
+        let (size, index) = ((self.width, self.height), frame.frame_index);
         let value = |source: ColumnSource| match source {
             ColumnSource::Spatial(place) => spatial[place],
             ColumnSource::Motion(options, column) => {
-                let next = next.and_then(|next| next.motion(&options));
-                motion_value(frame.motion(&options), next, size, &options, column)
+                let recent = Recent { frames: &self.recent, options: &options };
+                motion_value(index as usize, &recent, size, &options, column)
             }
         };
         let features = self.plan.columns().iter().map(|column| value(column.source));
@@ -182,18 +201,33 @@ impl LiveSequence {
         for (column, value) in self.table.columns.iter_mut().zip(row) {
             column.values.push(value);
         }
-        self.table.frame_indices.push(frame.frame_index);
+        self.table.frame_indices.push(index);
     }
 }
 
-/// Whether a value of a frame depends on the frame after it.
-fn looks_ahead(plan: &Plan) -> bool {
-    let temporal = |source: &ColumnSource| match source {
-        ColumnSource::Spatial(_) | ColumnSource::Motion(_, MotionColumn::Sad) => false,
-        ColumnSource::Motion(options, MotionColumn::Motion2 | MotionColumn::Motion3) => {
-            !options.force_zero
-        }
-    };
+/// The differences of the frames that are still there.
+struct Recent<'a> {
+    frames: &'a VecDeque<FrameValues>,
+    options: &'a MotionOptions,
+}
+
+impl Differences for Recent<'_> {
+    fn raw(&self, frame: usize) -> Option<u64> {
+        let first = self.frames.front()?.frame_index as usize;
+        let values = self.frames.get(frame.checked_sub(first)?)?;
+        Some(values.motion(self.options).unwrap_or(0))
+    }
+}
+
+/// The options of every motion whose values depend on later frames.
+fn temporal(plan: &Plan) -> Vec<MotionOptions> {
     let inputs = plan.planned_models().iter().flat_map(|planned| &planned.inputs);
-    plan.columns().iter().map(|column| &column.source).chain(inputs).any(temporal)
+    let sources = plan.columns().iter().map(|column| &column.source).chain(inputs);
+    let options = sources.filter_map(|source| match source {
+        ColumnSource::Spatial(_) | ColumnSource::Motion(_, MotionColumn::Sad) => None,
+        ColumnSource::Motion(options, MotionColumn::Motion2 | MotionColumn::Motion3) => {
+            (!options.force_zero).then_some(*options)
+        }
+    });
+    options.collect()
 }

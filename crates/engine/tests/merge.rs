@@ -20,12 +20,14 @@ fn clip() -> ClipPair {
 }
 
 fn plan(interval: u32) -> Arc<Plan> {
+    plan_with("motion=motion_blend_factor=0.5:motion_blend_offset=3", interval)
+}
+
+fn plan_with(request: &str, interval: u32) -> Arc<Plan> {
     let models = ["vmaf_v0.6.1", "vmaf_v0.6.1neg"]
         .map(|version| Model::builtin(version).expect("it is built in").named(version));
     let options = PlanOptions {
-        requests: vec![
-            "motion=motion_blend_factor=0.5:motion_blend_offset=3".parse().expect("form"),
-        ],
+        requests: vec![request.parse().expect("form")],
         outputs: OutputSet::Full,
         subsample_interval: NonZeroU32::new(interval).expect("not zero"),
     };
@@ -58,28 +60,34 @@ fn sent(part: &PartValues) -> PartValues {
 }
 
 #[test]
-fn ranges_with_one_picture_of_halo_merge_to_the_same_bits_wherever_they_are_cut() {
-    let pair = clip();
+fn ranges_with_the_halo_of_the_plan_merge_to_the_same_bits_wherever_they_are_cut() {
+    let wide = "motion=motion_five_frame_window=true:motion_moving_average=true";
     for interval in [1, 2, 3] {
-        let plan = plan(interval);
-        assert_eq!((plan.halo().left, plan.halo().right), (1, 0));
-        let whole = support::score(&plan, &pair, isa());
-        for cuts in [&[1][..], &[10], &[5], &[3, 4, 9], &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]] {
-            let starts = [0].iter().chain(cuts);
-            let ends = cuts.iter().chain(&[FRAMES]);
-            let ranges = starts.zip(ends).map(|(start, end)| *start..*end);
-            let parts: Vec<_> = ranges
-                .map(|range| sent(&support::analyze(&plan, &pair, range, isa()).into_part()))
-                .collect();
-            let mut merged = Sequence::new(Arc::clone(&plan), 66, 50);
-            for part in parts.into_iter().rev() {
-                merged.add_part(part).expect("parts of one plan");
-            }
-            let merged = merged.finish().expect("all frames are there");
-            assert_eq!(bits(&merged), bits(&whole), "interval {interval}, cut at {cuts:?}");
-            assert_eq!(merged.pooled, whole.pooled);
-            assert_eq!(digest_of(merged), digest_of(whole.clone()));
+        check_cuts(&plan(interval), 1);
+        check_cuts(&plan_with(wide, interval), 2);
+    }
+}
+
+fn check_cuts(plan: &Arc<Plan>, halo: u64) {
+    let pair = clip();
+    assert_eq!((plan.halo().left, plan.halo().right), (halo, 0));
+    let whole = support::score(plan, &pair, isa());
+    for cuts in [&[1][..], &[10], &[5], &[3, 4, 9], &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]] {
+        let starts = [0].iter().chain(cuts);
+        let ends = cuts.iter().chain(&[FRAMES]);
+        let ranges = starts.zip(ends).map(|(start, end)| *start..*end);
+        let parts: Vec<_> = ranges
+            .map(|range| sent(&support::analyze(plan, &pair, range, isa()).into_part()))
+            .collect();
+        let mut merged = Sequence::new(Arc::clone(plan), 66, 50);
+        for part in parts.into_iter().rev() {
+            merged.add_part(part).expect("parts of one plan");
         }
+        let merged = merged.finish().expect("all frames are there");
+        let interval = plan.subsample_interval();
+        assert_eq!(bits(&merged), bits(&whole), "interval {interval}, cut at {cuts:?}");
+        assert_eq!(merged.pooled, whole.pooled);
+        assert_eq!(digest_of(merged), digest_of(whole.clone()));
     }
 }
 

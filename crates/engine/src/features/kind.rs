@@ -93,7 +93,7 @@ impl ExtractorKind {
         Ok(match self {
             Self::Vif => Settings::Vif(vif::settings(options)),
             Self::Adm => Settings::Adm(adm::settings(options)?),
-            Self::Motion => Settings::Motion(motion::settings(options)?),
+            Self::Motion => Settings::Motion(motion::settings(options)),
         })
     }
 
@@ -113,7 +113,7 @@ impl Settings {
     pub(super) fn needs(&self) -> Needs {
         let references_before = match self {
             Self::Motion(options) if options.force_zero => 0,
-            Self::Motion(options) => 1 + u64::from(options.five_frame_window),
+            Self::Motion(options) => options.frames_apart() as u64,
             Self::Vif(_) | Self::Adm(_) => 0,
         };
         Needs { references_before, ..Needs::NONE }

@@ -3,7 +3,6 @@
 
 use super::options::{CheckedOptions, OptionSpec, flag, real};
 use super::outputs::{Output, OutputSpec};
-use super::{ExtractorKind, FeatureError};
 
 pub(super) const OPTIONS: &[OptionSpec] = &[
     flag("debug", None),
@@ -50,17 +49,16 @@ pub struct MotionOptions {
     pub moving_average: bool,
 }
 
-pub(super) fn settings(options: &CheckedOptions) -> Result<MotionOptions, FeatureError> {
-    for name in ["motion_five_frame_window", "motion_moving_average"] {
-        if options.flag(name) {
-            let what = format!("{name}=true is not supported");
-            return Err(FeatureError::Unsupported {
-                extractor: ExtractorKind::Motion.name(),
-                what,
-            });
-        }
+impl MotionOptions {
+    /// How many frames the two pictures of a difference are apart.
+    #[must_use]
+    pub const fn frames_apart(&self) -> usize {
+        if self.five_frame_window { 2 } else { 1 }
     }
-    Ok(MotionOptions {
+}
+
+pub(super) fn settings(options: &CheckedOptions) -> MotionOptions {
+    MotionOptions {
         force_zero: options.flag("motion_force_zero"),
         blend_factor: options.real("motion_blend_factor"),
         blend_offset: options.real("motion_blend_offset"),
@@ -68,7 +66,7 @@ pub(super) fn settings(options: &CheckedOptions) -> Result<MotionOptions, Featur
         max_value: options.real("motion_max_val"),
         five_frame_window: options.flag("motion_five_frame_window"),
         moving_average: options.flag("motion_moving_average"),
-    })
+    }
 }
 
 /// Which value a place in [`OUTPUTS`] stands for.

@@ -144,8 +144,6 @@ fn what_is_not_built_is_refused_by_name() {
         ("adm=adm_csf_mode=4", &["adm_csf_mode=4", "from 0 to 3"]),
         ("adm=adm_csf_mode=2:adm_norm_view_dist=4", &["adm_csf_mode 2", "adm_norm_view_dist 4"]),
         ("adm=adm_norm_view_dist=2", &["nearer"]),
-        ("motion=motion_five_frame_window=true", &["motion_five_frame_window=true"]),
-        ("motion=motion_moving_average=true", &["motion_moving_average=true"]),
     ] {
         let error = plan(&[], &[request], OutputSet::Full).expect_err(request).to_string();
         assert!(parts.iter().all(|part| error.contains(part)), "{request}: {error}");

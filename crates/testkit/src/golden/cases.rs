@@ -62,6 +62,22 @@ const OPTIONS: Ask = Ask {
     ],
 };
 
+/// Motion over a window of five frames, averaged, and both.
+const MOTION: Ask = Ask {
+    name: "motion",
+    models: &[],
+    requests: &[
+        "motion=debug=true",
+        "motion=motion_five_frame_window=true:motion_moving_average=true:debug=true",
+        "motion=motion_moving_average=true",
+        "motion=motion_five_frame_window=true:motion_blend_factor=0.5:motion_blend_offset=2:\
+         motion_fps_weight=1.5:motion_max_val=18",
+        "motion=motion_moving_average=true:motion_blend_factor=0.25:motion_blend_offset=1:\
+         motion_max_val=6",
+        "motion=motion_five_frame_window=true:motion_moving_average=true:motion_force_zero=true",
+    ],
+};
+
 /// Every case that is captured.
 #[must_use]
 pub fn cases() -> Vec<Case> {
@@ -106,6 +122,24 @@ pub fn cases() -> Vec<Case> {
     cases.push(case(Content::Enhanced, (64, 64), 10, 4, OPTIONS));
     cases.push(case(Content::Texture, (40, 34), 8, 1, MODELS));
     cases.push(case(Content::Texture, (34, 48), 8, 2, MODELS));
+    // As few frames as make each rule of the first and the last ones count, and more.
+    for (content, size, bit_depth, frame_count) in [
+        (Content::Texture, (36, 34), 8, 1),
+        (Content::Texture, (34, 36), 8, 2),
+        (Content::Noise, (33, 35), 8, 3),
+        (Content::Texture, (35, 33), 10, 4),
+        (Content::Texture, (97, 65), 8, 9),
+        (Content::Noise, (64, 64), 12, 7),
+        (Content::Checkerboard, (97, 65), 16, 6),
+    ] {
+        cases.push(case(content, size, bit_depth, frame_count, MOTION));
+    }
+    for (interval, frame_count) in [(2, 7), (3, 8)] {
+        let mut subsampled = case(Content::Texture, (80, 60), 8, frame_count, MOTION);
+        subsampled.name = format!("{}_every_{interval}", subsampled.name);
+        subsampled.subsample_interval = interval;
+        cases.push(subsampled);
+    }
     for (interval, frame_count) in [(3, 8), (5, 6)] {
         let mut subsampled = case(Content::Texture, (80, 60), 8, frame_count, MODELS);
         subsampled.name = format!("{}_every_{interval}", subsampled.name);
