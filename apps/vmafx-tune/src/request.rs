@@ -65,7 +65,7 @@ impl EncodeSettings {
         let usual = EncodeRequest::new(self.encoder, quality);
         EncodeRequest {
             preset: self.preset.clone().unwrap_or(usual.preset),
-            pixel_format: self.pixel_format.clone(),
+            pixel_format: self.pixel_format.clone().or(usual.pixel_format),
             size: self.size,
             options: self.options.clone(),
             threads: self.threads.unwrap_or(usual.threads),

@@ -1,219 +1,14 @@
-//! What an encode is asked for, and what came of it: encoders, their quality scales, results.
+//! What an encode is asked for, and what came of it.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::encode_parameters;
-
-/// Which way quality goes as the encoder's number grows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Direction {
-    /// A larger number is a smaller file of less quality: CRF, QP.
-    LargerIsSmaller,
-    /// A larger number is a larger file of more quality.
-    LargerIsBetter,
-}
-
-/// The numbers an encoder takes for quality: every `1 / steps_per_unit` from `first` to `last`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct QualityScale {
-    /// The smallest number, in whole units.
-    pub first: i32,
-    /// The largest number, in whole units.
-    pub last: i32,
-    /// Steps within one unit: 1, 2 or 4.
-    pub steps_per_unit: u8,
-    /// Which way quality goes.
-    pub direction: Direction,
-}
-
-impl QualityScale {
-    /// How many numbers there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        let units = usize::try_from(self.last - self.first).unwrap_or(0);
-        units * usize::from(self.steps_per_unit) + 1
-    }
-
-    /// Whether there is none: never, of a scale of this crate.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.last < self.first
-    }
-
-    /// The number at a place, where 0 is the best quality and `len() - 1` the smallest file.
-    #[must_use]
-    pub fn at(&self, index: usize) -> Quality {
-        let index = index.min(self.len() - 1);
-        let from_first = match self.direction {
-            Direction::LargerIsSmaller => index,
-            Direction::LargerIsBetter => self.len() - 1 - index,
-        };
-        let steps = i32::try_from(from_first).unwrap_or(i32::MAX);
-        Quality(self.first * 100 + steps * 100 / i32::from(self.steps_per_unit))
-    }
-
-    /// The place of a number, or of the nearest there is.
-    #[must_use]
-    pub fn index_of(&self, quality: Quality) -> usize {
-        let step = 100.0 / f64::from(self.steps_per_unit);
-        let steps = (f64::from(quality.0 - self.first * 100) / step).round();
-        let from_first = (steps.max(0.0) as usize).min(self.len() - 1);
-        match self.direction {
-            Direction::LargerIsSmaller => from_first,
-            Direction::LargerIsBetter => self.len() - 1 - from_first,
-        }
-    }
-}
-
-/// An encoder's number for quality, in hundredths so that it is exact: CRF 23.25 is 2325.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "f64", into = "f64")]
-pub struct Quality(pub i32);
-
-impl Quality {
-    /// The number as a float.
-    #[must_use]
-    pub fn value(self) -> f64 {
-        f64::from(self.0) / 100.0
-    }
-}
-
-impl fmt::Display for Quality {
-    /// As short as it is exact: `23`, `23.5`, `23.25`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.value().to_string())
-    }
-}
-
-impl From<Quality> for f64 {
-    fn from(quality: Quality) -> Self {
-        quality.value()
-    }
-}
-
-impl FromStr for Quality {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse().map_err(|_| format!("{text:?} is not a number")).and_then(Self::from_value)
-    }
-}
-
-impl TryFrom<f64> for Quality {
-    type Error = String;
-
-    fn try_from(value: f64) -> Result<Self, Self::Error> {
-        Self::from_value(value)
-    }
-}
-
-impl Quality {
-    /// Takes a number, to the nearest hundredth.
-    fn from_value(value: f64) -> Result<Self, String> {
-        let hundredths = (value * 100.0).round();
-        if !(-100_000.0..=100_000.0).contains(&hundredths) {
-            return Err(format!("{value} is no encoder's quality"));
-        }
-        Ok(Self(hundredths as i32))
-    }
-}
-
-macro_rules! encoders {
-    ($($(#[$doc:meta])* $name:ident = $ffmpeg:literal, [$($alias:literal),*], $scale:expr, preset: $preset:literal;)+) => {
-        /// An encoder that `ffmpeg` may have.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        pub enum Encoder {
-            $($(#[$doc])* #[serde(rename = $ffmpeg)] $name,)+
-        }
-
-        impl Encoder {
-            /// Every encoder known here.
-            pub const ALL: &[Self] = &[$(Self::$name,)+];
-
-            /// The name `ffmpeg` has for it.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$name => $ffmpeg,)+ }
-            }
-
-            /// The names people use, besides.
-            #[must_use]
-            pub const fn aliases(self) -> &'static [&'static str] {
-                match self { $(Self::$name => &[$($alias),*],)+ }
-            }
-
-            /// The numbers it takes.
-            #[must_use]
-            pub const fn scale(self) -> QualityScale {
-                match self { $(Self::$name => $scale,)+ }
-            }
-
-            /// The preset where none is named.
-            #[must_use]
-            pub const fn preset_default(self) -> &'static str {
-                match self { $(Self::$name => $preset,)+ }
-            }
-        }
-    };
-}
-
-const fn crf(first: i32, last: i32, steps_per_unit: u8) -> QualityScale {
-    QualityScale { first, last, steps_per_unit, direction: Direction::LargerIsSmaller }
-}
-
-encoders! {
-    /// H.264.
-    X264 = "libx264", ["x264", "h264", "avc"], crf(0, 51, 4), preset: "medium";
-    /// H.265.
-    X265 = "libx265", ["x265", "h265", "hevc"], crf(0, 51, 4), preset: "medium";
-    /// AV1, the production encoder. Quarter steps are asked for where `ffmpeg` takes them.
-    SvtAv1 = "libsvtav1", ["svt-av1", "svtav1", "av1"], crf(1, 63, 1), preset: "8";
-    /// AV1, the reference encoder.
-    Aom = "libaom-av1", ["aom", "libaom", "aom-av1"], crf(0, 63, 1), preset: "6";
-    /// VP9.
-    Vp9 = "libvpx-vp9", ["vp9", "libvpx"], crf(0, 63, 1), preset: "4";
-    /// H.266.
-    Vvenc = "libvvenc", ["vvenc", "vvc", "h266"], crf(0, 63, 1), preset: "faster";
-}
-
-impl Encoder {
-    /// The finest step of any version of the encoder, in hundredths. What lies between is not taken:
-    /// encoders round it, and what was measured would be another quality than the one named.
-    #[must_use]
-    pub const fn finest_step(self) -> i32 {
-        match self {
-            // From its fourth version on it takes quarters.
-            Self::SvtAv1 => 25,
-            other => 100 / other.scale().steps_per_unit as i32,
-        }
-    }
-}
-
-impl fmt::Display for Encoder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for Encoder {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let known = |encoder: &&Self| encoder.as_str() == text || encoder.aliases().contains(&text);
-        Self::ALL.iter().find(known).copied().ok_or_else(|| {
-            let names: Vec<&str> = Self::ALL.iter().map(|encoder| encoder.as_str()).collect();
-            let shown: String = text.chars().take(64).collect();
-            format!("{shown:?} is not an encoder; use {}", names.join(", "))
-        })
-    }
-}
+use crate::encoder::Encoder;
+use crate::quality::Quality;
 
 /// How one encode is to be made: everything that decides its bytes, but the pictures.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -297,14 +92,15 @@ impl EncodeRequest {
     pub const PIXEL_FORMATS: [&'static str; 6] =
         ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le"];
 
-    /// An encode at this quality with the encoder's default preset and nothing else said.
+    /// An encode at this quality with the encoder's default preset, the pixel format that it needs,
+    /// and nothing else said.
     #[must_use]
     pub fn new(encoder: Encoder, quality: Quality) -> Self {
         Self {
             encoder,
             quality,
             preset: encoder.preset_default().to_owned(),
-            pixel_format: None,
+            pixel_format: encoder.pixel_format_default().map(str::to_owned),
             size: None,
             options: BTreeMap::new(),
             threads: Self::THREADS_DEFAULT,
@@ -449,40 +245,6 @@ impl Encoded {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_place_of_every_scale_comes_back() {
-        let better = QualityScale {
-            first: 1,
-            last: 10,
-            steps_per_unit: 2,
-            direction: Direction::LargerIsBetter,
-        };
-        let scales = Encoder::ALL.iter().map(|encoder| encoder.scale()).chain([better]);
-        for scale in scales {
-            for index in 0..scale.len() {
-                assert_eq!(scale.index_of(scale.at(index)), index, "{scale:?}");
-            }
-        }
-        assert_eq!(better.at(0), Quality(1_000), "the best is the largest number");
-        assert_eq!(Encoder::X264.scale().at(93), Quality(2_325));
-        assert_eq!(Encoder::X264.scale().index_of(Quality(-500)), 0);
-        assert_eq!(Quality(2_325).to_string(), "23.25");
-        assert_eq!("23.5".parse(), Ok(Quality(2_350)));
-        assert!("x".parse::<Quality>().is_err() && "1e9".parse::<Quality>().is_err());
-    }
-
-    #[test]
-    fn names_and_aliases_are_read_and_no_two_encoders_share_one() {
-        let mut seen = std::collections::BTreeSet::new();
-        for encoder in Encoder::ALL {
-            for name in encoder.aliases().iter().chain([&encoder.as_str()]) {
-                assert_eq!(name.parse(), Ok(*encoder));
-                assert!(seen.insert(*name), "{name}");
-            }
-        }
-        assert!("mpeg2".parse::<Encoder>().expect_err("none").contains("libx264"));
-    }
 
     #[test]
     fn nothing_that_could_name_a_file_or_a_second_argument_passes() {

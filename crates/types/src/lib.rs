@@ -5,12 +5,14 @@
 
 pub mod encode;
 mod encode_parameters;
+pub mod encoder;
 pub mod explain;
 pub mod failure;
 mod hex;
 pub mod id;
 pub mod job;
 pub mod media;
+pub mod quality;
 pub mod score;
 pub mod state;
 pub mod time;
@@ -19,11 +21,13 @@ pub mod trace;
 pub mod view;
 pub mod work;
 
-pub use encode::{Direction, EncodeError, EncodeRequest, Encoded, Encoder, Quality, QualityScale};
+pub use encode::{EncodeError, EncodeRequest, Encoded};
+pub use encoder::Encoder;
 pub use failure::{Failure, FailureKind};
 pub use id::{Fence, Incarnation, JobId, NodeId, PartId, SessionId};
 pub use job::{JobSpec, ModelRef, Priority, Requirements, SpecError};
 pub use media::{ChromaSubsampling, MediaRef, PixelFormat, RawGeometry};
+pub use quality::{Direction, Quality, QualityScale};
 pub use score::{
     Column, FrameTable, ModelScore, PooledScore, PoolingMethod, Provenance, ScoreReport, Warning,
 };
