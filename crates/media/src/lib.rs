@@ -29,6 +29,7 @@ pub mod video;
 mod declared;
 mod input;
 mod open;
+mod process;
 mod y4m;
 
 pub use declared::{Declared, SampleRange};

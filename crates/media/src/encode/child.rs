@@ -2,23 +2,22 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::io::{self, Read, Write};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::io::{self, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{self, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::process::Signal;
 use types::Encoder;
 
 use super::error::EncoderError;
 use super::{ENCODE_STALL_MAX, ENCODE_TIME_MAX, ENCODER_MEMORY_BYTES_MAX};
 use crate::ffmpeg::FfmpegConfig;
-use crate::ffmpeg::child::limit_memory;
+use crate::process::{Process, prepare};
 use crate::stop::{STOP_CHECK_INTERVAL, Stop};
 
 /// Complaints that are remembered, of the first ones and of the last ones: the first say what went
@@ -88,78 +87,78 @@ pub(super) struct EncoderChild {
     encoder: Encoder,
     output: PathBuf,
     program: String,
-    process: process::Child,
+    process: Process,
     input: Option<ChildStdin>,
     words: Arc<Mutex<Words>>,
-    listener: Option<JoinHandle<()>>,
-    status: Option<ExitStatus>,
     ends_at: Instant,
     bytes_max: Option<u64>,
     stop: Stop,
 }
 
 impl EncoderChild {
+    /// Starts one that is fed by [`write`](Self::write).
     pub(super) fn start(
         config: &FfmpegConfig,
         target: &Target<'_>,
         arguments: &[OsString],
         stop: &Stop,
     ) -> Result<Self, EncoderError> {
+        let mut child = Self::spawn(config, target, arguments, Stdio::piped(), stop)?;
+        let input = child.process.take_stdin().expect("standard input is a pipe");
+        // A smaller pipe works as well.
+        #[cfg(target_os = "linux")]
+        let _ = rustix::pipe::fcntl_setpipe_size(&input, PIPE_BYTES);
+        let nonblocking = fcntl_getfl(&input)
+            .and_then(|flags| fcntl_setfl(&input, flags | OFlags::NONBLOCK))
+            .map_err(io::Error::from);
+        nonblocking.map_err(EncoderError::output(target.output))?;
+        child.input = Some(input);
+        Ok(child)
+    }
+
+    fn spawn(
+        config: &FfmpegConfig,
+        target: &Target<'_>,
+        arguments: &[OsString],
+        input: Stdio,
+        stop: &Stop,
+    ) -> Result<Self, EncoderError> {
         stop.check()?;
         // Looked up from where we are, not from the folder it will run in.
         let mut command = Command::new(absolute(config.program()));
-        // Nothing in the environment (log files, presets) may change what is encoded.
-        command.env_clear();
-        for kept in ["PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"] {
-            if let Some(value) = std::env::var_os(kept) {
-                command.env(kept, value);
-            }
-        }
+        prepare(&mut command);
         // A file that an encoder makes by a name of its own lies beside the output.
         if let Some(folder) = target.output.parent().filter(|folder| folder.is_absolute()) {
             // Else it would be the program that seems to be missing.
             std::fs::metadata(folder).map_err(EncoderError::output(target.output))?;
             command.current_dir(folder);
         }
-        command.args(arguments).process_group(0);
-        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.args(arguments).stdin(input).stdout(Stdio::null()).stderr(Stdio::piped());
         let program = program_name(config);
-        let mut process = command
+        let process = command
             .spawn()
             .map_err(|source| EncoderError::ProgramMissing { program: program.clone(), source })?;
-        limit_memory(&process, ENCODER_MEMORY_BYTES_MAX);
-        limit_file(&process, target.bytes_max);
-        let input = process.stdin.take().expect("standard input is a pipe");
-        let errors = process.stderr.take().expect("standard error is a pipe");
-        // A smaller pipe works as well.
-        #[cfg(target_os = "linux")]
-        let _ = rustix::pipe::fcntl_setpipe_size(&input, PIPE_BYTES);
+        let mut process = Process::new(process);
+        process.limit_memory(ENCODER_MEMORY_BYTES_MAX);
+        if let Some(bytes_max) = target.bytes_max {
+            process.limit_file(bytes_max);
+        }
         let words = Arc::new(Mutex::new(Words::default()));
-        let mut child = Self {
+        let heard = Arc::clone(&words);
+        process
+            .listen("encoder-messages", LINE_BYTES_MAX, move |line| take_line(line, &heard))
+            .map_err(EncoderError::output(target.output))?;
+        Ok(Self {
             encoder: target.encoder,
             output: target.output.to_owned(),
             program,
             process,
             input: None,
-            words: Arc::clone(&words),
-            listener: None,
-            status: None,
+            words,
             ends_at: Instant::now() + config.time_limit.min(ENCODE_TIME_MAX),
             bytes_max: target.bytes_max,
             stop: stop.clone(),
-        };
-        // On failure the drop of `child` ends the process.
-        let nonblocking = fcntl_getfl(&input)
-            .and_then(|flags| fcntl_setfl(&input, flags | OFlags::NONBLOCK))
-            .map_err(io::Error::from);
-        nonblocking.map_err(EncoderError::output(target.output))?;
-        child.input = Some(input);
-        let listener = std::thread::Builder::new()
-            .name("encoder-messages".to_owned())
-            .spawn(move || listen(errors, &words))
-            .map_err(EncoderError::output(target.output))?;
-        child.listener = Some(listener);
-        Ok(child)
+        })
     }
 
     /// Hands bytes over, waiting while the encoder is busy.
@@ -279,13 +278,10 @@ impl EncoderChild {
 
     /// Waits for the process and its last words.
     fn wait(&mut self) -> Result<ExitStatus, EncoderError> {
-        if let Some(status) = self.status {
-            return Ok(status);
-        }
         let mut waiting_since = Instant::now();
         let mut nap = NAP_FIRST;
         let mut work = None;
-        while !self.has_ended().map_err(EncoderError::output(&self.output))? {
+        while !self.process.has_ended().map_err(EncoderError::output(&self.output))? {
             self.stop.check()?;
             // A short range lies whole in an encoder's look-ahead, so that all of its work is done
             // here: who works is not stalled, however long it takes.
@@ -298,15 +294,7 @@ impl EncoderChild {
             std::thread::sleep(nap);
             nap = (nap * 2).min(STOP_CHECK_INTERVAL);
         }
-        // What it left behind in its group would keep its messages open.
-        self.kill();
-        let status = self.process.wait().map_err(EncoderError::output(&self.output))?;
-        self.status = Some(status);
-        if let Some(listener) = self.listener.take() {
-            // A panic there lost messages only.
-            let _ = listener.join();
-        }
-        Ok(status)
+        self.process.reap().map_err(EncoderError::output(&self.output))
     }
 
     /// A number that changes while it writes or computes.
@@ -314,58 +302,6 @@ impl EncoderChild {
         let bytes = std::fs::metadata(&self.output).map_or(0, |file| file.len());
         Some((bytes, ticks_of(self.process.id()).unwrap_or(0)))
     }
-
-    fn pid(&self) -> Option<Pid> {
-        i32::try_from(self.process.id()).ok().and_then(Pid::from_raw)
-    }
-
-    /// Whether it has ended. Does not reap it, so that its number stays its own.
-    fn has_ended(&self) -> io::Result<bool> {
-        let pid = self.pid().ok_or(io::ErrorKind::NotFound)?;
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        match waitid(WaitId::Pid(pid), options) {
-            Ok(status) => Ok(status.is_some()),
-            Err(rustix::io::Errno::INTR) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn kill(&mut self) {
-        if self.status.is_none() {
-            // Not yet reaped, so the number is still its own.
-            if let Some(group) = self.pid() {
-                let _ = kill_process_group(group, Signal::KILL);
-            }
-            let _ = self.process.kill();
-        }
-    }
-}
-
-impl Drop for EncoderChild {
-    fn drop(&mut self) {
-        if self.status.is_none() {
-            self.kill();
-            let _ = self.process.wait();
-            if let Some(listener) = self.listener.take() {
-                let _ = listener.join();
-            }
-        }
-    }
-}
-
-#[cfg(target_os = "linux")]
-fn limit_file(process: &process::Child, bytes_max: Option<u64>) {
-    use rustix::process::{Resource, Rlimit, prlimit};
-    let Some(bytes_max) = bytes_max else { return };
-    let pid = i32::try_from(process.id()).ok().and_then(Pid::from_raw);
-    let limit = Rlimit { current: Some(bytes_max), maximum: Some(bytes_max) };
-    // It may have ended already; then there is nothing to limit.
-    let _ = prlimit(pid, Resource::Fsize, limit);
-}
-
-#[cfg(not(target_os = "linux"))]
-fn limit_file(_process: &process::Child, _bytes_max: Option<u64>) {
-    // Only Linux lets one process limit another.
 }
 
 /// Processor time of a process in the kernel's ticks, where it can be told.
@@ -394,32 +330,8 @@ pub(super) fn program_name(config: &FfmpegConfig) -> String {
     }
 }
 
-/// Reads lines until the process closes its standard error. Never stops early, so that the process
-/// never blocks on a full pipe; what is over the bounds is dropped.
-fn listen(mut errors: process::ChildStderr, words: &Mutex<Words>) {
-    let mut chunk = [0; 4_096];
-    let mut line = Vec::with_capacity(LINE_BYTES_MAX);
-    loop {
-        let count = match errors.read(&mut chunk) {
-            Ok(0) => break,
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(_) => break,
-        };
-        for byte in &chunk[..count] {
-            match byte {
-                b'\n' | b'\r' => take_line(&mut line, words),
-                _ if line.len() < LINE_BYTES_MAX => line.push(*byte),
-                _ => {}
-            }
-        }
-    }
-    take_line(&mut line, words);
-}
-
-fn take_line(line: &mut Vec<u8>, words: &Mutex<Words>) {
-    let text = String::from_utf8_lossy(line).into_owned();
-    line.clear();
+fn take_line(line: &[u8], words: &Mutex<Words>) {
+    let text = String::from_utf8_lossy(line);
     let mut words = words.lock().unwrap_or_else(PoisonError::into_inner);
     if words.version.is_none()
         && let Some((_, rest)) = text.split_once("ffmpeg version ")

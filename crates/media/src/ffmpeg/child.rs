@@ -1,19 +1,16 @@
 //! One `ffmpeg` process: its output, its complaints, its limits and its end.
 
 use std::fs::File;
-use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{self, ExitStatus};
+use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use super::FfmpegConfig;
 use super::report::{LINE_BYTES_MAX, Report};
 use crate::error::MediaError;
+use crate::process::Process;
 use crate::stop::{STOP_CHECK_INTERVAL, Stop};
 
 /// How long a process that closed its output may take to end by itself.
@@ -26,11 +23,9 @@ const PIPE_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Child {
     name: String,
-    process: process::Child,
+    process: Process,
     output: File,
     report: Arc<Mutex<Report>>,
-    listener: Option<JoinHandle<()>>,
-    status: Option<ExitStatus>,
     ends_at: Instant,
     stall_limit: Duration,
 }
@@ -38,34 +33,28 @@ pub(crate) struct Child {
 impl Child {
     /// Takes over a process whose output and error are pipes and which leads its own group.
     pub(super) fn new(
-        mut process: process::Child,
+        mut process: Process,
         config: &FfmpegConfig,
         name: &str,
     ) -> Result<Self, MediaError> {
-        let output = process.stdout.take().expect("standard output is a pipe");
-        let errors = process.stderr.take().expect("standard error is a pipe");
-        limit_memory(&process, config.memory_bytes_max);
+        let output = process.take_stdout().expect("standard output is a pipe");
+        process.limit_memory(config.memory_bytes_max);
         // A smaller pipe works as well.
         #[cfg(target_os = "linux")]
         let _ = rustix::pipe::fcntl_setpipe_size(&output, PIPE_BYTES);
         let report = Arc::new(Mutex::new(Report::default()));
-        let mut child = Self {
+        let heard = Arc::clone(&report);
+        process
+            .listen("ffmpeg-messages", LINE_BYTES_MAX, move |line| take_line(line, &heard))
+            .map_err(|source| MediaError::Io { name: name.to_owned(), source })?;
+        Ok(Self {
             name: name.to_owned(),
             process,
             output: File::from(OwnedFd::from(output)),
-            report: Arc::clone(&report),
-            listener: None,
-            status: None,
+            report,
             ends_at: Instant::now() + config.time_limit,
             stall_limit: config.stall_limit,
-        };
-        // On failure the drop of `child` ends the process.
-        let listener = std::thread::Builder::new()
-            .name("ffmpeg-messages".to_owned())
-            .spawn(move || listen(errors, &report))
-            .map_err(|source| MediaError::Io { name: name.to_owned(), source })?;
-        child.listener = Some(listener);
-        Ok(child)
+        })
     }
 
     /// The pipe of decoded frames.
@@ -121,31 +110,18 @@ impl Child {
 
     /// Waits for the process and its last words.
     pub(crate) fn wait(&mut self, stop: &Stop) -> Result<ExitStatus, MediaError> {
-        if let Some(status) = self.status {
-            return Ok(status);
-        }
         let failed = |name: &str, source| MediaError::Io { name: name.to_owned(), source };
         let until = Instant::now() + EXIT_WAIT_MAX;
         let mut nap = Duration::from_micros(200);
-        let status = loop {
-            if self.has_ended().map_err(|e| failed(&self.name, e))? {
-                // What it left behind in its group would keep its messages open.
-                self.kill();
-                break self.process.wait().map_err(|e| failed(&self.name, e))?;
-            }
+        while !self.process.has_ended().map_err(|e| failed(&self.name, e))? {
             stop.check()?;
             if Instant::now() >= until {
-                self.kill();
+                self.process.kill();
             }
             std::thread::sleep(nap);
             nap = (nap * 2).min(STOP_CHECK_INTERVAL);
-        };
-        self.status = Some(status);
-        if let Some(listener) = self.listener.take() {
-            // A panic there lost messages only.
-            let _ = listener.join();
         }
-        Ok(status)
+        self.process.reap().map_err(|e| failed(&self.name, e))
     }
 
     /// The error of a process that ended by a signal or for want of memory; `None` when it was the
@@ -155,7 +131,7 @@ impl Child {
         if out_of_memory(&report) {
             return Some(self.memory_error(report.complaint().unwrap_or("out of memory")));
         }
-        let status = self.status.filter(|status| status.signal().is_some())?;
+        let status = self.process.status().filter(|status| status.signal().is_some())?;
         Some(MediaError::DecoderFailed { name: self.name.clone(), detail: describe(status) })
     }
 
@@ -169,44 +145,6 @@ impl Child {
             name: self.name.clone(),
             frame_index,
             detail: format!("ffmpeg says: {complaint}"),
-        }
-    }
-
-    /// The process's number, which is its group's too.
-    fn pid(&self) -> Option<Pid> {
-        i32::try_from(self.process.id()).ok().and_then(Pid::from_raw)
-    }
-
-    /// Whether the process has ended. Does not reap it, so that its number stays its own.
-    fn has_ended(&self) -> io::Result<bool> {
-        let pid = self.pid().ok_or(io::ErrorKind::NotFound)?;
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        match waitid(WaitId::Pid(pid), options) {
-            Ok(status) => Ok(status.is_some()),
-            Err(rustix::io::Errno::INTR) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn kill(&mut self) {
-        if self.status.is_none() {
-            // Not yet reaped, so the number is still its own.
-            if let Some(group) = self.pid() {
-                let _ = kill_process_group(group, Signal::KILL);
-            }
-            let _ = self.process.kill();
-        }
-    }
-}
-
-impl Drop for Child {
-    fn drop(&mut self) {
-        if self.status.is_none() {
-            self.kill();
-            let _ = self.process.wait();
-            if let Some(listener) = self.listener.take() {
-                let _ = listener.join();
-            }
         }
     }
 }
@@ -223,49 +161,9 @@ fn describe(status: ExitStatus) -> String {
     }
 }
 
-#[cfg(target_os = "linux")]
-pub(crate) fn limit_memory(process: &process::Child, bytes_max: u64) {
-    use rustix::process::{Resource, Rlimit, prlimit};
-    let pid = i32::try_from(process.id()).ok().and_then(Pid::from_raw);
-    let limit = Rlimit { current: Some(bytes_max), maximum: Some(bytes_max) };
-    // It may have ended already; then there is nothing to limit.
-    let _ = prlimit(pid, Resource::As, limit);
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn limit_memory(_process: &process::Child, _bytes_max: u64) {
-    // Only Linux lets one process limit another.
-}
-
-/// Reads lines until the process closes its standard error. Never stops early, so that the process
-/// never blocks on a full pipe; what is over the bounds is dropped.
-fn listen(mut errors: process::ChildStderr, report: &Mutex<Report>) {
-    let mut chunk = [0; 4_096];
-    let mut line = Vec::with_capacity(LINE_BYTES_MAX);
-    loop {
-        let count = match errors.read(&mut chunk) {
-            Ok(0) => break,
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(_) => break,
-        };
-        for byte in &chunk[..count] {
-            match byte {
-                b'\n' | b'\r' => take_line(&mut line, report),
-                _ if line.len() < LINE_BYTES_MAX => line.push(*byte),
-                _ => {}
-            }
-        }
-    }
-    take_line(&mut line, report);
-}
-
-fn take_line(line: &mut Vec<u8>, report: &Mutex<Report>) {
+fn take_line(line: &[u8], report: &Mutex<Report>) {
     if !line.is_empty() {
-        report
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take_line(&String::from_utf8_lossy(line));
-        line.clear();
+        let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
+        report.take_line(&String::from_utf8_lossy(line));
     }
 }

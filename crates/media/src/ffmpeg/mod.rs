@@ -14,7 +14,6 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Seek};
 use std::num::NonZeroU32;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -24,6 +23,7 @@ pub(crate) use child::Child;
 use types::{ChromaSubsampling, PixelFormat};
 
 use crate::error::MediaError;
+use crate::process::{Process, prepare};
 use crate::stop::Stop;
 
 /// How `ffmpeg` is found and held within bounds.
@@ -136,13 +136,7 @@ pub(crate) fn start(
     stop.check()?;
     let io_error = |source| MediaError::from_open(name, source);
     let mut command = Command::new(config.program());
-    // Nothing in the environment (proxies, log files, presets) may change what is decoded.
-    command.env_clear();
-    for kept in ["PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"] {
-        if let Some(value) = std::env::var_os(kept) {
-            command.env(kept, value);
-        }
-    }
+    prepare(&mut command);
     command.args(["-nostdin", "-nostats", "-v", "level+info", "-noautorotate", "-threads"]);
     command.arg(config.threads.to_string());
     match target {
@@ -192,9 +186,9 @@ pub(crate) fn start(
         (None, None) => {}
     }
     command.args(["-f", "yuv4mpegpipe", "-strict", "-1", "pipe:1"]);
-    command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let process = command.spawn().map_err(|source| spawn_error(config, name, source))?;
-    Child::new(process, config, name)
+    Child::new(Process::new(process), config, name)
 }
 
 fn spawn_error(config: &FfmpegConfig, name: &str, source: io::Error) -> MediaError {
