@@ -34,7 +34,8 @@ mod y4m;
 
 pub use declared::{Declared, SampleRange};
 pub use encode::{
-    EncodeJob, EncodeProgress, EncodedFile, EncoderError, EncoderSet, encode, encoders_of, join,
+    EncodeJob, EncodeProgress, EncodedFile, EncoderError, EncoderSet, encode, encoder_version,
+    encoders_of, join, library_versions,
 };
 pub use error::MediaError;
 pub use ffmpeg::{Conform, FfmpegConfig, pixel_format_name};

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -12,9 +13,10 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::process::Signal;
-use types::Encoder;
+use types::{EncodeRequest, Encoder};
 
 use super::error::EncoderError;
+use super::probe::{encoder_version, version_in};
 use super::{ENCODE_STALL_MAX, ENCODE_TIME_MAX, ENCODER_MEMORY_BYTES_MAX};
 use crate::ffmpeg::FfmpegConfig;
 use crate::process::{Process, prepare};
@@ -30,6 +32,9 @@ const LINE_BYTES_MAX: usize = 300;
 const PIPE_BYTES: usize = 1 << 20;
 /// How long the first wait for the end is; later ones double.
 const NAP_FIRST: Duration = Duration::from_millis(1);
+
+/// What `ffmpeg` says where VVenC gives more bytes for one picture than it has room for, among others.
+const PICTURE_TOO_LARGE: &str = "Error submitting video frame to the encoder";
 
 /// What the machine and not the request is at fault for, as `ffmpeg` words it. Only its input pipe and
 /// its output are opened, so that these are about the output.
@@ -116,6 +121,17 @@ impl EncoderChild {
         Ok(child)
     }
 
+    /// Starts one that reads a file as its standard input, or nothing.
+    pub(super) fn start_on(
+        config: &FfmpegConfig,
+        target: &Target<'_>,
+        arguments: &[OsString],
+        input: Option<File>,
+        stop: &Stop,
+    ) -> Result<Self, EncoderError> {
+        Self::spawn(config, target, arguments, input.map_or_else(Stdio::null, Stdio::from), stop)
+    }
+
     fn spawn(
         config: &FfmpegConfig,
         target: &Target<'_>,
@@ -144,9 +160,11 @@ impl EncoderChild {
             process.limit_file(bytes_max);
         }
         let words = Arc::new(Mutex::new(Words::default()));
-        let heard = Arc::clone(&words);
+        let (heard, encoder) = (Arc::clone(&words), target.encoder);
         process
-            .listen("encoder-messages", LINE_BYTES_MAX, move |line| take_line(line, &heard))
+            .listen("encoder-messages", LINE_BYTES_MAX, move |line| {
+                take_line(line, encoder, &heard);
+            })
             .map_err(EncoderError::output(target.output))?;
         Ok(Self {
             encoder: target.encoder,
@@ -203,12 +221,15 @@ impl EncoderChild {
         if let Some(odd) =
             words.complaints().find(|line| line.contains("Incompatible pixel format"))
         {
-            let detail = format!("{odd}; name one it takes, such as --pix-fmt yuv420p");
+            // `ffmpeg` says which one it would have taken instead.
+            let taken = EncodeRequest::PIXEL_FORMATS
+                .into_iter()
+                .find(|format| odd.ends_with(&format!("auto-selecting format '{format}'")))
+                .unwrap_or("yuv420p");
+            let detail = format!("{odd}; name one it takes, such as --pix-fmt {taken}");
             return Err(EncoderError::Refused { encoder: self.encoder, detail });
         }
-        let version = words.version.as_deref().map_or(String::new(), |v| format!(" {v}"));
-        let library = words.library.as_deref().map_or(String::new(), |v| format!(" {v}"));
-        Ok(format!("ffmpeg{version}, {}{library}", self.encoder))
+        Ok(encoder_version(words.version.as_deref(), self.encoder, words.library.as_deref()))
     }
 
     fn words(&self) -> MutexGuard<'_, Words> {
@@ -272,6 +293,12 @@ impl EncoderChild {
                 output: self.output.display().to_string(),
                 bytes_max: self.bytes_max.unwrap_or(u64::MAX),
             },
+            None if self.encoder == Encoder::Vvenc && says(PICTURE_TOO_LARGE) => {
+                let advice = "a picture may have more bytes than samples at this quality, which ffmpeg does not \
+                              take from it: ask for a larger number";
+                let detail = format!("{said}; {advice}");
+                EncoderError::Refused { encoder: self.encoder, detail }
+            }
             None => EncoderError::Refused { encoder: self.encoder, detail: said },
         }
     }
@@ -330,7 +357,7 @@ pub(super) fn program_name(config: &FfmpegConfig) -> String {
     }
 }
 
-fn take_line(line: &[u8], words: &Mutex<Words>) {
+fn take_line(line: &[u8], encoder: Encoder, words: &Mutex<Words>) {
     let text = String::from_utf8_lossy(line);
     let mut words = words.lock().unwrap_or_else(PoisonError::into_inner);
     if words.version.is_none()
@@ -340,7 +367,7 @@ fn take_line(line: &[u8], words: &Mutex<Words>) {
         words.version = Some(version.chars().take(64).collect());
     }
     if words.library.is_none() {
-        words.library = super::probe::svt_version(&text).map(str::to_owned);
+        words.library = version_in(encoder, &text).map(str::to_owned);
     }
     // Encoders' libraries write past ffmpeg's log, without a level.
     let complains = ["[error] ", "[fatal] ", "[panic] ", "[warning] "]

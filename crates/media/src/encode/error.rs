@@ -26,6 +26,19 @@ pub enum EncoderError {
         /// What it may end with.
         known: String,
     },
+    /// The container does not take what a source has besides its pictures.
+    #[error(
+        "{output} does not take the source's {streams} as they are: {detail}; name another container, such as mkv, \
+         or leave them out"
+    )]
+    Streams {
+        /// The file.
+        output: String,
+        /// Audio, subtitles or both.
+        streams: &'static str,
+        /// The words of `ffmpeg`.
+        detail: String,
+    },
     /// `ffmpeg` is not there.
     #[error(
         "encoding needs ffmpeg, and {program} could not be started; install ffmpeg or set VMAFX_FFMPEG to its path"
@@ -98,6 +111,7 @@ impl EncoderError {
             Self::Source(error) => error.kind(),
             Self::Request(_)
             | Self::Container { .. }
+            | Self::Streams { .. }
             | Self::Refused { .. }
             | Self::TooLarge { .. } => FailureKind::InvalidJob,
             Self::ProgramMissing { .. } | Self::EncoderMissing { .. } => {

@@ -11,6 +11,7 @@
 
 mod child;
 mod error;
+mod mux;
 mod options;
 mod probe;
 
@@ -22,7 +23,8 @@ use std::time::{Duration, Instant};
 use types::{EncodeRequest, Encoded, Encoder, MediaRef};
 
 pub use error::EncoderError;
-pub use probe::{EncoderSet, encoders_of};
+pub use mux::{Streams, accompany, fragment, streams_of, takes};
+pub use probe::{EncoderSet, encoder_version, encoders_of, library_versions};
 
 use crate::error::MediaError;
 use crate::ffmpeg::FfmpegConfig;

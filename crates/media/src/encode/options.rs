@@ -73,18 +73,35 @@ pub(super) fn join_arguments(
 }
 
 /// How the file is written.
-fn output_words(container: &str, encoder: Encoder, output: &Path) -> Vec<OsString> {
+pub(super) fn output_words(container: &str, encoder: Encoder, output: &Path) -> Vec<OsString> {
     let mut words: Vec<OsString> = Vec::new();
-    let mut say = |arguments: &[&str]| words.extend(arguments.iter().map(OsString::from));
     if matches!(container, "mp4" | "mov") {
-        say(&["-movflags", "+faststart"]);
-        if encoder == Encoder::X265 {
-            // Players of one large maker know H.265 by this name only.
-            say(&["-tag:v", "hvc1"]);
-        }
+        words.extend(mp4_words("+faststart", encoder));
     }
+    words.extend(last_words(container, output));
+    words
+}
+
+/// How an mp4 file of fragments with an index is written.
+pub(super) fn fragmented_words(encoder: Encoder, output: &Path) -> Vec<OsString> {
+    let mut words = mp4_words("+frag_keyframe+empty_moov+default_base_moof+global_sidx", encoder);
+    words.extend(last_words("mp4", output));
+    words
+}
+
+fn mp4_words(flags: &str, encoder: Encoder) -> Vec<OsString> {
+    let mut words = vec!["-movflags", flags];
+    if encoder == Encoder::X265 {
+        // Players of one large maker know H.265 by this name only.
+        words.extend(["-tag:v", "hvc1"]);
+    }
+    words.into_iter().map(OsString::from).collect()
+}
+
+fn last_words(container: &str, output: &Path) -> Vec<OsString> {
     // Without random ids and dates, the same pictures give the same bytes.
-    say(&["-fflags", "+bitexact", "-f", container, "-y"]);
+    let mut words: Vec<OsString> =
+        ["-fflags", "+bitexact", "-f", container, "-y"].map(OsString::from).into();
     let mut target = OsString::from("file:");
     target.push(output);
     words.push(target);

@@ -1,5 +1,7 @@
-//! What an `ffmpeg` can encode with.
+//! What an `ffmpeg` can encode with, and in which versions.
 
+use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -26,23 +28,12 @@ const SVT_FRACTIONAL_STEPS: u8 = 4;
 /// The first version of SVT-AV1 that takes quarters of a CRF.
 const SVT_FRACTIONAL_FROM: u32 = 4;
 
-/// An encode of nothing, which makes SVT-AV1 say its version.
-const SVT_SAYS_VERSION: [&str; 14] = [
-    "-v",
-    "error",
-    "-f",
-    "lavfi",
-    "-i",
-    "color=size=64x64:rate=25:duration=0.2",
-    "-c:v",
-    "libsvtav1",
-    "-preset",
-    "10",
-    "-crf",
-    "40",
-    "-f",
-    "null",
-];
+/// An encode of next to nothing, which makes an encoder's library say its version.
+const SAYS_VERSION: [&str; 6] =
+    ["-v", "verbose", "-f", "lavfi", "-i", "color=size=64x64:rate=25:duration=0.2"];
+
+/// Bytes of a library's version.
+const VERSION_BYTES_MAX: usize = 64;
 
 /// The encoders of one `ffmpeg`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -79,6 +70,14 @@ fn takes_fractions(svt_version: &str) -> bool {
     major.and_then(|major| major.parse::<u32>().ok()).is_some_and(|m| m >= SVT_FRACTIONAL_FROM)
 }
 
+/// What encodes, in the words of its programs: `ffmpeg 8.0, libx264 165`. What says no version stands
+/// there without one.
+#[must_use]
+pub fn encoder_version(ffmpeg: Option<&str>, encoder: Encoder, library: Option<&str>) -> String {
+    let said = |version: Option<&str>| version.map_or(String::new(), |v| format!(" {v}"));
+    format!("ffmpeg{}, {encoder}{}", said(ffmpeg), said(library))
+}
+
 /// Whether what encoded, by its own words, encoded at the quality asked for and not at one beside it.
 pub(super) fn takes(request: &EncodeRequest, encoder_version: &str) -> bool {
     request.encoder != Encoder::SvtAv1
@@ -91,35 +90,92 @@ pub(super) fn takes(request: &EncodeRequest, encoder_version: &str) -> bool {
 /// # Errors
 /// When it cannot be started, does not answer in time, or the work is stopped.
 pub fn encoders_of(config: &FfmpegConfig, stop: &Stop) -> Result<EncoderSet, EncoderError> {
-    let list = ask(config, &["-encoders"], stop)?;
+    let list = ask(config, &["-encoders"], None, stop)?;
     let names: Vec<&str> = list.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
     let encoders: Vec<Encoder> =
         Encoder::ALL.iter().copied().filter(|e| names.contains(&e.as_str())).collect();
     let version = list.lines().find_map(|line| line.strip_prefix("ffmpeg version "));
     let version = version.and_then(|rest| rest.split_whitespace().next()).unwrap_or("unknown");
     let svt_version = if encoders.contains(&Encoder::SvtAv1) {
-        let mut arguments = SVT_SAYS_VERSION.to_vec();
-        arguments.push("-");
-        ask(config, &arguments, stop)?.lines().find_map(svt_version).map(str::to_owned)
+        library_version(config, Encoder::SvtAv1, stop)?
     } else {
         None
     };
     Ok(EncoderSet { version: version.chars().take(64).collect(), encoders, svt_version })
 }
 
-/// Reads `Svt[info]: SVT [version]: SVT-AV1 Encoder Lib v4.2.0`.
-pub(super) fn svt_version(line: &str) -> Option<&str> {
-    let (_, rest) = line.split_once("SVT [version]:")?;
-    rest.split_whitespace().last().filter(|word| word.len() <= 64)
+/// Asks the libraries of encoders that this `ffmpeg` has for their versions: an `ffmpeg` of one version
+/// may be built with any version of a library. A library that says none is left out.
+///
+/// # Errors
+/// As [`encoders_of`].
+pub fn library_versions(
+    config: &FfmpegConfig,
+    encoders: &[Encoder],
+    stop: &Stop,
+) -> Result<BTreeMap<Encoder, String>, EncoderError> {
+    let mut versions = BTreeMap::new();
+    for encoder in encoders {
+        if let Some(version) = library_version(config, *encoder, stop)? {
+            versions.insert(*encoder, version);
+        }
+    }
+    Ok(versions)
 }
 
-/// Runs it and gives all that it writes.
-fn ask(config: &FfmpegConfig, arguments: &[&str], stop: &Stop) -> Result<String, EncoderError> {
+fn library_version(
+    config: &FfmpegConfig,
+    encoder: Encoder,
+    stop: &Stop,
+) -> Result<Option<String>, EncoderError> {
+    let mut arguments = SAYS_VERSION.to_vec();
+    if let Some(format) = encoder.pixel_format_default() {
+        arguments.extend(["-pix_fmt", format]);
+    }
+    arguments.extend(["-c:v", encoder.as_str()]);
+    // Its version stands in the stream.
+    let format = if encoder == Encoder::X264 { "h264" } else { "null" };
+    arguments.extend(["-f", format, "pipe:1"]);
+    let said = ask(config, &arguments, None, stop)?;
+    Ok(said.lines().find_map(|line| version_in(encoder, line)).map(str::to_owned))
+}
+
+/// The version of an encoder's library, where a line that `ffmpeg` writes says it.
+pub(super) fn version_in(encoder: Encoder, line: &str) -> Option<&str> {
+    let after = |mark: &str| line.split_once(mark).map(|(_, rest)| rest);
+    let own_line = |name: &str| {
+        let (_, said) = after(name)?.split_once("] ")?;
+        let number = said.strip_prefix('v')?;
+        number.starts_with(|c: char| c.is_ascii_digit()).then_some(said)
+    };
+    let version = match encoder {
+        // `x264 - core 165 r3222 b35605a - H.264/MPEG-4 AVC codec`
+        Encoder::X264 => after("x264 - core ")?.split(" - ").next()?,
+        // `x265 [info]: HEVC encoder version 4.3+49-020d7054`
+        Encoder::X265 => after("HEVC encoder version ")?,
+        // `Svt[info]: SVT [version]: SVT-AV1 Encoder Lib v4.2.0`
+        Encoder::SvtAv1 => after("SVT [version]:")?.split_whitespace().last()?,
+        // `[libaom-av1 @ 0x56233e213a00] v3.15.1`
+        Encoder::Aom => own_line("[libaom-av1 @ ")?,
+        Encoder::Vp9 => own_line("[libvpx-vp9 @ ")?,
+        Encoder::Vvenc => after("libvvenc version: ")?,
+    };
+    let version = version.trim();
+    (1..=VERSION_BYTES_MAX).contains(&version.len()).then_some(version)
+}
+
+/// Runs it, on a file or on nothing, and gives all that it writes.
+pub(super) fn ask(
+    config: &FfmpegConfig,
+    arguments: &[&str],
+    input: Option<File>,
+    stop: &Stop,
+) -> Result<String, EncoderError> {
     let missing = |source| EncoderError::ProgramMissing { program: program_name(config), source };
     let mut child = Command::new(config.program())
         .arg("-nostdin")
         .args(arguments)
-        .stdin(Stdio::null())
+        .stdin(input.map_or_else(Stdio::null, Stdio::from))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
@@ -175,12 +231,29 @@ mod tests {
             let svt_version = version.map(str::to_owned);
             EncoderSet { svt_version, ..EncoderSet::default() }.steps_per_unit(Encoder::SvtAv1)
         };
-        assert_eq!(steps(svt_version(line)), 4);
+        assert_eq!(steps(version_in(Encoder::SvtAv1, line)), 4);
         assert_eq!((steps(Some("v3.1.2")), steps(Some("?")), steps(None)), (1, 1, 1));
         assert_eq!(EncoderSet::default().steps_per_unit(Encoder::X264), 4);
         let quarter = EncodeRequest::new(Encoder::SvtAv1, types::Quality(3_025));
         assert!(takes(&quarter, "ffmpeg 8, libsvtav1 v4.2.0"));
         assert!(!takes(&quarter, "ffmpeg 8, libsvtav1 v3.1.2"));
         assert!(!takes(&quarter, "ffmpeg 8, libsvtav1"));
+    }
+
+    #[test]
+    fn each_library_says_its_version_in_its_own_way() {
+        let said = |encoder, line| version_in(encoder, line);
+        let x264 = "....x264 - core 165 r3222 b35605a - H.264/MPEG-4 AVC codec - Copyleft";
+        assert_eq!(said(Encoder::X264, x264), Some("165 r3222 b35605a"));
+        let x265 = "x265 [info]: HEVC encoder version 4.3+49-020d7054";
+        assert_eq!(said(Encoder::X265, x265), Some("4.3+49-020d7054"));
+        assert_eq!(said(Encoder::Aom, "[libaom-av1 @ 0x56233e213a00] v3.15.1"), Some("v3.15.1"));
+        assert_eq!(said(Encoder::Aom, "[libaom-av1 @ 0x56233e213a00] very slow"), None);
+        assert_eq!(said(Encoder::Vp9, "[libvpx-vp9 @ 0x55a262184a00] v1.17.0"), Some("v1.17.0"));
+        let vvenc = "[libvvenc @ 0x55fb2667ca00] libvvenc version: 1.15.0-dev";
+        assert_eq!(said(Encoder::Vvenc, vvenc), Some("1.15.0-dev"));
+        assert_eq!(said(Encoder::X265, x264), None);
+        let long = format!("libvvenc version: {}", "9".repeat(VERSION_BYTES_MAX + 1));
+        assert_eq!(said(Encoder::Vvenc, &long), None, "bounded");
     }
 }
