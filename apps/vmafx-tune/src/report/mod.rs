@@ -4,12 +4,14 @@
 //! It is written from what `--json` printed or a corpus holds, so that results of several runs can
 //! stand beside each other.
 
+mod film;
 mod plot;
 mod read;
 
 use std::fmt::Write as _;
 use std::io::BufRead;
 
+use film::Film;
 use plot::plot;
 pub use read::ReportError;
 use read::Series;
@@ -22,6 +24,7 @@ pub const SERIES_MAX: usize = 24;
 pub struct Report {
     series: Vec<Series>,
     answers: Vec<read::Answer>,
+    films: Vec<Film>,
 }
 
 impl Report {
@@ -36,12 +39,13 @@ impl Report {
     /// # Errors
     /// When nothing in it is a result, or it cannot be read.
     pub fn read(&mut self, name: &str, lines: impl BufRead) -> Result<(), ReportError> {
-        let taken = read::read(name, lines, &mut self.series, &mut self.answers)?;
+        let Self { series, answers, films } = self;
+        let taken = read::read(name, lines, series, answers, films)?;
         if taken == 0 {
             return Err(ReportError::Nothing { name: name.to_owned() });
         }
-        if self.series.len() > SERIES_MAX {
-            let count = self.series.len();
+        let count = self.series.len() + self.films.len();
+        if count > SERIES_MAX {
             return Err(ReportError::TooMany { count, max: SERIES_MAX });
         }
         Ok(())
@@ -52,7 +56,9 @@ impl Report {
     pub fn html(&self) -> String {
         let mut body = String::new();
         body.push_str("<h1>Quality over rate</h1>\n");
-        body.push_str(&plot(&self.series));
+        if !self.series.is_empty() {
+            body.push_str(&plot(&self.series));
+        }
         if !self.answers.is_empty() {
             body.push_str("<h2>Answers</h2>\n<table>\n<tr><th>source</th><th>encoder</th><th>quality</th><th>target</th><th>reached</th><th>kbit/s</th><th>probes</th></tr>\n");
             for answer in &self.answers {
@@ -69,6 +75,12 @@ impl Report {
                 );
             }
             body.push_str("</table>\n");
+        }
+        for film in &self.films {
+            body.push_str(&film.html());
+        }
+        if self.series.is_empty() {
+            return format!("{HEAD}{body}</body>\n</html>\n");
         }
         body.push_str("<h2>Measurements</h2>\n<table>\n<tr><th>series</th><th>quality</th><th>kbit/s</th><th>score</th></tr>\n");
         for series in &self.series {
@@ -157,6 +169,30 @@ mod tests {
         for foreign in ["<script", "http://", "https://", "src="] {
             assert!(!html.contains(foreign), "{foreign}");
         }
+    }
+
+    #[test]
+    fn shots_are_shown_over_their_frames_and_those_that_miss_are_told_apart() {
+        let line = concat!(
+            r#"{"event":"done","outcome":{"command":"shots","source":"/v/<i>.mp4","encoder":"libx264","#,
+            r#""kilobits_per_second":210.5,"missed":1,"shots":["#,
+            r#"{"range":{"first":0,"count":30},"quality":28.5,"probes":3,"kilobits_per_second":136.0,"#,
+            r#""binding":{"constraint":{"statistic":"mean","at_least":90.0},"value":90.121},"repairs":0},"#,
+            r#"{"range":{"first":30,"count":50},"quality":29.5,"probes":3,"kilobits_per_second":223.0,"#,
+            r#""binding":{"constraint":{"statistic":"mean","at_least":90.0},"value":89.5},"repairs":2}]}}"#,
+        );
+        let mut report = Report::new();
+        report.read("run", line.as_bytes()).expect("a result");
+        let html = report.html();
+        for part in ["/v/&lt;i&gt;.mp4", "0 to 29", "30 to 79", "28.5", "89.500 misses", "210"] {
+            assert!(html.contains(part), "{part} is not in {html}");
+        }
+        assert_eq!(html.matches("90.121 misses").count(), 0);
+        assert_eq!(html.matches("stroke-width=\"4\"").count(), 2, "a line a shot");
+        let both = [LINES, line].concat();
+        let mut report = Report::new();
+        report.read("all", both.as_bytes()).expect("results");
+        assert!(report.html().contains("Measurements") && report.html().contains("Shots of"));
     }
 
     #[test]

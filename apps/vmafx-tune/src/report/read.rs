@@ -6,6 +6,8 @@ use std::io::{self, BufRead, Read};
 use serde_json::Value;
 use thiserror::Error;
 
+use super::film::Film;
+
 /// Bytes of a line that are looked at.
 const LINE_BYTES_MAX: u64 = 16 << 20;
 
@@ -74,11 +76,12 @@ pub(super) fn read(
     mut lines: impl BufRead,
     series: &mut Vec<Series>,
     answers: &mut Vec<Answer>,
+    films: &mut Vec<Film>,
 ) -> Result<usize, ReportError> {
     let failed = |source| ReportError::Read { name: name.to_owned(), source };
     let points = |series: &[Series]| series.iter().map(|one| one.points.len()).sum::<usize>();
     let before = points(series);
-    let mut line = Vec::new();
+    let (mut line, mut shots) = (Vec::new(), 0);
     loop {
         line.clear();
         if lines.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line).map_err(failed)? == 0 {
@@ -87,11 +90,18 @@ pub(super) fn read(
         let Ok(value) = serde_json::from_slice::<Value>(&line) else { continue };
         let outcome = value.get("outcome").unwrap_or(&value);
         take(outcome, series, answers);
-        if points(series) > POINTS_MAX {
+        if outcome["command"] == "shots" {
+            shots += Film::read(outcome).map_or(0, |film| {
+                let shots = film.len();
+                films.push(film);
+                shots
+            });
+        }
+        if points(series) + shots > POINTS_MAX {
             break;
         }
     }
-    let taken = points(series) - before;
+    let taken = points(series) - before + shots;
     for one in series {
         one.points.sort_by(|a, b| a.rate.total_cmp(&b.rate));
         one.points.dedup();
@@ -165,12 +175,12 @@ fn add(series: &mut Vec<Series>, name: &str, one: &Value, score: Option<f64>) {
     }
 }
 
-fn array(value: &Value) -> impl Iterator<Item = &Value> {
+pub(super) fn array(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
 /// A word or a number as text, cut.
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     let text = match value {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
