@@ -167,6 +167,7 @@ async fn node(queue: &Queue, name: &str, credit: u32, done: impl Fn() + Clone + 
         backends: vec!["cpu".into()],
         codecs: vec!["y4m".into(), "ffmpeg".into()],
         encoders: Vec::new(),
+        encoder_versions: Vec::new(),
         slots: credit,
         isa: "avx2".into(),
         version: "bench".into(),

@@ -100,6 +100,7 @@ impl Site {
             backends: vec!["cpu".into()],
             codecs: vec!["y4m".into()],
             encoders: Vec::new(),
+            encoder_versions: Vec::new(),
             slots: 1,
             isa: "avx2".into(),
             version: "test".into(),

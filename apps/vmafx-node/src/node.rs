@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use types::{Capabilities, Incarnation};
+use types::{Capabilities, Encoder, Incarnation};
 use vmafx_server::{Callers, DirectConfig, Slots};
 
 use crate::clock::Acknowledged;
@@ -179,24 +179,38 @@ async fn open_spool(config: &Config) -> Result<(Option<Arc<Spool>>, Vec<Key>), S
 }
 
 async fn capabilities(config: &Config) -> Capabilities {
+    let (encoders, encoder_versions) = encoders(config).await;
     Capabilities {
         backends: vec!["cpu".to_owned()],
         codecs: vmafx_server::codecs(config.ffmpeg.as_deref()).await,
-        encoders: encoders(config).await,
+        encoders,
+        encoder_versions,
         slots: config.slots.get(),
         isa: Isa::detect(config.isa_limit).to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }
 
-/// The encoders that jobs may ask for: those that are known and that `ffmpeg` has.
-async fn encoders(config: &Config) -> Vec<String> {
+/// The encoders that jobs may ask for, those that are known and that `ffmpeg` has, and what each
+/// calls its version.
+async fn encoders(config: &Config) -> (Vec<String>, Vec<String>) {
     let ffmpeg = FfmpegConfig { program: config.ffmpeg.clone(), ..FfmpegConfig::default() };
-    let asked = tokio::task::spawn_blocking(move || media::encoders_of(&ffmpeg, &Stop::never()));
+    let asked = tokio::task::spawn_blocking(move || {
+        let set = media::encoders_of(&ffmpeg, &Stop::never())?;
+        // That one does not say its version in time makes it no less of an encoder.
+        let libraries = media::library_versions(&ffmpeg, &set.encoders, &Stop::never());
+        let libraries = libraries.unwrap_or_default();
+        let said = |encoder: &Encoder| {
+            let library = libraries.get(encoder).map(String::as_str);
+            media::encoder_version(Some(&set.version), *encoder, library)
+        };
+        let names = set.encoders.iter().map(|encoder| encoder.as_str().to_owned()).collect();
+        Ok::<_, media::EncoderError>((names, set.encoders.iter().map(said).collect()))
+    });
     match asked.await {
-        Ok(Ok(set)) => set.encoders.iter().map(|encoder| encoder.as_str().to_owned()).collect(),
+        Ok(Ok(encoders)) => encoders,
         // Without ffmpeg there is no encoder, and the list of codecs says so already.
-        Ok(Err(_)) | Err(_) => Vec::new(),
+        Ok(Err(_)) | Err(_) => (Vec::new(), Vec::new()),
     }
 }
 

@@ -46,6 +46,7 @@ mod tests {
             backends: vec!["cpu".into()],
             codecs: codecs.iter().map(|&name| name.to_owned()).collect(),
             encoders: vec!["libx264".into()],
+            encoder_versions: Vec::new(),
             slots: 1,
             isa: String::new(),
             version: String::new(),

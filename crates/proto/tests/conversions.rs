@@ -179,6 +179,7 @@ fn capabilities() -> Capabilities {
         backends: vec!["cpu".into()],
         codecs: vec!["y4m".into(), "raw".into()],
         encoders: vec!["libsvtav1".into()],
+        encoder_versions: vec!["ffmpeg 8.0, libsvtav1 v4.2.0".into()],
         slots: 4,
         isa: "avx512".into(),
         version: "0.1.0".into(),

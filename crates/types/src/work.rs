@@ -22,6 +22,10 @@ pub struct Capabilities {
     /// Encoders its `ffmpeg` has, by `ffmpeg`'s names.
     #[serde(default)]
     pub encoders: Vec<String>,
+    /// Each of them in the words of its programs, such as `ffmpeg 8.0, libx264 165`: what one version
+    /// encodes is not what another does.
+    #[serde(default)]
+    pub encoder_versions: Vec<String>,
     /// Concurrent attempts it takes.
     pub slots: u32,
     /// The instruction set its kernels run on.

@@ -37,6 +37,7 @@ pub fn registration(name: &str, incarnation: u64) -> Registration {
             backends: vec!["cpu".to_owned()],
             codecs: vec!["y4m".to_owned(), "raw".to_owned(), "ffmpeg".to_owned()],
             encoders: Vec::new(),
+            encoder_versions: Vec::new(),
             slots: SLOTS,
             isa: "baseline".to_owned(),
             version: "test".to_owned(),

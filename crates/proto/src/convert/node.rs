@@ -19,8 +19,9 @@ const WORD_BYTES_MAX: usize = 128;
 
 impl From<Capabilities> for pb::Capabilities {
     fn from(capabilities: Capabilities) -> Self {
-        let Capabilities { backends, codecs, encoders, slots, isa, version } = capabilities;
-        Self { backends, codecs, slots, isa, version, encoders }
+        let Capabilities { backends, codecs, encoders, encoder_versions, slots, isa, version } =
+            capabilities;
+        Self { backends, codecs, slots, isa, version, encoders, encoder_versions }
     }
 }
 
@@ -28,7 +29,8 @@ impl TryFrom<pb::Capabilities> for Capabilities {
     type Error = WireError;
 
     fn try_from(capabilities: pb::Capabilities) -> Result<Self, WireError> {
-        let pb::Capabilities { backends, codecs, slots, isa, version, encoders } = capabilities;
+        let pb::Capabilities { backends, codecs, slots, isa, version, encoders, encoder_versions } =
+            capabilities;
         if !(1..=Self::SLOTS_MAX).contains(&slots) {
             let problem = format!("{slots} is not 1 to {}", Self::SLOTS_MAX);
             return Err(WireError::new("slots", problem));
@@ -39,6 +41,7 @@ impl TryFrom<pb::Capabilities> for Capabilities {
             backends: names(backends, "backends", Self::NAMES_MAX)?,
             codecs: names(codecs, "codecs", Self::NAMES_MAX)?,
             encoders: names(encoders, "encoders", Self::NAMES_MAX)?,
+            encoder_versions: names(encoder_versions, "encoder_versions", Self::NAMES_MAX)?,
             slots,
             isa,
             version,

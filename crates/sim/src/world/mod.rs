@@ -99,6 +99,7 @@ impl World {
                 backends: names(&["cpu"]),
                 codecs: names(codecs[index % codecs.len()]),
                 encoders: Vec::new(),
+                encoder_versions: Vec::new(),
                 slots: 1 + u32::try_from(index % 3).expect("small"),
                 isa: "avx2".into(),
                 version: "sim".into(),

@@ -220,6 +220,7 @@ pub(super) fn session(number: u64, node: &str, incarnation: u64) -> Transition {
         backends: vec!["cpu".into()],
         codecs: vec!["y4m".into(), "ffmpeg".into()],
         encoders: vec!["libx264".into()],
+        encoder_versions: Vec::new(),
         slots: 3,
         isa: "avx2".into(),
         version: "1".into(),

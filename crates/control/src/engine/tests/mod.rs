@@ -209,6 +209,7 @@ fn capabilities(codecs: &[&str], slots: u32) -> Capabilities {
         backends: vec!["cpu".into()],
         codecs: codecs.iter().map(|&name| name.to_owned()).collect(),
         encoders: Vec::new(),
+        encoder_versions: Vec::new(),
         slots,
         isa: String::new(),
         version: String::new(),
