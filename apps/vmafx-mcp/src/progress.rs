@@ -13,6 +13,14 @@ use crate::jobs::Standing;
 /// give up after ten seconds at the earliest.
 pub const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
 
+/// How long nothing may be told while nothing changes: hosts give up on a call that is silent, and a
+/// job may wait for its turn for long.
+pub const SILENCE_MAX: Duration = Duration::from_secs(8);
+
+/// What a word that nothing has changed adds to the value told: the protocol wants each to be larger,
+/// and a frame is a whole one.
+const STILL_STEP: f64 = 1.0 / 1_024.0;
+
 /// How long a notification may take to be handed to the transport; a client that reads nothing
 /// holds up no work.
 const NOTIFY_WAIT_MAX: Duration = Duration::from_millis(500);
@@ -60,7 +68,7 @@ pub struct Reporter {
     began: Instant,
     told: Option<Instant>,
     /// The last value told: the protocol wants each to be larger.
-    done: Option<u64>,
+    done: Option<f64>,
 }
 
 impl std::fmt::Debug for Reporter {
@@ -109,15 +117,14 @@ impl Reporter {
         if self.told.is_some_and(|told| told.elapsed() < PROGRESS_INTERVAL) {
             return;
         }
-        if self.done.is_some_and(|before| done <= before) {
-            return;
-        }
+        let silent_for = self.told.map_or(Duration::ZERO, |told| told.elapsed());
+        let Some(value) = value(self.done, done, silent_for) else { return };
         let message = message(self.began.elapsed());
         match &self.listener {
             Listener::Nobody => return,
             Listener::Client { peer, token } => {
-                let mut param = ProgressNotificationParam::new(token.clone(), done as f64)
-                    .with_message(message);
+                let mut param =
+                    ProgressNotificationParam::new(token.clone(), value).with_message(message);
                 if let Some(total) = total {
                     param = param.with_total(total as f64);
                 }
@@ -126,7 +133,23 @@ impl Reporter {
             }
         }
         self.told = Some(Instant::now());
-        self.done = Some(done);
+        self.done = Some(value);
+    }
+}
+
+/// The value to tell: what is done, or a little more than was told where that is all there is to say
+/// and it was not said for long; `None` where nothing is to be said.
+fn value(before: Option<f64>, done: u64, silent_for: Duration) -> Option<f64> {
+    let done = done as f64;
+    match before {
+        Some(before) if done > before => Some(done),
+        None => Some(done),
+        Some(before) if silent_for >= SILENCE_MAX => {
+            // Never as much as the next whole one, which is still to come.
+            let still = before + STILL_STEP;
+            (still < done + 1.0).then_some(still)
+        }
+        Some(_) => None,
     }
 }
 
@@ -152,6 +175,18 @@ mod tests {
         assert_eq!(text, "running: 120 of 480 frames, about 6 s left");
         assert_eq!(message("queued", 0, None, Duration::ZERO), "queued: 0 frames");
         assert_eq!(message("running", 9, Some(9), Duration::ZERO), "running: 9 of 9 frames");
+    }
+
+    #[test]
+    fn a_call_that_waits_is_not_silent_and_each_value_is_larger() {
+        let (short, long) = (Duration::from_secs(3), SILENCE_MAX);
+        assert_eq!(value(None, 0, Duration::ZERO), Some(0.0));
+        assert_eq!(value(Some(0.0), 0, short), None);
+        let still = value(Some(0.0), 0, long).expect("a word");
+        let again = value(Some(still), 0, long).expect("a word");
+        assert!(0.0 < still && still < again && again < 1.0, "{still} {again}");
+        assert_eq!(value(Some(again), 1, short), Some(1.0), "the first frame is news");
+        assert_eq!(value(Some(5.0), 4, long), None, "a second attempt begins anew");
     }
 
     #[test]

@@ -154,6 +154,16 @@ impl Tunes {
         self.0.runs().get(&id).map(|run| run.view.clone())
     }
 
+    /// The runs in these states (all where none is named) that were started before one, newest first.
+    pub fn list(&self, states: &[State], before: Option<JobId>) -> Vec<TuneView> {
+        let runs = self.0.runs();
+        let passing = runs.values().rev().map(|run| &run.view).filter(|view| {
+            before.is_none_or(|before| view.id < before)
+                && (states.is_empty() || states.contains(&view.state))
+        });
+        passing.cloned().collect()
+    }
+
     /// Is told of every change of a run.
     pub fn changes(&self, id: JobId) -> Option<watch::Receiver<()>> {
         self.0.runs().get(&id).map(|run| run.changes.subscribe())

@@ -10,7 +10,7 @@ use types::{FrameTable, JobId, JobPage, JobView, NodeView};
 use super::{Accepted, Standing};
 use crate::clock::random;
 use crate::error::ToolError;
-use crate::progress::Reporter;
+use crate::progress::{Reporter, SILENCE_MAX};
 
 /// The first and the longest wait before a broken watch is opened again.
 const WATCH_RETRY_FIRST: Duration = Duration::from_millis(100);
@@ -100,13 +100,24 @@ impl RemoteJobs {
     async fn watch(&self, id: JobId, reporter: &mut Reporter) -> Result<Watched, ClientError> {
         let watch = WatchJobs { only: Some(id), ..WatchJobs::default() };
         let mut events = self.client.watch(watch).await?;
-        while let Some(event) = events.next().await? {
-            let JobEvent::Job(job) = event else { continue };
-            reporter.job(&Standing { state: job.state, progress: job.progress }).await;
-            if job.state.is_terminal() {
-                return Ok(Watched::Ended);
+        let mut standing = None;
+        loop {
+            // That nothing has changed is said too: a job may wait for its turn for long.
+            if let Ok(event) = tokio::time::timeout(SILENCE_MAX, events.next()).await {
+                match event? {
+                    Some(JobEvent::Job(job)) => {
+                        standing = Some(Standing { state: job.state, progress: job.progress });
+                    }
+                    Some(JobEvent::SnapshotEnd) => continue,
+                    None => return Ok(Watched::Closed),
+                }
+            }
+            if let Some(standing) = &standing {
+                reporter.job(standing).await;
+                if standing.state.is_terminal() {
+                    return Ok(Watched::Ended);
+                }
             }
         }
-        Ok(Watched::Closed)
     }
 }

@@ -6,12 +6,13 @@ use std::time::Duration;
 use proto::rpc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use types::{JobFilter, JobId};
+use types::{JobFilter, JobId, JobPage};
 
 use super::view::{self, JobLine, JobOut, StateOut};
 use super::{Answer, Effect, Tool, args, score, tune};
 use crate::error::ToolError;
 use crate::platform::Call;
+use crate::tunes::TuneView;
 
 /// Jobs on one page of a list.
 const PAGE_MAX: usize = 50;
@@ -134,7 +135,7 @@ pub(crate) struct ListOut {
 impl Tool for ListJobs {
     const NAME: &'static str = "list_jobs";
     const TITLE: &'static str = "List jobs";
-    const DESCRIPTION: &'static str = "Lists jobs, newest first, with their states and headline scores, filtered by state and \
+    const DESCRIPTION: &'static str = "Lists jobs and runs of tune, newest first, with their states and headline scores, filtered by state and \
          label and a page at a time. For the whole of one job call get_job.";
     const EFFECT: Effect = Effect::Reads;
     type Input = ListIn;
@@ -153,9 +154,70 @@ impl Tool for ListJobs {
             tenant: None,
             labels: input.labels,
         };
-        let page_size = Some(input.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX));
+        let limit = input.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
+        // Runs of tune carry no labels.
+        let runs = match filter.labels.is_empty() {
+            true => call.platform.tunes.list(&filter.states, after),
+            false => Vec::new(),
+        };
+        let page_size = Some(limit);
         let page = call.platform.jobs.list(rpc::ListJobs { filter, page_size, after }).await?;
-        let jobs = page.jobs.iter().map(Into::into).collect();
-        Ok(ListOut { jobs, next_cursor: page.next.map(|id| id.to_string()) }.into())
+        Ok(merged(&page, &runs, limit).into())
+    }
+}
+
+/// One page of jobs and runs together, newest first: the ids of both sort by when they began.
+fn merged(page: &JobPage, runs: &[TuneView], limit: usize) -> ListOut {
+    let more = page.next.is_some();
+    let jobs = page.jobs.iter().map(|job| (job.id, JobLine::from(job)));
+    let runs = runs.iter().map(|run| (run.id, JobLine::from(run)));
+    let mut all: Vec<(JobId, JobLine)> = jobs.chain(runs).collect();
+    all.sort_by_key(|(id, _)| std::cmp::Reverse(*id));
+    let more = more || all.len() > limit;
+    all.truncate(limit);
+    let next_cursor = all.last().filter(|_| more).map(|(id, _)| id.to_string());
+    ListOut { jobs: all.into_iter().map(|(_, line)| line).collect(), next_cursor }
+}
+
+#[cfg(test)]
+mod tests {
+    use types::{State, Timestamp, TraceId};
+
+    use super::*;
+
+    fn id(number: i64) -> JobId {
+        JobId::new(Timestamp::from_unix_micros(number * 1_000_000), 7)
+    }
+
+    fn run(number: i64) -> TuneView {
+        TuneView {
+            id: id(number),
+            state: State::Running,
+            submitted_at: Timestamp::from_unix_micros(number * 1_000_000),
+            finished_at: None,
+            trace_id: TraceId::new([1; 16]).expect("not zero"),
+            probes: 2,
+            steps: 9,
+            note: "tried 23: score 93".to_owned(),
+            outcome: None,
+            failure: None,
+        }
+    }
+
+    #[test]
+    fn runs_stand_among_the_jobs_and_no_page_leaves_one_out() {
+        let runs: Vec<TuneView> = (1..=5).rev().map(run).collect();
+        let (mut seen, mut after) = (Vec::new(), None::<JobId>);
+        loop {
+            let older = |run: &&TuneView| after.is_none_or(|after| run.id < after);
+            let left: Vec<TuneView> = runs.iter().filter(older).cloned().collect();
+            let page = merged(&JobPage { jobs: Vec::new(), next: None }, &left, 2);
+            assert!(page.jobs.len() <= 2);
+            seen.extend(page.jobs.iter().map(|line| line.job_id.clone()));
+            let Some(cursor) = page.next_cursor else { break };
+            after = Some(cursor.parse().expect("an id"));
+        }
+        let expected: Vec<String> = runs.iter().map(|run| run.id.to_string()).collect();
+        assert_eq!(seen, expected);
     }
 }

@@ -9,6 +9,7 @@ use types::{Failure, JobId, JobSummary, JobView, PooledScore, ResultView, State}
 
 use super::tune::TuneOut;
 use crate::clock::now;
+use crate::tunes::TuneView;
 
 /// Features of a result that are shown; there are more only where somebody asked for many.
 const FEATURES_SHOWN_MAX: usize = 24;
@@ -393,6 +394,26 @@ pub(crate) struct JobLine {
     /// Frames done, while it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frames_done: Option<u64>,
+    /// What a run of tune did last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+impl From<&TuneView> for JobLine {
+    fn from(run: &TuneView) -> Self {
+        let pooled = run.outcome.as_ref().and_then(|outcome| outcome.pooled().copied());
+        Self {
+            job_id: run.id.to_string(),
+            state: run.state.into(),
+            score: pooled.map(|pooled| pooled.mean),
+            failure_kind: run.failure.as_ref().map(|failure| failure.kind.to_string()),
+            labels: BTreeMap::new(),
+            submitted_at: run.submitted_at.to_string(),
+            finished_at: run.finished_at.map(|at| at.to_string()),
+            frames_done: None,
+            note: Some(run.note.clone()),
+        }
+    }
 }
 
 impl From<&JobSummary> for JobLine {
@@ -406,6 +427,7 @@ impl From<&JobSummary> for JobLine {
             submitted_at: job.submitted_at.to_string(),
             finished_at: job.finished_at.map(|at| at.to_string()),
             frames_done: job.progress.map(|progress| progress.frames_done),
+            note: None,
         }
     }
 }
