@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use common::{Running, STOPPED_WITHIN, soon};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use observability::Telemetry;
 use proto::scoring as pb;
 use proto::scoring::vmafx_scoring_client::VmafxScoringClient;
@@ -89,6 +89,18 @@ async fn a_deadline_ends_the_work_whether_it_is_the_calls_the_requests_or_the_se
     assert_eq!(answer.status, StatusCode::GATEWAY_TIMEOUT, "{}", answer.text());
     assert_eq!(answer.json()["code"], "DEADLINE_EXCEEDED");
     assert!(began.elapsed() < TIME + STOPPED_WITHIN, "{:?}", began.elapsed());
+    assert!(running.busy(0).await < STOPPED_WITHIN);
+
+    // The same by a header, in whole seconds.
+    let mut body = body;
+    body.as_object_mut().expect("an object").remove("timeout_ms");
+    let headers = [("content-type", "application/json"), ("prefer", "wait=1")];
+    let began = Instant::now();
+    let path = "/v1/score";
+    let answer = running.http().send(Method::POST, path, &headers, body.to_string()).await;
+    assert_eq!(answer.status, StatusCode::GATEWAY_TIMEOUT, "{}", answer.text());
+    let second = Duration::from_secs(1);
+    assert!(began.elapsed() < second + STOPPED_WITHIN, "{:?}", began.elapsed());
     assert!(running.busy(0).await < STOPPED_WITHIN);
 
     let asked = pb::ScoreRequest::from(strict.write_long());

@@ -65,8 +65,9 @@ async fn score(
 ) -> Result<Response, Problem> {
     parameters.finish()?;
     let (headers, body) = read(request, ANSWER_WAIT_MAX).await?;
+    let patience = patience(&headers);
     let asked = json::<ScoreBody>(&headers, body)?.into_score()?;
-    let scored = direct.score(asked, None, FRAME_VALUES_MAX).await?;
+    let scored = direct.score(asked, patience, FRAME_VALUES_MAX).await?;
     // Millions of numbers take longer to write down than the runtime may be kept.
     let written =
         tokio::task::spawn_blocking(move || serde_json::to_vec(&ScoredOut::from(scored))).await;
@@ -78,6 +79,18 @@ async fn score(
     let bytes = bytes.map_err(|error| defect(error.to_string()))?;
     let json = HeaderValue::from_static("application/json");
     Ok(([(header::CONTENT_TYPE, json)], bytes).into_response())
+}
+
+/// How long the caller says that it waits, by `Prefer: wait=10` (RFC 7240), as gRPC's callers say by
+/// `grpc-timeout`. What is malformed is ignored, as preferences are; of several the first counts.
+fn patience(headers: &HeaderMap) -> Option<Duration> {
+    let lines = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    let mut preferences = lines.flat_map(|line| line.split(',')).filter_map(|preference| {
+        let (name, value) = preference.split(';').next()?.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("wait").then(|| value.trim().trim_matches('"'))
+    });
+    let seconds: u32 = preferences.next()?.parse().ok().filter(|seconds| *seconds > 0)?;
+    Some(Duration::from_secs(seconds.into()))
 }
 
 /// Reads a body whose route has no time limit of its own, in the time that other routes have for

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::{Request, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Request, StatusCode};
 use axum::response::IntoResponse as _;
 use proto::MESSAGE_BYTES_MAX;
 use serde_json::Value;
 
-use super::{FRAME_VALUES_MAX, OPENAPI, read};
+use super::{FRAME_VALUES_MAX, OPENAPI, patience, read};
 
 fn document() -> Value {
     serde_json::from_str(OPENAPI).expect("the document is JSON")
@@ -40,6 +40,23 @@ fn every_route_is_described_and_nothing_else() {
         document["paths"].as_object().expect("paths").keys().map(String::as_str).collect();
     assert!(routes.len() > 6, "{routes:?}");
     assert_eq!(routes, described);
+}
+
+#[test]
+fn a_caller_says_in_a_header_how_long_it_waits() {
+    let said = |lines: &[&str]| {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append("prefer", HeaderValue::from_str(line).expect("a header"));
+        }
+        patience(&headers).map(|patience| patience.as_secs())
+    };
+    assert_eq!(said(&["wait=10"]), Some(10));
+    assert_eq!(said(&["respond-async, Wait = \"7\"; foo", "wait=9"]), Some(7), "the first counts");
+    for ignored in ["", "wait", "wait=", "wait=0", "wait=-1", "wait=ten", "await=10"] {
+        assert_eq!(said(&[ignored]), None, "{ignored}");
+    }
+    assert_eq!(said(&[]), None);
 }
 
 #[test]
