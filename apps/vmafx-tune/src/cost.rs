@@ -25,7 +25,7 @@ pub struct Cost {
     pub trials: u64,
     /// Frames encoded, and scored, altogether.
     pub frames: u64,
-    /// Seconds, by the pace of a short trial; `None` where probes run on a fleet.
+    /// Seconds, by the pace of a short trial; `None` where no node can make one now.
     pub seconds: Option<f64>,
     /// Sources that it is about.
     pub sources: usize,
@@ -33,8 +33,8 @@ pub struct Cost {
     pub samples: Vec<FrameRange>,
 }
 
-/// Says what a request would take. Reads its sources and makes one short trial here; measures and
-/// remembers nothing.
+/// Says what a request would take. Reads its sources and makes one short trial, where probes would be
+/// made: here, or as a job of the fleet. Measures and remembers nothing.
 ///
 /// # Errors
 /// As [`run`](crate::run).
@@ -70,6 +70,11 @@ pub fn cost(request: &TuneRequest, env: &Environment, stop: &Stop) -> Result<Cos
             }
         };
     let by_shot = matches!(request, TuneRequest::Shots(_));
+    // A ladder has a rung a target at most.
+    let files_made = match request {
+        TuneRequest::Ladder(r) => r.targets.len() as u64,
+        _ => 1,
+    };
     let mut cost =
         Cost { trials: 0, frames: 0, seconds: None, sources: sources.len(), samples: Vec::new() };
     let mut pace = None;
@@ -86,18 +91,21 @@ pub fn cost(request: &TuneRequest, env: &Environment, stop: &Stop) -> Result<Cos
             cost.trials += tries * samples.len() as u64;
             cost.frames += tries * frames;
             if files {
-                cost.trials += if by_shot { samples.len() as u64 } else { 1 };
-                cost.frames += known.source.frame_count();
+                let made = if by_shot { samples.len() as u64 } else { files_made };
+                cost.trials += made;
+                cost.frames += known.source.frame_count() * if by_shot { 1 } else { files_made };
             }
             if cost.samples.is_empty() {
                 cost.samples = samples.iter().map(|sample| sample.range).collect();
             }
-            if pace.is_none() && env.fleet.is_none() {
+            if pace.is_none() && session.can_probe(encode.encoder) {
                 pace = Some(trial(&hunt, &samples)?);
             }
         }
     }
-    cost.seconds = pace.map(|per_frame| per_frame * cost.frames as f64);
+    // Searches go step by step; as much is done at once as a step has parts.
+    let at_once = session.parallel().min(cost.samples.len()).max(1) as f64;
+    cost.seconds = pace.map(|per_frame| per_frame * cost.frames as f64 / at_once);
     Ok(cost)
 }
 

@@ -52,6 +52,9 @@ pub struct Found {
     /// Which samples.
     #[serde(skip)]
     pub ranges: Vec<FrameRange>,
+    /// How many samples were asked for: what stands for several classes is one.
+    #[serde(skip)]
+    pub count: usize,
     /// All of the source was tried, in one piece: what was measured is no estimate.
     pub whole: bool,
     /// What was measured at the answer.
@@ -98,18 +101,24 @@ impl Hunt<'_> {
 
     /// Finds the answer to a target, with as many samples as it takes.
     pub(crate) fn find(&self, target: &Target) -> Result<Found, TuneError> {
-        self.find_knowing(target, &[])
+        self.find_knowing(target, &[], self.samples_first())
     }
 
-    /// As [`find`](Self::find), when searches for other targets have been made: what they measured on
-    /// the same samples is known.
+    /// How many samples a search begins with.
+    pub(crate) fn samples_first(&self) -> usize {
+        self.search.sampling.count.max(1)
+    }
+
+    /// As [`find`](Self::find) with so many samples at least, when searches for other targets have been
+    /// made: what they measured on the same samples is known.
     pub(crate) fn find_knowing(
         &self,
         target: &Target,
         before: &[Found],
+        count: usize,
     ) -> Result<Found, TuneError> {
         let sampling = &self.search.sampling;
-        let mut count = sampling.count.max(1);
+        let mut count = count;
         let mut prior = self.prior();
         loop {
             let samples = self.samples(count);
@@ -119,7 +128,7 @@ impl Hunt<'_> {
             let same = before.iter().filter(|found| found.ranges == ranges);
             let seed: Vec<Tried> = same.flat_map(|found| found.tried.clone()).collect();
             let (verdict, tried) = self.search_on(&samples, prior, target, &seed)?;
-            let found = self.conclude(&samples, target, &verdict, tried)?;
+            let found = Found { count, ..self.conclude(&samples, target, &verdict, tried)? };
             let half_width = found.measured.half_width;
             let may_widen = count * 2 <= sampling.count_max && !found.whole;
             let allowed = target.tolerance.max(search::TOLERANCE_DEFAULT);
@@ -156,6 +165,7 @@ impl Hunt<'_> {
             probes: verdict.probes,
             non_monotone: verdict.non_monotone,
             samples: samples.len(),
+            count: samples.len(),
             ranges: samples.iter().map(|sample| sample.range).collect(),
             whole: self.is_whole(samples),
             measured,

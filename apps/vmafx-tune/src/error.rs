@@ -51,6 +51,15 @@ pub enum TuneError {
         #[source]
         source: io::Error,
     },
+    /// A file of our own could not be read.
+    #[error("{path} cannot be read")]
+    Read {
+        /// The file.
+        path: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// A file could not be written.
     #[error("{path} cannot be written")]
     Write {
@@ -73,7 +82,7 @@ impl TuneError {
             Self::Score(error) => error.kind(),
             Self::Job { failure, .. } => failure.kind,
             Self::NoNode { .. } => FailureKind::EncoderMissing,
-            Self::Controller(_) => FailureKind::Io,
+            Self::Controller(_) | Self::Read { .. } => FailureKind::Io,
             Self::Journal { source, .. } | Self::Write { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FailureKind::DiskFull,
                 _ => FailureKind::Io,

@@ -4,16 +4,19 @@
 //! A shot within a film scores a little otherwise than alone: its first frames have others before
 //! them. So it is the assembled film that is judged, shot by shot.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use media::EncodeProgress;
+use scoring::Progress;
 use search::{Binding, Target};
 use types::{Encoded, PooledScore, Quality, ScoreReport};
 
 use crate::combine::pool_frames;
 use crate::crf::{Hunt, PROBES_USUAL};
 use crate::error::TuneError;
-use crate::finish::{REPAIRS_MAX, Verified, unfinished};
+use crate::finish::{REPAIRS_MAX, Verified};
 use crate::outcome::{Shot, ShotsOutcome};
+use crate::output::{Unfinished, Wanted, Wrap, wrap};
 use crate::probe::{FrameRange, ProbeKind, ProbeSpec};
 use crate::progress::Event;
 use crate::request::ShotsRequest;
@@ -32,6 +35,11 @@ pub(crate) fn shots(
     request: &ShotsRequest,
 ) -> Result<ShotsOutcome, TuneError> {
     let known = session.know(&request.source)?;
+    let media = &known.source.media;
+    let wanted = match &request.output {
+        Some(output) => Some(Wanted::new(output, request.besides, media, session)?),
+        None => None,
+    };
     let hunt = Hunt { session, known: &known, encode: &request.encode, search: &request.search };
     let target = &request.search.target;
     session.pace().add(known.source.frame_count() * PROBES_USUAL);
@@ -52,8 +60,8 @@ pub(crate) fn shots(
             repairs: 0,
         })
         .collect();
-    let file = match &request.output {
-        Some(output) => Some(assemble(&hunt, &mut shots, target, output)?),
+    let file = match &wanted {
+        Some(wanted) => Some(assemble(&hunt, &mut shots, target, wanted)?),
         None => None,
     };
     let frames: u64 = shots.iter().map(|shot| shot.range.count).sum();
@@ -73,13 +81,13 @@ fn assemble(
     hunt: &Hunt<'_>,
     shots: &mut [Shot],
     target: &Target,
-    output: &Path,
+    wanted: &Wanted,
 ) -> Result<Verified, TuneError> {
     let session = hunt.session;
-    let held = unfinished(output)?;
+    let held = wanted.unfinished()?;
     let mut parts = session.each_here(shots, |shot| make(hunt, shot.range, shot.quality))?;
     for round in 1.. {
-        let mut verified = judge(hunt, shots, &parts, target, &held.path)?;
+        let mut verified = judge(hunt, shots, &parts, target, &held, wanted.wrap)?;
         verified.rounds = round;
         session.sink.event(&Event::Verified { binding: verified.binding, met: verified.met });
         let failing: Vec<usize> = (0..shots.len())
@@ -87,8 +95,7 @@ fn assemble(
             .filter(|index| better(hunt, &shots[*index]) != shots[*index].quality)
             .collect();
         if failing.is_empty() || round > REPAIRS_MAX {
-            held.place(output)?;
-            verified.output = output.to_owned();
+            verified.output = held.place(wanted, session.sink)?;
             return Ok(verified);
         }
         for index in &failing {
@@ -113,7 +120,8 @@ fn make(hunt: &Hunt<'_>, range: FrameRange, quality: Quality) -> Result<Part, Tu
     let local = hunt.session.local()?;
     let spec = hunt.spec(&Sample { range, share: 1.0 }, quality, ProbeKind::Sample);
     let file = local.scratch_file("mkv");
-    let encoded = local.encode(&spec, &file, hunt.session.cx(), &hunt.session.stop)?;
+    let (cx, stop) = (hunt.session.cx(), &hunt.session.stop);
+    let encoded = local.encode(&spec, &file, cx, stop, &EncodeProgress::default())?;
     Ok(Part { file, encoded })
 }
 
@@ -123,16 +131,27 @@ fn judge(
     shots: &mut [Shot],
     parts: &[Part],
     target: &Target,
-    file: &Path,
+    held: &Unfinished,
+    how: Wrap,
 ) -> Result<Verified, TuneError> {
     let session = hunt.session;
     let local = session.local()?;
     let files: Vec<PathBuf> = parts.iter().map(|part| part.file.clone()).collect();
-    media::join(&files, hunt.encode.encoder, file, local.ffmpeg(), &session.stop)?;
+    let (file, encoder, stop) = (&held.path, hunt.encode.encoder, &session.stop);
+    let joined = if how == Wrap::Plain { file.clone() } else { held.pictures() };
+    media::join(&files, encoder, &joined, local.ffmpeg(), stop)?;
+    let size_of = |path: &PathBuf| {
+        std::fs::metadata(path).map(|file| file.len()).map_err(TuneError::write(path))
+    };
+    let picture_bytes = size_of(&joined)?;
+    if how != Wrap::Plain {
+        let (source, media) = (&hunt.known.source.media, &session.env.run.media);
+        wrap(how, &joined, source, encoder, file, media, stop)?;
+    }
     let whole = Sample { range: hunt.known.source.whole(), share: 1.0 };
     let spec: ProbeSpec = hunt.spec(&whole, shots[0].quality, ProbeKind::Whole).in_full();
     let info = &hunt.known.source.info;
-    let report = local.score(&spec, info, file, session.cx(), &session.stop)?;
+    let report = local.score(&spec, info, file, session.cx(), stop, &Progress::new())?;
     session.check_whole(&spec, &report)?;
     let model = report
         .headline()
@@ -149,13 +168,13 @@ fn judge(
         }
     }
     let binding = worst.ok_or_else(|| TuneError::Request("no shot could be judged".to_owned()))?;
-    let bytes = std::fs::metadata(file).map_err(TuneError::write(file))?.len();
+    let bytes = size_of(file)?;
     let seconds = hunt.known.source.frame_count() as f64 / hunt.known.source.frames_per_second();
     Ok(Verified {
         output: file.to_owned(),
         quality: None,
         bytes,
-        kilobits_per_second: bytes as f64 * 8.0 / 1_000.0 / seconds,
+        kilobits_per_second: picture_bytes as f64 * 8.0 / 1_000.0 / seconds,
         pooled: model.pooled,
         binding,
         met: binding.margin() >= 0.0,

@@ -5,6 +5,7 @@
 //! a numbered key.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -15,10 +16,12 @@ use observability::{Context, with_context};
 use proto::rpc::{GetFrames, JobEvent, Submit, WatchJobs};
 use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
-use types::{Encoder, Failure, FailureKind, JobId, JobView, Liveness, Stage, State};
+use types::{
+    Encoder, Failure, FailureKind, JobId, JobSummary, JobView, Liveness, NodeView, Stage, State,
+};
 
 use crate::error::TuneError;
-use crate::local::job;
+use crate::local::{TELL_EVERY, job};
 use crate::probe::{FRAME_SCORES_MAX, Probe, ProbeKind, ProbeSpec, Prober};
 use crate::progress::{Event, Sink};
 
@@ -52,32 +55,39 @@ pub struct Fleet {
 #[derive(Debug)]
 pub(crate) struct FleetProber {
     fleet: Fleet,
+    /// The nodes there were when the run began.
+    nodes: Vec<NodeView>,
     force_trace: bool,
     /// That jobs wait for a node is said once a run, not once a probe.
     waiting_told: AtomicBool,
 }
 
 impl FleetProber {
-    pub(crate) fn new(fleet: Fleet, force_trace: bool) -> Self {
-        Self { fleet, force_trace, waiting_told: AtomicBool::new(false) }
+    /// Asks the controller which nodes there are.
+    pub(crate) fn new(fleet: Fleet, force_trace: bool) -> Result<Self, TuneError> {
+        let client = fleet.client.clone();
+        let nodes = fleet.runtime.block_on(async move { client.nodes().await })?;
+        Ok(Self { fleet, nodes, force_trace, waiting_told: AtomicBool::new(false) })
     }
 
-    /// The encoders that nodes alive have.
-    pub(crate) fn encoders(&self) -> Result<Vec<Encoder>, TuneError> {
-        let client = self.fleet.client.clone();
-        let nodes = self.fleet.runtime.block_on(async move { client.nodes().await })?;
-        let alive = nodes.iter().filter(|node| node.liveness == Liveness::Alive);
-        let names: Vec<&String> = alive.flat_map(|node| &node.capabilities.encoders).collect();
-        let has = |encoder: &Encoder| names.iter().any(|name| *name == encoder.as_str());
-        Ok(Encoder::ALL.iter().copied().filter(has).collect())
+    fn alive(&self) -> impl Iterator<Item = &NodeView> {
+        self.nodes.iter().filter(|node| node.liveness == Liveness::Alive)
+    }
+
+    /// Whether a node alive has the encoder.
+    pub(crate) fn has(&self, encoder: Encoder) -> bool {
+        self.alive().any(|node| has(node, encoder))
+    }
+
+    /// What the nodes alive encode with, or those that are known where none of them is alive: each
+    /// version once, with that of the program that scores.
+    pub(crate) fn versions(&self, encoder: Encoder) -> Vec<String> {
+        versions(&self.nodes, encoder)
     }
 
     /// Slots of all nodes that are alive.
-    pub(crate) fn slots(&self) -> Result<usize, TuneError> {
-        let client = self.fleet.client.clone();
-        let nodes = self.fleet.runtime.block_on(async move { client.nodes().await })?;
-        let alive = nodes.iter().filter(|node| node.liveness == Liveness::Alive);
-        Ok(alive.map(|node| node.capabilities.slots as usize).sum())
+    pub(crate) fn slots(&self) -> usize {
+        self.alive().map(|node| node.capabilities.slots as usize).sum()
     }
 
     /// The key of a probe's job. The controller holds a key to the whole of what is submitted, so that
@@ -104,7 +114,7 @@ impl FleetProber {
             let submit = Submit { spec: spec_of_job, idempotency_key: Some(key) };
             let submitted =
                 self.patiently(stop, || self.fleet.client.submit(submit.clone())).await?;
-            let ended = self.follow(submitted.job, stop, sink).await;
+            let ended = self.follow(spec, submitted.job, stop, sink).await;
             let job = match ended {
                 Ok(job) => job,
                 Err(error) => {
@@ -137,8 +147,15 @@ impl FleetProber {
     }
 
     /// Waits for a job's end. A controller that restarts meanwhile is waited for, and so is a node.
-    async fn follow(&self, job: JobId, stop: &Stop, sink: &dyn Sink) -> Result<JobView, TuneError> {
+    async fn follow(
+        &self,
+        spec: &ProbeSpec,
+        job: JobId,
+        stop: &Stop,
+        sink: &dyn Sink,
+    ) -> Result<JobView, TuneError> {
         let (client, heard) = (&self.fleet.client, &Cell::new(false));
+        let told = &Told::default();
         let waits_since = &Cell::new(None);
         self.patiently_hearing(stop, heard, || async move {
             let mut events =
@@ -151,7 +168,8 @@ impl FleetProber {
                         heard.set(true);
                         match event {
                             Some(JobEvent::Job(summary)) if summary.state.is_terminal() => break,
-                            Some(_) => {}
+                            Some(JobEvent::Job(summary)) => told.working(spec, &summary, sink),
+                            Some(JobEvent::SnapshotEnd) => {}
                             None => break,
                         }
                     }
@@ -280,6 +298,29 @@ impl FleetProber {
     }
 }
 
+/// When it was last told how far a job is.
+#[derive(Debug, Default)]
+struct Told(Cell<Option<Instant>>);
+
+impl Told {
+    /// Tells how far a job is that runs, not more often than is of use.
+    fn working(&self, spec: &ProbeSpec, job: &JobSummary, sink: &dyn Sink) {
+        let Some(progress) = job.progress.filter(|_| job.state == State::Running) else { return };
+        if self.0.get().is_some_and(|at| at.elapsed() < TELL_EVERY) {
+            return;
+        }
+        self.0.set(Some(Instant::now()));
+        // Nodes count what they score, which begins when all is encoded.
+        let frames_total = progress.frames_total.unwrap_or(spec.range.count);
+        sink.event(&Event::Working {
+            quality: spec.request.quality,
+            frames_encoded: if progress.frames_done > 0 { frames_total } else { 0 },
+            frames_scored: progress.frames_done,
+            frames_total,
+        });
+    }
+}
+
 impl Prober for FleetProber {
     fn probe(
         &self,
@@ -293,10 +334,31 @@ impl Prober for FleetProber {
         self.fleet.runtime.block_on(work)
     }
 
-    fn chain(&self) -> &str {
-        // Nodes may run other versions than this program; the job's own answer says which.
-        "fleet"
+    fn chain(&self, encoder: Encoder) -> String {
+        format!("fleet: {}", self.versions(encoder).join("; "))
     }
+}
+
+fn has(node: &NodeView, encoder: Encoder) -> bool {
+    node.capabilities.encoders.iter().any(|name| name == encoder.as_str())
+}
+
+/// See [`FleetProber::versions`]. A node that says no version stands there by its program's alone.
+fn versions(nodes: &[NodeView], encoder: Encoder) -> Vec<String> {
+    let with = |node: &&NodeView| has(node, encoder);
+    let mut able: Vec<&NodeView> = nodes.iter().filter(with).collect();
+    if able.iter().any(|node| node.liveness == Liveness::Alive) {
+        able.retain(|node| node.liveness == Liveness::Alive);
+    }
+    let said = |node: &NodeView| {
+        // `ffmpeg 8.0, libx264 165` names its encoder as a word.
+        let names = |words: &&String| words.split([' ', ',']).any(|word| word == encoder.as_str());
+        let encodes = node.capabilities.encoder_versions.iter().find(names);
+        let encodes = encodes.map_or(encoder.as_str(), String::as_str);
+        format!("vmafx {}, {encodes}", node.capabilities.version)
+    };
+    let all: BTreeSet<String> = able.into_iter().map(said).collect();
+    all.into_iter().collect()
 }
 
 /// Ends when the work is to end, and says why.
@@ -306,5 +368,105 @@ async fn stopped(stop: &Stop) -> TuneError {
             return stopped.into();
         }
         tokio::time::sleep(STOP_CHECK_INTERVAL).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use types::{
+        Capabilities, EncodeRequest, MediaRef, NodeId, Progress, Quality, SessionId, SpanId,
+        Timestamp, TraceContext, TraceFlags, TraceId,
+    };
+
+    use super::*;
+    use crate::probe::FrameRange;
+    use crate::request::ScoreSettings;
+
+    struct Ears(Mutex<Vec<Event>>);
+
+    impl Sink for Ears {
+        fn event(&self, event: &Event) {
+            self.0.lock().expect("no panic").push(event.clone());
+        }
+    }
+
+    #[test]
+    fn frames_that_a_node_has_scored_are_told_of_and_not_too_often() {
+        let spec = ProbeSpec {
+            reference: MediaRef::new("/a.mp4"),
+            source_sha256: String::new(),
+            range: FrameRange { first: 0, count: 40 },
+            kind: ProbeKind::Whole,
+            request: EncodeRequest::new(Encoder::X264, Quality(2_300)),
+            score: ScoreSettings::default(),
+        };
+        let job = |state: State, frames_done: u64| JobSummary {
+            id: JobId::new(Timestamp::EPOCH, 1),
+            tenant: String::new(),
+            state,
+            labels: std::collections::BTreeMap::new(),
+            priority: 5,
+            submitted_at: Timestamp::EPOCH,
+            finished_at: None,
+            attempts: 1,
+            score: None,
+            failure: None,
+            trace: TraceContext {
+                trace_id: TraceId::new([1; 16]).expect("not zero"),
+                span_id: SpanId::new([1; 8]).expect("not zero"),
+                flags: TraceFlags::RANDOM,
+                tracestate: String::new(),
+            },
+            progress: Some(Progress { frames_done, frames_total: Some(40) }),
+        };
+        let (told, ears) = (Told::default(), Ears(Mutex::default()));
+        told.working(&spec, &job(State::Queued, 0), &ears);
+        told.working(&spec, &job(State::Running, 12), &ears);
+        told.working(&spec, &job(State::Running, 13), &ears);
+        let heard = ears.0.into_inner().expect("no panic");
+        let expected = Event::Working {
+            quality: Quality(2_300),
+            frames_encoded: 40,
+            frames_scored: 12,
+            frames_total: 40,
+        };
+        assert_eq!(heard, [expected]);
+    }
+
+    fn node(liveness: Liveness, words: &[&str]) -> NodeView {
+        NodeView {
+            node: NodeId::new("n").expect("a name"),
+            session: SessionId(1),
+            liveness,
+            draining: false,
+            capabilities: Capabilities {
+                backends: Vec::new(),
+                codecs: Vec::new(),
+                encoders: vec!["libx264".to_owned()],
+                encoder_versions: words.iter().map(|words| (*words).to_owned()).collect(),
+                slots: 1,
+                isa: String::new(),
+                version: "1".to_owned(),
+            },
+            slots_busy: 0,
+            registered_at: Timestamp::from_unix_micros(0),
+            last_seen_at: Timestamp::from_unix_micros(0),
+        }
+    }
+
+    #[test]
+    fn versions_are_those_of_nodes_alive_that_have_the_encoder() {
+        let of = |nodes: &[NodeView]| versions(nodes, Encoder::X264);
+        let old = node(Liveness::Alive, &["ffmpeg 7, libx265 4", "ffmpeg 7, libx264 164"]);
+        let new = node(Liveness::Alive, &["ffmpeg 8, libx264 165"]);
+        let gone = node(Liveness::Stale, &["ffmpeg 6, libx264 160"]);
+        assert_eq!(of(&[old.clone(), old.clone()]), ["vmafx 1, ffmpeg 7, libx264 164"]);
+        let both = ["vmafx 1, ffmpeg 7, libx264 164", "vmafx 1, ffmpeg 8, libx264 165"];
+        assert_eq!(of(&[new, old, gone.clone()]), both);
+        assert_eq!(of(&[gone]), ["vmafx 1, ffmpeg 6, libx264 160"], "it may come back");
+        assert_eq!(of(&[node(Liveness::Alive, &[])]), ["vmafx 1, libx264"], "it does not say");
+        assert!(versions(&[node(Liveness::Alive, &[])], Encoder::X265).is_empty());
     }
 }

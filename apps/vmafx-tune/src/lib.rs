@@ -5,13 +5,14 @@
 //! use scoring::RunConfig;
 //! use search::Target;
 //! use types::Encoder;
-//! use vmafx_tune::{CrfRequest, EncodeSettings, Environment, SearchSettings, Silent, TuneRequest};
+//! use vmafx_tune::{Besides, CrfRequest, EncodeSettings, Environment, SearchSettings, Silent, TuneRequest};
 //!
 //! let request = TuneRequest::Crf(CrfRequest {
 //!     source: "film.mkv".to_owned(),
 //!     encode: EncodeSettings::new(Encoder::SvtAv1),
 //!     search: SearchSettings::new(Target::mean(93.0)),
 //!     output: Some("film.tuned.mkv".into()),
+//!     besides: Besides::default(),
 //! });
 //! let run = RunConfig::new(MediaConfig::new(SourcePolicy::unrestricted_local()));
 //! match vmafx_tune::run(&request, &Environment::new(run), &Stop::never(), &Silent) {
@@ -38,20 +39,26 @@ mod film;
 mod finish;
 mod fleet;
 mod journal;
+mod ladder;
 mod leftovers;
 mod local;
 mod looks;
+pub mod manifest;
 mod outcome;
+mod output;
 mod probe;
 mod progress;
 pub mod report;
 mod request;
 mod run;
+mod segments;
 mod session;
 mod shots;
 pub mod show;
 mod source;
 mod sweep;
+mod together;
+mod whole;
 
 pub use combine::Combined;
 pub use cost::{Cost, cost};
@@ -66,9 +73,10 @@ pub use outcome::{
 pub use probe::{FRAME_SCORES_MAX, FrameRange, ProbeKind};
 pub use progress::{Event, Silent, Sink};
 pub use request::{
-    CompareRequest, CorpusRequest, CrfRequest, EncodeSettings, LIST_MAX, LadderRequest,
-    PARALLEL_MAX, SOURCES_MAX, SWEEP_MAX, Sampling, ScoreSettings, SearchSettings, ShotsRequest,
-    TuneRequest,
+    Besides, CompareRequest, CorpusRequest, CrfRequest, EncodeSettings, Keep, LIST_MAX,
+    LadderRequest, PARALLEL_MAX, SOURCES_MAX, SWEEP_MAX, Sampling, ScoreSettings, SearchSettings,
+    ShotsRequest, TuneRequest,
 };
 pub use run::run;
 pub use session::Environment;
+pub use whole::write_whole;

@@ -1,5 +1,6 @@
 //! Trials on this machine.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -9,10 +10,11 @@ use media::{EncodeJob, EncodeProgress, EncoderSet, FfmpegConfig, Stop, VideoInfo
 use observability::schema::{attr, span_name};
 use observability::{Context, KeyValue, Origin, Parent, SpanKind, SpanRecord, Telemetry};
 use scoring::{Progress, RunConfig, Trial, TrialProgress, score_encoded, try_out};
-use types::{Encoded, JobSpec, ScoreReport, Stage};
+use types::{Encoded, Encoder, JobSpec, ScoreReport, Stage};
 
 use crate::error::TuneError;
 use crate::leftovers::Scratch;
+use crate::output::{Unfinished, Wrap, wrap};
 use crate::probe::{FRAME_SCORES_MAX, Probe, ProbeKind, ProbeSpec, Prober};
 use crate::progress::{Event, Sink};
 
@@ -20,7 +22,7 @@ use crate::progress::{Event, Sink};
 const SCRATCH_PREFIX: &str = "vmafx-tune-";
 
 /// How often a trial that goes on is told of.
-const TELL_EVERY: Duration = Duration::from_secs(1);
+pub(crate) const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// Carries trials out in this process and its children.
 #[derive(Debug)]
@@ -29,26 +31,28 @@ pub(crate) struct LocalProber {
     telemetry: Telemetry,
     scratch: Scratch,
     next: AtomicU64,
-    chain: String,
     encoders: EncoderSet,
+    /// What the libraries of the encoders asked for call their versions.
+    libraries: BTreeMap<Encoder, String>,
 }
 
 impl LocalProber {
-    /// Asks `ffmpeg` what it has, and takes a scratch folder below `scratch_dir`.
+    /// Asks `ffmpeg` what it has, and in which versions those of it that are asked for, and takes a
+    /// scratch folder below `scratch_dir`.
     pub(crate) fn new(
         run: RunConfig,
         telemetry: Telemetry,
         scratch_dir: &Path,
+        asked_for: &[Encoder],
         stop: &Stop,
     ) -> Result<Self, TuneError> {
         let encoders = media::encoders_of(&run.media.ffmpeg, stop)?;
         let scratch =
             Scratch::new(scratch_dir, SCRATCH_PREFIX).map_err(TuneError::write(scratch_dir))?;
-        // The versions of libraries that tell theirs; ffmpeg's own stands for the others.
-        let svt = encoders.svt_version.as_deref().map_or(String::new(), |v| format!(", svt {v}"));
-        let (own, ffmpeg) = (env!("CARGO_PKG_VERSION"), &encoders.version);
-        let chain = format!("vmafx {own}, ffmpeg {ffmpeg}{svt}");
-        Ok(Self { run, telemetry, scratch, next: AtomicU64::new(0), chain, encoders })
+        let here: Vec<Encoder> =
+            asked_for.iter().copied().filter(|encoder| encoders.has(*encoder)).collect();
+        let libraries = media::library_versions(&run.media.ffmpeg, &here, stop)?;
+        Ok(Self { run, telemetry, scratch, next: AtomicU64::new(0), encoders, libraries })
     }
 
     pub(crate) fn encoders(&self) -> &EncoderSet {
@@ -88,6 +92,35 @@ impl LocalProber {
         Ok((probe, report))
     }
 
+    /// As [`try_into`](Self::try_into), into a file that is made of the pictures. It is this file that
+    /// is scored.
+    #[expect(clippy::too_many_arguments, reason = "a run's context has three parts of its own")]
+    pub(crate) fn try_into_with(
+        &self,
+        spec: &ProbeSpec,
+        reference: &VideoInfo,
+        output: &Unfinished,
+        how: Wrap,
+        cx: &Context,
+        stop: &Stop,
+        sink: &dyn Sink,
+    ) -> Result<(Probe, ScoreReport), TuneError> {
+        let (pictures, progress) = (output.pictures(), TrialProgress::default());
+        let encoder = spec.request.encoder;
+        let report = telling(spec, &progress, sink, || {
+            let encoded = self.encode(spec, &pictures, cx, stop, &progress.encode)?;
+            let (source, media) = (&spec.reference, &self.run.media);
+            wrap(how, &pictures, source, encoder, &output.path, media, stop)?;
+            let mut report =
+                self.score(spec, reference, &output.path, cx, stop, &progress.score)?;
+            report.timings.add(Stage::Encode, encoded.encode_time);
+            report.timings.wall += encoded.encode_time;
+            report.encoded = Some(encoded);
+            Ok::<_, TuneError>(report)
+        })?;
+        Ok((probe_of(spec, &report)?, report))
+    }
+
     /// Encodes a range and does not score it: it is scored as part of what it becomes.
     pub(crate) fn encode(
         &self,
@@ -95,6 +128,7 @@ impl LocalProber {
         output: &Path,
         cx: &Context,
         stop: &Stop,
+        progress: &EncodeProgress,
     ) -> Result<Encoded, TuneError> {
         let job = EncodeJob {
             reference: &spec.reference,
@@ -105,7 +139,7 @@ impl LocalProber {
             bytes_max: None,
         };
         let began_at = SystemTime::now();
-        let file = media::encode(&job, &self.run.media, stop, &EncodeProgress::default())?;
+        let file = media::encode(&job, &self.run.media, stop, progress)?;
         self.write_encode_span(&file.encoded, began_at, cx);
         Ok(file.encoded)
     }
@@ -118,11 +152,12 @@ impl LocalProber {
         file: &Path,
         cx: &Context,
         stop: &Stop,
+        progress: &Progress,
     ) -> Result<ScoreReport, TuneError> {
         let job = job(spec);
         let trial = Trial { spec: &job, request: &spec.request, output: file, bytes_max: None };
         let began_at = SystemTime::now();
-        let report = score_encoded(&trial, reference, &self.run, stop, &Progress::new())?;
+        let report = score_encoded(&trial, reference, &self.run, stop, progress)?;
         self.write_score_span(&report, began_at, cx);
         Ok(report)
     }
@@ -179,8 +214,10 @@ impl Prober for LocalProber {
         Ok(tried?.0)
     }
 
-    fn chain(&self) -> &str {
-        &self.chain
+    fn chain(&self, encoder: Encoder) -> String {
+        let library = self.libraries.get(&encoder).map(String::as_str);
+        let encodes = media::encoder_version(Some(&self.encoders.version), encoder, library);
+        format!("vmafx {}, {encodes}", env!("CARGO_PKG_VERSION"))
     }
 }
 

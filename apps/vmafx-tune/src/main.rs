@@ -3,10 +3,9 @@
 mod cli;
 mod console;
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::BufReader;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -17,9 +16,10 @@ use scoring::RunConfig;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use types::{Failure, FailureKind};
+use vmafx_tune::manifest::Manifests;
 use vmafx_tune::report::Report;
 use vmafx_tune::{
-    Environment, Fleet, Standing, TuneError, TuneOutcome, TuneRequest, cost, run, show,
+    Environment, Fleet, Standing, TuneError, TuneOutcome, TuneRequest, cost, run, show, write_whole,
 };
 
 use cli::{Args, Command, LadderFormat, ReportArgs, RunArgs};
@@ -90,7 +90,7 @@ fn within_runtime(
         0
     } else {
         let outcome = run(request, &env, &stop, console)?;
-        print_outcome(console, command, &outcome);
+        print_outcome(console, command, &outcome)?;
         match outcome.standing() {
             Standing::Met => 0,
             Standing::Unreachable => cli::EXIT_UNREACHABLE,
@@ -102,18 +102,23 @@ fn within_runtime(
     Ok(code)
 }
 
-fn print_outcome(console: &Console, command: &Command, outcome: &TuneOutcome) {
+fn print_outcome(
+    console: &Console,
+    command: &Command,
+    outcome: &TuneOutcome,
+) -> Result<(), TuneError> {
     let text = match (command, outcome) {
         (Command::Ladder(args), TuneOutcome::Ladder(ladder)) => match args.format {
             LadderFormat::Text => show::outcome(outcome),
             LadderFormat::Json => serde_json::to_string_pretty(ladder).unwrap_or_default() + "\n",
-            LadderFormat::Csv => show::ladder_csv(ladder),
-            LadderFormat::Hls => show::ladder_hls(ladder),
-            LadderFormat::Dash => show::ladder_dash(ladder),
+            LadderFormat::Csv => Manifests::of(ladder)?.csv(),
+            LadderFormat::Hls => Manifests::of(ladder)?.hls(),
+            LadderFormat::Dash => Manifests::of(ladder)?.dash(),
         },
         _ => show::outcome(outcome),
     };
     console.outcome(outcome, &text);
+    Ok(())
 }
 
 /// Telemetry of a command that a person types: as configured, but its log speaks from `warn` on
@@ -209,24 +214,6 @@ fn controller_code(error: &ClientError) -> u8 {
         }
         _ => cli::EXIT_REFUSED,
     }
-}
-
-/// Writes a file that is there whole or not at all; into what is no file, such as a terminal, at once.
-fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
-    if path.exists() && !path.is_file() {
-        return std::fs::write(path, text);
-    }
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(".unfinished");
-    let unfinished = path.with_file_name(name);
-    let written =
-        std::fs::write(&unfinished, text).and_then(|()| std::fs::rename(&unfinished, path));
-    if written.is_err() {
-        // It may never have been made.
-        let _ = std::fs::remove_file(&unfinished);
-    }
-    written
 }
 
 /// Writes the HTML file and gives the exit code.

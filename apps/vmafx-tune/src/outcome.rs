@@ -34,6 +34,18 @@ pub struct Rendition {
     pub kilobits_per_second: f64,
     /// Its mean score, scaled back to the source's size.
     pub score: f64,
+    /// The file of it, where it is a rung that was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<Verified>,
+}
+
+impl Rendition {
+    /// Whether its file was made and misses what it was to reach. One that could not reach any target
+    /// is told of as such.
+    fn misses(&self) -> bool {
+        let file = self.file.as_ref().filter(|file| !file.met);
+        file.is_some_and(|file| self.score >= file.binding.constraint.at_least)
+    }
 }
 
 /// What `ladder` gives.
@@ -194,6 +206,9 @@ impl TuneOutcome {
                 if outcome.contenders.iter().flat_map(|c| &c.at).any(|f| !f.evidence.is_met()) =>
             {
                 Standing::Unreachable
+            }
+            Self::Ladder(outcome) if outcome.rungs.iter().any(Rendition::misses) => {
+                Standing::Missed
             }
             Self::Ladder(outcome) if !outcome.missed.is_empty() => Standing::Unreachable,
             Self::Shots(outcome) if outcome.missed > 0 => match outcome.file {

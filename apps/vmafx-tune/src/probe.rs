@@ -7,7 +7,7 @@ use media::Stop;
 use observability::Context;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use types::{EncodeRequest, Encoded, JobId, MediaRef, ModelRef, PooledScore};
+use types::{EncodeRequest, Encoded, Encoder, JobId, MediaRef, ModelRef, PooledScore};
 
 use crate::error::TuneError;
 use crate::progress::Sink;
@@ -129,13 +129,13 @@ pub(crate) trait Prober: Send + Sync {
         sink: &dyn Sink,
     ) -> Result<Probe, TuneError>;
 
-    /// Names the programs that measure, as far as results depend on them.
-    fn chain(&self) -> &str;
+    /// Names the programs that measure with an encoder, as far as results depend on them.
+    fn chain(&self, encoder: Encoder) -> String;
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use types::{Encoder, Quality};
+    use types::Quality;
 
     use super::*;
 

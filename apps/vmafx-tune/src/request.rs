@@ -27,7 +27,8 @@ pub struct EncodeSettings {
     /// How hard it tries; `None` takes the encoder's usual.
     #[serde(default)]
     pub preset: Option<String>,
-    /// The pixel format to encode; `None` keeps the reference's.
+    /// The pixel format to encode; `None` keeps the reference's, or takes the only one that the
+    /// encoder takes.
     #[serde(default)]
     pub pixel_format: Option<String>,
     /// Further options by `ffmpeg`'s names.
@@ -143,6 +144,40 @@ impl Default for Sampling {
     }
 }
 
+/// What becomes of streams of the source that are not its pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Keep {
+    /// They are taken over as they are. A container that does not take them is an error.
+    Copy,
+    /// They are taken over where the container takes them, and left out with a word where it does not.
+    Auto,
+    /// They are left out.
+    None,
+}
+
+/// What a finished file has besides its pictures. Nothing of it is encoded again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Besides {
+    /// Its sound.
+    pub audio: Keep,
+    /// Its subtitles.
+    pub subtitles: Keep,
+}
+
+impl Besides {
+    /// Pictures alone.
+    pub const NOTHING: Self = Self { audio: Keep::None, subtitles: Keep::None };
+}
+
+impl Default for Besides {
+    /// A film without its sound is no film; subtitles are of many kinds, and most containers take few.
+    fn default() -> Self {
+        Self { audio: Keep::Copy, subtitles: Keep::Auto }
+    }
+}
+
 /// What is common to all searches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SearchSettings {
@@ -188,6 +223,9 @@ pub struct CrfRequest {
     /// Where the finished file goes; `None` only searches.
     #[serde(default)]
     pub output: Option<PathBuf>,
+    /// What the file has besides its pictures.
+    #[serde(default)]
+    pub besides: Besides,
 }
 
 /// One source at several sizes and targets.
@@ -205,6 +243,9 @@ pub struct LadderRequest {
     pub targets: Vec<f64>,
     /// Rungs closer than this factor in bits a second are thinned.
     pub ratio_min: f64,
+    /// The folder to make the rungs in, pictures alone; `None` only searches.
+    #[serde(default)]
+    pub output: Option<PathBuf>,
 }
 
 /// Several encoders at equal quality.
@@ -232,6 +273,9 @@ pub struct ShotsRequest {
     /// Where the assembled file goes; `None` only searches.
     #[serde(default)]
     pub output: Option<PathBuf>,
+    /// What the file has besides its pictures.
+    #[serde(default)]
+    pub besides: Besides,
 }
 
 /// Many sources, many settings, all measured.

@@ -10,14 +10,16 @@ use crate::crf::Hunt;
 use crate::error::TuneError;
 use crate::film::shots;
 use crate::finish::finish;
+use crate::ladder::ladder;
 use crate::outcome::{CrfOutcome, TuneOutcome};
+use crate::output::Wanted;
 use crate::progress::Sink;
 use crate::request::{
     CrfRequest, EncodeSettings, LIST_MAX, SOURCES_MAX, SWEEP_MAX, Sampling, SearchSettings,
     TuneRequest,
 };
 use crate::session::{Environment, Session};
-use crate::sweep::{compare, corpus, ladder};
+use crate::sweep::{compare, corpus};
 
 /// Carries a request out. Blocks until it is done, and ends within 200 ms of a cancel or of the
 /// deadline in `stop`, or when the frames being computed then are done.
@@ -69,10 +71,15 @@ fn carry_out(request: &TuneRequest, session: &Session<'_>) -> Result<TuneOutcome
 
 fn crf(session: &Session<'_>, request: &CrfRequest) -> Result<CrfOutcome, TuneError> {
     let known = session.know(&request.source)?;
+    let media = &known.source.media;
+    let wanted = match &request.output {
+        Some(output) => Some(Wanted::new(output, request.besides, media, session)?),
+        None => None,
+    };
     let hunt = Hunt { session, known: &known, encode: &request.encode, search: &request.search };
     let found = hunt.find(&request.search.target)?;
-    let file = match &request.output {
-        Some(output) => Some(finish(&hunt, &found, output)?),
+    let file = match &wanted {
+        Some(wanted) => Some(finish(&hunt, &found, wanted)?),
         None => None,
     };
     Ok(CrfOutcome { source: known.source.media.uri.clone(), found, file })
@@ -83,7 +90,7 @@ pub(crate) fn needs(request: &TuneRequest) -> (Vec<Encoder>, bool) {
     let encoders = |encodes: &[EncodeSettings]| encodes.iter().map(|one| one.encoder).collect();
     match request {
         TuneRequest::Crf(request) => (vec![request.encode.encoder], request.output.is_some()),
-        TuneRequest::Ladder(request) => (vec![request.encode.encoder], false),
+        TuneRequest::Ladder(request) => (vec![request.encode.encoder], request.output.is_some()),
         TuneRequest::Compare(request) => (encoders(&request.encodes), false),
         TuneRequest::Shots(request) => (vec![request.encode.encoder], request.output.is_some()),
         TuneRequest::Corpus(request) => (encoders(&request.encodes), false),
@@ -110,6 +117,9 @@ pub(crate) fn check(request: &TuneRequest) -> Result<(), TuneError> {
             }
             if !(1.0..=100.0).contains(&request.ratio_min) {
                 return refused("rungs lie apart by a factor of 1 to 100".to_owned());
+            }
+            if let Some(folder) = request.output.as_deref().filter(|folder| !folder.is_dir()) {
+                return refused(format!("there is no folder {}; make it first", folder.display()));
             }
             check_targets(&request.targets)?;
             check_search(&request.search)?;

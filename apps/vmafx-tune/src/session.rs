@@ -1,5 +1,6 @@
 //! One run: who measures, what is known, who is told. Everything that is measured goes through here.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,6 +18,7 @@ use crate::error::TuneError;
 use crate::fleet::{Fleet, FleetProber};
 use crate::journal::Journal;
 use crate::local::LocalProber;
+use crate::output::{Unfinished, Wrap};
 use crate::probe::{Probe, ProbeSpec, Prober};
 use crate::progress::{Event, Pace, Sink};
 use crate::request::{PARALLEL_DEFAULT, PARALLEL_MAX};
@@ -80,6 +82,8 @@ pub(crate) struct Session<'a> {
     probes: AtomicUsize,
     /// Probes that were measured in this run.
     measured: AtomicUsize,
+    /// What made the first probe of each encoder, and whether it was told that another differs.
+    versions: Mutex<BTreeMap<Encoder, (String, bool)>>,
 }
 
 /// A source with what is remembered of it.
@@ -98,13 +102,15 @@ impl<'a> Session<'a> {
         sink: &'a dyn Sink,
         cx: &Context,
     ) -> Result<Self, TuneError> {
-        let here =
-            || LocalProber::new(env.run.clone(), env.telemetry.clone(), &env.scratch_dir, stop);
+        let here = || {
+            let (run, telemetry) = (env.run.clone(), env.telemetry.clone());
+            LocalProber::new(run, telemetry, &env.scratch_dir, encoders, stop)
+        };
         let (local, who, parallel) = match &env.fleet {
             None => (Some(here()?), Who::Here, PARALLEL_DEFAULT.get()),
             Some(fleet) => {
-                let prober = FleetProber::new(fleet.clone(), env.force_trace);
-                let slots = prober.slots()?.max(1);
+                let prober = FleetProber::new(fleet.clone(), env.force_trace)?;
+                let slots = prober.slots().max(1);
                 (needs_files.then(here).transpose()?, Who::Fleet(Box::new(prober)), slots)
             }
         };
@@ -120,6 +126,7 @@ impl<'a> Session<'a> {
             pace: Mutex::default(),
             probes: AtomicUsize::new(0),
             measured: AtomicUsize::new(0),
+            versions: Mutex::default(),
         };
         session.check_encoders(encoders)?;
         Ok(session)
@@ -139,10 +146,16 @@ impl<'a> Session<'a> {
             }
         }
         if let Who::Fleet(fleet) = &self.who {
-            let has = fleet.encoders()?;
-            for encoder in encoders.iter().filter(|encoder| !has.contains(encoder)) {
-                let message = format!("no node alive has {encoder}; its probes wait for one");
-                self.sink.event(&Event::Note { message });
+            for encoder in encoders {
+                if !fleet.has(*encoder) {
+                    let message = format!("no node alive has {encoder}; its probes wait for one");
+                    self.sink.event(&Event::Note { message });
+                } else if let [one, other, ..] = &fleet.versions(*encoder)[..] {
+                    let message = format!(
+                        "nodes encode with {one} and with {other}: what they measure is mixed in this run"
+                    );
+                    self.sink.event(&Event::Note { message });
+                }
             }
         }
         Ok(())
@@ -157,10 +170,33 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Whether a probe of this encoder would begin at once.
+    pub(crate) fn can_probe(&self, encoder: Encoder) -> bool {
+        match &self.who {
+            Who::Here => true,
+            Who::Fleet(fleet) => fleet.has(encoder),
+        }
+    }
+
+    /// Probes at once.
+    pub(crate) const fn parallel(&self) -> usize {
+        self.parallel
+    }
+
     /// The prober of this machine.
     pub(crate) fn local(&self) -> Result<&LocalProber, TuneError> {
         let missing = || TuneError::Request("nothing is encoded on this machine here".to_owned());
         self.local.as_ref().ok_or_else(missing)
+    }
+
+    /// Names the programs that measure with an encoder.
+    pub(crate) fn chain(&self, encoder: Encoder) -> Result<String, TuneError> {
+        Ok(self.prober()?.chain(encoder))
+    }
+
+    /// Names the programs that measure with an encoder on this machine.
+    pub(crate) fn chain_here(&self, encoder: Encoder) -> Result<String, TuneError> {
+        Ok(self.local()?.chain(encoder))
     }
 
     /// The run's context.
@@ -213,8 +249,9 @@ impl<'a> Session<'a> {
     /// Measures, or remembers. What it gives is on the disk.
     pub(crate) fn measure(&self, known: &Known, spec: &ProbeSpec) -> Result<Probe, TuneError> {
         let prober = self.prober()?;
-        let key = spec.key(prober.chain());
+        let key = spec.key(&prober.chain(spec.request.encoder));
         if let Some(probe) = known.journal.find(&key) {
+            self.heed_version(spec.request.encoder, &probe);
             self.remembered(spec, &probe);
             return Ok(probe);
         }
@@ -232,22 +269,25 @@ impl<'a> Session<'a> {
         &self,
         known: &Known,
         spec: &ProbeSpec,
-        output: &std::path::Path,
-    ) -> Result<(Probe, types::ScoreReport), TuneError> {
+        output: &Unfinished,
+        wrap: Wrap,
+    ) -> Result<Probe, TuneError> {
         let local = self.local()?;
-        let mut report = None;
         let probe = self.traced(spec, |cx| {
-            let (probe, scored) = local.try_into(spec, output, cx, &self.stop, self.sink)?;
+            let (stop, sink) = (&self.stop, self.sink);
+            let (probe, scored) = if wrap == Wrap::Plain {
+                local.try_into(spec, &output.path, cx, stop, sink)?
+            } else {
+                let info = &known.source.info;
+                local.try_into_with(spec, info, output, wrap, cx, stop, sink)?
+            };
             self.check_whole(spec, &scored)?;
-            report = Some(scored);
             Ok(probe)
         })?;
         if matches!(self.who, Who::Here) {
-            known.journal.add(&spec.key(local.chain()), &probe)?;
+            known.journal.add(&spec.key(&local.chain(spec.request.encoder)), &probe)?;
         }
-        report
-            .map(|report| (probe, report))
-            .ok_or_else(|| TuneError::Request("the finished file was not scored".to_owned()))
+        Ok(probe)
     }
 
     /// Whether a finished file was scored frame by frame to its end; tells what else should be known.
@@ -297,6 +337,7 @@ impl<'a> Session<'a> {
                 if let Some(job) = probe.job {
                     span.set(attr::JOB_ID, job.to_string());
                 }
+                self.heed_version(spec.request.encoder, probe);
                 metrics.tune().probe(ProbeOutcome::Measured);
                 metrics.tune().took(probe.encoded.encode_time, probe.score_time);
                 self.measured.fetch_add(1, Ordering::Relaxed);
@@ -309,6 +350,21 @@ impl<'a> Session<'a> {
         }
         span.end();
         outcome
+    }
+
+    /// Notes what made a probe, and tells where one encoder's probes were made by two versions: keys
+    /// keep them apart as far as versions are known beforehand, which a node that comes later may not be.
+    fn heed_version(&self, encoder: Encoder, probe: &Probe) {
+        let version = &probe.encoded.encoder_version;
+        let mut seen = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        let (first, told) = seen.entry(encoder).or_insert_with(|| (version.clone(), false));
+        if first != version && !*told {
+            *told = true;
+            let message = format!(
+                "probes were made with {first} and with {version}: their scores and rates may not fit together"
+            );
+            self.sink.event(&Event::Note { message });
+        }
     }
 
     fn remembered(&self, spec: &ProbeSpec, probe: &Probe) {

@@ -12,9 +12,6 @@ use crate::outcome::{
 };
 use crate::progress::Event;
 
-/// The frames a second where a manifest needs a whole number of digits.
-const RATE_DIGITS: usize = 3;
-
 /// The outcome for people.
 #[must_use]
 pub fn outcome(outcome: &TuneOutcome) -> String {
@@ -94,7 +91,17 @@ fn ladder(outcome: &LadderOutcome) -> String {
     for rung in &outcome.rungs {
         let size = format!("{}x{}", rung.size.0, rung.size.1);
         let (rate, score) = (rung.kilobits_per_second, rung.score);
-        let _ = writeln!(text, "{size:>11} {:>7} {rate:>9.0} {score:>8.3}", rung.quality);
+        let made = rung.file.as_ref().map_or(String::new(), |file| {
+            let quality = file.quality.unwrap_or(rung.quality);
+            format!(
+                "  {} at {quality}: {:.3}, {:.0} kbit/s{}",
+                file.output.display(),
+                file.pooled.mean,
+                file.kilobits_per_second,
+                if file.met { "" } else { ", MISSES" }
+            )
+        });
+        let _ = writeln!(text, "{size:>11} {:>7} {rate:>9.0} {score:>8.3}{made}", rung.quality);
     }
     let _ = writeln!(
         text,
@@ -259,118 +266,9 @@ fn duration(seconds: f64) -> String {
     }
 }
 
-/// The rungs as CSV.
-#[must_use]
-pub fn ladder_csv(outcome: &LadderOutcome) -> String {
-    let mut text = "width,height,quality,kilobits_per_second,score\n".to_owned();
-    for rung in &outcome.rungs {
-        let ((w, h), q) = (rung.size, rung.quality);
-        let _ = writeln!(text, "{w},{h},{q},{},{}", rung.kilobits_per_second, rung.score);
-    }
-    text
-}
-
-/// The rungs as an HLS multivariant playlist. Rates are those measured: segments, once there are any,
-/// say their own peaks.
-#[must_use]
-pub fn ladder_hls(outcome: &LadderOutcome) -> String {
-    let mut text = "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n".to_owned();
-    text.push_str(
-        "# A template: the packager makes the playlists, and puts CODECS and the peak BANDWIDTH.\n",
-    );
-    for rung in &outcome.rungs {
-        let bits = (rung.kilobits_per_second * 1_000.0).ceil();
-        let (width, height) = rung.size;
-        let _ = writeln!(
-            text,
-            "#EXT-X-STREAM-INF:BANDWIDTH={bits},AVERAGE-BANDWIDTH={bits},RESOLUTION={width}x{height},FRAME-RATE={:.RATE_DIGITS$}\n{}/index.m3u8",
-            outcome.frames_per_second,
-            name(rung.size.1, bits),
-        );
-    }
-    text
-}
-
-/// The rungs as a DASH manifest's adaptation set.
-#[must_use]
-pub fn ladder_dash(outcome: &LadderOutcome) -> String {
-    let mut text = concat!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n",
-        "<!-- A template: the packager makes the files, and puts codecs and segments. -->\n",
-        "<MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" type=\"static\" ",
-        "profiles=\"urn:mpeg:dash:profile:full:2011\" minBufferTime=\"PT2S\" ",
-    )
-    .to_owned();
-    let _ = writeln!(text, "mediaPresentationDuration=\"PT{:.3}S\">", outcome.seconds);
-    text.push_str("  <Period>\n    <AdaptationSet contentType=\"video\" mimeType=\"video/mp4\" segmentAlignment=\"true\">\n");
-    // The schema takes a whole number or a fraction.
-    let rate = match outcome.frame_rate {
-        (rate, 1) => rate.to_string(),
-        (rate, per) => format!("{rate}/{per}"),
-    };
-    for rung in &outcome.rungs {
-        let bits = (rung.kilobits_per_second * 1_000.0).ceil();
-        let ((width, height), id) = (rung.size, name(rung.size.1, bits));
-        let _ = writeln!(
-            text,
-            "      <Representation id=\"{id}\" bandwidth=\"{bits}\" width=\"{width}\" height=\"{height}\" frameRate=\"{rate}\">\n        <BaseURL>{id}.mp4</BaseURL>\n      </Representation>",
-        );
-    }
-    text.push_str("    </AdaptationSet>\n  </Period>\n</MPD>\n");
-    text
-}
-
-fn name(height: u32, bits: f64) -> String {
-    format!("{height}p-{:.0}k", bits / 1_000.0)
-}
-
 #[cfg(test)]
 mod tests {
-    use types::{Encoder, Quality};
-
     use super::*;
-    use crate::outcome::{Rendition, Standing};
-
-    fn small() -> LadderOutcome {
-        let rung = |height: u32, rate: f64| Rendition {
-            size: (height * 16 / 9, height),
-            quality: Quality(2_350),
-            kilobits_per_second: rate,
-            score: 80.0,
-        };
-        let rungs = vec![rung(360, 300.5), rung(720, 1_200.25)];
-        LadderOutcome {
-            source: "/a.mp4".to_owned(),
-            encoder: Encoder::X264,
-            frames_per_second: 25.0,
-            frame_rate: (24_000, 1_001),
-            seconds: 10.0,
-            cloud: rungs.clone(),
-            hull: rungs.clone(),
-            rungs,
-            missed: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn a_ladder_has_a_line_a_rung_in_every_form() {
-        let ladder = small();
-        assert_eq!(ladder_csv(&ladder).lines().count(), 3);
-        let hls = ladder_hls(&ladder);
-        assert!(hls.starts_with("#EXTM3U\n") && hls.contains("BANDWIDTH=300500,"), "{hls}");
-        assert!(
-            hls.contains("RESOLUTION=640x360,FRAME-RATE=25.000\n360p-300k/index.m3u8"),
-            "{hls}"
-        );
-        let dash = ladder_dash(&ladder);
-        assert_eq!(dash.matches("<Representation ").count(), 2);
-        assert!(dash.contains("bandwidth=\"1200250\""), "{dash}");
-        assert!(dash.contains("mediaPresentationDuration=\"PT10.000S\">"), "{dash}");
-        assert!(dash.contains("frameRate=\"24000/1001\""), "{dash}");
-        assert_eq!(TuneOutcome::Ladder(ladder.clone()).standing(), Standing::Met);
-        let missed = TuneOutcome::Ladder(LadderOutcome { missed: vec![95.0], ..ladder });
-        assert_eq!(missed.standing(), Standing::Unreachable);
-    }
 
     #[test]
     fn times_are_said_as_people_say_them() {

@@ -101,6 +101,17 @@ fn hash(reference: &MediaRef, media: &MediaConfig, stop: &Stop) -> Result<String
             "{name} is no regular file; tuning reads its source many times"
         )));
     }
+    hash_all(&mut file, name, stop)
+}
+
+/// SHA-256 of a file of our own.
+pub(crate) fn hash_of(path: &Path, stop: &Stop) -> Result<String, TuneError> {
+    let name = path.display().to_string();
+    let failed = |source| TuneError::Read { path: name.clone(), source };
+    hash_all(&mut std::fs::File::open(path).map_err(failed)?, &name, stop)
+}
+
+fn hash_all(file: &mut impl Read, name: &str, stop: &Stop) -> Result<String, TuneError> {
     let mut hash = Sha256::new();
     let mut chunk = vec![0; HASH_CHUNK_BYTES];
     loop {

@@ -1,115 +1,26 @@
-//! `ladder`, `compare` and `corpus`: many settings, all measured.
+//! `compare` and `corpus`: many settings, all measured.
 
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 
-use search::{RatePoint, Target, bd_rate, hull, rungs};
+use search::{RatePoint, Target, bd_rate};
 
-use crate::crf::{Found, Hunt};
+use crate::crf::Hunt;
 use crate::error::TuneError;
-use crate::outcome::{
-    CompareOutcome, Contender, CorpusLine, CorpusOutcome, LadderOutcome, Rendition,
-};
+use crate::outcome::{CompareOutcome, Contender, CorpusLine, CorpusOutcome};
 use crate::probe::ProbeKind;
 use crate::progress::Event;
-use crate::request::{
-    CompareRequest, CorpusRequest, EncodeSettings, LadderRequest, SearchSettings,
-};
-use crate::session::{Known, Session};
+use crate::request::{CompareRequest, CorpusRequest, SearchSettings};
+use crate::session::Session;
+use crate::together::find_all;
 
 /// Bytes of a line of a corpus that are read back.
 const LINE_BYTES_MAX: u64 = 1 << 20;
 
 /// What each line of a corpus begins with.
 const LINE_BEGINS: &str = "{\"key\":";
-
-/// Searches each size for each target, and makes a ladder of all that was measured on the way.
-pub(crate) fn ladder(
-    session: &Session<'_>,
-    request: &LadderRequest,
-) -> Result<LadderOutcome, TuneError> {
-    let known = session.know(&request.source)?;
-    let info = &known.source.info;
-    let mut sizes: Vec<(u32, u32)> = request
-        .heights
-        .iter()
-        .filter(|height| **height <= info.height)
-        .map(|height| size_of_height(info.width, info.height, *height))
-        .collect();
-    sizes.sort_unstable();
-    sizes.dedup();
-    if sizes.is_empty() {
-        return Err(TuneError::Request(format!(
-            "none of the heights is at most the source's {}; name a smaller one",
-            info.height
-        )));
-    }
-    let mut cloud: Vec<Rendition> = Vec::new();
-    for size in sizes {
-        let own = (size == (info.width, info.height)).then_some(());
-        let encode =
-            EncodeSettings { size: own.map_or(Some(size), |()| None), ..request.encode.clone() };
-        for found in at_targets(session, &known, &encode, &request.search, &request.targets)? {
-            cloud.extend(found.tried.iter().map(|one| Rendition {
-                size,
-                quality: one.quality,
-                kilobits_per_second: one.measured.kilobits_per_second,
-                score: one.measured.pooled.mean,
-            }));
-        }
-    }
-    cloud.sort_by_key(|one| (one.size, one.quality));
-    cloud.dedup_by(|a, b| (a.size, a.quality) == (b.size, b.quality));
-    let points = |all: &[Rendition]| -> Vec<(f64, f64)> {
-        all.iter().map(|one| (one.kilobits_per_second, one.score)).collect()
-    };
-    let pick = |all: &[Rendition], places: Vec<usize>| -> Vec<Rendition> {
-        places.into_iter().map(|place| all[place].clone()).collect()
-    };
-    let best = pick(&cloud, hull(&points(&cloud)));
-    let chosen = pick(&best, rungs(&points(&best), &request.targets, request.ratio_min));
-    let reached = cloud.iter().map(|one| one.score).fold(f64::NEG_INFINITY, f64::max);
-    Ok(LadderOutcome {
-        missed: request.targets.iter().copied().filter(|target| *target > reached).collect(),
-        source: known.source.media.uri.clone(),
-        encoder: request.encode.encoder,
-        frames_per_second: known.source.frames_per_second(),
-        frame_rate: info.frame_rate.unwrap_or(media::encode::FRAME_RATE_DEFAULT),
-        seconds: known.source.frame_count() as f64 / known.source.frames_per_second(),
-        cloud,
-        hull: best,
-        rungs: chosen,
-    })
-}
-
-/// The size of a rendition: the source's shape, sides even.
-fn size_of_height(width: u32, height: u32, wanted: u32) -> (u32, u32) {
-    if wanted == height {
-        return (width, height);
-    }
-    let even = |side: f64| ((side / 2.0).round() as u32 * 2).max(16);
-    let factor = f64::from(wanted) / f64::from(height);
-    (even(f64::from(width) * factor), even(f64::from(wanted)))
-}
-
-/// The answers at several mean scores. What one search measured, the next one knows.
-fn at_targets(
-    session: &Session<'_>,
-    known: &Known,
-    encode: &EncodeSettings,
-    search: &SearchSettings,
-    targets: &[f64],
-) -> Result<Vec<Found>, TuneError> {
-    let hunt = Hunt { session, known, encode, search };
-    let mut found: Vec<Found> = Vec::new();
-    for at_least in targets {
-        let target = Target { tolerance: search.target.tolerance, ..Target::mean(*at_least) };
-        found.push(hunt.find_knowing(&target, &found)?);
-    }
-    Ok(found)
-}
 
 /// Searches each encoder for each target.
 pub(crate) fn compare(
@@ -119,8 +30,14 @@ pub(crate) fn compare(
     let known = session.know(&request.source)?;
     let mut contenders: Vec<Contender> = Vec::new();
     let mut anchor: Option<Vec<RatePoint>> = None;
-    for encode in &request.encodes {
-        let at = at_targets(session, &known, encode, &request.search, &request.targets)?;
+    let search = &request.search;
+    let hunts: Vec<Hunt<'_>> = request
+        .encodes
+        .iter()
+        .map(|encode| Hunt { session, known: &known, encode, search })
+        .collect();
+    let found = find_all(&hunts, &request.targets)?;
+    for (encode, at) in request.encodes.iter().zip(found) {
         let tried: Vec<_> = at.iter().flat_map(|found| &found.tried).collect();
         let points: Vec<RatePoint> = tried
             .iter()
@@ -196,10 +113,11 @@ fn sweep(
         let hunt = Hunt { session, known: &known, encode, search: &search };
         let scale = hunt.scale();
         let samples = hunt.samples(search.sampling.count.max(1));
+        let chain = session.chain(encode.encoder)?;
         let on_scale = |quality: &&types::Quality| scale.at(scale.index_of(**quality)) == **quality;
         for quality in request.qualities.iter().filter(on_scale) {
-            let key =
-                hunt.spec(&samples[0], *quality, ProbeKind::Sample).key(&samples.len().to_string());
+            let measures = format!("{} samples, {chain}", samples.len());
+            let key = hunt.spec(&samples[0], *quality, ProbeKind::Sample).key(&measures);
             if lines.contains(&key) {
                 outcome.known += 1;
                 continue;
@@ -298,14 +216,6 @@ mod tests {
         assert!(!is_of_the_source(&job(types::FailureKind::DiskFull)));
         let full = media::EncoderError::DiskFull { output: String::new() };
         assert!(!is_of_the_source(&TuneError::Encode(full)));
-    }
-
-    #[test]
-    fn renditions_keep_the_shape_with_even_sides() {
-        assert_eq!(size_of_height(1_280, 720, 720), (1_280, 720));
-        assert_eq!(size_of_height(1_280, 720, 360), (640, 360));
-        assert_eq!(size_of_height(640, 272, 135), (318, 136));
-        assert_eq!(size_of_height(1_919, 1_079, 1_079), (1_919, 1_079), "the source's own stays");
     }
 
     #[test]

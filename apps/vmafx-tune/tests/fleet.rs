@@ -18,7 +18,8 @@ use types::{Encoder, JobSummary, NodeId, State};
 use vmafx_controller::{Controller, ControllerHandle};
 use vmafx_node::{Config, Node, NodeHandle};
 use vmafx_tune::{
-    CrfOutcome, CrfRequest, Environment, Event, Fleet, TuneError, TuneOutcome, TuneRequest, run,
+    Besides, CrfOutcome, CrfRequest, Environment, Event, Fleet, TuneError, TuneOutcome,
+    TuneRequest, run,
 };
 
 const ANY_PORT: SocketAddr =
@@ -79,6 +80,7 @@ impl Place {
             encode: fast(encoder),
             search: search(mean),
             output: output.map(Path::to_owned),
+            besides: Besides::default(),
         })
     }
 
@@ -202,6 +204,24 @@ async fn an_encoder_that_no_node_has_is_said_at_once_and_its_jobs_go_to_no_other
     assert_eq!(error.kind(), types::FailureKind::Cancelled);
     assert!(place.jobs().await.iter().all(|job| job.state == State::Cancelled), "nobody waits");
     bare.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_a_run_would_take_is_said_in_seconds_where_a_node_can_try_it() {
+    let place = Place::new(Telemetry::disabled(), Telemetry::disabled()).await;
+    let request = place.request(Encoder::X264, 90.0, None);
+    let env = place.environment(None, Telemetry::disabled());
+    let ask = || {
+        let (request, env) = (request.clone(), env.clone());
+        tokio::task::spawn_blocking(move || vmafx_tune::cost(&request, &env, &Stop::never()))
+    };
+    let unknown = ask().await.expect("no panic").expect("it is said");
+    assert_eq!((unknown.seconds, place.jobs().await.len()), (None, 0), "nobody could try");
+    let node = place.node("one", Telemetry::disabled()).await;
+    let cost = ask().await.expect("no panic").expect("it is said");
+    assert!(cost.seconds.is_some_and(|seconds| seconds > 0.0), "{cost:?}");
+    assert_eq!(place.jobs().await.len(), 1, "one short trial");
+    node.shutdown().await;
 }
 
 /// Names from a span up to the root of its trace.

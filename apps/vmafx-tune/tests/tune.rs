@@ -13,7 +13,7 @@ use search::{Evidence, Target};
 use support::{Ears, cut, environment, fast, ffmpeg, score, search};
 use types::{Encoder, FailureKind, Quality};
 use vmafx_tune::{
-    CompareRequest, CorpusRequest, CrfRequest, EncodeSettings, LadderRequest, Sampling,
+    Besides, CompareRequest, CorpusRequest, CrfRequest, EncodeSettings, LadderRequest, Sampling,
     ScoreSettings, ShotsRequest, Silent, Standing, TuneOutcome, TuneRequest, cost, report, run,
 };
 
@@ -23,7 +23,13 @@ fn folder() -> tempfile::TempDir {
 
 fn crf(source: &str, encode: EncodeSettings, mean: f64, output: Option<&Path>) -> TuneRequest {
     let (source, output) = (source.to_owned(), output.map(Path::to_owned));
-    TuneRequest::Crf(CrfRequest { source, encode, search: search(mean), output })
+    TuneRequest::Crf(CrfRequest {
+        source,
+        encode,
+        search: search(mean),
+        output,
+        besides: Besides::default(),
+    })
 }
 
 fn found(outcome: &TuneOutcome) -> &vmafx_tune::CrfOutcome {
@@ -80,6 +86,7 @@ fn the_finished_file_is_what_was_said_of_it_and_meets_both_constraints() {
         encode: fast(Encoder::X264),
         search: vmafx_tune::SearchSettings::new(target.clone()),
         output: Some(output.clone()),
+        besides: Besides::default(),
     });
     let outcome = run(&request, &environment(None), &Stop::never(), &Silent).expect("it ends well");
     assert_eq!(outcome.standing(), Standing::Met);
@@ -118,6 +125,7 @@ fn samples_that_were_too_kind_are_put_right_in_the_finished_file() {
         encode: fast(Encoder::X264),
         search,
         output: Some(output.clone()),
+        besides: Besides::default(),
     });
     let ears = Ears::default();
     let outcome = run(&request, &environment(None), &Stop::never(), &ears).expect("it ends well");
@@ -141,8 +149,13 @@ fn samples_that_disagree_become_more_until_all_is_tried() {
     let source = cut("bikes.mp4", 0, 200, &folder.path().join("source.y4m"));
     let sampling = Sampling { seconds: 0.6, count: 2, count_max: 4, whole_below_seconds: 0.0 };
     let search = vmafx_tune::SearchSettings { sampling, ..search(85.0) };
-    let request =
-        TuneRequest::Crf(CrfRequest { source, encode: fast(Encoder::X264), search, output: None });
+    let request = TuneRequest::Crf(CrfRequest {
+        source,
+        encode: fast(Encoder::X264),
+        search,
+        output: None,
+        besides: Besides::default(),
+    });
     let ears = Ears::default();
     let outcome = run(&request, &environment(None), &Stop::never(), &ears).expect("it ends well");
     let found = &found(&outcome).found;
@@ -230,6 +243,66 @@ fn a_cancelled_run_ends_soon_and_a_later_one_makes_no_probe_twice() {
     let third = Ears::default();
     run(&request, &env, &Stop::never(), &third).expect("it ends well");
     assert_eq!((third.made(), third.remembered()), (0, probes));
+}
+
+#[test]
+fn what_another_version_of_an_encoders_library_measured_is_not_remembered() {
+    let folder = folder();
+    let journal = folder.path().join("journal");
+    let source = cut("bikes.mp4", 60, 16, &folder.path().join("source.y4m"));
+    let request = crf(&source, fast(Encoder::X264), 80.0, None);
+    let go = |env: &vmafx_tune::Environment| {
+        let ears = Ears::default();
+        run(&request, env, &Stop::never(), &ears).expect("it ends well");
+        (ears.made(), ears.remembered())
+    };
+    let env = environment(Some(&journal));
+    let (made, remembered) = go(&env);
+    assert!(made > 0 && remembered == 0);
+    assert_eq!(go(&env), (0, made));
+    // The same ffmpeg, built with another libx264.
+    let script = folder.path().join("ffmpeg");
+    let text = format!(
+        "#!/bin/sh\ncase \"$*\" in *'-f h264 pipe:1'*) echo 'x264 - core 999 - '; exit;; esac\nexec {} \"$@\"\n",
+        ffmpeg().display()
+    );
+    std::fs::write(&script, text).expect("written");
+    let mut chmod = Command::new("chmod");
+    assert!(chmod.arg("+x").arg(&script).status().expect("chmod").success());
+    let mut renewed = env.clone();
+    renewed.run.media.ffmpeg.program = Some(script);
+    assert_eq!(go(&renewed), (made, 0));
+}
+
+#[test]
+fn what_is_compared_was_measured_on_the_same_samples() {
+    let folder = folder();
+    let source = cut("bikes.mp4", 0, 200, &folder.path().join("source.y4m"));
+    // Samples of a source that is still at first and moves at the end disagree more the worse it gets:
+    // four are enough for the first target, and not for the second.
+    let sampling = Sampling { seconds: 0.4, count: 4, count_max: 8, whole_below_seconds: 0.0 };
+    let search = vmafx_tune::SearchSettings { sampling, ..search(0.0) };
+    let compare = TuneRequest::Compare(CompareRequest {
+        source,
+        encodes: vec![fast(Encoder::X264)],
+        search,
+        targets: vec![99.0, 80.0],
+    });
+    let ears = Ears::default();
+    let TuneOutcome::Compare(outcome) =
+        run(&compare, &environment(None), &Stop::never(), &ears).expect("it ends well")
+    else {
+        panic!("of compare")
+    };
+    let events = ears.events();
+    let place = |is: fn(&vmafx_tune::Event) -> bool| events.iter().position(is);
+    let found = place(|event| matches!(event, vmafx_tune::Event::Found { .. }));
+    let widened = place(|event| matches!(event, vmafx_tune::Event::Widened { .. }));
+    let odd = "the first target widens, or none does; choose another clip for this test";
+    assert!(found.is_some() && widened > found, "{odd}: {events:?}");
+    let all: Vec<_> = outcome.contenders.iter().flat_map(|one| &one.at).collect();
+    let ranges: BTreeSet<_> = all.iter().map(|found| &found.ranges).collect();
+    assert_eq!(ranges.len(), 1, "{ranges:?}");
 }
 
 /// The command line of a test's run.
@@ -352,6 +425,7 @@ fn each_shot_is_met_by_itself_and_the_assembled_film_is_scored_in_full() {
         encode: fast(Encoder::X264),
         search: search(88.0),
         output: Some(output.clone()),
+        besides: Besides::default(),
     });
     let outcome = run(&request, &environment(None), &Stop::never(), &Silent).expect("it ends well");
     let TuneOutcome::Shots(shots) = &outcome else { panic!("of shots") };
@@ -383,6 +457,7 @@ fn a_ladder_a_comparison_and_a_corpus_end_in_one_report() {
         heights: vec![1_080, 272, 136],
         targets: vec![85.0, 60.0],
         ratio_min: 1.2,
+        output: None,
     }));
     let TuneOutcome::Ladder(of) = &ladder else { panic!("of ladder") };
     assert!(

@@ -14,7 +14,7 @@ use scoring::RunConfig;
 use search::Target;
 use types::Encoder;
 use vmafx_tune::{
-    CrfOutcome, CrfRequest, EncodeSettings, Environment, Sampling, SearchSettings, Silent,
+    Besides, CrfOutcome, CrfRequest, EncodeSettings, Environment, Sampling, SearchSettings, Silent,
     TuneOutcome, TuneRequest,
 };
 
@@ -188,6 +188,7 @@ fn search(
         encode: encode.clone(),
         search: SearchSettings { sampling: Sampling::WHOLE, ..SearchSettings::new(target) },
         output: folder.map(|folder| folder.join("finished.mkv")),
+        besides: Besides::default(),
     });
     match vmafx_tune::run(&request, &environment(args), &Stop::never(), &Silent)? {
         TuneOutcome::Crf(outcome) => Ok(*outcome),

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use types::{Encoder, JobId, State};
 use vmafx_tune::{
-    CrfOutcome, CrfRequest, EncodeSettings, SearchSettings, Standing, TuneOutcome, TuneRequest,
+    Besides, CrfOutcome, CrfRequest, EncodeSettings, SearchSettings, Standing, TuneOutcome,
+    TuneRequest,
 };
 
 use super::view::{FailureOut, JobOut, PooledOut};
@@ -192,7 +193,13 @@ fn request(input: TuneIn, output: Option<PathBuf>) -> Result<TuneRequest, ToolEr
     let mut search = SearchSettings::new(target);
     search.score.model = args::model(input.model.as_deref());
     let encode = EncodeSettings { preset: input.preset, ..EncodeSettings::new(encoder) };
-    Ok(TuneRequest::Crf(CrfRequest { source: input.source, encode, search, output }))
+    Ok(TuneRequest::Crf(CrfRequest {
+        source: input.source,
+        encode,
+        search,
+        output,
+        besides: Besides::default(),
+    }))
 }
 
 /// Where a finished file goes: a plain name in the output folder.

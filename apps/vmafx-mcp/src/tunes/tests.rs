@@ -45,6 +45,7 @@ fn request(source: &Path, mean: f64) -> TuneRequest {
         encode: EncodeSettings::new(types::Encoder::X264),
         search: SearchSettings::new(Target::mean(mean)),
         output: None,
+        besides: vmafx_tune::Besides::default(),
     })
 }
 

@@ -1,14 +1,20 @@
 //! The command line.
 
-use std::num::{NonZeroU32, NonZeroUsize};
+mod parse;
+mod shared;
+
 use std::path::PathBuf;
 
 use search::{Constraint, Target};
-use types::{Encoder, ModelRef, Quality};
+use types::{Encoder, Quality};
 use vmafx_tune::{
-    CompareRequest, CorpusRequest, CrfRequest, EncodeSettings, LadderRequest, Sampling,
-    ScoreSettings, SearchSettings, ShotsRequest, TuneRequest,
+    CompareRequest, CorpusRequest, CrfRequest, LadderRequest, Sampling, SearchSettings,
+    ShotsRequest, TuneRequest,
 };
+
+use parse::parse_encoder;
+pub(crate) use shared::RunArgs;
+use shared::{BesidesArgs, EncodeArgs, SampleArgs, ScoreArgs, SearchArgs, encodes};
 
 /// No setting reaches the target.
 pub(crate) const EXIT_UNREACHABLE: u8 = 3;
@@ -66,141 +72,6 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct EncodeArgs {
-    /// The encoder's preset [default: the encoder's usual]
-    #[arg(long, short = 'p')]
-    preset: Option<String>,
-    /// The pixel format to encode, such as yuv420p10le [default: the source's]
-    #[arg(long)]
-    pix_fmt: Option<String>,
-    /// An option of the encoder by ffmpeg's name, such as tune=film; may be given more than once
-    #[arg(long = "enc", value_name = "NAME=VALUE", value_parser = parse_option)]
-    options: Vec<(String, String)>,
-    /// Threads of the encoder; some encoders' bytes depend on it
-    #[arg(long, value_name = "N")]
-    encoder_threads: Option<u8>,
-    /// The numbers that may be tried, such as 18..40 [default: the encoder's whole scale]
-    #[arg(long, value_name = "FROM..TO", value_parser = parse_range)]
-    range: Option<(i32, i32)>,
-}
-
-impl EncodeArgs {
-    fn settings(&self, encoder: Encoder) -> EncodeSettings {
-        EncodeSettings {
-            preset: self.preset.clone(),
-            pixel_format: self.pix_fmt.clone(),
-            options: self.options.iter().cloned().collect(),
-            threads: self.encoder_threads,
-            range: self.range,
-            ..EncodeSettings::new(encoder)
-        }
-    }
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct ScoreArgs {
-    /// The model: a built-in version, or path=FILE
-    #[arg(long, short = 'm', value_parser = parse_model)]
-    model: Option<ModelRef>,
-    /// Every how many frames one is scored
-    #[arg(long, default_value = "1", value_name = "N")]
-    subsample: NonZeroU32,
-}
-
-impl ScoreArgs {
-    fn settings(&self) -> ScoreSettings {
-        ScoreSettings {
-            model: self.model.clone().unwrap_or_default(),
-            subsample_interval: self.subsample,
-        }
-    }
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct SampleArgs {
-    /// Probe the whole source, however long
-    #[arg(long, conflicts_with_all = ["samples", "samples_max", "sample_seconds"])]
-    whole: bool,
-    /// Samples to begin with, chosen by complexity
-    #[arg(long, value_name = "N")]
-    samples: Option<usize>,
-    /// Samples at most, where they disagree
-    #[arg(long, value_name = "N")]
-    samples_max: Option<usize>,
-    /// Seconds of one sample
-    #[arg(long, value_name = "SECONDS")]
-    sample_seconds: Option<f64>,
-    /// Sources up to this many seconds are probed whole
-    #[arg(long, value_name = "SECONDS")]
-    whole_below: Option<f64>,
-}
-
-impl SampleArgs {
-    fn sampling(&self) -> Sampling {
-        let usual = Sampling::default();
-        if self.whole {
-            return Sampling::WHOLE;
-        }
-        let count = self.samples.unwrap_or(usual.count);
-        Sampling {
-            seconds: self.sample_seconds.unwrap_or(usual.seconds),
-            count,
-            count_max: self.samples_max.unwrap_or(usual.count_max.max(count)),
-            whole_below_seconds: self.whole_below.unwrap_or(usual.whole_below_seconds),
-        }
-    }
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct SearchArgs {
-    /// How far above the target is good enough; 0 searches until the next step is seen to miss
-    #[arg(long, default_value_t = search::TOLERANCE_DEFAULT, value_name = "POINTS")]
-    tolerance: f64,
-    /// Qualities to try at most
-    #[arg(long, default_value_t = search::PROBES_MAX_DEFAULT, value_name = "N")]
-    probes_max: usize,
-}
-
-/// Where and how, but not what.
-#[derive(Debug, clap::Args)]
-pub(crate) struct RunArgs {
-    /// Print events and the outcome as lines of JSON
-    #[arg(long)]
-    pub json: bool,
-    /// Say what it would take, and measure nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Spread probes over the nodes of this controller; sources must lie at the same path there
-    #[arg(long, env = "VMAFX_CONTROLLER_ADDR", value_name = "URL")]
-    pub controller: Option<String>,
-    /// A file with the token the controller asks for
-    #[arg(long, env = "VMAFX_CONTROLLER_TOKEN_FILE", value_name = "FILE")]
-    pub token_file: Option<PathBuf>,
-    /// Record the run's trace whatever the sampling ratio
-    #[arg(long)]
-    pub trace: bool,
-    /// Probes at once [default: 1, or the fleet's slots]
-    #[arg(long, short = 'j', value_name = "N")]
-    pub parallel: Option<NonZeroUsize>,
-    /// Threads that score [default: the processors]
-    #[arg(long, value_name = "N")]
-    pub threads: Option<NonZeroUsize>,
-    /// The ffmpeg program [default: the one in PATH]
-    #[arg(long, env = "VMAFX_FFMPEG", value_name = "FILE")]
-    pub ffmpeg: Option<PathBuf>,
-    /// The folder of journals, by which an interrupted run goes on
-    /// [default: below the XDG state directory]
-    #[arg(long, env = "VMAFX_TUNE_JOURNAL_DIR", value_name = "DIR")]
-    pub journal_dir: Option<PathBuf>,
-    /// Remember nothing
-    #[arg(long, conflicts_with = "journal_dir")]
-    pub no_journal: bool,
-    /// Where encodes lie while they are scored [default: the system's temporary folder]
-    #[arg(long, env = "VMAFX_SCRATCH_DIR", value_name = "DIR")]
-    pub scratch_dir: Option<PathBuf>,
-}
-
-#[derive(Debug, clap::Args)]
 pub(crate) struct Crf {
     /// The video to encode
     source: String,
@@ -213,6 +84,8 @@ pub(crate) struct Crf {
     /// What to reach: a mean such as 93, or p5=88; all that are given must hold
     #[arg(long = "target", short = 't', default_value = "93", value_name = "SCORE")]
     targets: Vec<Constraint>,
+    #[command(flatten)]
+    besides: BesidesArgs,
     #[command(flatten)]
     encode: EncodeArgs,
     #[command(flatten)]
@@ -229,6 +102,9 @@ pub(crate) struct Crf {
 pub(crate) struct Ladder {
     /// The video to encode
     source: String,
+    /// The folder to make the rungs in, with playlists and a manifest; without it, they are only found
+    #[arg(long, short = 'o', value_name = "FOLDER")]
+    output: Option<PathBuf>,
     /// The encoder: x264, x265, svt-av1, aom, vp9, vvenc
     #[arg(long, short = 'e', default_value = "svt-av1")]
     encoder: Encoder,
@@ -307,6 +183,8 @@ pub(crate) struct Shots {
     #[arg(long = "target", short = 't', default_value = "93", value_name = "SCORE")]
     targets: Vec<Constraint>,
     #[command(flatten)]
+    besides: BesidesArgs,
+    #[command(flatten)]
     encode: EncodeArgs,
     #[command(flatten)]
     search: SearchArgs,
@@ -373,6 +251,7 @@ impl Command {
                     encode: args.encode.settings(args.encoder),
                     search,
                     output: args.output.clone(),
+                    besides: args.besides.besides(),
                 };
                 (TuneRequest::Crf(request), &args.run)
             }
@@ -384,6 +263,7 @@ impl Command {
                     encode: args.encode.settings(args.encoder),
                     search,
                     output: args.output.clone(),
+                    besides: args.besides.besides(),
                 };
                 (TuneRequest::Shots(request), &args.run)
             }
@@ -397,6 +277,7 @@ impl Command {
                     heights: args.heights.clone(),
                     targets: args.targets.clone(),
                     ratio_min: args.ratio_min,
+                    output: args.output.clone(),
                 };
                 (TuneRequest::Ladder(request), &args.run)
             }
@@ -427,44 +308,10 @@ impl Command {
     }
 }
 
-fn encodes(encoders: &[(Encoder, Option<String>)], args: &EncodeArgs) -> Vec<EncodeSettings> {
-    let one = |(encoder, preset): &(Encoder, Option<String>)| {
-        let settings = args.settings(*encoder);
-        EncodeSettings { preset: preset.clone().or(settings.preset.clone()), ..settings }
-    };
-    encoders.iter().map(one).collect()
-}
-
-fn parse_option(text: &str) -> Result<(String, String), String> {
-    let (name, value) =
-        text.split_once('=').ok_or_else(|| format!("{text:?} is not NAME=VALUE"))?;
-    Ok((name.to_owned(), value.to_owned()))
-}
-
-fn parse_range(text: &str) -> Result<(i32, i32), String> {
-    let error = || format!("{text:?} is not a range such as 18..40");
-    let (from, to) = text.split_once("..").ok_or_else(error)?;
-    let (from, to) = (from.parse().map_err(|_| error())?, to.parse().map_err(|_| error())?);
-    if from <= to { Ok((from, to)) } else { Err(error()) }
-}
-
-fn parse_encoder(text: &str) -> Result<(Encoder, Option<String>), String> {
-    match text.split_once(':') {
-        Some((encoder, preset)) => Ok((encoder.parse()?, Some(preset.to_owned()))),
-        None => Ok((text.parse()?, None)),
-    }
-}
-
-fn parse_model(text: &str) -> Result<ModelRef, String> {
-    Ok(match text.strip_prefix("path=") {
-        Some(path) => ModelRef::Path(path.to_owned()),
-        None => ModelRef::Version(text.to_owned()),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use clap::{CommandFactory as _, Parser as _};
+    use vmafx_tune::{Besides, Keep};
 
     use super::*;
 
@@ -501,11 +348,15 @@ mod tests {
             "--pix-fmt",
             "yuv420p10le",
             "--whole",
+            "--audio",
+            "none",
         ];
         let Ok(TuneRequest::Crf(crf)) = request(&typed) else { panic!("it is well formed") };
         assert_eq!(crf.encode.encoder, Encoder::X265);
         assert_eq!(crf.search.target.to_string(), "mean ≥ 93 and p5 ≥ 88");
         assert_eq!((crf.encode.range, crf.search.sampling), (Some((18, 40)), Sampling::WHOLE));
+        let besides = Besides { audio: Keep::None, subtitles: Keep::Auto };
+        assert_eq!(crf.besides, besides);
         let Ok(TuneRequest::Compare(compare)) = request(&["compare", "a", "-e", "x264:slow,vp9"])
         else {
             panic!("it is well formed")
