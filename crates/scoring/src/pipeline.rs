@@ -93,6 +93,7 @@ pub(crate) fn run(
     let info = videos.0.info();
     let (width, height, format) = (info.width, info.height, info.format);
     let spec = PictureSpec { width, height, format, planes: plan.needs().planes };
+    plan.check_pictures(&spec)?;
     let pools = Pools::new(spec, videos.1.len(), workers.threads, plan.needs())?;
     run_in(plan, videos, range, workers, stop, progress, &pools)
 }
@@ -136,6 +137,7 @@ pub(crate) fn run_fed<C: Collect>(
     stop: &Stop,
     progress: &Progress,
 ) -> Result<Outcome<C>, ScoreError> {
+    plan.check_pictures(&spec)?;
     let pools = Pools::new(spec, 1, workers.threads, plan.needs())?;
     let shared = Shared::new(vec![collector], plan.needs(), stop, progress, frames_max);
     std::thread::scope(|scope| {

@@ -6,9 +6,11 @@ use kernels::vif::{VifParams, VifScratch};
 
 use super::options::{CheckedOptions, OptionSpec};
 use super::outputs::OutputSpec;
-use super::{FeatureError, MotionOptions, adm, motion, vif};
+use super::speed::chroma::{self as speed_chroma, ChromaSettings};
+use super::speed::temporal::{self as speed_temporal, TemporalSettings};
+use super::{FeatureError, MotionOptions, adm, motion, speed, vif};
 use crate::analyze::FrameInput;
-use crate::picture::PlanesWanted;
+use crate::picture::{PictureSpec, PlanesWanted};
 
 /// The extractors that are built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,6 +21,10 @@ pub enum ExtractorKind {
     Adm,
     /// Difference of each reference picture from one before.
     Motion,
+    /// Entropy of coarse detail in both chroma planes.
+    SpeedChroma,
+    /// Entropy of coarse detail in what has changed since the frame before.
+    SpeedTemporal,
 }
 
 /// The checked options of an instance, as its kernel takes them.
@@ -28,6 +34,8 @@ pub(crate) enum Settings {
     /// `skip_aim` is as in the defaults: the plan decides.
     Adm(AdmOptions),
     Motion(MotionOptions),
+    SpeedChroma(Box<ChromaSettings>),
+    SpeedTemporal(Box<TemporalSettings>),
 }
 
 /// Which pictures beside the two of a frame its extractors look at.
@@ -49,6 +57,8 @@ pub(crate) enum Prepared {
     Vif(VifParams),
     Adm(Box<AdmParams>),
     Motion,
+    SpeedChroma(Box<ChromaSettings>),
+    SpeedTemporal(Box<TemporalSettings>),
 }
 
 /// The working memory of all spatial extractors, one instance after the other.
@@ -56,11 +66,13 @@ pub(crate) enum Prepared {
 pub(crate) struct Scratch {
     vif: VifScratch,
     adm: AdmScratch,
+    speed: speed::Scratch,
 }
 
 impl ExtractorKind {
     /// Every extractor.
-    pub const ALL: [Self; 3] = [Self::Vif, Self::Adm, Self::Motion];
+    pub const ALL: [Self; 5] =
+        [Self::Vif, Self::Adm, Self::Motion, Self::SpeedChroma, Self::SpeedTemporal];
 
     /// The name by which it is asked for and timed.
     #[must_use]
@@ -69,6 +81,8 @@ impl ExtractorKind {
             Self::Vif => "vif",
             Self::Adm => "adm",
             Self::Motion => "motion",
+            Self::SpeedChroma => "speed_chroma",
+            Self::SpeedTemporal => "speed_temporal",
         }
     }
 
@@ -77,6 +91,8 @@ impl ExtractorKind {
             Self::Vif => vif::OPTIONS,
             Self::Adm => adm::OPTIONS,
             Self::Motion => motion::OPTIONS,
+            Self::SpeedChroma => speed_chroma::OPTIONS,
+            Self::SpeedTemporal => speed_temporal::OPTIONS,
         }
     }
 
@@ -86,6 +102,8 @@ impl ExtractorKind {
             Self::Vif => vif::OUTPUTS,
             Self::Adm => adm::OUTPUTS,
             Self::Motion => motion::OUTPUTS,
+            Self::SpeedChroma => speed_chroma::OUTPUTS,
+            Self::SpeedTemporal => speed_temporal::OUTPUTS,
         }
     }
 
@@ -94,6 +112,10 @@ impl ExtractorKind {
             Self::Vif => Settings::Vif(vif::settings(options)),
             Self::Adm => Settings::Adm(adm::settings(options)?),
             Self::Motion => Settings::Motion(motion::settings(options)?),
+            Self::SpeedChroma => Settings::SpeedChroma(Box::new(speed_chroma::settings(options)?)),
+            Self::SpeedTemporal => {
+                Settings::SpeedTemporal(Box::new(speed_temporal::settings(options)?))
+            }
         })
     }
 
@@ -111,12 +133,25 @@ impl ExtractorKind {
 
 impl Settings {
     pub(super) fn needs(&self) -> Needs {
-        let references_before = match self {
-            Self::Motion(options) if options.force_zero => 0,
-            Self::Motion(options) => 1 + u64::from(options.five_frame_window),
-            Self::Vif(_) | Self::Adm(_) => 0,
-        };
-        Needs { references_before, ..Needs::NONE }
+        let none = Needs::NONE;
+        match self {
+            Self::Motion(options) if options.force_zero => none,
+            Self::Motion(options) => {
+                Needs { references_before: 1 + u64::from(options.five_frame_window), ..none }
+            }
+            Self::SpeedChroma(_) => Needs { planes: PlanesWanted::All, ..none },
+            Self::SpeedTemporal(_) => Needs { references_before: 1, distorted_before: 1, ..none },
+            Self::Vif(_) | Self::Adm(_) => none,
+        }
+    }
+
+    /// Whether pictures of this kind can be measured: large enough, and with the planes it takes.
+    pub(super) fn check_pictures(&self, pictures: &PictureSpec) -> Result<(), FeatureError> {
+        match self {
+            Self::SpeedChroma(settings) => speed_chroma::check_pictures(settings, pictures),
+            Self::SpeedTemporal(settings) => speed_temporal::check_pictures(settings, pictures),
+            Self::Vif(_) | Self::Adm(_) | Self::Motion(_) => Ok(()),
+        }
     }
 
     /// `computes_asked`: outputs that cost time of their own are computed.
@@ -125,6 +160,8 @@ impl Settings {
             Self::Vif(params) => Prepared::Vif(*params),
             Self::Adm(options) => Prepared::Adm(Box::new(adm::prepare(options, computes_asked))),
             Self::Motion(_) => Prepared::Motion,
+            Self::SpeedChroma(settings) => Prepared::SpeedChroma(settings.clone()),
+            Self::SpeedTemporal(settings) => Prepared::SpeedTemporal(settings.clone()),
         }
     }
 }
@@ -158,6 +195,12 @@ impl Prepared {
             Self::Vif(params) => vif::run(params, isa, frame, &mut scratch.vif, values),
             Self::Adm(params) => adm::run(params, isa, frame, &mut scratch.adm, values),
             Self::Motion => {}
+            Self::SpeedChroma(settings) => {
+                speed_chroma::run(settings, isa, frame, &mut scratch.speed, values);
+            }
+            Self::SpeedTemporal(settings) => {
+                speed_temporal::run(settings, isa, frame, &mut scratch.speed, values);
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ mod options;
 mod outputs;
 mod plan;
 mod request;
+mod speed;
 mod vif;
 
 use thiserror::Error;

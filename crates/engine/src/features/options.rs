@@ -19,7 +19,6 @@ enum Domain {
         max: f64,
     },
     /// One of these; the first by default.
-    #[allow(dead_code, reason = "no extractor needs it yet")]
     Word(&'static [&'static str]),
 }
 
@@ -56,7 +55,6 @@ pub(super) const fn integer(
 }
 
 /// A value that is one of these words; the first by default.
-#[allow(dead_code, reason = "no extractor needs it yet")]
 pub(super) const fn word(
     name: &'static str,
     alias: &'static str,

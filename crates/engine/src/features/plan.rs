@@ -14,6 +14,7 @@ use super::{
 };
 use crate::hex::lower_hex;
 use crate::model::{LIBVMAF_VERSION, Model};
+use crate::picture::PictureSpec;
 
 /// Which columns a table has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -153,6 +154,16 @@ impl Plan {
     pub fn needs(&self) -> Needs {
         let all = self.instances.iter().map(|planned| planned.extractor.settings().needs());
         all.fold(Needs::NONE, Needs::and)
+    }
+
+    /// Whether all extractors can measure pictures of this kind.
+    ///
+    /// # Errors
+    /// [`FeatureError::Unsupported`] names the first extractor that cannot, and why: pictures too
+    /// small for it, or without a plane that it takes.
+    pub fn check_pictures(&self, pictures: &PictureSpec) -> Result<(), FeatureError> {
+        let mut settings = self.instances.iter().map(|planned| planned.extractor.settings());
+        settings.try_for_each(|settings| settings.check_pictures(pictures))
     }
 
     /// What a range of frames needs so that its values, merged with those of the other ranges, are
