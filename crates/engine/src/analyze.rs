@@ -127,6 +127,9 @@ pub struct FrameAnalyzer {
 impl FrameAnalyzer {
     /// An analyzer for pictures of this kind. `isa` picks the instruction set of the kernels; all
     /// give the same values.
+    ///
+    /// The plan must take such pictures ([`Plan::check_pictures`]); if it does not, that is a
+    /// mistake of the caller, and analyzing may panic.
     #[must_use]
     pub fn new(plan: Arc<Plan>, spec: PictureSpec, isa: Isa) -> Self {
         let prepared = plan.instances().iter().map(|planned| {

@@ -93,6 +93,7 @@ pub(crate) fn run(
     let info = videos.0.info();
     let (width, height, format) = (info.width, info.height, info.format);
     let spec = PictureSpec { width, height, format, planes: plan.needs().planes };
+    plan.check_pictures(&spec)?;
     let pools = Pools::new(spec, videos.1.len(), workers.threads, plan.needs())?;
     run_in(plan, videos, range, workers, stop, progress, &pools)
 }
@@ -108,7 +109,6 @@ fn run_in(
     pools: &Pools,
 ) -> Result<Outcome, ScoreError> {
     let spec = *pools.reference.spec();
-    plan.check_pictures(&spec)?;
     let sequence = |_: &Video| Sequence::new(Arc::clone(plan), spec.width, spec.height);
     let sequences = distorted.iter().map(sequence).collect();
     let limit = range.frame_count_max.unwrap_or(u64::MAX);

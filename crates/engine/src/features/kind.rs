@@ -10,7 +10,9 @@ use kernels::vif::{VifParams, VifScratch};
 use super::options::{CheckedOptions, OptionSpec};
 use super::outputs::OutputSpec;
 use super::psnr::{PsnrOptions, PsnrRun};
-use super::{FeatureError, MotionOptions, adm, cambi, ciede, motion, psnr, psnr_hvs, vif};
+use super::speed::chroma::{self as speed_chroma, ChromaSettings};
+use super::speed::temporal::{self as speed_temporal, TemporalSettings};
+use super::{FeatureError, MotionOptions, adm, cambi, ciede, motion, psnr, psnr_hvs, speed, vif};
 use crate::analyze::FrameInput;
 use crate::picture::{PictureSpec, PlanesWanted};
 
@@ -31,6 +33,10 @@ pub enum ExtractorKind {
     PsnrHvs,
     /// Colour difference.
     Ciede,
+    /// Entropy of coarse detail in both chroma planes.
+    SpeedChroma,
+    /// Entropy of coarse detail in what has changed since the frame before.
+    SpeedTemporal,
 }
 
 /// The checked options of an instance, as its kernel takes them.
@@ -44,6 +50,8 @@ pub(crate) enum Settings {
     Psnr(PsnrOptions),
     PsnrHvs,
     Ciede,
+    SpeedChroma(Box<ChromaSettings>),
+    SpeedTemporal(Box<TemporalSettings>),
 }
 
 /// Which pictures beside the two of a frame its extractors look at.
@@ -71,6 +79,8 @@ pub(crate) enum Prepared {
     PsnrHvs,
     /// Or nothing, where the pictures are not taken.
     Ciede(Option<ChromaLayout>),
+    SpeedChroma(Box<ChromaSettings>),
+    SpeedTemporal(Box<TemporalSettings>),
 }
 
 /// Why an extractor does not take the pictures of a frame.
@@ -85,12 +95,22 @@ pub(crate) struct Scratch {
     cambi: CambiScratch,
     psnr_hvs: PsnrHvsScratch,
     ciede: CiedeScratch,
+    speed: speed::Scratch,
 }
 
 impl ExtractorKind {
     /// Every extractor.
-    pub const ALL: [Self; 7] =
-        [Self::Vif, Self::Adm, Self::Motion, Self::Cambi, Self::Psnr, Self::PsnrHvs, Self::Ciede];
+    pub const ALL: [Self; 9] = [
+        Self::Vif,
+        Self::Adm,
+        Self::Motion,
+        Self::Cambi,
+        Self::SpeedChroma,
+        Self::SpeedTemporal,
+        Self::Psnr,
+        Self::PsnrHvs,
+        Self::Ciede,
+    ];
 
     /// The name by which it is asked for and timed.
     #[must_use]
@@ -103,6 +123,8 @@ impl ExtractorKind {
             Self::Psnr => "psnr",
             Self::PsnrHvs => "psnr_hvs",
             Self::Ciede => "ciede",
+            Self::SpeedChroma => "speed_chroma",
+            Self::SpeedTemporal => "speed_temporal",
         }
     }
 
@@ -115,6 +137,8 @@ impl ExtractorKind {
             Self::Psnr => psnr::OPTIONS,
             Self::PsnrHvs => psnr_hvs::OPTIONS,
             Self::Ciede => ciede::OPTIONS,
+            Self::SpeedChroma => speed_chroma::OPTIONS,
+            Self::SpeedTemporal => speed_temporal::OPTIONS,
         }
     }
 
@@ -128,6 +152,8 @@ impl ExtractorKind {
             Self::Psnr => psnr::OUTPUTS,
             Self::PsnrHvs => psnr_hvs::OUTPUTS,
             Self::Ciede => ciede::OUTPUTS,
+            Self::SpeedChroma => speed_chroma::OUTPUTS,
+            Self::SpeedTemporal => speed_temporal::OUTPUTS,
         }
     }
 
@@ -140,6 +166,10 @@ impl ExtractorKind {
             Self::Psnr => Settings::Psnr(psnr::settings(options)?),
             Self::PsnrHvs => Settings::PsnrHvs,
             Self::Ciede => Settings::Ciede,
+            Self::SpeedChroma => Settings::SpeedChroma(Box::new(speed_chroma::settings(options)?)),
+            Self::SpeedTemporal => {
+                Settings::SpeedTemporal(Box::new(speed_temporal::settings(options)?))
+            }
         })
     }
 
@@ -157,27 +187,30 @@ impl ExtractorKind {
 
 impl Settings {
     pub(super) fn needs(&self) -> Needs {
-        let references_before = match self {
-            Self::Motion(options) if options.force_zero => 0,
-            Self::Motion(options) => options.frames_apart() as u64,
-            Self::Vif(_) | Self::Adm(_) | Self::Cambi(_) => 0,
-            Self::Psnr(_) | Self::PsnrHvs | Self::Ciede => 0,
-        };
-        let planes = match self {
-            Self::Psnr(options) if !options.chroma => PlanesWanted::Luma,
-            Self::Psnr(_) | Self::PsnrHvs | Self::Ciede => PlanesWanted::All,
-            _ => PlanesWanted::Luma,
-        };
-        Needs { references_before, planes, ..Needs::NONE }
+        let none = Needs::NONE;
+        match self {
+            Self::Motion(options) if options.force_zero => none,
+            Self::Motion(options) => {
+                Needs { references_before: options.frames_apart() as u64, ..none }
+            }
+            Self::SpeedTemporal(_) => Needs { references_before: 1, distorted_before: 1, ..none },
+            Self::Psnr(options) if !options.chroma => none,
+            Self::SpeedChroma(_) | Self::Psnr(_) | Self::PsnrHvs | Self::Ciede => {
+                Needs { planes: PlanesWanted::All, ..none }
+            }
+            Self::Vif(_) | Self::Adm(_) | Self::Cambi(_) => none,
+        }
     }
 
-    /// Whether pictures of this kind are taken.
+    /// Whether pictures of this kind can be measured: large enough, and with the planes it takes.
     pub(super) fn check(&self, spec: &PictureSpec) -> Result<(), FeatureError> {
         match self {
             Self::Cambi(options) => cambi::check(options, spec),
             Self::Psnr(options) => psnr::check(options, spec),
             Self::PsnrHvs => psnr_hvs::check(spec),
             Self::Ciede => ciede::check(spec),
+            Self::SpeedChroma(settings) => speed_chroma::check_pictures(settings, spec),
+            Self::SpeedTemporal(settings) => speed_temporal::check_pictures(settings, spec),
             Self::Vif(_) | Self::Adm(_) | Self::Motion(_) => Ok(()),
         }
     }
@@ -192,6 +225,8 @@ impl Settings {
             Self::Psnr(options) => Prepared::Psnr(PsnrRun::new(options, spec)),
             Self::PsnrHvs => Prepared::PsnrHvs,
             Self::Ciede => Prepared::Ciede(ciede::layout(spec)),
+            Self::SpeedChroma(settings) => Prepared::SpeedChroma(settings.clone()),
+            Self::SpeedTemporal(settings) => Prepared::SpeedTemporal(settings.clone()),
         }
     }
 }
@@ -239,6 +274,12 @@ impl Prepared {
                 let params = params.as_ref().map_err(|error| Refusal(error.to_string()))?;
                 return cambi::run(params, isa, frame, &mut scratch.cambi, values)
                     .map_err(|error| Refusal(error.to_string()));
+            }
+            Self::SpeedChroma(settings) => {
+                speed_chroma::run(settings, isa, frame, &mut scratch.speed, values);
+            }
+            Self::SpeedTemporal(settings) => {
+                speed_temporal::run(settings, isa, frame, &mut scratch.speed, values);
             }
         }
         Ok(())

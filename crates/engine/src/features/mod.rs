@@ -21,6 +21,7 @@ mod plan;
 mod psnr;
 mod psnr_hvs;
 mod request;
+mod speed;
 mod vif;
 
 use thiserror::Error;

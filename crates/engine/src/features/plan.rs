@@ -162,7 +162,8 @@ impl Plan {
     /// Whether every extractor takes pictures of this kind.
     ///
     /// # Errors
-    /// [`FeatureError::Unsupported`] names the first that does not, and why.
+    /// [`FeatureError::Unsupported`] names the first that does not, and why: pictures too small for
+    /// it, too deep, or without a plane that it looks at.
     pub fn check_pictures(&self, spec: &PictureSpec) -> Result<(), FeatureError> {
         self.instances.iter().try_for_each(|planned| planned.extractor.settings().check(spec))
     }
