@@ -1,13 +1,12 @@
 //! Milliseconds a frame and cycles a pixel of VIF, by instruction set and bit depth, on one core.
 //!
-//! `cargo run --release -p kernels --example bench_vif [SECONDS_PER_CASE [WIDTH HEIGHT]]`. The least
+//! `cargo run --release -p kernels --example bench_vif [SECONDS_PER_CASE [WIDTH HEIGHT [ISA]]]`. The least
 //! CPU time of the thread over all frames counts, so that others on the machine disturb little. A
 //! cycle is what an addition that waits for the one before takes, measured beside each case.
 //!
 //! `rest` is the time with scale 0 left out: making scales 1 to 3 and measuring them. `of N` is
 //! the time for each of N distorted pictures that share a reference.
 
-use std::fs;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -35,9 +34,18 @@ fn picture(width: usize, height: usize, bit_depth: u32, grain: u32) -> Vec<u16> 
 
 /// CPU time of this thread.
 fn cpu_time() -> Duration {
-    let spent = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let nanoseconds = spent.split(' ').next().and_then(|text| text.parse().ok());
-    Duration::from_nanos(nanoseconds.unwrap_or(0))
+    #[repr(C)]
+    struct Timespec {
+        seconds: i64,
+        nanoseconds: i64,
+    }
+    unsafe extern "C" {
+        safe fn clock_gettime(clock: i32, time: &mut Timespec) -> i32;
+    }
+    const THREAD_CPU_TIME: i32 = 3;
+    let mut time = Timespec { seconds: 0, nanoseconds: 0 };
+    assert_eq!(clock_gettime(THREAD_CPU_TIME, &mut time), 0, "the clock exists on 64-bit Linux");
+    Duration::new(time.seconds as u64, time.nanoseconds as u32)
 }
 
 /// Seconds of a cycle: additions that each wait for the one before.
@@ -90,6 +98,7 @@ fn main() {
     let budget = Duration::from_secs_f64(numbers.first().copied().unwrap_or(0.5));
     let width = numbers.get(1).map_or(1920, |number| *number as usize);
     let height = numbers.get(2).map_or(1080, |number| *number as usize);
+    let only = std::env::args().nth(4);
     for bit_depth in [8, 10] {
         let grains = [4, 9, 7, 5, 13, 3, 8, 6, 11];
         let words = grains.map(|grain| picture(width, height, bit_depth, grain));
@@ -105,6 +114,9 @@ fn main() {
             })
             .collect();
         for isa in Isa::available() {
+            if only.as_ref().is_some_and(|only| *only != isa.to_string()) {
+                continue;
+            }
             let mut scratch = VifScratch::new();
             let mut run = |count: usize, skip_scale0: bool| {
                 let params = VifParams { skip_scale0, ..VifParams::default() };

@@ -4,7 +4,7 @@ mod naive;
 mod synthetic;
 
 use kernels::motion::{MotionScratch, motion_sad};
-use kernels::vif::{VifParams, VifScratch, vif};
+use kernels::vif::{VifParams, VifScratch, vif, vif_each};
 use kernels::{Isa, ShapeMismatch};
 use synthetic::{Content, Plane, SplitMix64, pair};
 
@@ -68,6 +68,67 @@ fn odd_sizes_and_gaps_between_rows_give_the_same_bits_on_every_instruction_set()
         }
     }
     assert_eq!(compared, sizes.len() * DEPTHS.len() * 2 * Isa::available().len());
+}
+
+/// A strip is 128 columns wide and begins to measure two reaches of the filter before it ends.
+#[test]
+fn sides_around_the_seams_of_strips_give_the_same_bits_on_every_instruction_set() {
+    let mut compared = 0;
+    let seams = [112, 128, 240, 248, 252, 256, 368];
+    let widths = seams.iter().flat_map(|seam| [seam - 1, *seam, seam + 1, seam + 2]);
+    for width in widths.clone() {
+        for bit_depth in [8, 10, 16] {
+            compared += check(Content::Noise, (width, 19), bit_depth, 1, 100.0);
+        }
+    }
+    assert_eq!(compared, widths.count() * 3 * Isa::available().len());
+}
+
+#[test]
+fn pictures_that_share_a_reference_score_as_each_would_alone() {
+    let mut compared = 0;
+    let mut shared_scratch = VifScratch::new();
+    for (size, bit_depth) in [((97, 65), 8), ((150, 34), 10), ((33, 129), 16), ((1, 7), 12)] {
+        let (reference, first) = pair(Content::Texture, size, bit_depth, 1, 11);
+        let contents = [Content::Noise, Content::Blocks, Content::Flat, Content::SingleSample];
+        let others = contents.map(|content| pair(content, size, bit_depth, 2, 11).1);
+        let planes: Vec<Plane> = [first, reference.clone()]
+            .iter()
+            .chain(&others)
+            .enumerate()
+            .map(|(gap, plane)| Plane::with_gap(plane, gap))
+            .collect();
+        let views: Vec<_> = planes.iter().map(Plane::view).collect();
+        for isa in Isa::available() {
+            for skip_scale0 in [false, true] {
+                let params = VifParams { skip_scale0, enhancement_gain_limit: 1.5 };
+                let lone = views.iter().map(|distorted| {
+                    vif(isa, &reference.view(), distorted, &params, &mut VifScratch::new())
+                        .expect("one shape")
+                });
+                let lone: Vec<_> = lone.collect();
+                for count in [0, 1, 2, 3, views.len(), 2] {
+                    let distorted = &views[..count];
+                    let scratch = &mut shared_scratch;
+                    let scores = vif_each(isa, &reference.view(), distorted, &params, scratch);
+                    assert_eq!(scores.as_deref(), Ok(&lone[..count]), "{size:?}, {isa}");
+                    compared += count;
+                }
+            }
+        }
+    }
+    assert_eq!(compared, 4 * Isa::available().len() * 2 * (1 + 2 + 3 + 6 + 2));
+}
+
+#[test]
+fn one_picture_of_another_shape_refuses_all() {
+    let (reference, distorted) = pair(Content::Noise, (40, 30), 8, 0, 1);
+    let (other, _) = pair(Content::Noise, (40, 31), 8, 0, 1);
+    let distorted = [distorted.view(), other.view()];
+    let params = VifParams::default();
+    let scratch = &mut VifScratch::new();
+    let refused = vif_each(Isa::BASELINE, &reference.view(), &distorted, &params, scratch);
+    assert_eq!(refused, Err(ShapeMismatch));
 }
 
 #[test]

@@ -10,8 +10,10 @@
 //! - a scale of no rows or no columns (a side below 2, 4 or 8 samples at scale 1, 2 or 3) has
 //!   numerator and denominator 0 and score 1: nothing was there to lose.
 //!
-//! How it is computed: `walk` takes one scale two rows at a time, `fir` is its filter loop, `source`
-//! what differs between bytes and words, `statistic` and `log2` what becomes of the moments.
+//! How it is computed: `walk` takes one scale strip by strip, two rows at a time; `strip` is what a
+//! strip reads and measures, `source` what differs between bytes and words, `fir` the filters,
+//! `statistic` and `log2` what becomes of the moments. All of that is one body over the vector
+//! operations of `kit`, which has them for each instruction set.
 
 mod fir;
 mod kit;
@@ -258,4 +260,76 @@ per_isa_and_vnni! {
         reference_sums: &mut ReferenceSums,
         distorted_sums: &mut [DistortedSums],
     ) = walk::walk::<Shrunk, Scale3, Scale3, _>, with kit;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::kit::Plain;
+    use super::*;
+
+    /// Random samples, of which the second picture's are near the first's.
+    fn picture(len: usize, bit_depth: u32, mut state: u32) -> Vec<u16> {
+        let mut random = |bound: u32| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) % bound
+        };
+        (0..len).map(|_| random(1 << bit_depth) as u16).collect()
+    }
+
+    fn check(width: usize, height: usize, bit_depth: u32) -> usize {
+        let words = [1, 2, 3].map(|seed| picture(width * height, bit_depth, seed));
+        let bytes = words.each_ref().map(|words| words.iter().map(|word| *word as u8).collect());
+        let bytes: [Vec<u8>; 3] = bytes;
+        let planes = [0, 1, 2].map(|index| {
+            let samples = match bit_depth {
+                8 => Samples::U8(&bytes[index]),
+                _ => Samples::U16(&words[index]),
+            };
+            PlaneRef::new(samples, width, height, width, bit_depth).expect("fits by design")
+        });
+        let mut by_plain = VifScratch::new();
+        by_plain.reserve(width, height, 2);
+        let mut scratches: Vec<_> =
+            Isa::available().into_iter().map(|isa| (isa, VifScratch::new())).collect();
+        scratches.iter_mut().for_each(|(_, scratch)| scratch.reserve(width, height, 2));
+        let mut compared = 0;
+        for scale in (0..SCALES).take_while(|scale| width >> scale > 0 && height >> scale > 0) {
+            let task = Task {
+                reference: &planes[0],
+                distorted: &planes[1..],
+                scale,
+                measured: true,
+                gain_limit: 100.0,
+            };
+            let walk = match (scale, bit_depth) {
+                (0, 8) => walk::walk::<Bytes, Scale0, Scale1, Plain>,
+                (0, _) => walk::walk::<Words, Scale0, Scale1, Plain>,
+                (1, _) => walk::walk::<Shrunk, Scale1, Scale2, Plain>,
+                (2, _) => walk::walk::<Shrunk, Scale2, Scale3, Plain>,
+                _ => walk::walk::<Shrunk, Scale3, Scale3, Plain>,
+            };
+            let mut expected = ReferenceSums::default();
+            let VifScratch { reference, distorted, sums } = &mut by_plain;
+            sums.fill(DistortedSums::default());
+            walk(Plain, &task, reference, distorted, &mut expected, sums);
+            for (isa, scratch) in &mut scratches {
+                assert_eq!(walk_scale(*isa, &task, scratch), expected, "scale {scale}, {isa}");
+                assert_eq!(scratch.sums, by_plain.sums, "scale {scale}, {isa}");
+                compared += 1;
+            }
+        }
+        compared
+    }
+
+    #[test]
+    fn plain_code_and_every_instruction_set_give_the_same_sums() {
+        let mut compared = 0;
+        let sizes = [(1, 1), (9, 5), (33, 35), (113, 20), (129, 97), (241, 18)];
+        for (width, height) in sizes {
+            for bit_depth in [8, 9, 10, 12, 16] {
+                compared += check(width, height, bit_depth);
+            }
+        }
+        assert_eq!(compared, (1 + 3 + 4 * 4) * 5 * Isa::available().len());
+    }
 }

@@ -164,8 +164,9 @@ fn split<K: Kit>(
     covariance: K::Words,
     gain_limit: f64,
 ) -> (K::Words, K::Words) {
-    let [reference, distorted, covariance] =
-        [reference_var, distorted_var, covariance].map(|values| kit.to_doubles(values));
+    let reference = kit.to_doubles(reference_var);
+    let distorted = kit.to_doubles(distorted_var);
+    let covariance = kit.to_doubles(covariance);
     let mut explained = reference;
     let mut unexplained = distorted;
     for half in 0..2 {

@@ -6,6 +6,10 @@
 //! to each side, strip `k` reads columns `STRIP k - R` on and measures places `STRIP k - 2 R` on,
 //! as many. Columns outside the picture are reflected, in the first strip and the last.
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+
+use super::source::View;
 use super::taps::{REACH_MAX, Taps};
 use crate::border::reflect;
 
@@ -81,6 +85,27 @@ impl Strip {
         for column in (0..from).chain(to..self.columns) {
             words[column] = row[reflect(self.first + column as isize, self.width)].into();
         }
+    }
+
+    /// Asks for the strip's part of a row, if it exists, to be brought near.
+    ///
+    /// A strip reads a little of every row, too little for the processor to foresee the next.
+    #[inline(always)]
+    pub(super) fn prefetch<S>(&self, view: View<'_, S>, row: isize) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let row_start = row.max(0) as usize * view.stride;
+            let start = row_start + self.first.max(0) as usize;
+            for at in (0..STRIP + 64 / size_of::<S>()).step_by(64 / size_of::<S>()) {
+                if let Some(sample) = view.samples.get(start + at) {
+                    let sample = std::ptr::from_ref(sample).cast();
+                    // SAFETY: every x86-64 processor has the instruction; it reads nothing.
+                    unsafe { _mm_prefetch::<_MM_HINT_T0>(sample) };
+                }
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = (view, row);
     }
 
     /// The places of the next scale that a strip makes of its pairs, from `.0` on, in columns

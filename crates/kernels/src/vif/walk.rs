@@ -210,19 +210,32 @@ fn fill_slots<S: Source, T: Taps, K: Kit>(
 ) {
     let top = 2 * pair_index as isize - T::REACH as isize;
     let slot = pair_index % T::PAIRS;
-    let read = |view: View<'_, S::Sample>, rows: &mut Rows| {
-        for (offset, words) in rows.iter_mut().enumerate() {
-            let start = reflect(top + offset as isize, task.height()) * view.stride;
-            strip.read(&view.samples[start..][..task.width()], words);
-        }
-    };
-    read(S::pictures(task.reference, &mut reference.shrunk, task.scale).input, rows);
+    let view = S::pictures(task.reference, &mut reference.shrunk, task.scale).input;
+    read_rows(task, strip, view, top, rows);
     let reference = &mut reference.buffers.ring[slot];
     fill_slot::<S, K>(kit, task, rows, strip.columns, None, reference);
     for (plane, stream) in task.distorted.iter().zip(distorted) {
-        read(S::pictures(plane, &mut stream.shrunk, task.scale).input, rows);
+        let view = S::pictures(plane, &mut stream.shrunk, task.scale).input;
+        read_rows(task, strip, view, top, rows);
         let slot = &mut stream.buffers.ring[slot];
         fill_slot::<S, K>(kit, task, rows, strip.columns, Some(&reference[0]), slot);
+    }
+}
+
+/// Reads rows `top` and the one below, which may be outside the picture, and asks for the next two.
+#[inline(always)]
+fn read_rows<S: Copy + Into<u16>>(
+    task: &Task<'_>,
+    strip: Strip,
+    view: View<'_, S>,
+    top: isize,
+    rows: &mut Rows,
+) {
+    for (offset, words) in rows.iter_mut().enumerate() {
+        let row = top + offset as isize;
+        let start = reflect(row, task.height()) * view.stride;
+        strip.read(&view.samples[start..][..task.width()], words);
+        strip.prefetch(view, row + 2);
     }
 }
 
@@ -237,25 +250,29 @@ fn fill_slot<S: Source, K: Kit>(
     others: Option<&[u32; STRIP]>,
     slot: &mut Slot,
 ) {
-    let flip = kit.splat(FLIP);
-    let flipped = |pairs: K::Words| if S::WIDE { kit.xor(pairs, flip) } else { pairs };
     let [samples, products @ ..] = slot;
     for at in (0..columns.min(STRIP)).step_by(2 * K::LANES) {
         let (top, bottom) = (kit.load_pairs(&top[at..]), kit.load_pairs(&bottom[at..]));
         let halves = [kit.low_words(top, bottom), kit.high_words(top, bottom)];
         for (half, pairs) in halves.into_iter().enumerate() {
             let at = at + half * K::LANES;
-            kit.store(flipped(pairs), &mut samples[at..]);
+            kit.store(flipped::<S, K>(kit, pairs), &mut samples[at..]);
             if !task.measured {
                 continue;
             }
             put_products::<S, K>(kit, pairs, pairs, at, &mut products[..S::PARTS]);
             if let Some(others) = others {
-                let others = flipped(kit.load(&others[at..]));
+                let others = flipped::<S, K>(kit, kit.load(&others[at..]));
                 put_products::<S, K>(kit, pairs, others, at, &mut products[S::PARTS..]);
             }
         }
     }
+}
+
+/// Samples as the filters take them, or the other way round.
+#[inline(always)]
+fn flipped<S: Source, K: Kit>(kit: K, pairs: K::Words) -> K::Words {
+    if S::WIDE { kit.xor(pairs, kit.splat(FLIP)) } else { pairs }
 }
 
 /// Stores the parts of products: only the low half, or the high and the low one.
@@ -327,12 +344,38 @@ fn filter_means<S: Source, T: Taps, K: Kit>(
     }
 }
 
-/// The vertical filter for both rows of a strip: lines of the halves of a product.
+/// Sums over a product for both rows, scaled down, with the top bit flipped.
 ///
 /// Sums over bytes' products are the values themselves. Those over words' products come in two
 /// parts and are scaled down by `shift`, 2 to 16: the high part is a multiple of 2^16, so
 /// `(sum + half) >> shift` is the sum of both parts scaled, exactly. The low one cannot overflow:
-/// without half it is at most 65535 * 65536. High sums start so that the top bit comes flipped.
+/// without half it is at most 65535 * 65536. Sums start so that the top bit comes flipped.
+#[inline(always)]
+fn product_sums<S: Source, T: Taps, K: Kit>(
+    kit: K,
+    [high, low]: [&Windows<'_, STRIP>; 2],
+    at: usize,
+    shift: u32,
+) -> [K::Words; 2] {
+    if S::PARTS == 1 {
+        return fir_both::<T, K, STRIP>(kit, high, at, 0);
+    }
+    let start = UNBIAS.wrapping_add(1 << (15 + shift));
+    let mut sums = fir_both::<T, K, STRIP>(kit, high, at, start);
+    let start = UNBIAS.wrapping_add(1 << (shift - 1));
+    let low = fir_both::<T, K, STRIP>(kit, low, at, start);
+    for parity in 0..2 {
+        sums[parity] = if S::SAMPLE_SHIFT.is_some() {
+            kit.add(sums[parity], kit.shr::<16>(low[parity]))
+        } else {
+            let high = kit.shl_by(sums[parity], 16 - shift);
+            kit.add(high, kit.shr_by(low[parity], shift))
+        };
+    }
+    sums
+}
+
+/// The vertical filter for both rows of a strip: lines of the halves of a product.
 #[inline(always)]
 fn filter_product<S: Source, T: Taps, K: Kit>(
     kit: K,
@@ -343,23 +386,12 @@ fn filter_product<S: Source, T: Taps, K: Kit>(
     lines: &mut Lines,
 ) {
     let shift = task.product_shift();
-    let windows: [Windows<'_, STRIP>; 2] = [0, S::PARTS - 1]
-        .map(|part| ring_windows::<T, T>(ring, row.pair, 1 + product * S::PARTS + part));
-    let value = |at: usize| {
-        if S::PARTS == 1 {
-            return fir_both::<T, K, STRIP>(kit, &windows[0], at, 0);
-        }
-        let start = UNBIAS.wrapping_add(1 << (15 + shift));
-        let high = fir_both::<T, K, STRIP>(kit, &windows[0], at, start);
-        let start = UNBIAS.wrapping_add(1 << (shift - 1));
-        let low = fir_both::<T, K, STRIP>(kit, &windows[1], at, start);
-        [0, 1].map(|parity| match S::SAMPLE_SHIFT {
-            Some(_) => kit.add(high[parity], kit.shr::<16>(low[parity])),
-            None => kit.add(kit.shl_by(high[parity], 16 - shift), kit.shr_by(low[parity], shift)),
-        })
-    };
+    let first = 1 + product * S::PARTS;
+    let high = ring_windows::<T, T>(ring, row.pair, first);
+    let low = ring_windows::<T, T>(ring, row.pair, first + S::PARTS - 1);
     for at in (0..row.strip.columns.min(STRIP)).step_by(2 * K::LANES) {
-        let (even, odd) = (value(at), value(at + K::LANES));
+        let even = product_sums::<S, T, K>(kit, [&high, &low], at, shift);
+        let odd = product_sums::<S, T, K>(kit, [&high, &low], at + K::LANES, shift);
         for (parity, lines) in lines.iter_mut().enumerate() {
             let place = T::REACH + at / 2;
             let high = kit.high_words(even[parity], odd[parity]);
@@ -370,15 +402,25 @@ fn filter_product<S: Source, T: Taps, K: Kit>(
     }
 }
 
-/// Puts what the last strip left behind before the lines, and leaves their end to the next.
+/// Puts what the last strip left behind before the first `count` lines of both rows. Long before
+/// it is read: what is stored in small pieces cannot be loaded as a vector right away.
 #[inline(always)]
-fn pass_on<T: Taps>(row: Row, count: usize, lines: &mut Lines, left: &mut [u32]) {
-    let reach = T::REACH;
-    let left = &mut left[row.pair * 2 * LINES * reach..][..2 * LINES * reach];
-    for (lines, left) in lines.iter_mut().zip(left.chunks_exact_mut(LINES * reach)) {
-        for (line, left) in lines[..count].iter_mut().zip(left.chunks_exact_mut(reach)) {
-            line[..reach].copy_from_slice(left);
-            left.copy_from_slice(&line[STRIP / 2..STRIP / 2 + reach]);
+fn take_left<T: Taps>(row: Row, count: usize, lines: &mut Lines, left: &[u32]) {
+    let left = &left[row.pair * 2 * LINES * T::REACH..][..2 * LINES * T::REACH];
+    for (lines, left) in lines.iter_mut().zip(left.chunks_exact(LINES * T::REACH)) {
+        for (line, left) in lines[..count].iter_mut().zip(left.chunks_exact(T::REACH)) {
+            line[..T::REACH].copy_from_slice(left);
+        }
+    }
+}
+
+/// Leaves the end of the lines to the next strip.
+#[inline(always)]
+fn leave<T: Taps>(row: Row, count: usize, lines: &Lines, left: &mut [u32]) {
+    let left = &mut left[row.pair * 2 * LINES * T::REACH..][..2 * LINES * T::REACH];
+    for (lines, left) in lines.iter().zip(left.chunks_exact_mut(LINES * T::REACH)) {
+        for (line, left) in lines[..count].iter().zip(left.chunks_exact_mut(T::REACH)) {
+            left.copy_from_slice(&line[STRIP / 2..STRIP / 2 + T::REACH]);
         }
     }
 }
@@ -386,9 +428,9 @@ fn pass_on<T: Taps>(row: Row, count: usize, lines: &mut Lines, left: &mut [u32])
 /// The horizontal filter over the halves of a product, rounded: both places of each pair.
 #[inline(always)]
 fn moments_along<T: Taps, K: Kit>(kit: K, lines: &[[u32; LINE]], at: usize) -> [K::Words; 2] {
-    let high = fir_both_along::<T, K>(kit, &lines[0], at, UNBIAS);
+    let [even, odd] = fir_both_along::<T, K>(kit, &lines[0], at, UNBIAS);
     let low = fir_both_along::<T, K>(kit, &lines[1], at, UNBIAS + 32_768);
-    [0, 1].map(|parity| kit.add(high[parity], kit.shr::<16>(low[parity])))
+    [kit.add(even, kit.shr::<16>(low[0])), kit.add(odd, kit.shr::<16>(low[1]))]
 }
 
 /// Filters and measures two rows of the reference, and leaves its moments in `work`.
@@ -402,9 +444,9 @@ fn walk_reference<S: Source, T: Taps, K: Kit>(
     sums: &mut ReferenceSums,
 ) {
     let Work { lines, moments, .. } = work;
+    take_left::<T>(row, 3, lines, &buffers.left);
     filter_means::<S, T, K>(kit, task, &buffers.ring, row, lines);
     filter_product::<S, T, K>(kit, task, &buffers.ring, 0, row, lines);
-    pass_on::<T>(row, 3, lines, &mut buffers.left);
     let mut lanes = ReferenceLanes::new(kit);
     for (lines, [means, vars]) in lines.iter().zip(moments).take(row.count) {
         for at in (0..row.strip.pairs().min(STRIP / 2)).step_by(K::LANES) {
@@ -421,6 +463,7 @@ fn walk_reference<S: Source, T: Taps, K: Kit>(
             }
         }
     }
+    leave::<T>(row, 3, lines, &mut buffers.left);
     lanes.add_to(kit, sums);
 }
 
@@ -435,10 +478,10 @@ fn walk_distorted<S: Source, T: Taps, K: Kit>(
     sums: &mut DistortedSums,
 ) {
     let Work { lines, moments, .. } = work;
+    take_left::<T>(row, 5, lines, &buffers.left);
     filter_means::<S, T, K>(kit, task, &buffers.ring, row, lines);
     filter_product::<S, T, K>(kit, task, &buffers.ring, 0, row, lines);
     filter_product::<S, T, K>(kit, task, &buffers.ring, 1, row, lines);
-    pass_on::<T>(row, 5, lines, &mut buffers.left);
     let mut lanes = DistortedLanes::new(kit);
     for (lines, [means, vars]) in lines.iter().zip(moments).take(row.count) {
         for at in (0..row.strip.pairs().min(STRIP / 2)).step_by(K::LANES) {
@@ -463,6 +506,7 @@ fn walk_distorted<S: Source, T: Taps, K: Kit>(
             }
         }
     }
+    leave::<T>(row, 5, lines, &mut buffers.left);
     lanes.add_to(kit, sums);
 }
 
@@ -483,16 +527,15 @@ fn shrink_row<S: Source, T: Taps, N: Taps, K: Kit>(
     let shift = task.sample_shift();
     let windows = ring_windows::<T, N>(ring, row_pair, 0);
     let mut line = [0; LINE];
-    for at in (0..strip.columns.min(STRIP)).step_by(2 * K::LANES) {
-        let sums = [at, at + K::LANES]
-            .map(|at| fir_even::<N, K, STRIP>(kit, &windows, at, mean_start::<S>(shift)));
-        let words = mean_words::<S, K>(kit, sums, shift);
-        kit.store(words, &mut line[T::REACH + at / 2..]);
-    }
     let left = &mut left_next[row_pair * T::REACH..][..T::REACH];
     line[..T::REACH].copy_from_slice(left);
+    for at in (0..strip.columns.min(STRIP)).step_by(2 * K::LANES) {
+        let even = fir_even::<N, K, STRIP>(kit, &windows, at, mean_start::<S>(shift));
+        let odd = fir_even::<N, K, STRIP>(kit, &windows, at + K::LANES, mean_start::<S>(shift));
+        let words = mean_words::<S, K>(kit, [even, odd], shift);
+        kit.store(words, &mut line[T::REACH + at / 2..]);
+    }
     left.copy_from_slice(&line[STRIP / 2..STRIP / 2 + T::REACH]);
-
     let mut places = [0; STRIP / 2];
     for at in (0..strip.pairs().min(STRIP / 2)).step_by(K::LANES) {
         let start = at + (T::REACH - N::REACH) / 2;

@@ -4,6 +4,10 @@
 //! for each instruction set, an instruction or a few, and [`Plain`] says in plain code what it
 //! does. A vector is a row of 32-bit lanes, also seen as twice as many 16-bit words, the even ones
 //! in the low halves.
+//!
+//! What uses a kit must be `#[inline(always)]` all the way up to where the instruction set is
+//! entered, and hold none of its values in closures: those are compiled for the baseline, with a
+//! call for every operation.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
