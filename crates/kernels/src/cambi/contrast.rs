@@ -15,6 +15,7 @@
 //! (4225) and stay far inside 16 bits. Contrasts are worked out [`LANES`] columns at a time, once
 //! for each bin that occurs among them.
 
+use super::pooling::Totals;
 use super::visibility::{NO_BIN, STEPS, StepGroup, Visibility};
 
 /// Columns of a block of counts; rows of bins are padded to whole blocks with [`NO_BIN`].
@@ -62,7 +63,8 @@ pub(super) struct View<'a> {
     pub(super) visibility: &'a Visibility,
 }
 
-/// Counts of all bins around one row; they grow to the largest picture seen.
+/// Counts of all bins around one row; they grow to the largest picture seen. Between pictures all
+/// are 0, since each picture's samples are taken out at its end.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     blocks: Vec<Block>,
@@ -73,18 +75,18 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// Makes room and forgets all samples.
+    /// Makes room.
     pub(super) fn prepare(&mut self, stride: usize, bins: usize) {
         self.across = stride / BLOCK + 2;
-        self.blocks.clear();
-        self.blocks.resize(self.across * bins, Block([0; BLOCK]));
+        let len = self.blocks.len().max(self.across * bins);
+        self.blocks.resize(len, Block([0; BLOCK]));
         self.outside.resize(stride.max(self.outside.len()), NO_BIN);
     }
 }
 
-/// Works out the contrasts of all samples, row by row in the layout of the bins.
+/// Works out the contrasts of all samples, row by row in the layout of the bins, and their sum.
 #[inline(always)]
-pub(super) fn contrasts(view: &View<'_>, counts: &mut Counts, out: &mut [f32]) {
+pub(super) fn contrasts(view: &View<'_>, counts: &mut Counts, out: &mut [f32]) -> Totals {
     let Counts { blocks, across, outside } = counts;
     let (stride, reach) = (view.stride, view.reach);
     let outside = &outside[..stride];
@@ -95,6 +97,7 @@ pub(super) fn contrasts(view: &View<'_>, counts: &mut Counts, out: &mut [f32]) {
     for row in 0..reach {
         slide(blocks, *across, reach, outside, row_of(Some(row)));
     }
+    let mut totals = Totals::default();
     for row in 0..view.height {
         let leaving = row_of(row.checked_sub(reach + 1));
         slide(blocks, *across, reach, leaving, row_of(Some(row + reach)));
@@ -106,13 +109,18 @@ pub(super) fn contrasts(view: &View<'_>, counts: &mut Counts, out: &mut [f32]) {
         for (index, group) in view.visibility.groups.iter().enumerate() {
             contrast_row(blocks, *across, view.visibility.margin, group, bins, index == 0, out);
         }
+        totals.add(out);
     }
+    for row in view.height.saturating_sub(reach + 1)..view.height {
+        slide(blocks, *across, reach, row_of(Some(row)), outside);
+    }
+    totals
 }
 
 /// Takes the samples of one row out of the windows and another's in.
 #[inline(always)]
 fn slide(blocks: &mut [Block], across: usize, reach: usize, leaving: &[u16], entering: &[u16]) {
-    let pairs = leaving.chunks_exact(BLOCK).zip(entering.chunks_exact(BLOCK));
+    let pairs = leaving.as_chunks::<BLOCK>().0.iter().zip(entering.as_chunks::<BLOCK>().0);
     for (place, (leaving, entering)) in pairs.enumerate() {
         let differs = leaving.iter().zip(entering).fold(0, |any, (a, b)| any | (a ^ b));
         if differs != 0 {
@@ -130,23 +138,24 @@ fn add_runs<const SIGN: i16>(
     across: usize,
     reach: usize,
     column: usize,
-    samples: &[u16],
-    other: &[u16],
+    samples: &[u16; BLOCK],
+    other: &[u16; BLOCK],
 ) {
-    let mut place = 0;
-    while place < BLOCK {
-        let bin = samples[place];
-        if bin == NO_BIN || bin == other[place] {
-            place += 1;
-            continue;
+    let mut left = 0_u32;
+    for lane in 0..BLOCK {
+        let (bin, other) = (samples[lane], other[lane]);
+        left |= u32::from((bin != other) & (bin != NO_BIN)) << lane;
+    }
+    while left != 0 {
+        let start = left.trailing_zeros() as usize;
+        let bin = samples[start];
+        let mut end = start + 1;
+        while end < BLOCK && samples[end] == bin && (left >> end) & 1 == 1 {
+            end += 1;
         }
-        let start = place;
-        place += 1;
-        while place < BLOCK && samples[place] == bin && other[place] != bin {
-            place += 1;
-        }
+        left = left.checked_shr(end as u32).unwrap_or(0).checked_shl(end as u32).unwrap_or(0);
         let row = &mut blocks[usize::from(bin) * across..][..across];
-        add_run::<SIGN>(row, reach, column + start, place - start);
+        add_run::<SIGN>(row, reach, column + start, end - start);
     }
 }
 
@@ -183,10 +192,11 @@ fn contrast_row(
     for (place, (bins, out)) in
         bins.chunks_exact(LANES).zip(out.chunks_exact_mut(LANES)).enumerate()
     {
-        let mut open: [u16; LANES] = std::array::from_fn(|lane| {
+        let mut open = [NO_BIN; LANES];
+        for lane in 0..LANES {
             let counts = bins[lane].wrapping_sub(first) < count;
-            if counts { bins[lane] } else { NO_BIN }
-        });
+            open[lane] = if counts { bins[lane] } else { NO_BIN };
+        }
         let mut bin = least(&open);
         if bin == NO_BIN {
             if starts {
@@ -206,8 +216,10 @@ fn contrast_row(
             let middle = usize::from(bin);
             let gates = &group.gates[middle];
             let counts = at(middle);
-            let chosen: [u16; LANES] =
-                std::array::from_fn(|lane| if open[lane] == bin { u16::MAX } else { 0 });
+            let mut chosen = [0_u16; LANES];
+            for lane in 0..LANES {
+                chosen[lane] = if open[lane] == bin { u16::MAX } else { 0 };
+            }
             for lane in 0..LANES {
                 own[lane] |= counts[lane] & chosen[lane];
                 open[lane] |= chosen[lane];
@@ -238,11 +250,13 @@ fn least(lanes: &[u16; LANES]) -> u16 {
 /// Raises each contrast to that of one step.
 #[inline(always)]
 fn raise(most: &mut [f32; LANES], own: &[u16; LANES], others: &[u16; LANES], weight: f32) {
-    let sums: [usize; LANES] =
-        std::array::from_fn(|lane| usize::from(own[lane] + others[lane]) % RECIPROCALS);
+    let mut reciprocals = [0.0_f32; LANES];
+    for lane in 0..LANES {
+        reciprocals[lane] = RECIPROCAL[usize::from(own[lane] + others[lane]) % RECIPROCALS];
+    }
     for lane in 0..LANES {
         let (p, q) = (f32::from(own[lane]), f32::from(others[lane]));
-        let contrast = weight * q * p * RECIPROCAL[sums[lane]];
+        let contrast = weight * q * p * reciprocals[lane];
         most[lane] = if contrast > most[lane] { contrast } else { most[lane] };
     }
 }

@@ -140,7 +140,7 @@ impl Luminances {
 
     /// The lowest level whose luminance reaches `threshold`, 0 when black already does.
     ///
-    /// `None` when not even white does; libvmaf then never returns.
+    /// `None` when not even white does.
     pub(super) fn first_reaching(&self, threshold: f64) -> Option<u16> {
         let place = self.0.iter().position(|luminance| *luminance >= threshold)?;
         Some(if place == 0 { 0 } else { (FOOT as usize + place) as u16 })

@@ -26,7 +26,7 @@ pub use self::params::{CambiError, CambiOptions, CambiParams, CambiSide, SIDE_MI
 
 use self::contrast::{BLOCK, Counts, View};
 use self::params::Geometry;
-use self::pooling::{Contrasts, PoolBuffers};
+use self::pooling::{Contrasts, PoolBuffers, Totals};
 use self::scale::{Binning, Plane, ScaleRows};
 use self::spatial::{Input, SpatialRows};
 use crate::isa::{Isa, per_isa};
@@ -213,7 +213,7 @@ fn scales(
         counts.prepare(stride(width), visibility.bins);
         let reach = size.reach();
         let view = View { bins: current, stride: stride(width), height, reach, visibility };
-        find_contrasts(isa, &view, counts, contrasts);
+        let totals = find_contrasts(isa, &view, counts, contrasts);
         let found = Contrasts {
             values: &contrasts[..stride(width) * height],
             stride: stride(width),
@@ -223,7 +223,7 @@ fn scales(
         if let Some(heat_map) = &mut heat_map {
             heat_map(CambiHeatMap { scale, contrasts: found, factor: heat_factor(size, params) });
         }
-        let mean = mean_of_largest(isa, found, params.pooled(width * height), pool);
+        let mean = mean_of_largest(isa, found, &totals, params.pooled(width * height), pool);
         score += mean * SCALE_WEIGHTS[scale];
     }
     score / f64::from(size.window * size.window)
@@ -259,8 +259,9 @@ per_isa! {
         rows: &mut ScaleRows,
     ) = scale::smooth;
 
-    fn find_contrasts(view: &View<'_>, counts: &mut Counts, out: &mut [f32]) = contrast::contrasts;
+    fn find_contrasts(view: &View<'_>, counts: &mut Counts, out: &mut [f32]) -> Totals
+        = contrast::contrasts;
 
-    fn mean_of_largest(contrasts: Contrasts<'_>, k: usize, buffers: &mut PoolBuffers) -> f64
+    fn mean_of_largest(contrasts: Contrasts<'_>, totals: &Totals, k: usize, buffers: &mut PoolBuffers) -> f64
         = pooling::mean_of_largest;
 }

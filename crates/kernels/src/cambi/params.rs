@@ -164,7 +164,7 @@ impl CambiParams {
         let luminances = Luminances::new(eotf);
         let dimmest = luminances
             .first_reaching(options.visible_luminance)
-            .ok_or(CambiError::NothingVisible { threshold: options.visible_luminance })?;
+            .expect("white reaches every threshold in range");
         let steps = 1_usize << options.max_log_contrast;
         let brightest: Vec<u16> = (1..=steps as i32)
             .map(|step| luminances.visible_up_to(step, options.tvi_threshold))
@@ -332,11 +332,6 @@ pub enum CambiError {
         /// Samples a side of the window.
         window: u32,
     },
-    /// Not even white is as bright as `cambi_vis_lum_threshold`.
-    NothingVisible {
-        /// The threshold.
-        threshold: f64,
-    },
     /// The picture is not of the size and bit depth that the parameters were made for.
     OtherShape,
     /// A sample does not fit the bit depth.
@@ -369,9 +364,6 @@ impl fmt::Display for CambiError {
                 "cambi of {width}x{height} samples: too narrow for a window of {window} at the \
                  smallest scale"
             ),
-            Self::NothingVisible { threshold } => {
-                write!(f, "cambi_vis_lum_threshold is {threshold}: brighter than white")
-            }
             Self::OtherShape => {
                 f.write_str("cambi: the picture differs in size or bit depth from those before")
             }

@@ -36,6 +36,42 @@ pub(super) struct Contrasts<'a> {
     pub(super) height: usize,
 }
 
+/// How many contrasts are above 0, and their sum; exact if below [`EXACT_BELOW`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Totals {
+    counts: [u32; LANES],
+    sums: [f64; LANES],
+}
+
+impl Totals {
+    /// Takes a row in, whose length is a multiple of the lanes.
+    #[inline(always)]
+    pub(super) fn add(&mut self, values: &[f32]) {
+        self.add_above(values, 0.0);
+    }
+
+    #[inline(always)]
+    fn add_above(&mut self, values: &[f32], limit: f32) {
+        let Self { mut counts, mut sums } = *self;
+        for values in values.as_chunks::<LANES>().0 {
+            for lane in 0..LANES {
+                let above = values[lane] > limit;
+                counts[lane] += u32::from(above);
+                sums[lane] += f64::from(if above { values[lane] } else { 0.0 });
+            }
+        }
+        *self = Self { counts, sums };
+    }
+
+    fn count(&self) -> usize {
+        self.counts.iter().map(|count| *count as usize).sum()
+    }
+
+    fn sum(&self) -> f64 {
+        self.sums.iter().sum()
+    }
+}
+
 /// Buffers of pooling; they grow to the largest picture seen.
 #[derive(Debug, Default)]
 pub(super) struct PoolBuffers {
@@ -46,17 +82,17 @@ pub(super) struct PoolBuffers {
     ordered: Vec<f32>,
 }
 
-/// The mean of the `k` largest of all contrasts, `k` from 1 to their number.
+/// The mean of the `k` largest of all contrasts, whose `totals` are known; `k` is 1 to their number.
 #[inline(always)]
 pub(super) fn mean_of_largest(
     contrasts: Contrasts<'_>,
+    totals: &Totals,
     k: usize,
     buffers: &mut PoolBuffers,
 ) -> f64 {
     let Contrasts { values, stride, width, height } = contrasts;
     let values = &values[..stride * height];
-    let (above_zero, total) = sum_above(values, 0.0);
-    let sum = if above_zero <= k { total } else { sum_of_largest(values, k, buffers) };
+    let sum = if totals.count() <= k { totals.sum() } else { sum_of_largest(values, k, buffers) };
     if sum < EXACT_BELOW {
         return sum / k as f64;
     }
@@ -67,22 +103,6 @@ pub(super) fn mean_of_largest(
     }
     quick_select(ordered, k);
     ordered[..k].iter().fold(0.0, |sum, value| sum + f64::from(*value)) / k as f64
-}
-
-/// How many values lie above `limit`, and their sum.
-#[inline(always)]
-fn sum_above(values: &[f32], limit: f32) -> (usize, f64) {
-    let mut counts = [0_u32; LANES];
-    let mut sums = [0.0_f64; LANES];
-    for values in values.chunks_exact(LANES) {
-        for lane in 0..LANES {
-            let above = values[lane] > limit;
-            counts[lane] += u32::from(above);
-            sums[lane] += f64::from(if above { values[lane] } else { 0.0 });
-        }
-    }
-    let count = counts.iter().map(|count| *count as usize).sum();
-    (count, sums.iter().sum())
 }
 
 /// The sum of the `k` largest where more than `k` are above 0; exact if below [`EXACT_BELOW`].
@@ -103,7 +123,9 @@ fn sum_of_largest(values: &[f32], k: usize, buffers: &mut PoolBuffers) -> f64 {
     }
     let least = KEY_LEAST + ((key_of_kth as u32) << KEY_SHIFT);
     let limit = f32::from_bits(least + (1 << KEY_SHIFT) - 1);
-    let (_, sum) = sum_above(values, limit);
+    let mut above = Totals::default();
+    above.add_above(values, limit);
+    let sum = above.sum();
     let missing = k - larger;
     if missing == 0 {
         return sum;
@@ -165,7 +187,9 @@ mod tests {
         let mut padded = values.to_vec();
         padded.resize(stride, 0.0);
         let contrasts = Contrasts { values: &padded, stride, width: values.len(), height: 1 };
-        mean_of_largest(contrasts, k, &mut PoolBuffers::default())
+        let mut totals = Totals::default();
+        totals.add(&padded);
+        mean_of_largest(contrasts, &totals, k, &mut PoolBuffers::default())
     }
 
     /// Contrasts that might be: `p q / (p + q)` of some counts, or 0.
