@@ -70,6 +70,11 @@ impl Place {
         let file = encode(&job, &config(), &Stop::never(), &EncodeProgress::default())?;
         Ok((file, output))
     }
+
+    /// An encode that succeeds.
+    fn encoded(&self, request: &EncodeRequest) -> (EncodedFile, PathBuf) {
+        self.encode(request).unwrap_or_else(|error| panic!("{request:?}: {error}"))
+    }
 }
 
 /// An encode with a preset that costs little.
@@ -100,9 +105,7 @@ fn the_scale_is_the_encoders_own_from_its_first_number_to_its_last() {
         let scale = types::QualityScale { steps_per_unit, ..encoder.scale() };
         let bytes = |index: usize| {
             let quality = scale.at(index);
-            let (file, output) = place
-                .encode(&fast(encoder, quality))
-                .unwrap_or_else(|error| panic!("{encoder}: {error}"));
+            let (file, output) = place.encoded(&fast(encoder, quality));
             assert_eq!(file.encoded.frame_count, FRAMES, "{encoder} {quality}");
             format_of(&output);
             std::fs::read(output).expect("there")
@@ -130,10 +133,8 @@ fn the_usual_preset_and_one_more_are_words_of_the_encoder_and_others_are_refused
     each(|encoder| {
         let quality = Quality(encoder.scale().last * 50);
         let usual = EncodeRequest::new(encoder, Quality(quality.0 / 100 * 100));
-        place.encode(&usual).unwrap_or_else(|error| panic!("{encoder}: {error}"));
-        place
-            .encode(&fast(encoder, usual.quality))
-            .unwrap_or_else(|error| panic!("{encoder}: {error}"));
+        place.encoded(&usual);
+        place.encoded(&fast(encoder, usual.quality));
         let odd = EncodeRequest { preset: "no-such-preset".to_owned(), ..usual };
         let error = place.encode(&odd).expect_err("no preset");
         assert!(matches!(error, EncoderError::Refused { .. }), "{encoder}: {error}");
