@@ -7,7 +7,9 @@ use kernels::vif::{VifParams, VifScratch};
 
 use super::options::{CheckedOptions, OptionSpec};
 use super::outputs::OutputSpec;
-use super::{FeatureError, MotionOptions, adm, cambi, motion, vif};
+use super::speed::chroma::{self as speed_chroma, ChromaSettings};
+use super::speed::temporal::{self as speed_temporal, TemporalSettings};
+use super::{FeatureError, MotionOptions, adm, cambi, motion, speed, vif};
 use crate::analyze::FrameInput;
 use crate::picture::{PictureSpec, PlanesWanted};
 
@@ -22,6 +24,10 @@ pub enum ExtractorKind {
     Motion,
     /// Banding.
     Cambi,
+    /// Entropy of coarse detail in both chroma planes.
+    SpeedChroma,
+    /// Entropy of coarse detail in what has changed since the frame before.
+    SpeedTemporal,
 }
 
 /// The checked options of an instance, as its kernel takes them.
@@ -32,6 +38,8 @@ pub(crate) enum Settings {
     Adm(AdmOptions),
     Motion(MotionOptions),
     Cambi(CambiOptions),
+    SpeedChroma(Box<ChromaSettings>),
+    SpeedTemporal(Box<TemporalSettings>),
 }
 
 /// Which pictures beside the two of a frame its extractors look at.
@@ -55,6 +63,8 @@ pub(crate) enum Prepared {
     Motion,
     /// Or why the pictures are not taken.
     Cambi(Result<Box<CambiParams>, CambiError>),
+    SpeedChroma(Box<ChromaSettings>),
+    SpeedTemporal(Box<TemporalSettings>),
 }
 
 /// Why an extractor does not take the pictures of a frame.
@@ -67,11 +77,13 @@ pub(crate) struct Scratch {
     vif: VifScratch,
     adm: AdmScratch,
     cambi: CambiScratch,
+    speed: speed::Scratch,
 }
 
 impl ExtractorKind {
     /// Every extractor.
-    pub const ALL: [Self; 4] = [Self::Vif, Self::Adm, Self::Motion, Self::Cambi];
+    pub const ALL: [Self; 6] =
+        [Self::Vif, Self::Adm, Self::Motion, Self::Cambi, Self::SpeedChroma, Self::SpeedTemporal];
 
     /// The name by which it is asked for and timed.
     #[must_use]
@@ -81,6 +93,8 @@ impl ExtractorKind {
             Self::Adm => "adm",
             Self::Motion => "motion",
             Self::Cambi => "cambi",
+            Self::SpeedChroma => "speed_chroma",
+            Self::SpeedTemporal => "speed_temporal",
         }
     }
 
@@ -90,6 +104,8 @@ impl ExtractorKind {
             Self::Adm => adm::OPTIONS,
             Self::Motion => motion::OPTIONS,
             Self::Cambi => cambi::OPTIONS,
+            Self::SpeedChroma => speed_chroma::OPTIONS,
+            Self::SpeedTemporal => speed_temporal::OPTIONS,
         }
     }
 
@@ -100,6 +116,8 @@ impl ExtractorKind {
             Self::Adm => adm::OUTPUTS,
             Self::Motion => motion::OUTPUTS,
             Self::Cambi => cambi::OUTPUTS,
+            Self::SpeedChroma => speed_chroma::OUTPUTS,
+            Self::SpeedTemporal => speed_temporal::OUTPUTS,
         }
     }
 
@@ -109,6 +127,10 @@ impl ExtractorKind {
             Self::Adm => Settings::Adm(adm::settings(options)?),
             Self::Motion => Settings::Motion(motion::settings(options)),
             Self::Cambi => Settings::Cambi(cambi::settings(options)),
+            Self::SpeedChroma => Settings::SpeedChroma(Box::new(speed_chroma::settings(options)?)),
+            Self::SpeedTemporal => {
+                Settings::SpeedTemporal(Box::new(speed_temporal::settings(options)?))
+            }
         })
     }
 
@@ -126,18 +148,24 @@ impl ExtractorKind {
 
 impl Settings {
     pub(super) fn needs(&self) -> Needs {
-        let references_before = match self {
-            Self::Motion(options) if options.force_zero => 0,
-            Self::Motion(options) => options.frames_apart() as u64,
-            Self::Vif(_) | Self::Adm(_) | Self::Cambi(_) => 0,
-        };
-        Needs { references_before, ..Needs::NONE }
+        let none = Needs::NONE;
+        match self {
+            Self::Motion(options) if options.force_zero => none,
+            Self::Motion(options) => {
+                Needs { references_before: options.frames_apart() as u64, ..none }
+            }
+            Self::SpeedChroma(_) => Needs { planes: PlanesWanted::All, ..none },
+            Self::SpeedTemporal(_) => Needs { references_before: 1, distorted_before: 1, ..none },
+            Self::Vif(_) | Self::Adm(_) | Self::Cambi(_) => none,
+        }
     }
 
     /// Whether pictures of this kind are taken.
     pub(super) fn check(&self, spec: &PictureSpec) -> Result<(), FeatureError> {
         match self {
             Self::Cambi(options) => cambi::check(options, spec),
+            Self::SpeedChroma(settings) => speed_chroma::check(settings, spec),
+            Self::SpeedTemporal(settings) => speed_temporal::check(settings, spec),
             Self::Vif(_) | Self::Adm(_) | Self::Motion(_) => Ok(()),
         }
     }
@@ -149,6 +177,8 @@ impl Settings {
             Self::Adm(options) => Prepared::Adm(Box::new(adm::prepare(options, computes_asked))),
             Self::Motion(_) => Prepared::Motion,
             Self::Cambi(options) => Prepared::Cambi(cambi::prepare(options, spec).map(Box::new)),
+            Self::SpeedChroma(settings) => Prepared::SpeedChroma(settings.clone()),
+            Self::SpeedTemporal(settings) => Prepared::SpeedTemporal(settings.clone()),
         }
     }
 }
@@ -189,6 +219,14 @@ impl Prepared {
                 let params = params.as_ref().map_err(|error| Refusal(error.to_string()))?;
                 return cambi::run(params, isa, frame, &mut scratch.cambi, values)
                     .map_err(|error| Refusal(error.to_string()));
+            }
+            Self::SpeedChroma(settings) => {
+                speed_chroma::run(settings, isa, frame, &mut scratch.speed, values)
+                    .map_err(|error| Refusal(error.to_string()))?;
+            }
+            Self::SpeedTemporal(settings) => {
+                speed_temporal::run(settings, isa, frame, &mut scratch.speed, values)
+                    .map_err(|error| Refusal(error.to_string()))?;
             }
         }
         Ok(())

@@ -18,6 +18,7 @@ mod options;
 mod outputs;
 mod plan;
 mod request;
+mod speed;
 mod vif;
 
 use thiserror::Error;

@@ -229,3 +229,78 @@ fn nothing_and_too_much_are_refused() {
     };
     assert_eq!(error, expected);
 }
+
+fn pictures(width: u32, height: u32, chroma: ChromaSubsampling) -> PictureSpec {
+    let format = PixelFormat { chroma, bit_depth: 8 };
+    PictureSpec { width, height, format, planes: PlanesWanted::All }
+}
+
+#[test]
+fn speed_has_libvmafs_names_and_options_in_them() {
+    let requests = [
+        "speed_chroma=speed_weight_var_mode=5:speed_nn_floor=0.1:speed_sigma_nn=0.19:\
+         speed_max_val=45:speed_prescale=0.6:speed_prescale_method=bilinear:speed_kernelscale=1.5",
+        "speed_chroma=speed_prescale_method=nearest:speed_prescale=1",
+        "speed_temporal=speed_use_ref_diff=true:speed_max_val=2",
+    ];
+    let plan = plan(&[], &requests, OutputSet::Full).expect("built");
+    let long = "ks_1.5_mxv_45_nnf_0.1_ps_0.6_psm_bilinear_snn_0.19_wvm_5";
+    let expected = [
+        &format!("speed_chroma_u_{long}"),
+        &format!("speed_chroma_v_{long}"),
+        &format!("speed_chroma_uv_{long}"),
+        "speed_chroma_u",
+        "speed_chroma_v",
+        "speed_chroma_uv",
+        "speed_temporal_mxv_2_urd",
+    ];
+    assert_eq!(columns(&plan), expected);
+    let needs = plan.needs();
+    assert_eq!((needs.references_before, needs.distorted_before), (1, 1));
+    assert_eq!(needs.planes, PlanesWanted::All);
+    assert_eq!(plan.halo(), Halo { left: 1, right: 0 });
+}
+
+#[test]
+fn speed_refuses_options_it_does_not_have_by_name() {
+    for (request, part) in [
+        ("speed_chroma=speed_prescale_method=area", "one of nearest, bilinear, bicubic, lanczos4"),
+        ("speed_chroma=speed_weight_var_mode=7", "a whole number from 0 to 6"),
+        ("speed_chroma=speed_sigma_nn=0", "a number from 0.1 to 2"),
+        ("speed_chroma=speed_kernelscale=0.9", "speed_kernelscale is 0.9: expected one of 1, 0.5"),
+        ("speed_chroma=speed_use_ref_diff=true", "no option"),
+        ("speed_temporal=speed_weight_var_mode=1", "no option"),
+        ("speed_temporal=speed_prescale=4.5", "a number from 0.1 to 4"),
+        ("speed_temporal=speed_kernelscale=3.9", "speed_kernelscale is 3.9"),
+    ] {
+        let error = plan(&[], &[request], OutputSet::Full).expect_err(request);
+        assert!(error.to_string().contains(part), "{request}: {error}");
+    }
+}
+
+#[test]
+fn speed_refuses_pictures_without_a_block_or_without_chroma() {
+    use ChromaSubsampling::{C400, C420, C422, C444};
+    let plan_of = |request: &str| plan(&[], &[request], OutputSet::Full).expect("built");
+    let (chroma, temporal) = (plan_of("speed_chroma"), plan_of("speed_temporal"));
+    let half = plan_of("speed_chroma=speed_prescale=0.5");
+    for (plan, width, height, subsampling, taken) in [
+        (&chroma, 160, 160, C420, true),
+        (&chroma, 158, 160, C420, false),
+        (&chroma, 160, 80, C422, true),
+        (&chroma, 80, 80, C444, true),
+        (&chroma, 80, 79, C444, false),
+        (&chroma, 400, 400, C400, false),
+        (&half, 320, 320, C420, true),
+        (&half, 316, 320, C420, false),
+        (&temporal, 80, 80, C400, true),
+        (&temporal, 79, 80, C420, false),
+    ] {
+        let checked = plan.check_pictures(&pictures(width, height, subsampling));
+        assert_eq!(checked.is_ok(), taken, "{width}x{height} {subsampling}: {checked:?}");
+    }
+    let error = chroma.check_pictures(&pictures(100, 400, C420)).expect_err("50 samples");
+    assert!(error.to_string().contains("50x200 are too small for SpEED"), "{error}");
+    let none = chroma.check_pictures(&pictures(400, 400, C400)).expect_err("no chroma");
+    assert!(none.to_string().contains("speed_chroma: pictures without chroma"), "{none}");
+}

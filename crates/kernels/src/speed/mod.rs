@@ -100,7 +100,7 @@ impl SpeedStatistics {
 }
 
 /// The comparison of two planes.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SpeedScore {
     /// Mean difference of weighted entropies; 0 when exactly one of the planes is singular.
     pub score: f32,
@@ -108,7 +108,7 @@ pub struct SpeedScore {
     pub singular: bool,
 }
 
-/// The scores of both chroma channels, each no more than the greatest value asked for.
+/// The scores of both chroma channels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SpeedChroma {
     /// Blue-difference channel.
@@ -119,24 +119,10 @@ pub struct SpeedChroma {
     pub uv: f64,
 }
 
-/// Reference and distorted pictures of this frame and the one before, luma.
-#[derive(Clone, Copy, Debug)]
-pub struct TemporalInput<'a> {
-    /// Reference of the frame before.
-    pub previous_reference: &'a PlaneRef<'a>,
-    /// Reference of this frame.
-    pub reference: &'a PlaneRef<'a>,
-    /// Distorted picture of the frame before.
-    pub previous_distorted: &'a PlaneRef<'a>,
-    /// Distorted picture of this frame.
-    pub distorted: &'a PlaneRef<'a>,
-}
-
 /// Buffers of SpEED; they grow to the largest plane seen and are then reused.
 #[derive(Debug, Default)]
 pub struct SpeedScratch {
     shrink: Shrink,
-    pair: [SpeedStatistics; 2],
 }
 
 impl SpeedScratch {
@@ -214,81 +200,21 @@ pub fn speed_score(
     Ok(SpeedScore { score, singular: reference.singular || distorted.singular })
 }
 
-fn speed_pair(
-    isa: Isa,
-    inputs: [SpeedInput<'_>; 2],
-    params: &SpeedParams,
-    scratch: &mut SpeedScratch,
-) -> Result<SpeedScore, SpeedError> {
-    let mut pair = std::mem::take(&mut scratch.pair);
-    let measured = inputs.into_iter().zip(&mut pair).try_for_each(|(input, statistics)| {
-        speed_statistics(isa, input, params, scratch, statistics)
-    });
-    scratch.pair = pair;
-    measured?;
-    speed_score(isa, &scratch.pair[0], &scratch.pair[1], params)
-}
-
-/// Scores the chroma planes of a frame, U before V.
-///
-/// Scores above `score_max` become it, and so does one that is not a number.
-///
-/// # Errors
-/// [`SpeedError::TooSmall`] or [`SpeedError::Shape`], when planes do not hold a block or differ in
-/// size or bit depth.
-pub fn speed_chroma(
-    isa: Isa,
-    reference: [&PlaneRef<'_>; 2],
-    distorted: [&PlaneRef<'_>; 2],
-    params: &SpeedParams,
-    score_max: f64,
-    scratch: &mut SpeedScratch,
-) -> Result<SpeedChroma, SpeedError> {
-    let mut channel = |channel: usize| {
-        let (reference, distorted) = (reference[channel], distorted[channel]);
-        reference.expect_shape_of(distorted).map_err(|_| SpeedError::Shape)?;
-        let inputs = [SpeedInput::Plane(reference), SpeedInput::Plane(distorted)];
-        speed_pair(isa, inputs, params, scratch)
-    };
-    let (u, v) = (channel(0)?, channel(1)?);
-    let both = || (f64::from(u.score + v.score) / 2.0) as f32;
-    let uv = match (u.singular, v.singular) {
-        (true, false) => v.score,
-        (false, true) => u.score,
-        _ => both(),
-    };
-    // Not `f64::min`: what is not a number becomes the greatest value.
-    let limited = |score: f32| {
-        let score = f64::from(score);
-        if score < score_max { score } else { score_max }
-    };
-    Ok(SpeedChroma { u: limited(u.score), v: limited(v.score), uv: limited(uv) })
-}
-
-/// Scores how the luma of a frame has changed since the frame before.
-///
-/// It depends on these four pictures alone, so that frames can be scored in any order; the first
-/// frame of a clip, which has none before it, scores 0 by definition. With `use_reference_change`
-/// the distorted side's change is from the distorted picture before to this frame's *reference*.
-///
-/// # Errors
-/// [`SpeedError::TooSmall`] or [`SpeedError::Shape`], when planes do not hold a block or differ in
-/// size or bit depth.
-pub fn speed_temporal(
-    isa: Isa,
-    input: &TemporalInput<'_>,
-    params: &SpeedParams,
-    use_reference_change: bool,
-    scratch: &mut SpeedScratch,
-) -> Result<f64, SpeedError> {
-    let TemporalInput { previous_reference, reference, previous_distorted, distorted } = *input;
-    reference.expect_shape_of(distorted).map_err(|_| SpeedError::Shape)?;
-    let current = if use_reference_change { reference } else { distorted };
-    let inputs = [
-        SpeedInput::Change { previous: previous_reference, current: reference },
-        SpeedInput::Change { previous: previous_distorted, current },
-    ];
-    Ok(f64::from(speed_pair(isa, inputs, params, scratch)?.score))
+impl SpeedChroma {
+    /// Both channels' scores; above `score_max` they become it, and so does one that is no number.
+    pub fn new(u: SpeedScore, v: SpeedScore, score_max: f64) -> Self {
+        let uv = match (u.singular, v.singular) {
+            (true, false) => v.score,
+            (false, true) => u.score,
+            _ => (f64::from(u.score + v.score) / 2.0) as f32,
+        };
+        // Not `f64::min`, which would drop what is no number.
+        let limited = |score: f32| {
+            let score = f64::from(score);
+            if score < score_max { score } else { score_max }
+        };
+        Self { u: limited(u.score), v: limited(v.score), uv: limited(uv) }
+    }
 }
 
 per_isa! {

@@ -32,6 +32,29 @@ fn plane(samples: &[u16], width: usize, height: usize, bit_depth: u32) -> PlaneR
     PlaneRef::new(Samples::U16(samples), width, height, width, bit_depth).expect("sides in range")
 }
 
+/// The score of a pair, with statistics of its own.
+fn pair(
+    isa: Isa,
+    inputs: [SpeedInput<'_>; 2],
+    params: &SpeedParams,
+    scratch: &mut SpeedScratch,
+) -> Result<SpeedScore, SpeedError> {
+    let mut statistics = [SpeedStatistics::default(), SpeedStatistics::default()];
+    for (input, statistics) in inputs.into_iter().zip(&mut statistics) {
+        speed_statistics(isa, input, params, scratch, statistics)?;
+    }
+    speed_score(isa, &statistics[0], &statistics[1], params)
+}
+
+fn planes_pair(
+    reference: &PlaneRef<'_>,
+    distorted: &PlaneRef<'_>,
+    scratch: &mut SpeedScratch,
+) -> SpeedScore {
+    let inputs = [SpeedInput::Plane(reference), SpeedInput::Plane(distorted)];
+    pair(Isa::BASELINE, inputs, &SpeedParams::default(), scratch).expect("large enough")
+}
+
 fn params(options: SpeedOptions) -> SpeedParams {
     SpeedParams::new(options).expect("options in range")
 }
@@ -77,25 +100,20 @@ fn every_instruction_set_gives_the_same_bits_for_every_option_depth_and_size() {
         });
         let mut expected = None;
         for isa in Isa::available() {
-            let planes = planes.each_ref();
-            let chroma =
-                speed_chroma(isa, planes, [planes[1], planes[0]], &params, 1000.0, &mut scratch)
-                    .expect("the planes are large enough");
-            let input = TemporalInput {
-                previous_reference: planes[0],
-                reference: planes[1],
-                previous_distorted: planes[1],
-                distorted: planes[1],
-            };
-            let temporal = [false, true].map(|use_reference_change| {
-                speed_temporal(isa, &input, &params, use_reference_change, &mut scratch)
-                    .expect("the planes are large enough")
+            let [reference, distorted] = planes.each_ref();
+            let change = |previous, current| SpeedInput::Change { previous, current };
+            let pairs = [
+                [SpeedInput::Plane(reference), SpeedInput::Plane(distorted)],
+                [SpeedInput::Plane(distorted), change(reference, distorted)],
+            ];
+            let bits = pairs.map(|inputs| {
+                let score = pair(isa, inputs, &params, &mut scratch).expect("large enough");
+                assert!(!score.singular && score.score > 0.0, "{options:?}: {score:?}");
+                score.score.to_bits()
             });
-            let bits = [chroma.u, chroma.v, chroma.uv, temporal[0], temporal[1]].map(f64::to_bits);
             assert_eq!(bits, *expected.get_or_insert(bits), "{isa}, {options:?}");
             compared += 1;
         }
-        assert!(expected.is_some_and(|bits| f64::from_bits(bits[0]) > 0.0), "{options:?}");
     }
     assert_eq!(compared, 25 * Isa::available().len());
 }
@@ -109,7 +127,7 @@ fn a_scratch_that_held_another_size_and_method_gives_the_same_result() {
         let rough = quantised(samples, 16);
         let (plane, rough) = (plane(samples, width, height, 9), plane(&rough, width, height, 9));
         let input = [SpeedInput::Plane(&plane), SpeedInput::Plane(&rough)];
-        speed_pair(Isa::BASELINE, input, &params(options), scratch).expect("large enough").score
+        pair(Isa::BASELINE, input, &params(options), scratch).expect("large enough").score
     };
     let mut used = SpeedScratch::new();
     for method in PrescaleMethod::ALL {
@@ -152,57 +170,49 @@ fn planes_that_hold_no_block_are_refused_and_the_least_that_hold_one_are_not() {
 #[test]
 fn planes_of_different_shapes_are_refused() {
     let samples = picture(200, 200, 255, 3);
-    let planes = [plane(&samples, 200, 200, 10), plane(&samples, 200, 199, 10)];
+    let planes = [plane(&samples, 200, 200, 10), plane(&samples, 200, 120, 10)];
     let [a, b] = planes.each_ref();
-    let (isa, params) = (Isa::BASELINE, SpeedParams::default());
-    let mut scratch = SpeedScratch::new();
-    assert_eq!(
-        speed_chroma(isa, [a, a], [a, b], &params, 1000.0, &mut scratch),
-        Err(SpeedError::Shape)
-    );
-    let input =
-        TemporalInput { previous_reference: b, reference: a, previous_distorted: a, distorted: a };
-    assert_eq!(speed_temporal(isa, &input, &params, false, &mut scratch), Err(SpeedError::Shape));
+    let score =
+        |inputs| pair(Isa::BASELINE, inputs, &SpeedParams::default(), &mut SpeedScratch::new());
+    let refused = Err(SpeedError::Shape);
+    assert_eq!(score([SpeedInput::Plane(a), SpeedInput::Plane(b)]), refused);
+    let change = SpeedInput::Change { previous: b, current: a };
+    assert_eq!(score([SpeedInput::Plane(a), change]), refused);
+    let empty = SpeedStatistics::default();
+    assert_eq!(speed_score(Isa::BASELINE, &empty, &empty, &SpeedParams::default()), refused);
 }
 
 #[test]
-fn a_singular_channel_takes_the_score_of_the_other_and_two_of_them_score_nothing() {
+fn a_pair_with_one_singular_plane_scores_nothing_and_so_does_one_of_two() {
     let texture = picture(320, 320, 255, 5);
-    let rough = quantised(&texture, 32);
-    let flat = vec![100_u16; 320 * 320];
+    let (rough, flat) = (quantised(&texture, 32), vec![100_u16; 320 * 320]);
     let [texture, rough, flat] = [&texture, &rough, &flat].map(|of| plane(of, 320, 320, 10));
     let mut scratch = SpeedScratch::new();
-    let mut score = |reference: [&PlaneRef<'_>; 2], distorted: [&PlaneRef<'_>; 2]| {
-        let params = SpeedParams::default();
-        speed_chroma(Isa::BASELINE, reference, distorted, &params, 1000.0, &mut scratch)
-            .expect("large enough")
-    };
-    let both = score([&texture, &texture], [&rough, &rough]);
-    assert!(both.u > 0.0 && both.u == both.v && both.uv == both.u);
-    let one = score([&texture, &flat], [&rough, &flat]);
-    assert_eq!((one.u, one.v, one.uv), (both.u, 0.0, both.u));
-    // A channel with one singular plane scores 0 and does not count either.
-    let half = score([&texture, &texture], [&flat, &rough]);
-    assert_eq!((half.u, half.v, half.uv), (0.0, both.v, both.v));
-    let none = score([&flat, &flat], [&flat, &texture]);
-    assert_eq!((none.u, none.v, none.uv), (0.0, 0.0, 0.0));
+    let both = planes_pair(&texture, &rough, &mut scratch);
+    assert!(both.score > 0.0 && !both.singular);
+    for (reference, distorted) in [(&texture, &flat), (&flat, &texture), (&flat, &flat)] {
+        let score = planes_pair(reference, distorted, &mut scratch);
+        assert_eq!(score, SpeedScore { score: 0.0, singular: true });
+    }
 }
 
 #[test]
-fn scores_are_cut_at_the_greatest_value() {
-    let texture = picture(320, 320, 255, 5);
-    let rough = quantised(&texture, 32);
-    let [texture, rough] = [&texture, &rough].map(|of| plane(of, 320, 320, 8 + 1));
-    let score = |score_max| {
-        let (params, mut scratch) = (SpeedParams::default(), SpeedScratch::new());
-        let (reference, distorted) = ([&texture, &rough], [&rough, &rough]);
-        speed_chroma(Isa::BASELINE, reference, distorted, &params, score_max, &mut scratch)
-            .expect("large enough")
-    };
-    let free = score(SCORE_MAX_DEFAULT);
-    assert!(free.u > free.uv && free.v == 0.0);
-    let cut = score(free.uv / 2.0);
-    assert_eq!((cut.u, cut.v, cut.uv), (free.uv / 2.0, 0.0, free.uv / 2.0));
+fn a_singular_channel_takes_the_score_of_the_other() {
+    let of = |score, singular| SpeedScore { score, singular };
+    let uv = |u, v| SpeedChroma::new(u, v, SCORE_MAX_DEFAULT).uv;
+    assert_eq!(uv(of(3.0, false), of(4.0, false)), 3.5);
+    assert_eq!(uv(of(3.0, false), of(0.0, true)), 3.0);
+    assert_eq!(uv(of(0.0, true), of(4.0, false)), 4.0);
+    assert_eq!(uv(of(0.0, true), of(0.0, true)), 0.0);
+}
+
+#[test]
+fn scores_are_cut_at_the_greatest_value_and_what_is_no_number_becomes_it() {
+    let of = |score| SpeedScore { score, singular: false };
+    let cut = SpeedChroma::new(of(50.0), of(30.0), 45.0);
+    assert_eq!((cut.u, cut.v, cut.uv), (45.0, 30.0, 40.0));
+    let none = SpeedChroma::new(of(f32::NAN), of(30.0), 45.0);
+    assert_eq!((none.u, none.v, none.uv), (45.0, 30.0, 45.0));
 }
 
 #[test]
@@ -211,7 +221,7 @@ fn samples_above_the_bit_depth_do_no_harm() {
     let wild = plane(&samples, 200, 200, 9);
     for isa in Isa::available() {
         let input = [SpeedInput::Plane(&wild), SpeedInput::Plane(&wild)];
-        let score = speed_pair(isa, input, &SpeedParams::default(), &mut SpeedScratch::new());
+        let score = pair(isa, input, &SpeedParams::default(), &mut SpeedScratch::new());
         assert!(score.expect("large enough").score.is_finite());
     }
 }
