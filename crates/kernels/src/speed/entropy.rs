@@ -12,7 +12,7 @@
 //!
 //! [`SpeedOptions::weight_var_mode`]: super::SpeedOptions::weight_var_mode
 
-use super::covariance::{Breadth, covariance};
+use super::covariance::{Products, covariance};
 use super::eigen::eigenvalues;
 use super::geometry::Geometry;
 use super::log2::{Fused, log2};
@@ -45,7 +45,7 @@ impl Blocks {
 /// Fills `blocks` and says whether the covariance is singular; energies are then 0.
 #[inline(always)]
 pub(super) fn measure(
-    vector: impl Fused + Breadth,
+    vector: impl Fused + Products,
     detail: Detail<'_>,
     geometry: &Geometry,
     params: &SpeedParams,

@@ -5,6 +5,9 @@
 //! `i` and `j` is the `f64` sum of `(a - mean_i) (b - mean_j)` in the same order, divided and then
 //! rounded to `f32`. Vectors run across elements: no sum is reordered.
 
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+
 use super::geometry::Geometry;
 use super::shrink::Detail;
 use super::{BLOCK_LEN, BLOCK_SIDE, LANES, Matrix};
@@ -18,35 +21,50 @@ const ROW_LANES: usize = 8;
 /// Windows whose deviations are held at a time: what fits the nearest cache.
 const WINDOWS: usize = 64;
 
-/// Whether there are vectors enough to hold eight rows of sums.
-pub(super) trait Breadth: Copy {
-    const BROAD: bool;
+/// Adds the products of deviations to their sums, on and below the diagonal at least.
+pub(super) trait Products: Copy {
+    fn add(self, deviations: &[Deviations], sums: &mut Sums);
 }
 
-impl Breadth for Portable {
-    const BROAD: bool = false;
+impl Products for Portable {
+    #[inline(always)]
+    fn add(self, deviations: &[Deviations], sums: &mut Sums) {
+        add_products(deviations, sums);
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
-impl Breadth for Avx2 {
-    const BROAD: bool = false;
+impl Products for Avx2 {
+    #[inline(always)]
+    fn add(self, deviations: &[Deviations], sums: &mut Sums) {
+        add_products(deviations, sums);
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
-impl Breadth for Avx512 {
-    const BROAD: bool = true;
+impl Products for Avx512 {
+    #[inline(always)]
+    fn add(self, deviations: &[Deviations], sums: &mut Sums) {
+        // SAFETY: a value of `Avx512` proves that its instructions may run.
+        unsafe { avx512::add_products(deviations, sums) };
+    }
 }
 
 /// The deviations of one window's elements from their means.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-struct Deviations([f64; LANES]);
+pub(super) struct Deviations([f64; LANES]);
 
+/// The sums of products of deviations; above the diagonal they mean nothing.
 #[repr(C, align(64))]
-struct Sums([[f64; LANES]; BLOCK_LEN]);
+pub(super) struct Sums([[f64; LANES]; BLOCK_LEN]);
 
 #[inline(always)]
-pub(super) fn covariance<B: Breadth>(_: B, detail: Detail<'_>, geometry: &Geometry) -> Matrix {
+pub(super) fn covariance(
+    products: impl Products,
+    detail: Detail<'_>,
+    geometry: &Geometry,
+) -> Matrix {
     let [width, height] = geometry.windows();
     let means = means(detail, width, height);
     let mut deviations = [Deviations([0.0; LANES]); WINDOWS];
@@ -57,7 +75,7 @@ pub(super) fn covariance<B: Breadth>(_: B, detail: Detail<'_>, geometry: &Geomet
             for (place, deviations) in deviations[..count].iter_mut().enumerate() {
                 *deviations = deviations_at(detail, &means, x + place, y);
             }
-            add_products::<B>(&deviations[..count], &mut sums);
+            products.add(&deviations[..count], &mut sums);
         }
     }
     let count = (width * height) as f64;
@@ -122,16 +140,10 @@ fn deviations_at(
 
 /// Adds the products of all pairs on and below the diagonal, and of some above.
 #[inline(always)]
-fn add_products<B: Breadth>(deviations: &[Deviations], sums: &mut Sums) {
-    if B::BROAD {
-        add_tile::<8, 8>(deviations, sums, 0, 0);
-        add_tile::<8, 16>(deviations, sums, 8, 0);
-        add_tile::<8, 24>(deviations, sums, 16, 0);
-    } else {
-        for i in (0..BLOCK_LEN - 1).step_by(4) {
-            for j in (0..=i + 3).step_by(8) {
-                add_tile::<4, 8>(deviations, sums, i, j);
-            }
+fn add_products(deviations: &[Deviations], sums: &mut Sums) {
+    for i in (0..BLOCK_LEN - 1).step_by(4) {
+        for j in (0..=i + 3).step_by(8) {
+            add_tile::<4, 8>(deviations, sums, i, j);
         }
     }
     add_tile::<1, LANES>(deviations, sums, BLOCK_LEN - 1, 0);
@@ -159,5 +171,51 @@ fn add_tile<const I: usize, const J: usize>(
     }
     for row in 0..I {
         sums.0[i + row][j..j + J].copy_from_slice(&tile[row]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Isa;
+    use crate::isa::per_isa;
+
+    #[inline(always)]
+    fn add_with(products: impl Products, deviations: &[Deviations], sums: &mut Sums) {
+        products.add(deviations, sums);
+    }
+
+    per_isa! {
+        fn add(deviations: &[Deviations], sums: &mut Sums) = add_with, with vector;
+    }
+
+    #[test]
+    fn sums_on_and_below_the_diagonal_are_those_of_one_product_after_the_other() {
+        let mut state = 1_u64;
+        let mut compared = 0;
+        for count in [1, 2, 7, WINDOWS] {
+            let deviations: Vec<_> = (0..count)
+                .map(|_| {
+                    Deviations(std::array::from_fn(|_| {
+                        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                        (state >> 40) as f64 / 4096.0 - 2048.0
+                    }))
+                })
+                .collect();
+            for isa in Isa::available() {
+                let mut sums = Sums([[0.125; LANES]; BLOCK_LEN]);
+                add(isa, &deviations, &mut sums);
+                for i in 0..BLOCK_LEN {
+                    for j in 0..=i {
+                        let expected = deviations
+                            .iter()
+                            .fold(0.125, |sum, deviations| sum + deviations.0[i] * deviations.0[j]);
+                        assert_eq!(sums.0[i][j].to_bits(), f64::to_bits(expected), "{isa} {i} {j}");
+                        compared += 1;
+                    }
+                }
+            }
+        }
+        assert_eq!(compared, 4 * 325 * Isa::available().len());
     }
 }
