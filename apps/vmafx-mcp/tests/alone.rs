@@ -326,7 +326,7 @@ async fn prompts_resources_and_completions_know_jobs_and_models() {
         agent.client.complete(request).await.expect("an answer").completion.values
     };
     assert_eq!(complete("job_id", &id[..4]).await, [id]);
-    assert_eq!(complete("model", "vmaf_4k").await, ["vmaf_4k_v0.6.1"]);
+    assert_eq!(complete("model", "vmaf_4k").await, ["vmaf_4k_v0.6.1", "vmaf_4k_v0.6.1neg"]);
     let mut request = GetPromptRequestParams::new("diagnose_low_score");
     request.arguments = json!({"job_id": id}).as_object().cloned();
     let prompt = agent.client.get_prompt(request).await.expect("a prompt");
