@@ -209,8 +209,8 @@ impl Settings {
             Self::Psnr(options) => psnr::check(options, spec),
             Self::PsnrHvs => psnr_hvs::check(spec),
             Self::Ciede => ciede::check(spec),
-            Self::SpeedChroma(settings) => speed_chroma::check_pictures(settings, spec),
-            Self::SpeedTemporal(settings) => speed_temporal::check_pictures(settings, spec),
+            Self::SpeedChroma(settings) => speed_chroma::check(settings, spec),
+            Self::SpeedTemporal(settings) => speed_temporal::check(settings, spec),
             Self::Vif(_) | Self::Adm(_) | Self::Motion(_) => Ok(()),
         }
     }

@@ -100,7 +100,7 @@ impl SpeedStatistics {
 }
 
 /// The comparison of two planes.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SpeedScore {
     /// Mean difference of weighted entropies; 0 when exactly one of the planes is singular.
     pub score: f32,

@@ -109,6 +109,29 @@ const LUMA_ERROR: Ask = Ask {
     requests: &["psnr=enable_chroma=false:enable_mse=true:min_sse=1000"],
 };
 
+/// SpEED by default, as the models of generation 1 ask for it, and with options that they do not
+/// use.
+const SPEED: Ask = Ask {
+    name: "speed",
+    models: &[],
+    requests: &[
+        "speed_chroma",
+        "speed_temporal",
+        "speed_chroma=speed_nn_floor=0.1:speed_sigma_nn=0.19:speed_weight_var_mode=5\
+         :speed_max_val=45",
+        "speed_chroma=speed_nn_floor=0.1:speed_sigma_nn=0.19:speed_weight_var_mode=5\
+         :speed_max_val=45:speed_prescale=1.2:speed_prescale_method=bilinear",
+        "speed_chroma=speed_kernelscale=2:speed_weight_var_mode=1:speed_prescale=1.5",
+        "speed_chroma=speed_kernelscale=0.5:speed_weight_var_mode=2:speed_prescale=1.3\
+         :speed_prescale_method=bicubic",
+        "speed_chroma=speed_weight_var_mode=3:speed_prescale=0.9:speed_prescale_method=lanczos4",
+        "speed_chroma=speed_weight_var_mode=4",
+        "speed_chroma=speed_weight_var_mode=6:speed_kernelscale=3",
+        "speed_temporal=speed_use_ref_diff=true:speed_max_val=2",
+        "speed_temporal=speed_prescale=0.6:speed_prescale_method=bilinear:speed_nn_floor=0.5",
+    ],
+};
+
 /// Every case that is captured.
 #[must_use]
 pub fn cases() -> Vec<Case> {
@@ -187,6 +210,7 @@ pub fn cases() -> Vec<Case> {
         subsampled.subsample_interval = interval;
         cases.push(subsampled);
     }
+    cases.extend(speed_cases());
     cases
 }
 
@@ -220,4 +244,28 @@ fn plane_cases() -> Vec<Case> {
     cases.push(case(Content::Equal, (64, 64), C420, 8, LUMA_ERROR));
     cases.push(case(Content::Texture, (64, 64), C420, 8, LUMA_ERROR));
     cases
+}
+
+/// Even sizes with every subsampling; large enough for more windows of 5x5 than such a window has
+/// samples, without which every covariance is singular.
+fn speed_cases() -> impl Iterator<Item = Case> {
+    use ChromaSubsampling::{C420, C422, C444};
+    let cases = [
+        (Content::Texture, (576, 416), C420, 8),
+        (Content::Texture, (576, 416), C420, 10),
+        (Content::Texture, (448, 288), C422, 12),
+        (Content::Texture, (304, 272), C444, 16),
+        (Content::Noise, (448, 448), C420, 8),
+        (Content::Blocks, (448, 288), C422, 10),
+        (Content::Checkerboard, (304, 272), C444, 8),
+        (Content::Flat, (352, 352), C420, 8),
+        (Content::Enhanced, (418, 394), C420, 10),
+    ];
+    cases.into_iter().map(|(content, (width, height), chroma, bit_depth)| {
+        let seed = u64::from(width) * 1_000 + u64::from(bit_depth);
+        let clip = ClipSpec::texture(seed, width, height, 3);
+        let clip = clip.showing(content).with_format(chroma, bit_depth);
+        let name = format!("{content:?}_{width}x{height}_{chroma}_{bit_depth}_{}", SPEED.name);
+        Case { name: name.to_lowercase(), clip, ask: SPEED, subsample_interval: 1 }
+    })
 }

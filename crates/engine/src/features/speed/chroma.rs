@@ -1,11 +1,11 @@
 //! `speed_chroma`: both chroma planes of a frame.
 
 use kernels::Isa;
-use kernels::speed::{SpeedChroma, SpeedInput, SpeedParams, speed_score, speed_statistics};
-
-use super::{
-    CHECKED, KERNEL_SCALE, MAX_VALUE, NN_FLOOR, PRESCALE, PRESCALE_METHOD, SIGMA_NN, Scratch,
+use kernels::speed::{
+    SpeedChroma, SpeedError, SpeedInput, SpeedParams, SpeedScore, speed_score, speed_statistics,
 };
+
+use super::{KERNEL_SCALE, MAX_VALUE, NN_FLOOR, PRESCALE, PRESCALE_METHOD, SIGMA_NN, Scratch};
 use crate::analyze::FrameInput;
 use crate::features::options::{CheckedOptions, OptionSpec, integer};
 use crate::features::outputs::OutputSpec;
@@ -44,7 +44,7 @@ pub(in crate::features) fn settings(
 }
 
 /// There must be chroma, large enough for a block.
-pub(in crate::features) fn check_pictures(
+pub(in crate::features) fn check(
     settings: &ChromaSettings,
     pictures: &PictureSpec,
 ) -> Result<(), FeatureError> {
@@ -64,23 +64,26 @@ pub(in crate::features) fn run(
     frame: &FrameInput<'_>,
     scratch: &mut Scratch,
     values: &mut [Vec<f64>],
-) {
+) -> Result<(), SpeedError> {
     let ChromaSettings { params, score_max } = settings;
     let Scratch { kernel, reference, distorted: statistics } = scratch;
     let planes = [1, 2];
     for (plane, reference) in planes.into_iter().zip(&mut *reference) {
-        let plane = frame.reference.picture.plane(plane).expect(CHECKED);
-        speed_statistics(isa, SpeedInput::Plane(&plane), params, kernel, reference).expect(CHECKED);
+        let plane = frame.reference.picture.plane(plane).ok_or(SpeedError::Shape)?;
+        speed_statistics(isa, SpeedInput::Plane(&plane), params, kernel, reference)?;
     }
     for (distorted, values) in frame.distorted.iter().zip(values) {
-        let [u, v] = planes.map(|plane| {
-            let reference = &reference[plane - 1];
-            let plane = distorted.picture.plane(plane).expect(CHECKED);
+        let mut channels = [SpeedScore::default(); 2];
+        for ((plane, reference), channel) in planes.into_iter().zip(&*reference).zip(&mut channels)
+        {
+            let plane = distorted.picture.plane(plane).ok_or(SpeedError::Shape)?;
             let input = SpeedInput::Plane(&plane);
-            speed_statistics(isa, input, params, kernel, statistics).expect(CHECKED);
-            speed_score(isa, reference, statistics, params).expect(CHECKED)
-        });
+            speed_statistics(isa, input, params, kernel, statistics)?;
+            *channel = speed_score(isa, reference, statistics, params)?;
+        }
+        let [u, v] = channels;
         let scores = SpeedChroma::new(u, v, *score_max);
         values.extend([scores.u, scores.v, scores.uv]);
     }
+    Ok(())
 }

@@ -53,9 +53,6 @@ fn unsupported(kind: ExtractorKind, error: SpeedError) -> FeatureError {
     FeatureError::Unsupported { extractor: kind.name(), what: error.to_string() }
 }
 
-/// What holds for every run: the plan checked the size, the analyzer that pictures are of one kind.
-const CHECKED: &str = "the pictures are of one kind, which the plan takes";
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,12 +5,10 @@
 //! it compares the change `r[n-1] - r[n]` with `d[n-1] - d[n]`, or with `d[n-1] - r[n]` where
 //! `speed_use_ref_diff` says so. Given both pictures before, frames are scored in any order.
 
-use kernels::speed::{SpeedInput, SpeedParams, speed_score, speed_statistics};
+use kernels::speed::{SpeedError, SpeedInput, SpeedParams, speed_score, speed_statistics};
 use kernels::{Isa, PlaneRef};
 
-use super::{
-    CHECKED, KERNEL_SCALE, MAX_VALUE, NN_FLOOR, PRESCALE, PRESCALE_METHOD, SIGMA_NN, Scratch,
-};
+use super::{KERNEL_SCALE, MAX_VALUE, NN_FLOOR, PRESCALE, PRESCALE_METHOD, SIGMA_NN, Scratch};
 use crate::analyze::{FrameInput, PictureWithPast};
 use crate::features::options::{CheckedOptions, OptionSpec, flag};
 use crate::features::outputs::OutputSpec;
@@ -47,7 +45,7 @@ pub(in crate::features) fn settings(
 }
 
 /// Luma must be large enough for a block.
-pub(in crate::features) fn check_pictures(
+pub(in crate::features) fn check(
     settings: &TemporalSettings,
     pictures: &PictureSpec,
 ) -> Result<(), FeatureError> {
@@ -66,24 +64,25 @@ pub(in crate::features) fn run(
     frame: &FrameInput<'_>,
     scratch: &mut Scratch,
     values: &mut [Vec<f64>],
-) {
+) -> Result<(), SpeedError> {
     let TemporalSettings { params, use_reference } = settings;
     let Scratch { kernel, reference: [reference, _], distorted: statistics } = scratch;
     let Some(previous) = before(&frame.reference) else {
         // Nothing has changed before the first frame.
         values.iter_mut().for_each(|values| values.push(0.0));
-        return;
+        return Ok(());
     };
     let current = frame.reference.picture.luma();
     let change = SpeedInput::Change { previous: &previous, current: &current };
-    speed_statistics(isa, change, params, kernel, reference).expect(CHECKED);
+    speed_statistics(isa, change, params, kernel, reference)?;
     for (distorted, values) in frame.distorted.iter().zip(values) {
-        let previous = before(distorted).expect("both sides have as many pictures before");
+        let previous = before(distorted).ok_or(SpeedError::Shape)?;
         let own = distorted.picture.luma();
         let current = if *use_reference { &current } else { &own };
         let change = SpeedInput::Change { previous: &previous, current };
-        speed_statistics(isa, change, params, kernel, statistics).expect(CHECKED);
-        let score = speed_score(isa, reference, statistics, params).expect(CHECKED);
+        speed_statistics(isa, change, params, kernel, statistics)?;
+        let score = speed_score(isa, reference, statistics, params)?;
         values.push(f64::from(score.score));
     }
+    Ok(())
 }
