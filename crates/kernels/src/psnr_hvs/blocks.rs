@@ -97,15 +97,21 @@ impl Blocks {
     fn find_means(&self, lanes: usize, whole: &mut Spread, quarters: &mut [Spread; 4]) {
         for (at, quarter) in quarters.iter_mut().enumerate() {
             let start = at % 2 * 4 * SIDE + at / 2 * 4;
-            let rows: [&Lane<i32>; 16] =
-                std::array::from_fn(|n| &self.values[start + n / 4 * SIDE + n % 4]);
-            for lane in 0..lanes {
-                let mut sum = 0_i32;
-                for row in rows {
-                    sum = sum.wrapping_add(row[lane]);
+            let mut sums = [0_i32; BATCH];
+            let sums = &mut sums[..lanes];
+            for y in 0..4 {
+                let row = start + y * SIDE;
+                let [a, b, c, d]: [&[i32]; 4] =
+                    std::array::from_fn(|x| &self.values[row + x][..lanes]);
+                for lane in 0..lanes {
+                    let pairs = [a[lane].wrapping_add(b[lane]), c[lane].wrapping_add(d[lane])];
+                    sums[lane] = sums[lane].wrapping_add(pairs[0].wrapping_add(pairs[1]));
                 }
-                whole.mean[lane] += sum as f32;
-                quarter.mean[lane] = sum as f32 / 16.0;
+            }
+            let (whole, quarter) = (&mut whole.mean[..lanes], &mut quarter.mean[..lanes]);
+            for lane in 0..lanes {
+                whole[lane] += sums[lane] as f32;
+                quarter[lane] = sums[lane] as f32 / 16.0;
             }
         }
         for lane in 0..lanes {
@@ -117,19 +123,27 @@ impl Blocks {
     #[inline(always)]
     fn mask(&mut self, lanes: usize, mask: &[f32; COEFFICIENTS]) {
         let mut energy = [0_f32; BATCH];
+        let energy = &mut energy[..lanes];
         for y in 0..SIDE {
-            let row: [&Lane<i32>; SIDE] = std::array::from_fn(|x| &self.values[y * SIDE + x]);
+            let [a, b, c, d, e, f, g, h] = row_of(lanes, &self.values, y);
+            let mut weights: [f32; SIDE] = std::array::from_fn(|x| mask[y * SIDE + x]);
+            if y == 0 {
+                // The mean masks nothing: what it would add is zero.
+                weights[0] = 0.0;
+            }
             for lane in 0..lanes {
+                let row = [a[lane], b[lane], c[lane], d[lane], e[lane], f[lane], g[lane], h[lane]];
                 let mut sum = energy[lane];
-                for x in usize::from(y == 0)..SIDE {
-                    let coefficient = row[x][lane] as f32;
-                    sum += coefficient * coefficient * mask[y * SIDE + x];
+                for x in 0..SIDE {
+                    let coefficient = row[x] as f32;
+                    sum += coefficient * coefficient * weights[x];
                 }
                 energy[lane] = sum;
             }
         }
+        let masking = &mut self.masking[..lanes];
         for lane in 0..lanes {
-            self.masking[lane] = (energy[lane] * self.masking[lane]).sqrt() / 32.0;
+            masking[lane] = (energy[lane] * masking[lane]).sqrt() / 32.0;
         }
     }
 }
@@ -144,35 +158,50 @@ fn spread_row(
     left: &mut Spread,
     right: &mut Spread,
 ) {
-    let row: [&Lane<i32>; SIDE] = std::array::from_fn(|x| &values[y * SIDE + x]);
+    let [a, b, c, d, e, f, g, h] = row_of(lanes, values, y);
+    let means = [&whole.mean[..lanes], &left.mean[..lanes], &right.mean[..lanes]];
+    let whole = &mut whole.sum[..lanes];
+    let (left, right) = (&mut left.sum[..lanes], &mut right.sum[..lanes]);
     for lane in 0..lanes {
-        let (mean, left_mean, right_mean) = (whole.mean[lane], left.mean[lane], right.mean[lane]);
-        let mut sum = whole.sum[lane];
-        let (mut left_sum, mut right_sum) = (left.sum[lane], right.sum[lane]);
-        for x in 0..SIDE {
-            let sample = row[x][lane] as f32;
+        let [mean, left_mean, right_mean] = [means[0][lane], means[1][lane], means[2][lane]];
+        let (mut sum, mut left_sum, mut right_sum) = (whole[lane], left[lane], right[lane]);
+        for sample in [a[lane], b[lane], c[lane], d[lane]].map(|sample| sample as f32) {
             sum += (sample - mean) * (sample - mean);
-            if x < 4 {
-                left_sum += (sample - left_mean) * (sample - left_mean);
-            } else {
-                right_sum += (sample - right_mean) * (sample - right_mean);
-            }
+            left_sum += (sample - left_mean) * (sample - left_mean);
         }
-        whole.sum[lane] = sum;
-        left.sum[lane] = left_sum;
-        right.sum[lane] = right_sum;
+        for sample in [e[lane], f[lane], g[lane], h[lane]].map(|sample| sample as f32) {
+            sum += (sample - mean) * (sample - mean);
+            right_sum += (sample - right_mean) * (sample - right_mean);
+        }
+        whole[lane] = sum;
+        left[lane] = left_sum;
+        right[lane] = right_sum;
     }
+}
+
+/// Row `y` of every block.
+#[inline(always)]
+fn row_of(lanes: usize, values: &Grid<i32>, y: usize) -> [&[i32]; SIDE] {
+    std::array::from_fn(|x| &values[y * SIDE + x][..lanes])
 }
 
 /// Transforms column `x` of `source`, which has eight rows, into a line.
 #[inline(always)]
 fn transform_line(lanes: usize, source: &Grid<i32>, x: usize, line: &mut [Lane<i32>; SIDE]) {
-    let column: [&Lane<i32>; SIDE] = std::array::from_fn(|y| &source[y * SIDE + x]);
+    let [a, b, c, d, e, f, g, h]: [&[i32]; SIDE] =
+        std::array::from_fn(|y| &source[y * SIDE + x][..lanes]);
+    let [y0, y1, y2, y3, y4, y5, y6, y7] = line.each_mut().map(|line| &mut line[..lanes]);
     for lane in 0..lanes {
-        let coefficients = transform(column.map(|row| row[lane]));
-        for at in 0..SIDE {
-            line[at][lane] = coefficients[at];
-        }
+        let samples = [a[lane], b[lane], c[lane], d[lane], e[lane], f[lane], g[lane], h[lane]];
+        let coefficients = transform(samples);
+        y0[lane] = coefficients[0];
+        y1[lane] = coefficients[1];
+        y2[lane] = coefficients[2];
+        y3[lane] = coefficients[3];
+        y4[lane] = coefficients[4];
+        y5[lane] = coefficients[5];
+        y6[lane] = coefficients[6];
+        y7[lane] = coefficients[7];
     }
 }
 

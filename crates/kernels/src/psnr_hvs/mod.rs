@@ -26,7 +26,7 @@ use crate::elementary::log10;
 use crate::isa::{Isa, per_isa};
 use crate::plane::{PlaneRef, Samples, ShapeMismatch};
 
-use self::blocks::{BATCH, BATCH_STEP, Blocks, COEFFICIENTS, Grid, SIDE};
+use self::blocks::{BATCH, BATCH_STEP, Blocks, COEFFICIENTS, Grid, Lane, SIDE};
 use self::csf::Sensitivity;
 use self::sum::OrderedSum;
 
@@ -165,65 +165,106 @@ fn sum_of_terms<S: Packed>(
     sum.value()
 }
 
-/// Samples whose rows of a block are read as a few words of four bytes.
+/// Samples of which a row of a block is read as a few words of four bytes.
 trait Packed: Copy {
-    /// Words in a row of eight samples.
-    const WORDS: usize;
+    /// Whether a row takes all four words, or only the first two.
+    const IS_WIDE: bool;
 
-    /// Word `at` of a row of eight samples.
-    fn word(samples: &[Self; SIDE], at: usize) -> u32;
+    /// A row of a block as words.
+    fn words(row: &[Self; SIDE]) -> [u32; 4];
 
-    /// Sample `at` of those that a word holds.
-    fn unpack(word: u32, at: usize) -> i32;
+    /// The samples of a row, from its words.
+    fn unpacked(words: [u32; 4]) -> [i32; SIDE];
 
     /// Puts the samples of `count` blocks of a row into lanes, and zeros into the others.
     #[inline(always)]
     fn gather(samples: &[Self], stride: usize, count: usize, grid: &mut Grid<i32>) {
-        let mut words = [[0_u32; BATCH]; SIDE];
+        let mut words = [[0_u32; BATCH]; 4];
         for y in 0..SIDE {
             let row = &samples[y * stride..][..(count - 1) * STEP + SIDE];
             for lane in 0..count {
                 let block = row[lane * STEP..].first_chunk().expect("the row holds every block");
-                for at in 0..Self::WORDS {
-                    words[at][lane] = Self::word(block, at);
+                let [first, second, third, fourth] = Self::words(block);
+                words[0][lane] = first;
+                words[1][lane] = second;
+                if Self::IS_WIDE {
+                    words[2][lane] = third;
+                    words[3][lane] = fourth;
                 }
             }
-            let per_word = SIDE / Self::WORDS;
-            for x in 0..SIDE {
-                let (words, grid) = (&words[x / per_word], &mut grid[y * SIDE + x]);
-                for lane in 0..BATCH {
-                    grid[lane] = Self::unpack(words[lane], x % per_word);
-                }
-            }
+            let line = grid[y * SIDE..].first_chunk_mut().expect("eight lines of eight");
+            Self::spread(&words, line);
+        }
+    }
+
+    /// Puts words of a row of every block apart.
+    #[inline(always)]
+    fn spread(words: &[Lane<u32>; 4], line: &mut [Lane<i32>; SIDE]) {
+        let [first, second, third, fourth] = words;
+        let [a, b, c, d, e, f, g, h] = line;
+        for lane in 0..BATCH {
+            let words = [first[lane], second[lane], third[lane], fourth[lane]];
+            let samples = Self::unpacked(words);
+            a[lane] = samples[0];
+            b[lane] = samples[1];
+            c[lane] = samples[2];
+            d[lane] = samples[3];
+            e[lane] = samples[4];
+            f[lane] = samples[5];
+            g[lane] = samples[6];
+            h[lane] = samples[7];
         }
     }
 }
 
 impl Packed for u8 {
-    const WORDS: usize = 2;
+    const IS_WIDE: bool = false;
 
     #[inline(always)]
-    fn word(samples: &[Self; SIDE], at: usize) -> u32 {
-        let [a, b, c, d, e, f, g, h] = *samples;
-        u32::from_le_bytes(if at == 0 { [a, b, c, d] } else { [e, f, g, h] })
+    fn words(row: &[Self; SIDE]) -> [u32; 4] {
+        let [a, b, c, d, e, f, g, h] = *row;
+        [u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]), 0, 0]
     }
 
     #[inline(always)]
-    fn unpack(word: u32, at: usize) -> i32 {
-        (word >> (8 * at) & 0xff) as i32
+    fn unpacked([first, second, ..]: [u32; 4]) -> [i32; SIDE] {
+        let byte = |word: u32, at: u32| (word >> (8 * at) & 0xff) as i32;
+        [
+            byte(first, 0),
+            byte(first, 1),
+            byte(first, 2),
+            byte(first, 3),
+            byte(second, 0),
+            byte(second, 1),
+            byte(second, 2),
+            byte(second, 3),
+        ]
     }
 }
 
 impl Packed for u16 {
-    const WORDS: usize = 4;
+    const IS_WIDE: bool = true;
 
     #[inline(always)]
-    fn word(samples: &[Self; SIDE], at: usize) -> u32 {
-        u32::from(samples[2 * at]) | (u32::from(samples[2 * at + 1]) << 16)
+    fn words(row: &[Self; SIDE]) -> [u32; 4] {
+        let pair = |low: u16, high: u16| u32::from(low) | (u32::from(high) << 16);
+        let [a, b, c, d, e, f, g, h] = *row;
+        [pair(a, b), pair(c, d), pair(e, f), pair(g, h)]
     }
 
     #[inline(always)]
-    fn unpack(word: u32, at: usize) -> i32 {
-        (word >> (16 * at) & 0xffff) as i32
+    fn unpacked([first, second, third, fourth]: [u32; 4]) -> [i32; SIDE] {
+        let low = |word: u32| (word & 0xffff) as i32;
+        let high = |word: u32| (word >> 16) as i32;
+        [
+            low(first),
+            high(first),
+            low(second),
+            high(second),
+            low(third),
+            high(third),
+            low(fourth),
+            high(fourth),
+        ]
     }
 }
