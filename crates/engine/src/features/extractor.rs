@@ -77,6 +77,7 @@ impl Extractor {
             .filter(|(_, spec)| match spec.when {
                 When::Always | When::Asked => true,
                 When::Flag(name) => self.flags.contains(name),
+                When::Flags(one, other) => [one, other].iter().all(|n| self.flags.contains(*n)),
                 When::NoFlag(name) => !self.flags.contains(name),
             })
             .map(|(place, spec)| {

@@ -3,11 +3,14 @@
 use kernels::Isa;
 use kernels::adm::{AdmOptions, AdmParams, AdmScratch};
 use kernels::cambi::{CambiError, CambiOptions, CambiParams, CambiScratch};
+use kernels::ciede::{ChromaLayout, CiedeScratch};
+use kernels::psnr_hvs::PsnrHvsScratch;
 use kernels::vif::{VifParams, VifScratch};
 
 use super::options::{CheckedOptions, OptionSpec};
 use super::outputs::OutputSpec;
-use super::{FeatureError, MotionOptions, adm, cambi, motion, vif};
+use super::psnr::{PsnrOptions, PsnrRun};
+use super::{FeatureError, MotionOptions, adm, cambi, ciede, motion, psnr, psnr_hvs, vif};
 use crate::analyze::FrameInput;
 use crate::picture::{PictureSpec, PlanesWanted};
 
@@ -22,6 +25,12 @@ pub enum ExtractorKind {
     Motion,
     /// Banding.
     Cambi,
+    /// Peak signal-to-noise ratio of each plane.
+    Psnr,
+    /// The same of what the eye sees of each plane.
+    PsnrHvs,
+    /// Colour difference.
+    Ciede,
 }
 
 /// The checked options of an instance, as its kernel takes them.
@@ -32,6 +41,9 @@ pub(crate) enum Settings {
     Adm(AdmOptions),
     Motion(MotionOptions),
     Cambi(CambiOptions),
+    Psnr(PsnrOptions),
+    PsnrHvs,
+    Ciede,
 }
 
 /// Which pictures beside the two of a frame its extractors look at.
@@ -55,6 +67,10 @@ pub(crate) enum Prepared {
     Motion,
     /// Or why the pictures are not taken.
     Cambi(Result<Box<CambiParams>, CambiError>),
+    Psnr(PsnrRun),
+    PsnrHvs,
+    /// Or nothing, where the pictures are not taken.
+    Ciede(Option<ChromaLayout>),
 }
 
 /// Why an extractor does not take the pictures of a frame.
@@ -67,11 +83,14 @@ pub(crate) struct Scratch {
     vif: VifScratch,
     adm: AdmScratch,
     cambi: CambiScratch,
+    psnr_hvs: PsnrHvsScratch,
+    ciede: CiedeScratch,
 }
 
 impl ExtractorKind {
     /// Every extractor.
-    pub const ALL: [Self; 4] = [Self::Vif, Self::Adm, Self::Motion, Self::Cambi];
+    pub const ALL: [Self; 7] =
+        [Self::Vif, Self::Adm, Self::Motion, Self::Cambi, Self::Psnr, Self::PsnrHvs, Self::Ciede];
 
     /// The name by which it is asked for and timed.
     #[must_use]
@@ -81,6 +100,9 @@ impl ExtractorKind {
             Self::Adm => "adm",
             Self::Motion => "motion",
             Self::Cambi => "cambi",
+            Self::Psnr => "psnr",
+            Self::PsnrHvs => "psnr_hvs",
+            Self::Ciede => "ciede",
         }
     }
 
@@ -90,6 +112,9 @@ impl ExtractorKind {
             Self::Adm => adm::OPTIONS,
             Self::Motion => motion::OPTIONS,
             Self::Cambi => cambi::OPTIONS,
+            Self::Psnr => psnr::OPTIONS,
+            Self::PsnrHvs => psnr_hvs::OPTIONS,
+            Self::Ciede => ciede::OPTIONS,
         }
     }
 
@@ -100,6 +125,9 @@ impl ExtractorKind {
             Self::Adm => adm::OUTPUTS,
             Self::Motion => motion::OUTPUTS,
             Self::Cambi => cambi::OUTPUTS,
+            Self::Psnr => psnr::OUTPUTS,
+            Self::PsnrHvs => psnr_hvs::OUTPUTS,
+            Self::Ciede => ciede::OUTPUTS,
         }
     }
 
@@ -109,6 +137,9 @@ impl ExtractorKind {
             Self::Adm => Settings::Adm(adm::settings(options)?),
             Self::Motion => Settings::Motion(motion::settings(options)),
             Self::Cambi => Settings::Cambi(cambi::settings(options)),
+            Self::Psnr => Settings::Psnr(psnr::settings(options)?),
+            Self::PsnrHvs => Settings::PsnrHvs,
+            Self::Ciede => Settings::Ciede,
         })
     }
 
@@ -130,14 +161,23 @@ impl Settings {
             Self::Motion(options) if options.force_zero => 0,
             Self::Motion(options) => options.frames_apart() as u64,
             Self::Vif(_) | Self::Adm(_) | Self::Cambi(_) => 0,
+            Self::Psnr(_) | Self::PsnrHvs | Self::Ciede => 0,
         };
-        Needs { references_before, ..Needs::NONE }
+        let planes = match self {
+            Self::Psnr(options) if !options.chroma => PlanesWanted::Luma,
+            Self::Psnr(_) | Self::PsnrHvs | Self::Ciede => PlanesWanted::All,
+            _ => PlanesWanted::Luma,
+        };
+        Needs { references_before, planes, ..Needs::NONE }
     }
 
     /// Whether pictures of this kind are taken.
     pub(super) fn check(&self, spec: &PictureSpec) -> Result<(), FeatureError> {
         match self {
             Self::Cambi(options) => cambi::check(options, spec),
+            Self::Psnr(options) => psnr::check(options, spec),
+            Self::PsnrHvs => psnr_hvs::check(spec),
+            Self::Ciede => ciede::check(spec),
             Self::Vif(_) | Self::Adm(_) | Self::Motion(_) => Ok(()),
         }
     }
@@ -149,6 +189,9 @@ impl Settings {
             Self::Adm(options) => Prepared::Adm(Box::new(adm::prepare(options, computes_asked))),
             Self::Motion(_) => Prepared::Motion,
             Self::Cambi(options) => Prepared::Cambi(cambi::prepare(options, spec).map(Box::new)),
+            Self::Psnr(options) => Prepared::Psnr(PsnrRun::new(options, spec)),
+            Self::PsnrHvs => Prepared::PsnrHvs,
+            Self::Ciede => Prepared::Ciede(ciede::layout(spec)),
         }
     }
 }
@@ -185,6 +228,13 @@ impl Prepared {
             Self::Vif(params) => vif::run(params, isa, frame, &mut scratch.vif, values),
             Self::Adm(params) => adm::run(params, isa, frame, &mut scratch.adm, values),
             Self::Motion => {}
+            Self::Psnr(params) => return psnr::run(params, isa, frame, values),
+            Self::PsnrHvs => {
+                return psnr_hvs::run(isa, frame, &mut scratch.psnr_hvs, values);
+            }
+            Self::Ciede(layout) => {
+                return ciede::run(*layout, isa, frame, &mut scratch.ciede, values);
+            }
             Self::Cambi(params) => {
                 let params = params.as_ref().map_err(|error| Refusal(error.to_string()))?;
                 return cambi::run(params, isa, frame, &mut scratch.cambi, values)

@@ -11,12 +11,15 @@
 
 mod adm;
 mod cambi;
+mod ciede;
 mod extractor;
 mod kind;
 mod motion;
 mod options;
 mod outputs;
 mod plan;
+mod psnr;
+mod psnr_hvs;
 mod request;
 mod vif;
 

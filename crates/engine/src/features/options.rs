@@ -8,6 +8,8 @@ use crate::model::{c_double_prefix, format_g};
 enum Domain {
     /// `true` or `false`; false by default.
     Flag,
+    /// `true` or `false`; true by default.
+    FlagSet,
     Integer {
         default: i32,
         min: i32,
@@ -36,6 +38,11 @@ pub(super) struct OptionSpec {
 
 pub(super) const fn flag(name: &'static str, alias: Option<&'static str>) -> OptionSpec {
     OptionSpec { name, alias, domain: Domain::Flag }
+}
+
+/// A flag that is set unless it is said not to be.
+pub(super) const fn flag_set(name: &'static str) -> OptionSpec {
+    OptionSpec { name, alias: None, domain: Domain::FlagSet }
 }
 
 pub(super) const fn real(
@@ -72,7 +79,6 @@ pub(super) const fn unbuilt(name: &'static str) -> OptionSpec {
 
 impl OptionSpec {
     /// Leaves the names of features alone, though it bears on values.
-    #[allow(dead_code, reason = "no extractor needs it yet")]
     pub(super) const fn unnamed(mut self) -> Self {
         self.alias = None;
         self
@@ -124,7 +130,9 @@ impl CheckedOptions {
         let specs = self.kind.options().iter().zip(&self.values);
         specs
             .filter(|(spec, value)| {
-                spec.alias.is_none() && matches!(spec.domain, Domain::Flag) && **value != 0.0
+                spec.alias.is_none()
+                    && matches!(spec.domain, Domain::Flag | Domain::FlagSet)
+                    && **value != 0.0
             })
             .map(|(spec, _)| spec.name)
     }
@@ -137,7 +145,7 @@ impl CheckedOptions {
             suffix.push('_');
             suffix.push_str(alias);
             match spec.domain {
-                Domain::Flag | Domain::Unbuilt => {}
+                Domain::Flag | Domain::FlagSet | Domain::Unbuilt => {}
                 Domain::Word(words) => {
                     suffix.push('_');
                     suffix.push_str(words[*value as usize]);
@@ -156,6 +164,7 @@ impl OptionSpec {
     fn default(&self) -> f64 {
         match self.domain {
             Domain::Flag | Domain::Word(_) | Domain::Unbuilt => 0.0,
+            Domain::FlagSet => 1.0,
             Domain::Integer { default, .. } => f64::from(default),
             Domain::Real { default, .. } => default,
         }
@@ -167,7 +176,7 @@ impl OptionSpec {
             Domain::Word(words) => {
                 words.iter().position(|word| *word == text).map(|place| place as f64)
             }
-            Domain::Flag => match text {
+            Domain::Flag | Domain::FlagSet => match text {
                 "true" => Some(1.0),
                 "false" => Some(0.0),
                 _ => None,
@@ -185,10 +194,11 @@ impl OptionSpec {
 
     fn expected(&self) -> String {
         match self.domain {
-            Domain::Flag => "true or false".to_owned(),
+            Domain::Flag | Domain::FlagSet => "true or false".to_owned(),
             Domain::Unbuilt => "supported".to_owned(),
             Domain::Word(words) => format!("one of {}", words.join(", ")),
             Domain::Integer { min, max, .. } => format!("a whole number from {min} to {max}"),
+            Domain::Real { min, max: f64::MAX, .. } => format!("a number of {min} or more"),
             Domain::Real { min, max, .. } => format!("a number from {min} to {max}"),
         }
     }

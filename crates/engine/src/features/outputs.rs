@@ -13,6 +13,8 @@ pub(super) enum When {
     Asked,
     /// Where the option of this name is true.
     Flag(&'static str),
+    /// Where both options of these names are true.
+    Flags(&'static str, &'static str),
     /// Where the option of this name is false.
     #[allow(dead_code, reason = "no extractor needs it yet")]
     NoFlag(&'static str),

@@ -107,6 +107,64 @@ fn cambi_refuses_pictures_by_name() {
 }
 
 #[test]
+fn errors_of_planes_have_libvmafs_names_and_order() {
+    for (request, expected) in [
+        ("psnr", &["psnr_y", "psnr_cb", "psnr_cr"][..]),
+        ("psnr=enable_chroma=false:min_sse=0.5", &["psnr_y"]),
+        ("psnr=enable_chroma=false:enable_mse=true", &["psnr_y", "mse_y"]),
+        (
+            "psnr=enable_mse=true:reduced_hbd_peak=true:enable_apsnr=false",
+            &["psnr_y", "mse_y", "psnr_cb", "mse_cb", "psnr_cr", "mse_cr"],
+        ),
+        ("psnr_hvs", &["psnr_hvs_y", "psnr_hvs_cb", "psnr_hvs_cr", "psnr_hvs"]),
+        ("ciede", &["ciede2000"]),
+    ] {
+        let plan = plan(&[], &[request], OutputSet::Needed).expect(request);
+        assert_eq!(columns(&plan), expected, "{request}");
+    }
+}
+
+#[test]
+fn chroma_planes_are_wanted_where_an_extractor_looks_at_them() {
+    let planes = |request| plan(&[], &[request], OutputSet::Needed).expect("built").needs().planes;
+    for request in ["psnr", "psnr_hvs", "ciede"] {
+        assert_eq!(planes(request), PlanesWanted::All, "{request}");
+    }
+    for request in ["psnr=enable_chroma=false", "vif"] {
+        assert_eq!(planes(request), PlanesWanted::Luma, "{request}");
+    }
+}
+
+#[test]
+fn errors_of_planes_refuse_pictures_by_name() {
+    let check = |request: &str, chroma, width, height, bit_depth| {
+        let plan = plan(&[], &[request], OutputSet::Needed).expect(request);
+        let format = PixelFormat { chroma, bit_depth };
+        let spec = PictureSpec { width, height, format, planes: PlanesWanted::All };
+        plan.check_pictures(&spec).map_err(|error| error.to_string())
+    };
+    use ChromaSubsampling::{C400, C411, C420, C422, C444};
+    for chroma in [C420, C422, C444] {
+        for request in ["psnr", "psnr_hvs", "ciede"] {
+            assert_eq!(check(request, chroma, 16, 16, 12), Ok(()), "{request} {chroma}");
+        }
+    }
+    assert_eq!(check("psnr=enable_chroma=false", C400, 16, 16, 8), Ok(()));
+    assert_eq!(check("psnr", C420, 1, 1, 16), Ok(()));
+    for (request, chroma, side, bit_depth, part) in [
+        ("psnr", C400, 16, 8, "enable_chroma=false"),
+        ("psnr_hvs", C400, 16, 8, "no chroma"),
+        ("psnr_hvs", C444, 16, 16, "16 bits are more than 12"),
+        ("psnr_hvs", C420, 14, 8, "a side of 7 samples are too small"),
+        ("ciede", C400, 16, 8, "pictures of 400 are not taken"),
+        ("ciede", C411, 16, 8, "pictures of 411 are not taken"),
+    ] {
+        let error = check(request, chroma, side, side, bit_depth).expect_err(request);
+        assert!(error.contains(request) && error.contains(part), "{request}: {error}");
+    }
+}
+
+#[test]
 fn models_share_what_they_have_in_common() {
     let models = [("hd", "vmaf_v0.6.1"), ("neg", "vmaf_v0.6.1neg"), ("uhd", "vmaf_4k_v0.6.1")];
     let plan = plan(&models, &["vif"], OutputSet::Needed).expect("built");
@@ -179,7 +237,11 @@ fn what_is_not_built_is_refused_by_name() {
         ("cambi=hrs=1080", &["\"hrs\"", "cambi_high_res_speedup"]),
         ("float_vif", &["float_vif"]),
         ("integer_adm", &["integer_adm"]),
-        ("psnr=enable_chroma=false", &["psnr"]),
+        ("psnr=enable_apsnr=true", &["psnr", "enable_apsnr=true is not supported"]),
+        ("psnr=min_sse=-1", &["min_sse=-1", "a number of 0 or more"]),
+        ("psnr=enable_chroma=maybe", &["enable_chroma=maybe", "true or false"]),
+        ("psnr_hvs=enable_chroma=true", &["psnr_hvs", "\"enable_chroma\""]),
+        ("ciede=debug=true", &["ciede", "\"debug\""]),
         ("vif=egl=1", &["vif", "\"egl\"", "vif_enhn_gain_limit"]),
         ("vif=vif_enhn_gain_limit=0.5", &["vif_enhn_gain_limit=0.5", "from 1 to 100"]),
         ("vif=vif_enhn_gain_limit=nan", &["vif_enhn_gain_limit=nan"]),

@@ -160,3 +160,6 @@ fn add_row_body<V: Fused>(
     }
     sum
 }
+
+#[cfg(test)]
+mod tests;

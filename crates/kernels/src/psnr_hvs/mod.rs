@@ -268,3 +268,6 @@ impl Packed for u16 {
         ]
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -91,6 +91,24 @@ const CAMBI: Ask = Ask {
     ],
 };
 
+/// The error of every plane, in three scales.
+const PLANES: Ask =
+    Ask { name: "planes", models: &[], requests: &["psnr=enable_mse=true", "psnr_hvs", "ciede"] };
+
+/// Those that take 16 bits, with the options of the first.
+const DEEP_PLANES: Ask = Ask {
+    name: "deep_planes",
+    models: &[],
+    requests: &["ciede", "psnr=reduced_hbd_peak=true:min_sse=0.5"],
+};
+
+/// The luma plane alone.
+const LUMA_ERROR: Ask = Ask {
+    name: "luma_error",
+    models: &[],
+    requests: &["psnr=enable_chroma=false:enable_mse=true:min_sse=1000"],
+};
+
 /// Every case that is captured.
 #[must_use]
 pub fn cases() -> Vec<Case> {
@@ -162,11 +180,44 @@ pub fn cases() -> Vec<Case> {
     ] {
         cases.push(case(content, size, bit_depth, 2, CAMBI));
     }
+    cases.extend(plane_cases());
     for (interval, frame_count) in [(3, 8), (5, 6)] {
         let mut subsampled = case(Content::Texture, (80, 60), 8, frame_count, MODELS);
         subsampled.name = format!("{}_every_{interval}", subsampled.name);
         subsampled.subsample_interval = interval;
         cases.push(subsampled);
     }
+    cases
+}
+
+/// Cases in which chroma counts, in every format that libvmaf's reader takes.
+fn plane_cases() -> Vec<Case> {
+    const C420: ChromaSubsampling = ChromaSubsampling::C420;
+    const C422: ChromaSubsampling = ChromaSubsampling::C422;
+    const C444: ChromaSubsampling = ChromaSubsampling::C444;
+    let case =
+        |content: Content, size: (u32, u32), chroma: ChromaSubsampling, bit_depth, ask: Ask| {
+            let (width, height) = size;
+            let seed = u64::from(width) * 1_000 + u64::from(bit_depth);
+            let clip = ClipSpec::texture(seed, width, height, 2).showing(content);
+            let clip = clip.with_format(chroma, bit_depth);
+            let (format, name) = (chroma.as_str(), ask.name);
+            let name = format!("{content:?}_{width}x{height}_{format}_{bit_depth}_{name}");
+            Case { name: name.to_lowercase(), clip, ask, subsample_interval: 1 }
+        };
+    let mut cases = Vec::new();
+    for chroma in [C420, C422, C444] {
+        cases.push(case(Content::Texture, (176, 144), chroma, 8, PLANES));
+        cases.push(case(Content::Texture, (98, 66), chroma, 10, PLANES));
+        cases.push(case(Content::Enhanced, (64, 64), chroma, 12, PLANES));
+        cases.push(case(Content::Noise, (122, 90), chroma, 8, PLANES));
+        cases.push(case(Content::Texture, (98, 66), chroma, 16, DEEP_PLANES));
+        cases.push(case(Content::Noise, (64, 64), chroma, 16, DEEP_PLANES));
+    }
+    cases.push(case(Content::Blocks, (120, 90), C420, 10, PLANES));
+    cases.push(case(Content::Texture, (97, 65), C444, 8, PLANES));
+    cases.push(case(Content::Texture, (355, 241), C444, 10, PLANES));
+    cases.push(case(Content::Equal, (64, 64), C420, 8, LUMA_ERROR));
+    cases.push(case(Content::Texture, (64, 64), C420, 8, LUMA_ERROR));
     cases
 }

@@ -1,0 +1,192 @@
+//! The lanes against the definition, one block and one coefficient after the other.
+
+use super::csf::PLANES;
+use super::dct::transform;
+use super::*;
+
+struct Plane {
+    samples: Vec<u16>,
+    bytes: Vec<u8>,
+    width: usize,
+    stride: usize,
+    bit_depth: u32,
+}
+
+impl Plane {
+    fn new(
+        [width, height]: [usize; 2],
+        stride: usize,
+        bit_depth: u32,
+        sample: &mut dyn FnMut() -> u16,
+    ) -> Self {
+        let samples: Vec<u16> = (0..stride * height).map(|_| sample()).collect();
+        let bytes = samples.iter().map(|sample| *sample as u8).collect();
+        Self { samples, bytes, width, stride, bit_depth }
+    }
+
+    fn height(&self) -> usize {
+        self.samples.len() / self.stride
+    }
+
+    fn view(&self) -> PlaneRef<'_> {
+        let samples = match self.bit_depth {
+            8 => Samples::U8(&self.bytes),
+            _ => Samples::U16(&self.samples),
+        };
+        PlaneRef::new(samples, self.width, self.height(), self.stride, self.bit_depth)
+            .expect("the geometry is its own")
+    }
+
+    fn block(&self, x: usize, y: usize) -> [i32; 64] {
+        std::array::from_fn(|at| i32::from(self.samples[(y + at / 8) * self.stride + x + at % 8]))
+    }
+}
+
+/// The variance of some samples, times their number.
+fn spread(samples: &[i32]) -> f32 {
+    let count = samples.len() as f32;
+    let mean = samples.iter().sum::<i32>() as f32 / count;
+    let mut sum = 0.0;
+    for sample in samples {
+        sum += (*sample as f32 - mean) * (*sample as f32 - mean);
+    }
+    sum * (1.0 / (count - 1.0) * count)
+}
+
+fn coefficients(block: &[i32; 64]) -> [i32; 64] {
+    let columns: [[i32; 8]; 8] =
+        std::array::from_fn(|x| transform(std::array::from_fn(|y| block[y * 8 + x])));
+    let rows: [[i32; 8]; 8] =
+        std::array::from_fn(|y| transform(std::array::from_fn(|x| columns[x][y])));
+    std::array::from_fn(|at| rows[at / 8][at % 8])
+}
+
+fn masking(block: &[i32; 64], mask: &[f32; 64]) -> f32 {
+    let quarter = |top: usize, left: usize| -> Vec<i32> {
+        (0..16).map(|at| block[(top + at / 4) * 8 + left + at % 4]).collect()
+    };
+    let quarters = [quarter(0, 0), quarter(4, 0), quarter(0, 4), quarter(4, 4)];
+    let whole = spread(block);
+    let [a, b, c, d] = quarters.each_ref().map(|quarter| spread(quarter));
+    let share = if whole > 0.0 { (a + b + c + d) / whole } else { 0.0 };
+    let mut energy = 0.0_f32;
+    for (coefficient, mask) in coefficients(block).into_iter().zip(mask).skip(1) {
+        energy += (coefficient * coefficient) as f32 * mask;
+    }
+    (f64::from(energy * share).sqrt() / 32.0) as f32
+}
+
+fn slow(plane: usize, reference: &Plane, distorted: &Plane) -> f64 {
+    let Sensitivity { error, mask } = &PLANES[plane];
+    let (mut sum, mut count) = (0.0_f32, 0);
+    for y in (0..reference.height().saturating_sub(7)).step_by(7) {
+        for x in (0..reference.width.saturating_sub(7)).step_by(7) {
+            let blocks = [reference, distorted].map(|picture| picture.block(x, y));
+            let [first, second] = blocks.each_ref().map(coefficients);
+            let [one, other] = blocks.each_ref().map(|block| masking(block, mask));
+            let strongest = if other > one { other } else { one };
+            for at in 0..64 {
+                let mut left = (first[at] - second[at]).abs() as f32;
+                if at > 0 {
+                    let hidden = strongest / mask[at];
+                    left = if left < hidden { 0.0 } else { left - hidden };
+                }
+                sum += (left * error[at]) * (left * error[at]);
+                count += 1;
+            }
+        }
+    }
+    let peak = (1 << reference.bit_depth) - 1;
+    f64::from(sum / count as f32 / (peak * peak) as f32)
+}
+
+/// Compares every instruction set with the slow way and returns how many comparisons ran.
+fn check(size: [usize; 2], bit_depth: u32, gap: usize, kind: usize) -> usize {
+    let mut state = (size[0] * 7919 + size[1] * 31 + bit_depth as usize) as u64;
+    let mut next = move || {
+        state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
+        (state >> 33) as u16
+    };
+    let max = (1_u16 << bit_depth) - 1;
+    let mut sample = move || match kind {
+        0 => next() % (max + 1),
+        1 => max / 2 + next() % 7,
+        2 => max * (next() % 2),
+        _ => max,
+    };
+    let reference = Plane::new(size, size[0] + gap, bit_depth, &mut sample);
+    let distorted = Plane::new(size, size[0] + 2 * gap, bit_depth, &mut sample);
+    let mut scratch = PsnrHvsScratch::new();
+    let mut compared = 0;
+    for plane in 0..3 {
+        let expected = slow(plane, &reference, &distorted);
+        for isa in Isa::available() {
+            let views = [reference.view(), distorted.view()];
+            let error = psnr_hvs_error(isa, plane, &views[0], &views[1], &mut scratch);
+            let error = error.expect("one shape");
+            assert_eq!(error.to_bits(), expected.to_bits(), "{size:?} {bit_depth} {kind} {isa}");
+            compared += 1;
+        }
+    }
+    compared
+}
+
+#[test]
+fn every_size_gives_the_bits_of_the_definition_on_every_instruction_set() {
+    let mut compared = 0;
+    for side in 8..48 {
+        for bit_depth in [8, 10, 12] {
+            compared += check([side, 55 - side], bit_depth, side % 3, side % 4);
+            compared += check([7 * side, 15], bit_depth, 1, (side + 1) % 4);
+        }
+    }
+    assert_eq!(compared, 40 * 3 * 2 * 3 * Isa::available().len());
+}
+
+#[test]
+fn a_larger_picture_gives_them_too() {
+    let compared = check([640, 360], 8, 0, 0) + check([640, 360], 10, 5, 1);
+    assert_eq!(compared, 2 * 3 * Isa::available().len());
+}
+
+#[test]
+fn planes_without_a_block_have_no_error_to_tell() {
+    let plane = Plane::new([7, 40], 7, 8, &mut || 3);
+    let mut scratch = PsnrHvsScratch::new();
+    for isa in Isa::available() {
+        let error = psnr_hvs_error(isa, 0, &plane.view(), &plane.view(), &mut scratch);
+        assert!(error.expect("one shape").is_nan());
+    }
+}
+
+#[test]
+fn equal_planes_have_no_error_and_infinite_decibels() {
+    let plane = Plane::new([64, 40], 64, 8, &mut || 77);
+    for isa in Isa::available() {
+        let error =
+            psnr_hvs_error(isa, 1, &plane.view(), &plane.view(), &mut PsnrHvsScratch::new());
+        assert_eq!(error, Ok(0.0));
+    }
+    assert_eq!(psnr_hvs_db(combined_error([0.0; 3])), f64::INFINITY);
+}
+
+#[test]
+fn samples_above_the_bit_depth_do_no_harm_and_shapes_are_checked() {
+    let mut state = 1_u16;
+    let mut next = || {
+        state = state.wrapping_mul(25_173).wrapping_add(13_849);
+        state
+    };
+    let deep = Plane::new([80, 40], 80, 10, &mut next);
+    let flat = Plane::new([80, 40], 80, 10, &mut || 0);
+    let other = Plane::new([81, 40], 81, 10, &mut || 0);
+    let mut results = Vec::new();
+    for isa in Isa::available() {
+        let mut scratch = PsnrHvsScratch::new();
+        let error = psnr_hvs_error(isa, 2, &deep.view(), &flat.view(), &mut scratch);
+        results.push(error.expect("one shape").to_bits());
+        let refused = psnr_hvs_error(isa, 2, &deep.view(), &other.view(), &mut scratch);
+        assert_eq!(refused, Err(ShapeMismatch));
+    }
+    assert!(results.windows(2).all(|pair| pair[0] == pair[1]));
+}

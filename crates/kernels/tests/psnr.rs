@@ -1,0 +1,54 @@
+//! The squared error against the slow and obvious way, on every instruction set of this machine.
+
+mod synthetic;
+
+use kernels::psnr::squared_error;
+use kernels::{Isa, ShapeMismatch};
+use synthetic::{Content, Plane, pair};
+
+fn slow(reference: &Plane, distorted: &Plane) -> u64 {
+    let pairs = reference.samples.iter().zip(&distorted.samples);
+    pairs.map(|(a, b)| u64::from(a.abs_diff(*b)).pow(2)).sum()
+}
+
+#[test]
+fn every_instruction_set_sums_the_same_over_all_content() {
+    let mut compared = 0;
+    for content in Content::ALL {
+        for bit_depth in [8, 9, 10, 12, 16] {
+            for size in [(1, 1), (7, 3), (33, 17), (64, 9), (129, 5), (1000, 4)] {
+                let (reference, distorted) = pair(content, size, bit_depth, 1, 5);
+                let expected = slow(&reference, &distorted);
+                let [reference, distorted] =
+                    [(&reference, 3), (&distorted, 11)].map(|(plane, gap)| plane.with_gap(gap));
+                for isa in Isa::available() {
+                    let sse = squared_error(isa, &reference.view(), &distorted.view());
+                    assert_eq!(sse, Ok(expected), "{content:?} {size:?} {bit_depth} {isa}");
+                    compared += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(compared, Content::ALL.len() * 5 * 6 * Isa::available().len());
+}
+
+#[test]
+fn the_largest_row_overflows_nothing() {
+    for (bit_depth, peak) in [(8, 255_u64), (16, 65_535)] {
+        let (reference, distorted) = pair(Content::Saturated, (16_384, 2), bit_depth, 0, 1);
+        for isa in Isa::available() {
+            let sse = squared_error(isa, &reference.view(), &distorted.view());
+            assert_eq!(sse, Ok(2 * 16_384 * peak * peak), "{isa}");
+        }
+    }
+}
+
+#[test]
+fn planes_of_different_shape_are_refused() {
+    let (reference, _) = pair(Content::Noise, (16, 16), 8, 0, 1);
+    for (size, bit_depth) in [((17, 16), 8), ((16, 15), 8), ((16, 16), 10)] {
+        let (other, _) = pair(Content::Noise, size, bit_depth, 0, 1);
+        let refused = squared_error(Isa::BASELINE, &reference.view(), &other.view());
+        assert_eq!(refused, Err(ShapeMismatch));
+    }
+}
