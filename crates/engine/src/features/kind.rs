@@ -263,25 +263,28 @@ impl Prepared {
             Self::Vif(params) => vif::run(params, isa, frame, &mut scratch.vif, values),
             Self::Adm(params) => adm::run(params, isa, frame, &mut scratch.adm, values),
             Self::Motion => {}
-            Self::Psnr(params) => return psnr::run(params, isa, frame, values),
-            Self::PsnrHvs => {
-                return psnr_hvs::run(isa, frame, &mut scratch.psnr_hvs, values);
-            }
-            Self::Ciede(layout) => {
-                return ciede::run(*layout, isa, frame, &mut scratch.ciede, values);
-            }
             Self::Cambi(params) => {
-                let params = params.as_ref().map_err(|error| Refusal(error.to_string()))?;
-                return cambi::run(params, isa, frame, &mut scratch.cambi, values)
-                    .map_err(|error| Refusal(error.to_string()));
+                let params = params.as_ref().map_err(refusal)?;
+                cambi::run(params, isa, frame, &mut scratch.cambi, values).map_err(refusal)?;
             }
             Self::SpeedChroma(settings) => {
-                speed_chroma::run(settings, isa, frame, &mut scratch.speed, values);
+                let run = speed_chroma::run(settings, isa, frame, &mut scratch.speed, values);
+                run.map_err(refusal)?;
             }
             Self::SpeedTemporal(settings) => {
-                speed_temporal::run(settings, isa, frame, &mut scratch.speed, values);
+                let run = speed_temporal::run(settings, isa, frame, &mut scratch.speed, values);
+                run.map_err(refusal)?;
+            }
+            Self::Psnr(params) => psnr::run(params, isa, frame, values)?,
+            Self::PsnrHvs => psnr_hvs::run(isa, frame, &mut scratch.psnr_hvs, values)?,
+            Self::Ciede(layout) => {
+                ciede::run(*layout, isa, frame, &mut scratch.ciede, values)?;
             }
         }
         Ok(())
     }
+}
+
+fn refusal(error: impl std::fmt::Display) -> Refusal {
+    Refusal(error.to_string())
 }
