@@ -95,7 +95,7 @@ const ROD_CONE: [f32; 4] = [30.162, 4.0627, 1.6596, 0.2712];
 
 /// The optical transfer of the eye: a sum of exponentials, amplitude and decay of each.
 const TRANSFER: [(f32, f32); 4] =
-    [(0.424_838_6, 0.028), (0.572_435_1, 0.37), (0.000_167_576_24, 37.0), (0.002_558_723_5, 360.0)];
+    [(0.424_838_6, 0.028), (0.572_435_1, 0.37), (0.000_167_576_23, 37.0), (0.002_558_723_5, 360.0)];
 
 /// Sensitivity to a grating of `frequency` cycles per degree: neural, optical and by luminance.
 fn barten_sensitivity(frequency: f32) -> f32 {

@@ -45,6 +45,12 @@ impl Shallow {
         Self { weights: params.first_weights() }
     }
 
+    /// The weights, with 21, 21 and 23 fractional bits.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn weights(self) -> [i32; 3] {
+        self.weights
+    }
+
     const SHIFTS: [u32; 3] = [15, 15, 17];
     /// Half a unit, but one less for the diagonal band: libvmaf keeps it in 16 bits.
     const ROUNDINGS: [i32; 3] = [16_384, 16_384, 65_535];
@@ -200,7 +206,12 @@ fn truncate_f32(value: f32) -> i32 {
 /// Works on magnitudes: with the sign of `o` taken from both, `k`, the share and the bound are not
 /// negative where they count.
 #[inline(always)]
-fn restored<D: Depth, const WHOLE_GAIN: bool>(o: i32, t: i32, near: bool, gain_limit: f64) -> i32 {
+pub(super) fn restored<D: Depth, const WHOLE_GAIN: bool>(
+    o: i32,
+    t: i32,
+    near: bool,
+    gain_limit: f64,
+) -> i32 {
     let sign = o >> 31;
     let magnitude = (o ^ sign).wrapping_sub(sign);
     let target = (t ^ sign).wrapping_sub(sign);
@@ -403,6 +414,23 @@ mod tests {
             (true, 1) => boosted.min(t as f64) as i64,
             (true, -1) => boosted.max(t as f64) as i64,
             _ => share,
+        }
+    }
+
+    /// What the vectors of scale 0 rely on.
+    #[test]
+    fn below_2_to_14_the_restored_part_is_the_target_brought_between_zero_and_the_reference() {
+        let targets = |o: i32| [0, 1, o / 2, o - 1, o, o + 1, 2 * o, 27_411, -1, -o, -27_411];
+        for o in 0..1 << 14 {
+            let near_ends = (1..40).flat_map(|step| [o - step, step, o * step / 40, 16_384 - step]);
+            for t in targets(o).into_iter().chain(near_ends) {
+                for (o, t) in [(o, t), (-o, -t)] {
+                    let part = t.clamp(o.min(0), o.max(0));
+                    assert_eq!(restored::<Shallow, true>(o, t, false, 100.0), part, "{o} {t}");
+                    let boosted = (part * 100).clamp(t.min(0), t.max(0));
+                    assert_eq!(restored::<Shallow, true>(o, t, true, 100.0), boosted, "{o} {t}");
+                }
+            }
         }
     }
 

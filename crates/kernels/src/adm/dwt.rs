@@ -6,19 +6,19 @@
 //!
 //! Rounding: every pass adds half a unit and shifts right, arithmetically; the shifts differ by
 //! scale (see the [`Stage`]s). Range: the magnitudes of the taps add up to 54,822, so
-//! - scale 0: the subbands stay within +-27,411 for any input, because the vertical result is cut to
-//!   16 bits (which changes nothing for samples within their bit depth);
+//! - scale 0: the subbands stay within +-27,411 for any input, because the vertical result is
+//!   clamped to 16 bits (which changes nothing for samples within their bit depth);
 //! - scales 1 to 3: for samples within their bit depth all results stay below 2^31 (at most 2.11e9,
 //!   in the subbands of scale 1). For others they wrap, and the scores mean nothing.
 
 use super::geometry::{Axis, TAPS};
 
 /// The low-pass taps; 16 fractional bits.
-const LOW: [i32; TAPS] = [15_826, 27_411, 7_345, -4_240];
+pub(super) const LOW: [i32; TAPS] = [15_826, 27_411, 7_345, -4_240];
 /// The high-pass taps; they add up to zero.
-const HIGH: [i32; TAPS] = [-4_240, -7_345, 27_411, -15_826];
+pub(super) const HIGH: [i32; TAPS] = [-4_240, -7_345, 27_411, -15_826];
 /// What the low-pass taps add up to.
-const LOW_SUM: i32 = 46_342;
+pub(super) const LOW_SUM: i32 = 46_342;
 
 /// A sample of a picture or a coefficient of a coarser band, as the transform reads it.
 pub(super) trait Sample: Copy {
@@ -87,7 +87,8 @@ fn sum64(samples: [i32; TAPS], taps: [i32; TAPS]) -> i64 {
 
 /// Scale 0: samples of any bit depth, 16-bit results.
 ///
-/// Sums wrap at 32 bits on the way (16-bit samples), but the centred sum is back in range.
+/// Samples are centred, so that 16 bits hold them and 32 their sums; the high-pass taps add up to
+/// zero and do not notice. Results that samples beyond the bit depth take out of 16 bits are clamped.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Picture {
     /// Bits of a sample.
@@ -98,10 +99,12 @@ impl Stage for Picture {
     #[inline(always)]
     fn vertical(self, samples: [i32; TAPS]) -> (i32, i32) {
         let half = 1_i32 << (self.bit_depth - 1);
-        let low = sum32(samples, LOW).wrapping_sub(LOW_SUM.wrapping_mul(half));
-        let high = sum32(samples, HIGH);
-        let round = |sum: i32| i32::from((sum.wrapping_add(half) >> self.bit_depth) as i16);
-        (round(low), round(high))
+        let centred = samples.map(|sample| i32::from(sample.wrapping_sub(half) as i16));
+        let round = |sum: i32| {
+            let shifted = sum.wrapping_add(half) >> self.bit_depth;
+            shifted.clamp(i16::MIN.into(), i16::MAX.into())
+        };
+        (round(sum32(centred, LOW)), round(sum32(centred, HIGH)))
     }
 
     #[inline(always)]

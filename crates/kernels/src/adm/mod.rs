@@ -30,6 +30,8 @@ mod params;
 mod pooling;
 mod scale;
 mod scores;
+#[cfg(target_arch = "x86_64")]
+mod vector;
 
 pub use params::{AdmError, AdmOptions, AdmParams};
 pub use scores::AdmScores;
@@ -46,12 +48,21 @@ pub const DEFINED_SIDE_MIN: usize = 33;
 
 /// Working memory for one size of picture, reused from frame to frame.
 ///
-/// At 1080p it holds about 2.4 MB: the low-pass bands of three scales, and a few rows.
+/// At 1080p it holds about 2.4 MB for the reference and one distorted picture, and half of that for
+/// each further one: the low-pass bands of three scales, and a few rows.
 #[derive(Clone, Debug, Default)]
 pub struct AdmScratch {
     size: [usize; 2],
     columns: [Axis; SCALES],
     lines: [Axis; SCALES],
+    portable: PortableScratch,
+    #[cfg(target_arch = "x86_64")]
+    vector: vector::Scratch,
+}
+
+/// What the portable code works in.
+#[derive(Clone, Debug, Default)]
+struct PortableScratch {
     rows: Rows,
     first: [Vec<i16>; 2],
     second: [Vec<i32>; 2],
@@ -71,20 +82,22 @@ impl AdmScratch {
     }
 
     fn fit(&mut self, width: usize, height: usize) {
-        if self.size == [width, height] {
-            return;
+        if self.size != [width, height] {
+            self.size = [width, height];
+            self.columns = geometry::axes(width);
+            self.lines = geometry::axes(height);
         }
-        self.size = [width, height];
-        self.columns = geometry::axes(width);
-        self.lines = geometry::axes(height);
-        let areas: [usize; SCALES] = std::array::from_fn(|scale| {
-            self.columns[scale].made.len() * self.lines[scale].made.len()
-        });
+    }
+}
+
+impl PortableScratch {
+    fn fit(&mut self, [columns, lines]: [&[Axis; SCALES]; 2]) {
+        let area = |scale: usize| columns[scale].made.len() * lines[scale].made.len();
         for picture in 0..2 {
-            self.first[picture].resize(areas[0], 0);
-            self.second[picture].resize(areas[1], 0);
-            self.third[picture].resize(areas[2], 0);
-            self.last[picture].resize(areas[3], 0);
+            self.first[picture].resize(area(0), 0);
+            self.second[picture].resize(area(1), 0);
+            self.third[picture].resize(area(2), 0);
+            self.last[picture].resize(area(3), 0);
         }
     }
 }
@@ -103,13 +116,57 @@ pub fn adm(
     params: &AdmParams,
     scratch: &mut AdmScratch,
 ) -> Result<AdmScores, ShapeMismatch> {
-    if !reference.same_shape(distorted) {
+    let mut scores = AdmScores::default();
+    each(isa, reference, &[*distorted], params, scratch, |one| scores = one)?;
+    Ok(scores)
+}
+
+/// Measures each of `distorted` against the one `reference`; what concerns the reference alone is
+/// done once, where the instruction set has vectors for it.
+///
+/// Each result equals that of [`adm`] to the bit.
+///
+/// # Errors
+/// [`ShapeMismatch`] when any plane differs from the reference in width, height or bit depth.
+pub fn adm_each(
+    isa: Isa,
+    reference: &PlaneRef<'_>,
+    distorted: &[PlaneRef<'_>],
+    params: &AdmParams,
+    scratch: &mut AdmScratch,
+) -> Result<Vec<AdmScores>, ShapeMismatch> {
+    let mut scores = Vec::with_capacity(distorted.len());
+    each(isa, reference, distorted, params, scratch, |one| scores.push(one))?;
+    Ok(scores)
+}
+
+fn each(
+    isa: Isa,
+    reference: &PlaneRef<'_>,
+    distorted: &[PlaneRef<'_>],
+    params: &AdmParams,
+    scratch: &mut AdmScratch,
+    mut keep: impl FnMut(AdmScores),
+) -> Result<(), ShapeMismatch> {
+    if !distorted.iter().all(|distorted| reference.same_shape(distorted)) {
         return Err(ShapeMismatch);
     }
     let size = [reference.width(), reference.height()];
     scratch.fit(size[0], size[1]);
-    let sums = frame_sums(isa, reference, distorted, params, scratch);
-    Ok(scores::scores(params, size, [&scratch.columns, &scratch.lines], &sums))
+    let axes = [&scratch.columns, &scratch.lines];
+    #[cfg(target_arch = "x86_64")]
+    if vector::frame_sums(isa, reference, distorted, params, axes, &mut scratch.vector) {
+        for branch in &scratch.vector.branches[..distorted.len()] {
+            keep(scores::scores(params, size, axes, &branch.sums));
+        }
+        return Ok(());
+    }
+    scratch.portable.fit(axes);
+    for distorted in distorted {
+        let sums = frame_sums(isa, reference, distorted, params, axes, &mut scratch.portable);
+        keep(scores::scores(params, size, axes, &sums));
+    }
+    Ok(())
 }
 
 per_isa! {
@@ -117,7 +174,8 @@ per_isa! {
         reference: &PlaneRef<'_>,
         distorted: &PlaneRef<'_>,
         params: &AdmParams,
-        scratch: &mut AdmScratch,
+        axes: [&[Axis; SCALES]; 2],
+        scratch: &mut PortableScratch,
     ) -> [ScaleSums; SCALES] = frame_sums_body;
 }
 
@@ -126,17 +184,18 @@ fn frame_sums_body(
     reference: &PlaneRef<'_>,
     distorted: &PlaneRef<'_>,
     params: &AdmParams,
-    scratch: &mut AdmScratch,
+    axes: [&[Axis; SCALES]; 2],
+    scratch: &mut PortableScratch,
 ) -> [ScaleSums; SCALES] {
     let bit_depth = reference.bit_depth();
     match (reference.samples(), distorted.samples()) {
         (Samples::U8(first), Samples::U8(second)) => {
             let sources = [(first, reference.stride()), (second, distorted.stride())];
-            all_scales(sources, bit_depth, params, scratch)
+            all_scales(sources, bit_depth, params, axes, scratch)
         }
         (Samples::U16(first), Samples::U16(second)) => {
             let sources = [(first, reference.stride()), (second, distorted.stride())];
-            all_scales(sources, bit_depth, params, scratch)
+            all_scales(sources, bit_depth, params, axes, scratch)
         }
         _ => unreachable!("planes of one bit depth have one sample type"),
     }
@@ -147,10 +206,11 @@ fn all_scales<S: Sample>(
     pictures: [(&[S], usize); 2],
     bit_depth: u32,
     params: &AdmParams,
-    scratch: &mut AdmScratch,
+    axes: [&[Axis; SCALES]; 2],
+    scratch: &mut PortableScratch,
 ) -> [ScaleSums; SCALES] {
-    let AdmScratch { columns, lines, rows, first, second, third, last, .. } = scratch;
-    let axes = |scale: usize| [&columns[scale], &lines[scale]];
+    let PortableScratch { rows, first, second, third, last } = scratch;
+    let axes = |scale: usize| axes.map(|axes| &axes[scale]);
     let options = params.options();
     let work = |scale: usize| Work {
         scale,

@@ -15,16 +15,16 @@ fn log2_ceil(count: usize) -> u32 {
 }
 
 /// Half of `2^shift`, or nothing where there is no shift.
-fn half(shift: u32) -> i64 {
+pub(super) fn half(shift: u32) -> i64 {
     (1_i64 << shift) >> 1
 }
 
 /// The shifts of one band's masked sum.
 #[derive(Clone, Copy, Debug, Default)]
-struct Shifts {
+pub(super) struct Shifts {
     threshold: u32,
-    square: u32,
-    cube: u32,
+    pub(super) square: u32,
+    pub(super) cube: u32,
 }
 
 /// The sums of cubes of three masked bands.
@@ -55,12 +55,27 @@ impl MaskedSums {
     /// `offset` on.
     #[inline(always)]
     pub(super) fn add_row(&mut self, threshold: &[i32], row: &WeightedRow, offset: usize) {
-        for band in 0..3 {
+        let row_sum = |band: usize| {
             let values = &row.bands[band][offset..offset + threshold.len()];
-            let row_sum = masked_row_sum(threshold, values, self.shifts[band]);
+            masked_row_sum(threshold, values, self.shifts[band])
+        };
+        let row_sums = [row_sum(0), row_sum(1), row_sum(2)];
+        self.add_sums(row_sums);
+    }
+
+    /// Adds the sums of a row's three bands.
+    #[inline(always)]
+    pub(super) fn add_sums(&mut self, row_sums: [i64; 3]) {
+        for (sum, row_sum) in self.sums.iter_mut().zip(row_sums) {
             let rounded = row_sum.wrapping_add(half(self.row_shift)) >> self.row_shift;
-            self.sums[band] = self.sums[band].wrapping_add(rounded);
+            *sum = sum.wrapping_add(rounded);
         }
+    }
+
+    /// The shifts of each band.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn shifts(&self) -> [Shifts; 3] {
+        self.shifts
     }
 
     /// The sums as real numbers in units of the weighted coefficients, rounded to `f32`.
@@ -151,15 +166,30 @@ impl ReferenceSums {
     /// Adds one row of the three bands.
     #[inline(always)]
     pub(super) fn add_row(&mut self, scale: usize, rows: [&[i32]; 3]) {
-        for (sum, row) in self.sums.iter_mut().zip(rows) {
-            let row_sum = if scale == 0 {
+        let row_sum = |row: &[i32]| {
+            if scale == 0 {
                 plain_row_sum(row)
             } else {
                 rounded_row_sum(row, self.square_shift, self.cube_shift)
-            };
-            let half = half(self.row_shift) as u64;
+            }
+        };
+        let row_sums = [row_sum(rows[0]), row_sum(rows[1]), row_sum(rows[2])];
+        self.add_sums(row_sums);
+    }
+
+    /// Adds the sums of a row's three bands.
+    #[inline(always)]
+    pub(super) fn add_sums(&mut self, row_sums: [u64; 3]) {
+        let half = half(self.row_shift) as u64;
+        for (sum, row_sum) in self.sums.iter_mut().zip(row_sums) {
             *sum = sum.wrapping_add(row_sum.wrapping_add(half) >> self.row_shift);
         }
+    }
+
+    /// The shifts of squares and of cubes.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn shifts(&self) -> [u32; 2] {
+        [self.square_shift, self.cube_shift]
     }
 
     /// The weighted sums as real numbers.

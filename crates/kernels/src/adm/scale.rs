@@ -10,7 +10,7 @@ use super::geometry::Axis;
 use super::pooling::{MaskedSums, ReferenceSums, sum_rows, thresholds};
 
 /// Rows of weighted coefficients that are kept: the one being summed and its neighbours.
-const KEPT_ROWS: usize = 3;
+pub(super) const KEPT_ROWS: usize = 3;
 
 /// Buffers for rows, used by one scale after the other.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +50,17 @@ pub(super) struct ScaleSums {
     pub(super) reference: ReferenceSums,
 }
 
+impl ScaleSums {
+    /// Empty sums of scale `scale`.
+    pub(super) fn new(scale: usize, [columns, lines]: [&Axis; 2]) -> Self {
+        Self {
+            restored: MaskedSums::new(scale, columns.band, lines.band),
+            impaired: MaskedSums::new(scale, columns.band, lines.band),
+            reference: ReferenceSums::new(scale, columns.score.len(), lines.score.len()),
+        }
+    }
+}
+
 /// What a scale does beside its transform.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Work {
@@ -77,11 +88,7 @@ pub(super) fn run_scale<S: Sample, C: Coefficient, T: Stage, D: Depth>(
     rows: &mut Rows,
 ) -> ScaleSums {
     let [columns, lines] = axes;
-    let mut sums = ScaleSums {
-        restored: MaskedSums::new(work.scale, columns.band, lines.band),
-        impaired: MaskedSums::new(work.scale, columns.band, lines.band),
-        reference: ReferenceSums::new(work.scale, columns.score.len(), lines.score.len()),
-    };
+    let mut sums = ScaleSums::new(work.scale, axes);
     rows.fit(columns);
     let [reference_low, distorted_low] = low_bands;
     let width = columns.made.len();
@@ -139,10 +146,7 @@ fn score_line<D: Depth>(
             &mut rows.impaired[slot],
         );
     }
-    // The row above has now all its neighbours, and so has this one if it is the last.
-    let above = line.checked_sub(1).filter(|above| lines.score.contains(above));
-    let last = Some(line).filter(|_| line + 1 == lines.band && lines.score.contains(&line));
-    for ready in [above, last].into_iter().flatten() {
+    for ready in rows_ready(lines, line) {
         let (column_sums, threshold) = (&mut rows.column_sums, &mut rows.threshold);
         mask(
             axes,
@@ -165,6 +169,15 @@ fn score_line<D: Depth>(
     }
 }
 
+/// The rows that can be masked once row `line` is weighed: the row above has now all its
+/// neighbours, and so has this one if it is the last.
+#[inline(always)]
+pub(super) fn rows_ready(lines: &Axis, line: usize) -> impl Iterator<Item = usize> {
+    let above = line.checked_sub(1).filter(|above| lines.score.contains(above));
+    let last = Some(line).filter(|_| line + 1 == lines.band && lines.score.contains(&line));
+    [above, last].into_iter().flatten()
+}
+
 fn part(row: &DetailRow, range: std::ops::Range<usize>) -> [&[i32]; 3] {
     [&row.bands[0][range.clone()], &row.bands[1][range.clone()], &row.bands[2][range]]
 }
@@ -178,6 +191,20 @@ fn mask(
     column_sums: &mut [i32],
     threshold: &mut [i32],
     sums: &mut MaskedSums,
+) {
+    let [columns, _] = axes;
+    masking_thresholds(axes, line, masks, column_sums, threshold);
+    sums.add_row(threshold, &values[line % KEPT_ROWS], columns.score.start - columns.need.start);
+}
+
+/// The masking thresholds of the scored part of row `line`.
+#[inline(always)]
+pub(super) fn masking_thresholds(
+    axes: [&Axis; 2],
+    line: usize,
+    masks: &[WeightedRow; KEPT_ROWS],
+    column_sums: &mut [i32],
+    threshold: &mut [i32],
 ) {
     let [columns, lines] = axes;
     let neighbours = [lines.before(line), line, lines.after(line)];
@@ -195,5 +222,4 @@ fn mask(
     }
     let centre = &masks[line % KEPT_ROWS].centre[offset..];
     thresholds(column_sums, centre, threshold);
-    sums.add_row(threshold, &values[line % KEPT_ROWS], offset);
 }

@@ -1,7 +1,7 @@
 //! ADM gives one result on every instruction set, whatever the size, stride, depth and content.
 
 use crate::content::{Content, Pair, Random};
-use kernels::adm::{AdmOptions, AdmParams, AdmScores, AdmScratch, adm};
+use kernels::adm::{AdmOptions, AdmParams, AdmScores, AdmScratch, adm, adm_each};
 use kernels::{Isa, PlaneRef, Samples, ShapeMismatch};
 
 const BIT_DEPTHS: [u32; 4] = [8, 10, 12, 16];
@@ -12,14 +12,13 @@ fn params(gain_limit: f64, skip_aim: bool) -> AdmParams {
     AdmParams::new(options).expect("options are in range")
 }
 
-fn bits(scores: &AdmScores) -> Vec<u64> {
-    [scores.adm2, scores.aim, scores.adm3, scores.numerator, scores.denominator]
-        .iter()
-        .chain(&scores.scale)
-        .chain(&scores.scale_numerator)
-        .chain(&scores.scale_denominator)
-        .map(|value| value.to_bits())
-        .collect()
+fn bits(scores: &AdmScores) -> [u64; 17] {
+    let mut values = [scores.adm2, scores.aim, scores.adm3, scores.numerator, scores.denominator]
+        .into_iter()
+        .chain(scores.scale)
+        .chain(scores.scale_numerator)
+        .chain(scores.scale_denominator);
+    std::array::from_fn(|_| values.next().expect("seventeen values").to_bits())
 }
 
 /// Compares all instruction sets on one pair and returns how many comparisons were made.
@@ -60,6 +59,79 @@ fn every_instruction_set_gives_the_same_bits() {
     if cfg!(target_arch = "x86_64") && others == 0 {
         eprintln!("only the baseline is available here");
     }
+}
+
+/// Options that take other ways through the code than the defaults.
+fn unusual_options() -> [AdmOptions; 6] {
+    let plain = AdmOptions::default;
+    [
+        AdmOptions { enhancement_gain_limit: 1.0, csf_mode: 2, noise_weight: 0.02, ..plain() },
+        AdmOptions { csf_mode: 3, view_distance: 5.0, ..plain() },
+        // Weights of scale 0 that 16 bits hold, that they just hold not, and that wrap.
+        AdmOptions { csf_mode: 1, csf_scale: 0.015, csf_diagonal_scale: 0.006, ..plain() },
+        AdmOptions { csf_mode: 1, csf_scale: 0.023, csf_diagonal_scale: 0.0, ..plain() },
+        AdmOptions { csf_mode: 1, enhancement_gain_limit: 7.0, ..plain() },
+        AdmOptions { view_distance: 24.0, skip_scale0: true, skip_aim: true, ..plain() },
+    ]
+}
+
+#[test]
+fn every_instruction_set_gives_the_same_bits_with_any_options() {
+    let mut scratch = AdmScratch::default();
+    let mut random = Random::new(41);
+    let mut compared = 0;
+    for (round, content) in Content::ALL.into_iter().enumerate() {
+        for options in unusual_options() {
+            let params = AdmParams::new(options.clone()).expect("options are in range");
+            let bit_depth = BIT_DEPTHS[round % BIT_DEPTHS.len()];
+            let pair = Pair::new(content, [331, 97], 340, bit_depth, random.next());
+            let what = format!("{content:?} {bit_depth} bits {options:?}");
+            compared += check_bits(&pair, &params, &mut scratch, &what);
+        }
+    }
+    assert_eq!(compared, Content::ALL.len() * 6 * (Isa::available().len() - 1));
+}
+
+/// As [`check`], for weights that may wrap and make sums that have no cube root.
+fn check_bits(pair: &Pair, params: &AdmParams, scratch: &mut AdmScratch, what: &str) -> usize {
+    let mut run = |isa| {
+        let scores = adm(isa, &pair.reference(), &pair.distorted(), params, scratch);
+        bits(&scores.expect("one shape")).map(|bits| {
+            let value = f64::from_bits(bits);
+            if value.is_nan() { f64::NAN.to_bits() } else { bits }
+        })
+    };
+    let expected = run(Isa::BASELINE);
+    let others = Isa::available().into_iter().skip(1);
+    others.map(|isa| assert_eq!(run(isa), expected, "{isa}: {what}")).count()
+}
+
+#[test]
+fn several_distorted_pictures_score_as_each_alone() {
+    let mut compared = 0;
+    for (size, bit_depth) in [([331, 97], 8), ([129, 61], 10), ([40, 34], 12), ([20, 50], 16)] {
+        let contents = [Content::Quantised, Content::Noise, Content::Flipped, Content::Noisy];
+        let pairs = contents.map(|content| Pair::new(content, size, size[0] + 1, bit_depth, 3));
+        let reference = pairs[0].reference();
+        let distorted = pairs.each_ref().map(Pair::distorted);
+        let params = params(100.0, false);
+        for isa in Isa::available() {
+            let scratch = &mut AdmScratch::default();
+            for count in [0, 1, 3, 4, 2] {
+                let distorted = &distorted[..count];
+                let scores = adm_each(isa, &reference, distorted, &params, scratch);
+                let scores = scores.expect("one shape");
+                assert_eq!(scores.len(), count);
+                for (scores, distorted) in scores.iter().zip(distorted) {
+                    let fresh = &mut AdmScratch::default();
+                    let alone = adm(isa, &reference, distorted, &params, fresh);
+                    assert_eq!(bits(scores), bits(&alone.expect("one shape")), "{isa} {size:?}");
+                    compared += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(compared, 4 * 10 * Isa::available().len());
 }
 
 #[test]
