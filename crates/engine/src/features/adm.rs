@@ -1,7 +1,7 @@
 //! `adm`: additive detail measure at four scales, with the additive impairment measure.
 
 use kernels::Isa;
-use kernels::adm::{AdmOptions, AdmParams, AdmScratch, adm};
+use kernels::adm::{AdmOptions, AdmParams, AdmScratch, adm_each};
 
 use super::options::{CheckedOptions, OptionSpec, flag, integer, real};
 use super::outputs::{OutputSpec, When};
@@ -81,9 +81,11 @@ pub(super) fn run(
     values: &mut [Vec<f64>],
 ) {
     let reference = frame.reference.picture.luma();
-    for (distorted, values) in frame.distorted.iter().zip(values) {
-        let scores = adm(isa, &reference, &distorted.picture.luma(), params, scratch)
-            .expect("the analyzer checked that the pictures are of one kind");
+    let distorted: Vec<_> =
+        frame.distorted.iter().map(|distorted| distorted.picture.luma()).collect();
+    let all = adm_each(isa, &reference, &distorted, params, scratch)
+        .expect("the analyzer checked that the pictures are of one kind");
+    for (scores, values) in all.into_iter().zip(values) {
         values.extend([scores.adm2, scores.aim, scores.adm3]);
         values.extend(scores.scale);
         values.extend([scores.adm2, scores.numerator, scores.denominator]);
