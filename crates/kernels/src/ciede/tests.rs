@@ -92,7 +92,9 @@ fn planes(
     let chroma = layout.chroma_size(width, height);
     let sizes = [(width, height), chroma, chroma];
     let mut next = random();
-    (0..seed).for_each(|_| drop(next()));
+    for _ in 0..seed {
+        next();
+    }
     (Planes(sizes.map(|(w, h)| (0..w * h).map(|_| next() as u8).collect())), sizes)
 }
 
