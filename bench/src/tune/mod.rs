@@ -35,7 +35,7 @@ const ENCODERS: [(Encoder, &str); 2] = [(Encoder::X264, "veryfast"), (Encoder::S
 /// The mean scores that are searched for.
 const TARGETS: [f64; 3] = [80.0, 90.0, 95.0];
 /// The cuts that are swept: file, first frame, frames. Short, so that trying everything ends.
-const CUTS: [(&str, u32, u32); 2] = [("bikes.mp4", 60, 40), ("bigbuckbunny.mp4", 20, 16)];
+const CUTS: [(&str, u32, u32); 2] = [("bikes.mp4", 60, 24), ("bigbuckbunny.mp4", 20, 8)];
 
 /// What to search.
 #[derive(Debug, clap::Args)]
