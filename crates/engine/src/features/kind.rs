@@ -3,11 +3,14 @@
 use kernels::Isa;
 use kernels::adm::{AdmOptions, AdmParams, AdmScratch};
 use kernels::cambi::{CambiError, CambiOptions, CambiParams, CambiScratch};
+use kernels::ssim::SsimScratch;
 use kernels::vif::{VifParams, VifScratch};
 
+use super::float_ms_ssim::FloatMsSsim;
+use super::float_ssim::FloatSsim;
 use super::options::{CheckedOptions, OptionSpec};
 use super::outputs::OutputSpec;
-use super::{FeatureError, MotionOptions, adm, cambi, motion, vif};
+use super::{FeatureError, MotionOptions, adm, cambi, float_ms_ssim, float_ssim, motion, vif};
 use crate::analyze::FrameInput;
 use crate::picture::{PictureSpec, PlanesWanted};
 
@@ -22,6 +25,10 @@ pub enum ExtractorKind {
     Motion,
     /// Banding.
     Cambi,
+    /// Structural similarity at one scale.
+    FloatSsim,
+    /// Structural similarity over five scales.
+    FloatMsSsim,
 }
 
 /// The checked options of an instance, as its kernel takes them.
@@ -32,6 +39,8 @@ pub(crate) enum Settings {
     Adm(AdmOptions),
     Motion(MotionOptions),
     Cambi(CambiOptions),
+    FloatSsim(FloatSsim),
+    FloatMsSsim(FloatMsSsim),
 }
 
 /// Which pictures beside the two of a frame its extractors look at.
@@ -55,6 +64,8 @@ pub(crate) enum Prepared {
     Motion,
     /// Or why the pictures are not taken.
     Cambi(Result<Box<CambiParams>, CambiError>),
+    FloatSsim(FloatSsim),
+    FloatMsSsim(FloatMsSsim),
 }
 
 /// Why an extractor does not take the pictures of a frame.
@@ -67,11 +78,13 @@ pub(crate) struct Scratch {
     vif: VifScratch,
     adm: AdmScratch,
     cambi: CambiScratch,
+    ssim: SsimScratch,
 }
 
 impl ExtractorKind {
     /// Every extractor.
-    pub const ALL: [Self; 4] = [Self::Vif, Self::Adm, Self::Motion, Self::Cambi];
+    pub const ALL: [Self; 6] =
+        [Self::Vif, Self::Adm, Self::Motion, Self::Cambi, Self::FloatSsim, Self::FloatMsSsim];
 
     /// The name by which it is asked for and timed.
     #[must_use]
@@ -81,6 +94,8 @@ impl ExtractorKind {
             Self::Adm => "adm",
             Self::Motion => "motion",
             Self::Cambi => "cambi",
+            Self::FloatSsim => "float_ssim",
+            Self::FloatMsSsim => "float_ms_ssim",
         }
     }
 
@@ -90,6 +105,8 @@ impl ExtractorKind {
             Self::Adm => adm::OPTIONS,
             Self::Motion => motion::OPTIONS,
             Self::Cambi => cambi::OPTIONS,
+            Self::FloatSsim => float_ssim::OPTIONS,
+            Self::FloatMsSsim => float_ms_ssim::OPTIONS,
         }
     }
 
@@ -100,6 +117,8 @@ impl ExtractorKind {
             Self::Adm => adm::OUTPUTS,
             Self::Motion => motion::OUTPUTS,
             Self::Cambi => cambi::OUTPUTS,
+            Self::FloatSsim => float_ssim::OUTPUTS,
+            Self::FloatMsSsim => float_ms_ssim::OUTPUTS,
         }
     }
 
@@ -109,6 +128,8 @@ impl ExtractorKind {
             Self::Adm => Settings::Adm(adm::settings(options)?),
             Self::Motion => Settings::Motion(motion::settings(options)),
             Self::Cambi => Settings::Cambi(cambi::settings(options)),
+            Self::FloatSsim => Settings::FloatSsim(float_ssim::settings(options)),
+            Self::FloatMsSsim => Settings::FloatMsSsim(float_ms_ssim::settings(options)),
         })
     }
 
@@ -130,6 +151,7 @@ impl Settings {
             Self::Motion(options) if options.force_zero => 0,
             Self::Motion(options) => options.frames_apart() as u64,
             Self::Vif(_) | Self::Adm(_) | Self::Cambi(_) => 0,
+            Self::FloatSsim(_) | Self::FloatMsSsim(_) => 0,
         };
         Needs { references_before, ..Needs::NONE }
     }
@@ -138,6 +160,8 @@ impl Settings {
     pub(super) fn check(&self, spec: &PictureSpec) -> Result<(), FeatureError> {
         match self {
             Self::Cambi(options) => cambi::check(options, spec),
+            Self::FloatSsim(settings) => settings.check(spec),
+            Self::FloatMsSsim(settings) => settings.check(spec),
             Self::Vif(_) | Self::Adm(_) | Self::Motion(_) => Ok(()),
         }
     }
@@ -149,6 +173,8 @@ impl Settings {
             Self::Adm(options) => Prepared::Adm(Box::new(adm::prepare(options, computes_asked))),
             Self::Motion(_) => Prepared::Motion,
             Self::Cambi(options) => Prepared::Cambi(cambi::prepare(options, spec).map(Box::new)),
+            Self::FloatSsim(settings) => Prepared::FloatSsim(*settings),
+            Self::FloatMsSsim(settings) => Prepared::FloatMsSsim(*settings),
         }
     }
 }
@@ -188,6 +214,14 @@ impl Prepared {
             Self::Cambi(params) => {
                 let params = params.as_ref().map_err(|error| Refusal(error.to_string()))?;
                 return cambi::run(params, isa, frame, &mut scratch.cambi, values)
+                    .map_err(|error| Refusal(error.to_string()));
+            }
+            Self::FloatSsim(settings) => {
+                return float_ssim::run(settings, isa, frame, &mut scratch.ssim, values)
+                    .map_err(|error| Refusal(error.to_string()));
+            }
+            Self::FloatMsSsim(settings) => {
+                return float_ms_ssim::run(settings, isa, frame, &mut scratch.ssim, values)
                     .map_err(|error| Refusal(error.to_string()));
             }
         }

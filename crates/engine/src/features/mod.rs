@@ -12,12 +12,15 @@
 mod adm;
 mod cambi;
 mod extractor;
+mod float_ms_ssim;
+mod float_ssim;
 mod kind;
 mod motion;
 mod options;
 mod outputs;
 mod plan;
 mod request;
+mod ssim;
 mod vif;
 
 use thiserror::Error;
