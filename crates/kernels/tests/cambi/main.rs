@@ -117,7 +117,7 @@ fn pictures_scored_at_another_size_take_the_nearest_samples() {
     assert_eq!(params.size(CambiSide::Reference), [480, 270]);
     // Positions are 0.5, 2.5, ... across and 0.25, 1.75, 3.25, ... down, rounded.
     let small: Vec<u16> = (0..180)
-        .flat_map(|y| (0..240).map(move |x| (2 * x + 1, (3 * y).div_ceil(2))))
+        .flat_map(|y: usize| (0..240).map(move |x| (2 * x + 1, (3 * y).div_ceil(2))))
         .map(|(x, y)| plane.samples[y * 480 + x])
         .collect();
     let small = plane_of(small, 240, 180, 8);
