@@ -20,6 +20,7 @@ pub mod plane;
 pub mod psnr;
 pub mod psnr_hvs;
 pub mod speed;
+pub mod ssim;
 pub mod vif;
 
 pub use isa::{Isa, IsaLevel, IsaUnavailable, UnknownIsa};
