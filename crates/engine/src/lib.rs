@@ -64,6 +64,7 @@ mod model;
 mod motion;
 mod picture;
 mod pool;
+mod power;
 mod viewing;
 
 pub use analyze::{

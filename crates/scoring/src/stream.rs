@@ -131,6 +131,7 @@ impl StreamRun {
         let RawGeometry { width, height, format } = geometry;
         let spec = PictureSpec { width, height, format, planes: plan.needs().planes };
         spec.check()?;
+        plan.check_pictures(&spec)?;
         let (pixels, pixels_max) =
             (u64::from(width) * u64::from(height), config.media.picture_pixels_max);
         if pixels > pixels_max {

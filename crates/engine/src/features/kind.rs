@@ -5,14 +5,20 @@ use kernels::adm::{AdmOptions, AdmParams, AdmScratch};
 use kernels::cambi::{CambiError, CambiOptions, CambiParams, CambiScratch};
 use kernels::ciede::{ChromaLayout, CiedeScratch};
 use kernels::psnr_hvs::PsnrHvsScratch;
+use kernels::ssim::SsimScratch;
 use kernels::vif::{VifParams, VifScratch};
 
+use super::float_ms_ssim::FloatMsSsim;
+use super::float_ssim::FloatSsim;
 use super::options::{CheckedOptions, OptionSpec};
 use super::outputs::OutputSpec;
 use super::psnr::{PsnrOptions, PsnrRun};
 use super::speed::chroma::{self as speed_chroma, ChromaSettings};
 use super::speed::temporal::{self as speed_temporal, TemporalSettings};
-use super::{FeatureError, MotionOptions, adm, cambi, ciede, motion, psnr, psnr_hvs, speed, vif};
+use super::{
+    FeatureError, MotionOptions, adm, cambi, ciede, float_ms_ssim, float_ssim, motion, psnr,
+    psnr_hvs, speed, vif,
+};
 use crate::analyze::FrameInput;
 use crate::picture::{PictureSpec, PlanesWanted};
 
@@ -37,6 +43,10 @@ pub enum ExtractorKind {
     SpeedChroma,
     /// Entropy of coarse detail in what has changed since the frame before.
     SpeedTemporal,
+    /// Structural similarity at one scale.
+    FloatSsim,
+    /// Structural similarity over five scales.
+    FloatMsSsim,
 }
 
 /// The checked options of an instance, as its kernel takes them.
@@ -52,6 +62,8 @@ pub(crate) enum Settings {
     Ciede,
     SpeedChroma(Box<ChromaSettings>),
     SpeedTemporal(Box<TemporalSettings>),
+    FloatSsim(FloatSsim),
+    FloatMsSsim(FloatMsSsim),
 }
 
 /// Which pictures beside the two of a frame its extractors look at.
@@ -81,6 +93,8 @@ pub(crate) enum Prepared {
     Ciede(Option<ChromaLayout>),
     SpeedChroma(Box<ChromaSettings>),
     SpeedTemporal(Box<TemporalSettings>),
+    FloatSsim(FloatSsim),
+    FloatMsSsim(FloatMsSsim),
 }
 
 /// Why an extractor does not take the pictures of a frame.
@@ -96,11 +110,12 @@ pub(crate) struct Scratch {
     psnr_hvs: PsnrHvsScratch,
     ciede: CiedeScratch,
     speed: speed::Scratch,
+    ssim: SsimScratch,
 }
 
 impl ExtractorKind {
     /// Every extractor.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Vif,
         Self::Adm,
         Self::Motion,
@@ -110,6 +125,8 @@ impl ExtractorKind {
         Self::Psnr,
         Self::PsnrHvs,
         Self::Ciede,
+        Self::FloatSsim,
+        Self::FloatMsSsim,
     ];
 
     /// The name by which it is asked for and timed.
@@ -125,6 +142,8 @@ impl ExtractorKind {
             Self::Ciede => "ciede",
             Self::SpeedChroma => "speed_chroma",
             Self::SpeedTemporal => "speed_temporal",
+            Self::FloatSsim => "float_ssim",
+            Self::FloatMsSsim => "float_ms_ssim",
         }
     }
 
@@ -139,6 +158,8 @@ impl ExtractorKind {
             Self::Ciede => ciede::OPTIONS,
             Self::SpeedChroma => speed_chroma::OPTIONS,
             Self::SpeedTemporal => speed_temporal::OPTIONS,
+            Self::FloatSsim => float_ssim::OPTIONS,
+            Self::FloatMsSsim => float_ms_ssim::OPTIONS,
         }
     }
 
@@ -154,6 +175,8 @@ impl ExtractorKind {
             Self::Ciede => ciede::OUTPUTS,
             Self::SpeedChroma => speed_chroma::OUTPUTS,
             Self::SpeedTemporal => speed_temporal::OUTPUTS,
+            Self::FloatSsim => float_ssim::OUTPUTS,
+            Self::FloatMsSsim => float_ms_ssim::OUTPUTS,
         }
     }
 
@@ -170,6 +193,8 @@ impl ExtractorKind {
             Self::SpeedTemporal => {
                 Settings::SpeedTemporal(Box::new(speed_temporal::settings(options)?))
             }
+            Self::FloatSsim => Settings::FloatSsim(float_ssim::settings(options)),
+            Self::FloatMsSsim => Settings::FloatMsSsim(float_ms_ssim::settings(options)),
         })
     }
 
@@ -199,6 +224,7 @@ impl Settings {
                 Needs { planes: PlanesWanted::All, ..none }
             }
             Self::Vif(_) | Self::Adm(_) | Self::Cambi(_) => none,
+            Self::FloatSsim(_) | Self::FloatMsSsim(_) => none,
         }
     }
 
@@ -211,6 +237,8 @@ impl Settings {
             Self::Ciede => ciede::check(spec),
             Self::SpeedChroma(settings) => speed_chroma::check(settings, spec),
             Self::SpeedTemporal(settings) => speed_temporal::check(settings, spec),
+            Self::FloatSsim(settings) => settings.check(spec),
+            Self::FloatMsSsim(settings) => settings.check(spec),
             Self::Vif(_) | Self::Adm(_) | Self::Motion(_) => Ok(()),
         }
     }
@@ -227,6 +255,8 @@ impl Settings {
             Self::Ciede => Prepared::Ciede(ciede::layout(spec)),
             Self::SpeedChroma(settings) => Prepared::SpeedChroma(settings.clone()),
             Self::SpeedTemporal(settings) => Prepared::SpeedTemporal(settings.clone()),
+            Self::FloatSsim(settings) => Prepared::FloatSsim(*settings),
+            Self::FloatMsSsim(settings) => Prepared::FloatMsSsim(*settings),
         }
     }
 }
@@ -279,6 +309,14 @@ impl Prepared {
             Self::PsnrHvs => psnr_hvs::run(isa, frame, &mut scratch.psnr_hvs, values)?,
             Self::Ciede(layout) => {
                 ciede::run(*layout, isa, frame, &mut scratch.ciede, values)?;
+            }
+            Self::FloatSsim(settings) => {
+                let run = float_ssim::run(settings, isa, frame, &mut scratch.ssim, values);
+                run.map_err(refusal)?;
+            }
+            Self::FloatMsSsim(settings) => {
+                let run = float_ms_ssim::run(settings, isa, frame, &mut scratch.ssim, values);
+                run.map_err(refusal)?;
             }
         }
         Ok(())

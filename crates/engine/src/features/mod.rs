@@ -13,6 +13,8 @@ mod adm;
 mod cambi;
 mod ciede;
 mod extractor;
+mod float_ms_ssim;
+mod float_ssim;
 mod kind;
 mod motion;
 mod options;
@@ -22,6 +24,7 @@ mod psnr;
 mod psnr_hvs;
 mod request;
 mod speed;
+mod ssim;
 mod vif;
 
 use thiserror::Error;

@@ -250,6 +250,11 @@ fn what_is_not_built_is_refused_by_name() {
         ("adm=adm_csf_mode=4", &["adm_csf_mode=4", "from 0 to 3"]),
         ("adm=adm_csf_mode=2:adm_norm_view_dist=4", &["adm_csf_mode 2", "adm_norm_view_dist 4"]),
         ("adm=adm_norm_view_dist=2", &["nearer"]),
+        ("ssim", &["\"ssim\"", "float_ssim"]),
+        ("float_ssim=scale=11", &["scale=11", "whole number from 0 to 10"]),
+        ("float_ssim=scale=-1", &["scale=-1"]),
+        ("float_ssim=enable_lcs=1", &["enable_lcs=1", "true or false"]),
+        ("float_ms_ssim=scale=1", &["\"scale\"", "clip_db, enable_db, enable_lcs"]),
     ] {
         let error = plan(&[], &[request], OutputSet::Full).expect_err(request).to_string();
         assert!(parts.iter().all(|part| error.contains(part)), "{request}: {error}");
@@ -365,4 +370,44 @@ fn speed_refuses_pictures_without_a_block_or_without_chroma() {
     assert!(error.to_string().contains("50x200 are too small for SpEED"), "{error}");
     let none = chroma.check_pictures(&pictures(400, 400, C400)).expect_err("no chroma");
     assert!(none.to_string().contains("speed_chroma: pictures without chroma"), "{none}");
+}
+
+#[test]
+fn structural_similarity_has_libvmafs_names_and_options_leave_them_alone() {
+    let plan = |requests: &[&str]| plan(&[], requests, OutputSet::Full).expect("built");
+    assert_eq!(columns(&plan(&["float_ssim"])), ["float_ssim"]);
+    let all = plan(&["float_ssim=enable_lcs=true:enable_db=true:clip_db=true:scale=2"]);
+    assert_eq!(columns(&all), ["float_ssim", "float_ssim_l", "float_ssim_c", "float_ssim_s"]);
+    assert_eq!(columns(&plan(&["float_ms_ssim=enable_db=true"])), ["float_ms_ssim"]);
+    let all = plan(&["float_ms_ssim=enable_lcs=true"]);
+    let parts = ["l", "c", "s"].into_iter();
+    let parts = parts
+        .flat_map(|part| (0..5).map(move |scale| format!("float_ms_ssim_{part}_scale{scale}")));
+    let expected: Vec<_> = std::iter::once("float_ms_ssim".to_owned()).chain(parts).collect();
+    assert_eq!(columns(&all), expected);
+}
+
+#[test]
+fn similarity_asked_for_twice_with_other_options_is_refused() {
+    let twice = ["float_ssim", "float_ssim=scale=1"];
+    let error = plan(&[], &twice, OutputSet::Full).expect_err("one name for two values");
+    assert_eq!(error, FeatureError::DuplicateColumn("float_ssim".to_owned()));
+    plan(&[], &["float_ssim", "float_ssim=scale=0"], OutputSet::Full).expect("one and the same");
+}
+
+#[test]
+fn pictures_too_small_for_an_extractor_are_refused_by_its_name() {
+    let format = PixelFormat { chroma: ChromaSubsampling::C420, bit_depth: 8 };
+    let spec = |width, height| PictureSpec { width, height, format, planes: PlanesWanted::Luma };
+    for (request, refused, taken) in [
+        ("float_ms_ssim", spec(175, 200), spec(176, 176)),
+        ("float_ssim", spec(200, 10), spec(200, 11)),
+        ("float_ssim=scale=10", spec(200, 100), spec(200, 110)),
+    ] {
+        let plan = plan(&[("vmaf", "vmaf_v0.6.1")], &[request], OutputSet::Full).expect("built");
+        let error = plan.check_pictures(&refused).expect_err(request).to_string();
+        let name = request.split('=').next().expect("never empty");
+        assert!(error.contains(&format!("{name}: ")) && error.contains("too small"), "{error}");
+        assert_eq!(plan.check_pictures(&taken), Ok(()), "{request}");
+    }
 }

@@ -36,13 +36,18 @@ pub(super) fn exp(x: f64) -> f64 {
     if x.is_nan() || x.abs() >= TABLE_MAX {
         return x.exp();
     }
+    exp_of_sum(x, 0.0)
+}
+
+/// `e^(x + low)`, where `low` is negligible beside `x`, whose magnitude is below 512.
+pub(crate) fn exp_of_sum(x: f64, low: f64) -> f64 {
     if x.abs() < LINEAR_MAX {
         return 1.0 + x;
     }
     let shifted = PER_LN2.mul_add(x, ROUND);
     let k = shifted.to_bits();
     let whole = shifted - ROUND;
-    let r = whole.mul_add(-LN2_LOW, whole.mul_add(-LN2_HIGH, x));
+    let r = whole.mul_add(-LN2_LOW, whole.mul_add(-LN2_HIGH, x)) + low;
     let (tail, power) = POWERS[(k % POWERS.len() as u64) as usize];
     // The table holds the bits of 2^(i / 128) less i << 45, so that adding k << 45 adds the whole
     // part of k / 128 to the exponent and the rest cancels.

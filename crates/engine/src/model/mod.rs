@@ -12,7 +12,7 @@
 mod bootstrap;
 mod builtin;
 mod ensemble;
-mod exp;
+pub(crate) mod exp;
 mod json;
 mod mapping;
 mod number;

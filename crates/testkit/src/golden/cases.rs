@@ -132,6 +132,30 @@ const SPEED: Ask = Ask {
     ],
 };
 
+/// Structural similarity with its parts.
+const SSIM: Ask = Ask {
+    name: "ssim",
+    models: &[],
+    requests: &["float_ssim=enable_lcs=true", "float_ms_ssim=enable_lcs=true"],
+};
+
+/// The same in decibels, at full size.
+const SSIM_DECIBELS: Ask = Ask {
+    name: "ssim_db",
+    models: &[],
+    requests: &[
+        "float_ssim=enable_db=true:clip_db=true:scale=1",
+        "float_ms_ssim=enable_db=true:clip_db=true",
+    ],
+};
+
+/// Structural similarity of pictures shrunk by a factor that no power of two is.
+const SSIM_SCALE: Ask = Ask {
+    name: "ssim_scale",
+    models: &[],
+    requests: &["float_ssim=enable_lcs=true:scale=5", "float_ms_ssim"],
+};
+
 /// Every case that is captured.
 #[must_use]
 pub fn cases() -> Vec<Case> {
@@ -211,6 +235,21 @@ pub fn cases() -> Vec<Case> {
         cases.push(subsampled);
     }
     cases.extend(speed_cases());
+    for bit_depth in [8, 10, 12, 16] {
+        cases.push(case(Content::Texture, (355, 241), bit_depth, 2, SSIM));
+    }
+    cases.push(case(Content::Texture, (576, 390), 8, 2, SSIM));
+    for content in [Content::Flat, Content::Blocks, Content::Equal, Content::Enhanced] {
+        cases.push(case(content, (179, 177), 8, 2, SSIM));
+    }
+    for (content, bit_depth) in
+        [(Content::Texture, 8), (Content::Equal, 10), (Content::Enhanced, 12), (Content::Flat, 16)]
+    {
+        cases.push(case(content, (193, 176), bit_depth, 2, SSIM_DECIBELS));
+    }
+    for bit_depth in [8, 16] {
+        cases.push(case(Content::Texture, (205, 195), bit_depth, 2, SSIM_SCALE));
+    }
     cases
 }
 
