@@ -65,6 +65,7 @@ mod motion;
 mod picture;
 mod pool;
 mod power;
+mod preset;
 mod viewing;
 
 pub use analyze::{
@@ -89,4 +90,5 @@ pub use picture::{
     PlanesWanted,
 };
 pub use pool::pool;
+pub use preset::{Preset, UnknownPreset};
 pub use viewing::{Choice, HIGH_FRAME_RATE, Stored, View, Watched, choose};
