@@ -92,6 +92,35 @@ fn check_cuts(plan: &Arc<Plan>, halo: u64) {
 }
 
 #[test]
+fn change_in_time_needs_no_more_than_the_pictures_before_on_both_sides() {
+    let clip = ClipSpec::texture(43, 304, 272, 5).with_format(ChromaSubsampling::C444, 8);
+    let pair = clip.make();
+    let requests = ["speed_temporal", "speed_temporal=speed_use_ref_diff=true", "speed_chroma"];
+    for interval in [1, 2] {
+        let options = PlanOptions {
+            requests: requests.map(|request| request.parse().expect("form")).to_vec(),
+            outputs: OutputSet::Full,
+            subsample_interval: NonZeroU32::new(interval).expect("not zero"),
+        };
+        let plan = Arc::new(Plan::new(Vec::new(), &options).expect("it can be planned"));
+        assert_eq!((plan.halo().left, plan.halo().right), (1, 0));
+        let whole = support::score(&plan, &pair, isa());
+        let mut merged = Sequence::new(Arc::clone(&plan), 304, 272);
+        for frame in [3, 0, 4, 2, 1] {
+            let part = support::analyze(&plan, &pair, frame..frame + 1, isa()).into_part();
+            merged.add_part(sent(&part)).expect("parts of one plan");
+        }
+        let merged = merged.finish().expect("all frames are there");
+        assert_eq!(bits(&merged), bits(&whole), "interval {interval}");
+        for column in &whole.frames.columns {
+            let is_change = column.name.starts_with("speed_temporal");
+            assert_eq!(column.values[0] == 0.0, is_change, "{}", column.name);
+            assert!(column.values[1..].iter().all(|value| *value > 0.0), "{}", column.name);
+        }
+    }
+}
+
+#[test]
 fn frames_may_come_in_any_order() {
     let pair = clip();
     let plan = plan(2);
