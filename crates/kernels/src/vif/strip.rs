@@ -16,8 +16,14 @@ use crate::border::reflect;
 /// Columns of a strip: what a walk holds of them stays in the first-level cache.
 pub(super) const STRIP: usize = 128;
 
-/// Pairs of a line: those of a strip and, before them, those left behind by the one before.
-pub(super) const LINE: usize = REACH_MAX + STRIP / 2;
+/// Where a strip's own pairs start in a line, so that they do on a cache line; before them are
+/// those left behind by the strip before.
+pub(super) const OWN: usize = 16;
+
+/// Pairs of a line.
+pub(super) const LINE: usize = OWN + STRIP / 2;
+
+const _: () = assert!(REACH_MAX <= OWN);
 
 /// One strip of a scale.
 #[derive(Clone, Copy)]

@@ -16,29 +16,42 @@
 //! A reference is walked along with any number of distorted pictures: what depends on it alone is
 //! computed once for all.
 
+use super::fill::fill_slots;
 use super::fir::{FLIP, UNBIAS, Windows, fir_both, fir_both_along, fir_even, fir_even_along};
 use super::kit::Kit;
-use super::source::{Pictures, Source, View};
+use super::source::{Pictures, Source};
 use super::statistic::{
     DistortedLanes, DistortedMoments, DistortedSums, ReferenceLanes, ReferenceMoments,
     ReferenceSums, measure_distorted, measure_reference,
 };
-use super::strip::{LINE, STRIP, Strip};
+use super::strip::{LINE, OWN, STRIP, Strip};
 use super::taps::{PAIRS_MAX, Taps};
-use crate::border::reflect;
 use crate::plane::PlaneRef;
 
 /// Lines of a row: the mean, then high and low halves of at most two products.
 const LINES: usize = 5;
 
 /// Runs of pairs that the ring holds of two rows: samples, then parts of at most two products.
-const RUNS: usize = 5;
+pub(super) const RUNS: usize = 5;
 
 /// Two rows of a strip.
-type Rows = [[u16; STRIP]; 2];
+pub(super) type Rows = [[u16; STRIP]; 2];
 
-/// What a ring holds of two rows.
-type Slot = [[u32; STRIP]; RUNS];
+/// What a ring holds of two rows. Whole vectors lie on whole cache lines.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+pub(super) struct Slot(pub(super) [[u32; STRIP]; RUNS]);
+
+/// The line that the next scale's row is made of, on whole cache lines.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+struct NextLine([u32; LINE]);
+
+impl Default for NextLine {
+    fn default() -> Self {
+        Self([0; LINE])
+    }
+}
 
 /// Vertical results of two rows.
 type Lines = [[[u32; LINE]; LINES]; 2];
@@ -61,11 +74,11 @@ pub(super) struct Task<'a> {
 }
 
 impl Task<'_> {
-    fn width(&self) -> usize {
+    pub(super) fn width(&self) -> usize {
         self.reference.width() >> self.scale
     }
 
-    fn height(&self) -> usize {
+    pub(super) fn height(&self) -> usize {
         self.reference.height() >> self.scale
     }
 
@@ -84,19 +97,21 @@ impl Task<'_> {
 #[derive(Debug, Default)]
 pub(super) struct Stream {
     /// The picture at scales 1, 2 and 3.
-    shrunk: [Vec<u16>; 3],
+    pub(super) shrunk: [Vec<u16>; 3],
     /// What walks need of it.
-    buffers: Buffers,
+    pub(super) buffers: Buffers,
 }
 
 #[derive(Debug, Default)]
-struct Buffers {
+pub(super) struct Buffers {
     /// Pairs of rows.
-    ring: Vec<Slot>,
+    pub(super) ring: Vec<Slot>,
     /// The last pairs of all lines of a strip, for the next one, row after row.
     left: Vec<u32>,
     /// The same of the next scale's lines, every second row.
     left_next: Vec<u32>,
+    /// The next scale's line.
+    next_line: NextLine,
 }
 
 impl Stream {
@@ -108,7 +123,7 @@ impl Stream {
             }
         };
         let rows = height.next_multiple_of(2);
-        self.buffers.ring.resize(PAIRS_MAX, [[0; STRIP]; RUNS]);
+        self.buffers.ring.resize(PAIRS_MAX, Slot([[0; STRIP]; RUNS]));
         grow(&mut self.buffers.left, rows * LINES * (PAIRS_MAX - 1));
         grow(&mut self.buffers.left_next, rows / 2 * (PAIRS_MAX - 1));
         for (scale, shrunk) in self.shrunk.iter_mut().enumerate() {
@@ -117,7 +132,9 @@ impl Stream {
     }
 }
 
-/// Local arrays of a walk, kept from row to row only to save clearing them.
+/// Local arrays of a walk, kept from row to row only to save clearing them. All have the length of
+/// whole cache lines and lie on them.
+#[repr(C, align(64))]
 struct Work {
     rows: Rows,
     lines: Lines,
@@ -158,6 +175,14 @@ pub(super) fn walk<S: Source, T: Taps, N: Taps, K: Kit>(
         for row_pair in 0..height.div_ceil(2) {
             let newest = row_pair + T::REACH;
             fill_slots::<S, T, K>(kit, task, strip, newest, reference, distorted, &mut work.rows);
+            // What is stored is not read right after, while it is on its way to the cache.
+            let shrinks = task.scale + 1 < super::SCALES && row_pair < height / 2;
+            if shrinks {
+                let streams = [&mut *reference].into_iter().chain(&mut *distorted);
+                for stream in streams {
+                    filter_next::<S, T, N, K>(kit, task, strip, row_pair, &mut stream.buffers);
+                }
+            }
             if task.measured {
                 let row = Row::new(strip, row_pair, height);
                 walk_reference::<S, T, K>(
@@ -172,7 +197,7 @@ pub(super) fn walk<S: Source, T: Taps, N: Taps, K: Kit>(
                     walk_distorted::<S, T, K>(kit, task, row, &mut stream.buffers, &mut work, sums);
                 }
             }
-            if row_pair < height / 2 {
+            if shrinks {
                 let pictures = [(task.reference, &mut *reference)].into_iter();
                 for (plane, stream) in pictures.chain(task.distorted.iter().zip(&mut *distorted)) {
                     shrink_row::<S, T, N, K>(kit, task, strip, row_pair, plane, stream);
@@ -197,100 +222,6 @@ impl Row {
     }
 }
 
-/// Reads two rows of all pictures into their rings.
-#[inline(always)]
-fn fill_slots<S: Source, T: Taps, K: Kit>(
-    kit: K,
-    task: &Task<'_>,
-    strip: Strip,
-    pair_index: usize,
-    reference: &mut Stream,
-    distorted: &mut [Stream],
-    rows: &mut Rows,
-) {
-    let top = 2 * pair_index as isize - T::REACH as isize;
-    let slot = pair_index % T::PAIRS;
-    let view = S::pictures(task.reference, &mut reference.shrunk, task.scale).input;
-    read_rows(task, strip, view, top, rows);
-    let reference = &mut reference.buffers.ring[slot];
-    fill_slot::<S, K>(kit, task, rows, strip.columns, None, reference);
-    for (plane, stream) in task.distorted.iter().zip(distorted) {
-        let view = S::pictures(plane, &mut stream.shrunk, task.scale).input;
-        read_rows(task, strip, view, top, rows);
-        let slot = &mut stream.buffers.ring[slot];
-        fill_slot::<S, K>(kit, task, rows, strip.columns, Some(&reference[0]), slot);
-    }
-}
-
-/// Reads rows `top` and the one below, which may be outside the picture, and asks for the next two.
-#[inline(always)]
-fn read_rows<S: Copy + Into<u16>>(
-    task: &Task<'_>,
-    strip: Strip,
-    view: View<'_, S>,
-    top: isize,
-    rows: &mut Rows,
-) {
-    for (offset, words) in rows.iter_mut().enumerate() {
-        let row = top + offset as isize;
-        let start = reflect(row, task.height()) * view.stride;
-        strip.read(&view.samples[start..][..task.width()], words);
-        strip.prefetch(view, row + 2);
-    }
-}
-
-/// Makes a slot of two rows: pairs of samples, then of their squares, then of their products with
-/// `others`, the pairs of the reference.
-#[inline(always)]
-fn fill_slot<S: Source, K: Kit>(
-    kit: K,
-    task: &Task<'_>,
-    [top, bottom]: &Rows,
-    columns: usize,
-    others: Option<&[u32; STRIP]>,
-    slot: &mut Slot,
-) {
-    let [samples, products @ ..] = slot;
-    for at in (0..columns.min(STRIP)).step_by(2 * K::LANES) {
-        let (top, bottom) = (kit.load_pairs(&top[at..]), kit.load_pairs(&bottom[at..]));
-        let halves = [kit.low_words(top, bottom), kit.high_words(top, bottom)];
-        for (half, pairs) in halves.into_iter().enumerate() {
-            let at = at + half * K::LANES;
-            kit.store(flipped::<S, K>(kit, pairs), &mut samples[at..]);
-            if !task.measured {
-                continue;
-            }
-            put_products::<S, K>(kit, pairs, pairs, at, &mut products[..S::PARTS]);
-            if let Some(others) = others {
-                let others = flipped::<S, K>(kit, kit.load(&others[at..]));
-                put_products::<S, K>(kit, pairs, others, at, &mut products[S::PARTS..]);
-            }
-        }
-    }
-}
-
-/// Samples as the filters take them, or the other way round.
-#[inline(always)]
-fn flipped<S: Source, K: Kit>(kit: K, pairs: K::Words) -> K::Words {
-    if S::WIDE { kit.xor(pairs, kit.splat(FLIP)) } else { pairs }
-}
-
-/// Stores the parts of products: only the low half, or the high and the low one.
-#[inline(always)]
-fn put_products<S: Source, K: Kit>(
-    kit: K,
-    a: K::Words,
-    b: K::Words,
-    at: usize,
-    runs: &mut [[u32; STRIP]],
-) {
-    let low = kit.xor(kit.mul_low(a, b), kit.splat(FLIP));
-    if S::PARTS == 2 {
-        kit.store(kit.xor(kit.mul_high(a, b), kit.splat(FLIP)), &mut runs[0][at..]);
-    }
-    kit.store(low, &mut runs[S::PARTS - 1][at..]);
-}
-
 /// The runs of a ring that a filter `W` covers around a pair of rows.
 #[inline(always)]
 fn ring_windows<T: Taps, W: Taps>(
@@ -300,7 +231,7 @@ fn ring_windows<T: Taps, W: Taps>(
 ) -> Windows<'_, STRIP> {
     let mut windows = [&[0; STRIP]; PAIRS_MAX];
     for p in 0..W::PAIRS {
-        windows[p] = &ring[(row_pair + (T::REACH - W::REACH) / 2 + p) % T::PAIRS][run];
+        windows[p] = &ring[(row_pair + (T::REACH - W::REACH) / 2 + p) % T::PAIRS].0[run];
     }
     windows
 }
@@ -339,7 +270,7 @@ fn filter_means<S: Source, T: Taps, K: Kit>(
         let odd = fir_both::<T, K, STRIP>(kit, &windows, at + K::LANES, mean_start::<S>(shift));
         for parity in 0..2 {
             let words = mean_words::<S, K>(kit, [even[parity], odd[parity]], shift);
-            kit.store(words, &mut lines[parity][0][T::REACH + at / 2..]);
+            kit.store(words, &mut lines[parity][0][OWN + at / 2..]);
         }
     }
 }
@@ -393,7 +324,7 @@ fn filter_product<S: Source, T: Taps, K: Kit>(
         let even = product_sums::<S, T, K>(kit, [&high, &low], at, shift);
         let odd = product_sums::<S, T, K>(kit, [&high, &low], at + K::LANES, shift);
         for (parity, lines) in lines.iter_mut().enumerate() {
-            let place = T::REACH + at / 2;
+            let place = OWN + at / 2;
             let high = kit.high_words(even[parity], odd[parity]);
             let low = kit.low_words(even[parity], odd[parity]);
             kit.store(high, &mut lines[1 + 2 * product][place..]);
@@ -409,7 +340,7 @@ fn take_left<T: Taps>(row: Row, count: usize, lines: &mut Lines, left: &[u32]) {
     let left = &left[row.pair * 2 * LINES * T::REACH..][..2 * LINES * T::REACH];
     for (lines, left) in lines.iter_mut().zip(left.chunks_exact(LINES * T::REACH)) {
         for (line, left) in lines[..count].iter_mut().zip(left.chunks_exact(T::REACH)) {
-            line[..T::REACH].copy_from_slice(left);
+            line[OWN - T::REACH..OWN].copy_from_slice(left);
         }
     }
 }
@@ -420,7 +351,7 @@ fn leave<T: Taps>(row: Row, count: usize, lines: &Lines, left: &mut [u32]) {
     let left = &mut left[row.pair * 2 * LINES * T::REACH..][..2 * LINES * T::REACH];
     for (lines, left) in lines.iter().zip(left.chunks_exact_mut(LINES * T::REACH)) {
         for (line, left) in lines[..count].iter().zip(left.chunks_exact_mut(T::REACH)) {
-            left.copy_from_slice(&line[STRIP / 2..STRIP / 2 + T::REACH]);
+            left.copy_from_slice(&line[LINE - T::REACH..]);
         }
     }
 }
@@ -428,8 +359,9 @@ fn leave<T: Taps>(row: Row, count: usize, lines: &Lines, left: &mut [u32]) {
 /// The horizontal filter over the halves of a product, rounded: both places of each pair.
 #[inline(always)]
 fn moments_along<T: Taps, K: Kit>(kit: K, lines: &[[u32; LINE]], at: usize) -> [K::Words; 2] {
-    let [even, odd] = fir_both_along::<T, K>(kit, &lines[0], at, UNBIAS);
-    let low = fir_both_along::<T, K>(kit, &lines[1], at, UNBIAS + 32_768);
+    let start = OWN - T::REACH;
+    let [even, odd] = fir_both_along::<T, K>(kit, &lines[0], start + at, UNBIAS);
+    let low = fir_both_along::<T, K>(kit, &lines[1], start + at, UNBIAS + 32_768);
     [kit.add(even, kit.shr::<16>(low[0])), kit.add(odd, kit.shr::<16>(low[1]))]
 }
 
@@ -450,7 +382,8 @@ fn walk_reference<S: Source, T: Taps, K: Kit>(
     let mut lanes = ReferenceLanes::new(kit);
     for (lines, [means, vars]) in lines.iter().zip(moments).take(row.count) {
         for at in (0..row.strip.pairs().min(STRIP / 2)).step_by(K::LANES) {
-            let mean = fir_both_along::<T, K>(kit, &lines[0], at, UNBIAS);
+            let start = OWN - T::REACH;
+            let mean = fir_both_along::<T, K>(kit, &lines[0], start + at, UNBIAS);
             let squares = moments_along::<T, K>(kit, &lines[1..3], at);
             for parity in 0..2 {
                 let (from, to) = row.strip.counted(parity, at, K::LANES);
@@ -485,7 +418,8 @@ fn walk_distorted<S: Source, T: Taps, K: Kit>(
     let mut lanes = DistortedLanes::new(kit);
     for (lines, [means, vars]) in lines.iter().zip(moments).take(row.count) {
         for at in (0..row.strip.pairs().min(STRIP / 2)).step_by(K::LANES) {
-            let mean = fir_both_along::<T, K>(kit, &lines[0], at, UNBIAS);
+            let start = OWN - T::REACH;
+            let mean = fir_both_along::<T, K>(kit, &lines[0], start + at, UNBIAS);
             let squares = moments_along::<T, K>(kit, &lines[1..3], at);
             let products = moments_along::<T, K>(kit, &lines[3..5], at);
             for parity in 0..2 {
@@ -510,7 +444,30 @@ fn walk_distorted<S: Source, T: Taps, K: Kit>(
     lanes.add_to(kit, sums);
 }
 
-/// One row of the next scale: row `row_pair`, every second column, as far as the strip reaches.
+/// The vertical filter of the next scale, for its row `row_pair` of a picture.
+#[inline(always)]
+fn filter_next<S: Source, T: Taps, N: Taps, K: Kit>(
+    kit: K,
+    task: &Task<'_>,
+    strip: Strip,
+    row_pair: usize,
+    buffers: &mut Buffers,
+) {
+    let Buffers { ring, left_next, next_line: NextLine(line), .. } = buffers;
+    let left = &mut left_next[row_pair * T::REACH..][..T::REACH];
+    line[OWN - T::REACH..OWN].copy_from_slice(left);
+    let shift = task.sample_shift();
+    let windows = ring_windows::<T, N>(ring, row_pair, 0);
+    for at in (0..strip.columns.min(STRIP)).step_by(2 * K::LANES) {
+        let even = fir_even::<N, K, STRIP>(kit, &windows, at, mean_start::<S>(shift));
+        let odd = fir_even::<N, K, STRIP>(kit, &windows, at + K::LANES, mean_start::<S>(shift));
+        let words = mean_words::<S, K>(kit, [even, odd], shift);
+        kit.store(words, &mut line[OWN + at / 2..]);
+    }
+    left.copy_from_slice(&line[LINE - T::REACH..]);
+}
+
+/// The horizontal filter of the next scale, every second column, as far as the strip reaches.
 #[inline(always)]
 fn shrink_row<S: Source, T: Taps, N: Taps, K: Kit>(
     kit: K,
@@ -520,26 +477,14 @@ fn shrink_row<S: Source, T: Taps, N: Taps, K: Kit>(
     plane: &PlaneRef<'_>,
     stream: &mut Stream,
 ) {
-    let Stream { shrunk, buffers: Buffers { ring, left_next, .. } } = stream;
+    let Stream { shrunk, buffers: Buffers { next_line: NextLine(line), .. } } = stream;
     let Pictures { next: Some(next), .. } = S::pictures(plane, shrunk, task.scale) else {
         return;
     };
-    let shift = task.sample_shift();
-    let windows = ring_windows::<T, N>(ring, row_pair, 0);
-    let mut line = [0; LINE];
-    let left = &mut left_next[row_pair * T::REACH..][..T::REACH];
-    line[..T::REACH].copy_from_slice(left);
-    for at in (0..strip.columns.min(STRIP)).step_by(2 * K::LANES) {
-        let even = fir_even::<N, K, STRIP>(kit, &windows, at, mean_start::<S>(shift));
-        let odd = fir_even::<N, K, STRIP>(kit, &windows, at + K::LANES, mean_start::<S>(shift));
-        let words = mean_words::<S, K>(kit, [even, odd], shift);
-        kit.store(words, &mut line[T::REACH + at / 2..]);
-    }
-    left.copy_from_slice(&line[STRIP / 2..STRIP / 2 + T::REACH]);
     let mut places = [0; STRIP / 2];
     for at in (0..strip.pairs().min(STRIP / 2)).step_by(K::LANES) {
-        let start = at + (T::REACH - N::REACH) / 2;
-        let sums = fir_even_along::<N, K>(kit, &line, start, UNBIAS + 32_768);
+        let start = OWN - T::REACH + at + (T::REACH - N::REACH) / 2;
+        let sums = fir_even_along::<N, K>(kit, line, start, UNBIAS + 32_768);
         kit.store_high(sums, &mut places[at..]);
     }
     let width = task.width() / 2;
