@@ -195,7 +195,6 @@ fn has_avx512() -> bool {
 ///
 /// A value proves that its instructions may run: it is made only inside functions compiled for
 /// them, which nothing enters without an [`Isa`].
-#[allow(dead_code, reason = "there for every body that differs in no more than this")]
 pub(crate) trait Vector: Copy {
     /// `a * b + c`, rounded once or twice.
     ///

@@ -78,7 +78,6 @@ impl Extractor {
                 When::Always | When::Asked => true,
                 When::Flag(name) => self.flags.contains(name),
                 When::Flags(one, other) => [one, other].iter().all(|n| self.flags.contains(*n)),
-                When::NoFlag(name) => !self.flags.contains(name),
             })
             .map(|(place, spec)| {
                 let suffix = if spec.without_options { "" } else { self.suffix.as_str() };
@@ -102,8 +101,7 @@ fn find_feature(name: &str) -> Option<(ExtractorKind, Output)> {
     ExtractorKind::ALL.into_iter().find_map(|kind| {
         let place = kind.outputs().iter().position(|output| output.name == name)?;
         let when = kind.outputs()[place].when;
-        matches!(when, When::Always | When::Asked | When::NoFlag(_))
-            .then_some((kind, Output(place)))
+        matches!(when, When::Always | When::Asked).then_some((kind, Output(place)))
     })
 }
 

@@ -15,9 +15,6 @@ pub(super) enum When {
     Flag(&'static str),
     /// Where both options of these names are true.
     Flags(&'static str, &'static str),
-    /// Where the option of this name is false.
-    #[allow(dead_code, reason = "no extractor needs it yet")]
-    NoFlag(&'static str),
 }
 
 /// One output with libvmaf's internal name and, where it has one, the shorter name in logs.
