@@ -28,11 +28,13 @@ pub enum Content {
     Equal,
     /// A smooth gradient that stands still, the distorted clip with more contrast: enhancement.
     Enhanced,
+    /// As [`Content::Texture`], with chroma that holds no detail and is the same in both clips.
+    Grey,
 }
 
 impl Content {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Texture,
         Self::Noise,
         Self::Flat,
@@ -40,6 +42,7 @@ impl Content {
         Self::Blocks,
         Self::Equal,
         Self::Enhanced,
+        Self::Grey,
     ];
 }
 
@@ -119,7 +122,12 @@ impl ClipSpec {
             let (mut reference, mut distorted) = (Vec::new(), Vec::new());
             for (plane, (width, height)) in (0_u64..).zip(sizes).filter(|(_, size)| size.0 > 0) {
                 let seed = mix(self.seed ^ (plane << 56));
-                let at = At { content: self.content, seed, frame, width, height };
+                let content = match self.content {
+                    Content::Grey if plane == 0 => Content::Texture,
+                    Content::Grey => Content::Flat,
+                    other => other,
+                };
+                let at = At { content, seed, frame, width, height };
                 let shift = 16 - u32::from(self.format.bit_depth);
                 let cut =
                     |samples: Vec<u16>| samples.iter().map(|sample| sample >> shift).collect();
@@ -143,7 +151,7 @@ impl At {
     /// Both planes at 16 bits.
     fn samples(&self) -> (Vec<u16>, Vec<u16>) {
         match self.content {
-            Content::Texture => {
+            Content::Texture | Content::Grey => {
                 let reference = self.plane(|x, y| self.texture(x, y));
                 let distorted = self.degraded(&reference);
                 (reference, distorted)

@@ -111,10 +111,10 @@ fn caveats(situation: &Situation, is_four_k: bool) -> (Vec<String>, Vec<String>)
         ));
     }
     match situation.view {
-        Some(View::Phone) => missing.push(
-            "a model of its own for phones: this one is too strict for a small screen, and \
-             differences among high scores mean less there. (The command line can apply the phone \
-             transform of vmaf_v0.6.1: --model version=vmaf_v0.6.1:enable_transform.)"
+        Some(View::Phone) => warnings.push(
+            "this model is too strict for a small screen, and differences among high scores mean \
+             less there. For phones there are vmaf_v1.0.16_5d0h, of generation 1, and the phone \
+             transform of this one: vmaf_v0.6.1:enable_transform"
                 .to_owned(),
         ),
         Some(View::Desktop) => warnings.push(
@@ -125,9 +125,9 @@ fn caveats(situation: &Situation, is_four_k: bool) -> (Vec<String>, Vec<String>)
         _ => {}
     }
     if situation.frames_per_second.is_some_and(|rate| rate >= HIGH_FRAME_RATE) {
-        missing.push(
-            "a model for high frame rates (vmaf_v1.0.16_hfr_*): the built-in ones were trained \
-             with up to 30 frames a second; compare only scores of the same rate"
+        warnings.push(
+            "this model was trained with up to 30 frames a second; compare only scores of the same \
+             rate, or score with one for high frame rates, of generation 1 (vmaf_v1.0.16_hfr_*)"
                 .to_owned(),
         );
     }
@@ -145,9 +145,9 @@ fn caveats(situation: &Situation, is_four_k: bool) -> (Vec<String>, Vec<String>)
                 .to_owned(),
         );
     }
-    missing.push(
-        "the models of generation 1 (vmaf_v1.0.16_*): their features are not built in; \
-         their scores are not comparable with those of the models here"
+    warnings.push(
+        "the models of generation 1 (vmaf_v1.0.16_*) see banding and damaged chroma too, and name \
+         the distance they judge at; their scores are not comparable with this one's"
             .to_owned(),
     );
     (warnings, missing)
@@ -186,9 +186,11 @@ mod tests {
             transfer: Some("smpte2084".to_owned()),
             ..Situation::default()
         };
-        let missing = recommend(&hard).not_available.join("\n");
-        for word in ["phones", "hfr", "HDR"] {
-            assert!(missing.contains(word), "{word}");
+        let found = recommend(&hard);
+        assert!(found.not_available.join("\n").contains("HDR"));
+        let warnings = found.warnings.join("\n");
+        for word in ["phones", "hfr", "generation 1"] {
+            assert!(warnings.contains(word), "{word}");
         }
         let small = Situation { height: Some(720), ..Situation::default() };
         assert!(recommend(&small).warnings[0].contains("1080 lines"));

@@ -156,6 +156,33 @@ const SSIM_SCALE: Ask = Ask {
     requests: &["float_ssim=enable_lcs=true:scale=5", "float_ms_ssim"],
 };
 
+/// The models of the first generation, one bent as for an encode of another size.
+const GENERATION_1: Ask = Ask {
+    name: "generation_1",
+    models: &[
+        "version=vmaf_v1.0.16_3d0h:name=tv",
+        "version=vmaf_v1.0.16_5d0h:name=phone",
+        "version=vmaf_v1.0.16_3d0h_2160:name=uhd",
+        "version=vmaf_v1.0.16_1d5h_2160:name=near",
+        "version=vmaf_v1.0.16_3d0h:name=encode:disable_clip:cambi.enc_width=300:\
+         cambi.enc_height=200:cambi.enc_bitdepth=8",
+    ],
+    requests: &[],
+};
+
+/// Those for high frame rates.
+const HIGH_RATE: Ask = Ask {
+    name: "high_rate",
+    models: &[
+        "version=vmaf_v1.0.16_hfr_3d0h:name=tv",
+        "version=vmaf_v1.0.16_hfr_5d0h:name=phone",
+        "version=vmaf_v1.0.16_hfr_3d0h_2160:name=uhd",
+        "version=vmaf_v1.0.16_hfr_1d5h_2160:name=near",
+        "version=vmaf_v0.6.1:name=old",
+    ],
+    requests: &[],
+};
+
 /// Every case that is captured.
 #[must_use]
 pub fn cases() -> Vec<Case> {
@@ -228,6 +255,7 @@ pub fn cases() -> Vec<Case> {
         cases.push(case(content, size, bit_depth, 2, CAMBI));
     }
     cases.extend(plane_cases());
+    cases.extend(generation_1_cases());
     for (interval, frame_count) in [(3, 8), (5, 6)] {
         let mut subsampled = case(Content::Texture, (80, 60), 8, frame_count, MODELS);
         subsampled.name = format!("{}_every_{interval}", subsampled.name);
@@ -251,6 +279,34 @@ pub fn cases() -> Vec<Case> {
         cases.push(case(Content::Texture, (205, 195), bit_depth, 2, SSIM_SCALE));
     }
     cases
+}
+
+/// Whole models of generation 1: sizes that SpEED sees detail in even when it halves them, and some
+/// in which it sees none; grey ones, whose chroma follows from luma; and one as videos are stored.
+fn generation_1_cases() -> impl Iterator<Item = Case> {
+    use ChromaSubsampling::{C420, C444};
+    let cases = [
+        (Content::Texture, (448, 288), C444, 8, 3, GENERATION_1),
+        (Content::Enhanced, (448, 288), C444, 10, 2, GENERATION_1),
+        (Content::Grey, (241, 225), C444, 8, 2, GENERATION_1),
+        (Content::Grey, (448, 288), C444, 10, 2, GENERATION_1),
+        (Content::Noise, (229, 231), C444, 10, 2, GENERATION_1),
+        (Content::Equal, (240, 224), C444, 8, 2, GENERATION_1),
+        (Content::Blocks, (240, 224), C444, 12, 2, GENERATION_1),
+        (Content::Texture, (704, 576), C420, 10, 2, GENERATION_1),
+        (Content::Texture, (448, 288), C444, 8, 6, HIGH_RATE),
+        (Content::Texture, (240, 226), C444, 10, 2, HIGH_RATE),
+        (Content::Grey, (240, 226), C444, 8, 1, HIGH_RATE),
+        (Content::Noise, (225, 227), C444, 12, 4, HIGH_RATE),
+    ];
+    cases.into_iter().map(|(content, size, chroma, bit_depth, frame_count, ask)| {
+        let (width, height) = size;
+        let seed = u64::from(width) * 1_000 + u64::from(bit_depth);
+        let clip = ClipSpec::texture(seed, width, height, frame_count).showing(content);
+        let clip = clip.with_format(chroma, bit_depth);
+        let name = format!("{content:?}_{width}x{height}_{bit_depth}_{}", ask.name);
+        Case { name: name.to_lowercase(), clip, ask, subsample_interval: 1 }
+    })
 }
 
 /// Cases in which chroma counts, in every format that libvmaf's reader takes.
