@@ -191,38 +191,18 @@ fn has_avx512() -> bool {
         && is_x86_feature_detected!("avx512vl")
 }
 
-/// What a body compiled for several instruction sets may ask of the one it runs on.
+/// The instruction set that a body compiled for several runs on; kernels give it operations by traits
+/// of their own.
 ///
 /// A value proves that its instructions may run: it is made only inside functions compiled for
 /// them, which nothing enters without an [`Isa`].
-pub(crate) trait Vector: Copy {
-    /// `a * b + c`, rounded once or twice.
-    ///
-    /// A body may use it only where the result does not depend on that, and a test has to show it.
-    fn mul_add(self, a: f32, b: f32, c: f32) -> f32;
-
-    /// The largest whole number not above `value`, which is 0 to 2^51.
-    fn whole_part(self, value: f64) -> f64;
-}
+pub(crate) trait Vector: Copy {}
 
 /// No more than the compilation target guarantees.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Portable;
 
-impl Vector for Portable {
-    #[inline(always)]
-    fn mul_add(self, a: f32, b: f32, c: f32) -> f32 {
-        a * b + c
-    }
-
-    /// Without a rounding instruction: adding 2^52 rounds to a whole number, perhaps the next one.
-    #[inline(always)]
-    fn whole_part(self, value: f64) -> f64 {
-        const WHOLE: f64 = 4_503_599_627_370_496.0;
-        let rounded = (value + WHOLE) - WHOLE;
-        rounded - if rounded > value { 1.0 } else { 0.0 }
-    }
-}
+impl Vector for Portable {}
 
 /// The instructions of [`IsaLevel::Avx2`] may run.
 #[cfg(target_arch = "x86_64")]
@@ -240,17 +220,7 @@ impl Avx2 {
 }
 
 #[cfg(target_arch = "x86_64")]
-impl Vector for Avx2 {
-    #[inline(always)]
-    fn mul_add(self, a: f32, b: f32, c: f32) -> f32 {
-        a.mul_add(b, c)
-    }
-
-    #[inline(always)]
-    fn whole_part(self, value: f64) -> f64 {
-        value.floor()
-    }
-}
+impl Vector for Avx2 {}
 
 /// The instructions of [`IsaLevel::Avx512`] may run.
 #[cfg(target_arch = "x86_64")]
@@ -269,17 +239,7 @@ impl Avx512 {
 }
 
 #[cfg(target_arch = "x86_64")]
-impl Vector for Avx512 {
-    #[inline(always)]
-    fn mul_add(self, a: f32, b: f32, c: f32) -> f32 {
-        a.mul_add(b, c)
-    }
-
-    #[inline(always)]
-    fn whole_part(self, value: f64) -> f64 {
-        value.floor()
-    }
-}
+impl Vector for Avx512 {}
 
 /// The instructions of [`IsaLevel::Avx512`] and AVX-512 VNNI may run.
 #[cfg(target_arch = "x86_64")]

@@ -224,15 +224,7 @@ fn rotation(mean_chroma: f32, mean_hue: f32) -> f32 {
 #[derive(Clone, Copy, Debug)]
 struct AlwaysFused;
 
-impl Vector for AlwaysFused {
-    fn mul_add(self, a: f32, b: f32, c: f32) -> f32 {
-        a.mul_add(b, c)
-    }
-
-    fn whole_part(self, value: f64) -> f64 {
-        value.floor()
-    }
-}
+impl Vector for AlwaysFused {}
 
 impl Fused for AlwaysFused {
     fn fma(self, a: f64, b: f64, c: f64) -> f64 {
