@@ -1,7 +1,7 @@
 //! One attempt, from the arrival of its lease to the answer to its report.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use media::Stop;
 use observability::schema::{attr, event_name};
@@ -211,12 +211,7 @@ fn stage_timings(worked: &Worked, in_hand: &InHand, arrival: Arrival) -> StageTi
         Ok(reports) => {
             // Each report has its share of the times.
             for report in reports {
-                for (stage, duration) in &report.timings.stages {
-                    timings.add(*stage, *duration);
-                }
-                for (feature, cpu) in &report.timings.features {
-                    add_feature(&mut timings, feature, *cpu);
-                }
+                timings.absorb(&report.timings);
             }
             run.stages.clone_from(&timings.stages);
             run.features.clone_from(&timings.features);
@@ -237,13 +232,6 @@ fn stage_timings(worked: &Worked, in_hand: &InHand, arrival: Arrival) -> StageTi
     }
     timings.runs = vec![run];
     timings
-}
-
-fn add_feature(timings: &mut StageTimings, feature: &str, cpu: Duration) {
-    match timings.features.iter_mut().find(|(known, _)| known == feature) {
-        Some((_, sum)) => *sum += cpu,
-        None => timings.features.push((feature.to_owned(), cpu)),
-    }
 }
 
 /// What became of a report.

@@ -134,6 +134,20 @@ impl StageTimings {
         self.stages.iter().find(|(known, _)| *known == stage).map_or(Duration::ZERO, |(_, d)| *d)
     }
 
+    /// Adds the times of every stage and feature of `other`: of what was done beside, or of another
+    /// share of it.
+    pub fn absorb(&mut self, other: &Self) {
+        for (stage, time) in &other.stages {
+            self.add(*stage, *time);
+        }
+        for (feature, time) in &other.features {
+            match self.features.iter_mut().find(|(known, _)| known == feature) {
+                Some((_, sum)) => *sum += *time,
+                None => self.features.push((feature.clone(), *time)),
+            }
+        }
+    }
+
     /// One of `count` equal shares of every time but the moment of arrival.
     #[must_use]
     pub fn share(mut self, count: u32) -> Self {
@@ -172,6 +186,19 @@ mod tests {
         let stages: Vec<_> =
             timings.stages.iter().map(|(s, d)| (s.as_str(), d.as_millis())).collect();
         assert_eq!(stages, [("fetch", 2), ("pool", 4)]);
+    }
+
+    #[test]
+    fn shares_add_up_to_the_whole() {
+        let mut whole = StageTimings::default();
+        whole.add(Stage::Fetch, Duration::from_millis(30));
+        whole.add(Stage::Score, Duration::from_millis(60));
+        whole.features = vec![("vif".into(), Duration::from_millis(90))];
+        let share = whole.clone().share(3);
+        assert_eq!(share.wall, Duration::from_millis(30));
+        let mut sum = StageTimings::default();
+        (0..3).for_each(|_| sum.absorb(&share));
+        assert_eq!((sum.stages, sum.features), (whole.stages, whole.features));
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub(super) struct Target<'a> {
 struct Words {
     version: Option<String>,
     /// What the encoder's own library calls its version, where it tells.
-    library: Option<String>,
+    encoder_says: Option<String>,
     /// Errors and warnings.
     first: Vec<String>,
     last: VecDeque<String>,
@@ -229,7 +229,7 @@ impl EncoderChild {
             let detail = format!("{odd}; name one it takes, such as --pix-fmt {taken}");
             return Err(EncoderError::Refused { encoder: self.encoder, detail });
         }
-        Ok(encoder_version(words.version.as_deref(), self.encoder, words.library.as_deref()))
+        Ok(encoder_version(words.version.as_deref(), self.encoder, words.encoder_says.as_deref()))
     }
 
     fn words(&self) -> MutexGuard<'_, Words> {
@@ -366,8 +366,8 @@ fn take_line(line: &[u8], encoder: Encoder, words: &Mutex<Words>) {
         let version = rest.split_whitespace().next().unwrap_or_default();
         words.version = Some(version.chars().take(64).collect());
     }
-    if words.library.is_none() {
-        words.library = version_in(encoder, &text).map(str::to_owned);
+    if words.encoder_says.is_none() {
+        words.encoder_says = version_in(encoder, &text).map(str::to_owned);
     }
     // Encoders' libraries write past ffmpeg's log, without a level.
     let complains = ["[error] ", "[fatal] ", "[panic] ", "[warning] "]

@@ -56,8 +56,9 @@ pub(super) fn score(
     let outcome = scoring::run_job(spec, run, stop, &progress.begin());
     let outcome = outcome.map_err(|error| error.to_failure());
     let mut timings = StageTimings::default();
+    // Each report has its share of the run's times.
     for report in outcome.iter().flatten() {
-        add_share(&mut timings, report);
+        timings.absorb(&report.timings);
     }
     let took = began.elapsed();
     if outcome.is_err() {
@@ -71,19 +72,6 @@ pub(super) fn score(
     }];
     timings.wall = took;
     Worked { outcome, timings }
-}
-
-/// Each report has its share of the run's times.
-fn add_share(timings: &mut StageTimings, report: &ScoreReport) {
-    for (stage, took) in &report.timings.stages {
-        timings.add(*stage, *took);
-    }
-    for (feature, cpu) in &report.timings.features {
-        match timings.features.iter_mut().find(|(known, _)| known == feature) {
-            Some((_, sum)) => *sum += *cpu,
-            None => timings.features.push((feature.clone(), *cpu)),
-        }
-    }
 }
 
 /// The spans of a job that has ended, below the call that submitted it: the same tree that a
