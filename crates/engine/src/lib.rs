@@ -64,7 +64,6 @@ mod model;
 mod motion;
 mod picture;
 mod pool;
-mod power;
 mod preset;
 mod viewing;
 

@@ -1,6 +1,7 @@
 //! `float_ms_ssim`: structural similarity over five scales.
 
 use kernels::Isa;
+use kernels::elementary::pow;
 use kernels::ssim::{
     MS_SSIM_SIDE_MIN, MsSsimScores, SCALES, SsimError, SsimMeans, SsimScratch, float_ms_ssim,
 };
@@ -11,7 +12,6 @@ use super::ssim::Decibels;
 use super::{ExtractorKind, FeatureError};
 use crate::analyze::FrameInput;
 use crate::picture::PictureSpec;
-use crate::power::pow;
 
 /// The checked options.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -8,7 +8,8 @@
 
 use std::collections::HashMap;
 
-use super::exp::exp;
+use kernels::elementary::exp;
+
 use super::mapping::ScoreMapping;
 use super::rescale::{Line, Rescaling, score_of};
 use super::svm::Svm;

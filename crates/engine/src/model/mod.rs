@@ -12,7 +12,6 @@
 mod bootstrap;
 mod builtin;
 mod ensemble;
-pub(crate) mod exp;
 mod json;
 mod mapping;
 mod number;

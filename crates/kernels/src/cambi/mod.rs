@@ -16,7 +16,6 @@ mod contrast;
 mod luminance;
 mod params;
 mod pooling;
-mod power;
 mod scale;
 mod spatial;
 mod visibility;

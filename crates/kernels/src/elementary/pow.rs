@@ -1,23 +1,19 @@
-//! Powers, the same bits on every machine.
-//!
-//! Like [`crate::model::exp`], this performs the operations of glibc's `pow` (2.28 and later, on
-//! processors with fused multiplication and addition) in their order, because libvmaf calls that
-//! library and scores must equal its: a logarithm in two parts, times the exponent, and `e` to the
-//! power of that.
+//! Powers: a logarithm in two parts, times the exponent, and `e` to the power of that.
 
 mod table;
 
-use crate::model::exp::exp_of_sum;
+use super::exp::exp_of_sum;
 use table::PARTS;
 
 /// ln2 in two parts, the first short enough that its multiples by exponents are exact.
 const LN2_HIGH: f64 = f64::from_bits(0x3fe6_2e42_fefa_3800);
 const LN2_LOW: f64 = f64::from_bits(0x3d2e_f357_93c7_6730);
 
-/// `x` to the power of `y`, which is 2^-64 to 1; NaN where `x` is negative.
+/// `x` to the power of `y`, whose magnitude is above 2^-64; NaN where `x` is negative.
 ///
-/// `x` is 0 or a number of magnitude 2^-500 to 2^500.
-pub(crate) fn pow(x: f64, y: f64) -> f64 {
+/// `x` is of magnitude 2^-500 to 2^500, or 0 where `y` is positive; the result is of magnitude
+/// 2^-700 to 2^700.
+pub fn pow(x: f64, y: f64) -> f64 {
     if x == 0.0 {
         return 0.0;
     }

@@ -41,6 +41,31 @@ fn results_are_within_two_units_of_the_machines_own() {
 }
 
 #[test]
+fn exact_powers_are_exact() {
+    for (x, y, power) in
+        [(4.0, 0.5, 2.0), (2.0, -3.0, 0.125), (10.0, 3.0, 1000.0), (0.25, 1.5, 0.125)]
+    {
+        assert_eq!(pow(x, y), power, "{x}^{y}");
+    }
+    assert_eq!(pow(0.0, 2.4), 0.0);
+    assert_eq!(pow(1.0, 78.84375), 1.0);
+}
+
+#[test]
+fn powers_of_transfer_functions_are_within_one_unit_of_the_machines_own() {
+    let mut checked = 0;
+    for step in 1..2_000_u32 {
+        let x = f64::from(step) / 1_000.0;
+        for y in [2.4, 1.0 / 2.4, 1.0 / 78.84375, 1.0 / 0.159_301_757_812_5, -1.7] {
+            let units = pow(x, y).to_bits().abs_diff(x.powf(y).to_bits());
+            assert!(units <= 1, "{x}^{y}: {units} units apart");
+            checked += 1;
+        }
+    }
+    assert_eq!(checked, 9_995);
+}
+
+#[test]
 fn the_ends_of_the_ranges_are_the_functions() {
     assert_eq!(pow(0.0, 0.5), 0.0);
     assert_eq!(pow(1.0, 0.3), 1.0);

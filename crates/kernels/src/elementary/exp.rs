@@ -1,8 +1,4 @@
-//! The exponential function, the same bits on every machine.
-//!
-//! Scores must not depend on the mathematical library of the machine they are computed on, and must
-//! equal libvmaf's, which uses that of the C library. So this performs the operations of glibc's
-//! `exp` (2.28 and later, on processors with fused multiplication and addition) in their order:
+//! `e` to a power.
 //!
 //! `x = k ln2 / 128 + r` with `|r| <= ln2 / 256`; `2^(k / 128)` comes from a table of 128 values,
 //! each with what its rounding left off, times a power of two; `e^r - 1` is a polynomial of degree
@@ -32,7 +28,7 @@ const C4: f64 = f64::from_bits(0x3fa5_5555_cf17_2b91);
 const C5: f64 = f64::from_bits(0x3f81_1111_67a4_d017);
 
 /// `e^x`.
-pub(super) fn exp(x: f64) -> f64 {
+pub fn exp(x: f64) -> f64 {
     if x.is_nan() || x.abs() >= TABLE_MAX {
         return x.exp();
     }
@@ -40,7 +36,7 @@ pub(super) fn exp(x: f64) -> f64 {
 }
 
 /// `e^(x + low)`, where `low` is negligible beside `x`, whose magnitude is below 512.
-pub(crate) fn exp_of_sum(x: f64, low: f64) -> f64 {
+pub(super) fn exp_of_sum(x: f64, low: f64) -> f64 {
     if x.abs() < LINEAR_MAX {
         return 1.0 + x;
     }
