@@ -6,71 +6,23 @@
 //! with the least disturbance by whatever else runs. Cycles are those of the clock as measured by a
 //! chain of additions, per pixel of luma.
 
+mod support;
+
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use kernels::ciede::{ChromaLayout, CiedeScratch, ciede_sum};
 use kernels::psnr::squared_error;
 use kernels::psnr_hvs::{PsnrHvsScratch, psnr_hvs_error};
-use kernels::{Isa, PlaneRef, Samples};
+use kernels::{Isa, PlaneRef};
+use support::{PlanePair, size_asked};
 
 /// Frames timed for each figure, unless they take longer than [`BUDGET`] together.
 const ROUNDS: usize = 30;
+/// See [`PlanePair::new`].
+const GRAIN_PARTS: usize = 16;
 /// Time for one figure.
 const BUDGET: Duration = Duration::from_secs(2);
-
-/// A smooth texture with grain, and the same coarsely quantised; integer arithmetic only.
-fn pictures(width: usize, height: usize, max: usize, seed: u32) -> [Vec<u16>; 2] {
-    let mut state = seed;
-    let mut grain = |bound: usize| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 8) as usize % bound
-    };
-    let wave = |at: usize, period: usize| {
-        let phase = at % period;
-        2 * phase.min(period - phase) * max / period
-    };
-    let mut reference = Vec::with_capacity(width * height);
-    let mut distorted = Vec::with_capacity(width * height);
-    for y in 0..height {
-        for x in 0..width {
-            let texture = wave(x + y / 3, 127) / 2 + wave(y + x / 5, 83) / 4 + grain(max / 16);
-            let step = max / 24 + 1;
-            reference.push(texture.min(max) as u16);
-            distorted.push((texture / step * step + step / 2).min(max) as u16);
-        }
-    }
-    [reference, distorted]
-}
-
-/// One plane of both pictures.
-struct PlanePair {
-    words: [Vec<u16>; 2],
-    bytes: [Vec<u8>; 2],
-    width: usize,
-    height: usize,
-    bit_depth: u32,
-}
-
-impl PlanePair {
-    fn new(width: usize, height: usize, bit_depth: u32, seed: u32) -> Self {
-        let words = pictures(width, height, (1 << bit_depth) - 1, seed);
-        let bytes = words.each_ref().map(|words| words.iter().map(|word| *word as u8).collect());
-        Self { words, bytes, width, height, bit_depth }
-    }
-
-    fn views(&self) -> [PlaneRef<'_>; 2] {
-        [0, 1].map(|picture| {
-            let samples = if self.bit_depth == 8 {
-                Samples::U8(&self.bytes[picture])
-            } else {
-                Samples::U16(&self.words[picture])
-            };
-            PlaneRef::new(samples, self.width, self.height, self.width, self.bit_depth)
-                .expect("sides are in range")
-        })
-    }
-}
 
 /// The least time of several rounds, and what each of them gave.
 fn least<T: PartialEq + std::fmt::Debug>(mut round: impl FnMut() -> T) -> (Duration, T) {
@@ -126,19 +78,15 @@ fn report(
 }
 
 fn main() {
-    let sides: Vec<usize> = std::env::args().skip(1).filter_map(|side| side.parse().ok()).collect();
-    let (width, height) = match sides[..] {
-        [width, height] => (width, height),
-        _ => (1920, 1080),
-    };
+    let (width, height) = size_asked();
     let clock = cycles_per_nanosecond();
     println!("{width}x{height}, least of up to {ROUNDS}; {clock:.2} cycles a nanosecond");
     for bit_depth in [8, 10] {
-        let (half_width, half_height) = (width.div_ceil(2), height.div_ceil(2));
+        let half = (width.div_ceil(2), height.div_ceil(2));
         let planes = [
-            PlanePair::new(width, height, bit_depth, 1),
-            PlanePair::new(half_width, half_height, bit_depth, 2),
-            PlanePair::new(half_width, half_height, bit_depth, 3),
+            PlanePair::new((width, height), bit_depth, 1, GRAIN_PARTS),
+            PlanePair::new(half, bit_depth, 2, GRAIN_PARTS),
+            PlanePair::new(half, bit_depth, 3, GRAIN_PARTS),
         ];
         report("psnr", &planes, clock, |isa, planes| {
             let errors = planes.iter().map(|[a, b]| squared_error(isa, a, b).expect("one shape"));
