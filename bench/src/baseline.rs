@@ -25,6 +25,9 @@ const PAGES: u64 = 1_024;
 /// Calls in flight where many are.
 const ECHOES_IN_FLIGHT: usize = 32;
 
+/// Echoes a second, one after the other, of the machine of bench/README.md when nothing slows it.
+const ECHOES_ALONE_PER_SECOND: f64 = 9_000.0;
+
 /// How often a second something was done, and how long it took.
 #[derive(Debug, Clone)]
 pub(crate) struct Rate {
@@ -68,6 +71,11 @@ impl Baseline {
             echo_alone: echo(&channel, 1).await?,
             echo_many: echo(&channel, ECHOES_IN_FLIGHT).await?,
         })
+    }
+
+    /// How fast CPU and wire are in this run, as a multiple of what they are on a quiet machine.
+    pub(crate) fn speed(&self) -> f64 {
+        self.echo_alone.per_second / ECHOES_ALONE_PER_SECOND
     }
 
     /// In one line, for below a table's title.

@@ -32,13 +32,21 @@ impl Goal {
 #[derive(Debug)]
 pub(crate) struct Table {
     title: String,
+    /// How fast the machine was in this run, where that is known.
+    speed: Option<f64>,
     rows: Vec<[String; 5]>,
 }
 
 impl Table {
     pub(crate) fn new(title: impl Into<String>) -> Self {
         let head = ["what", "measured", "goal", "ratio", "beside"].map(str::to_owned);
-        Self { title: title.into(), rows: vec![head] }
+        Self { title: title.into(), speed: None, rows: vec![head] }
+    }
+
+    /// With the speed of the machine in this run, as a multiple of what it was where goals were met
+    /// or missed for the record.
+    pub(crate) fn at_speed(self, speed: f64) -> Self {
+        Self { speed: Some(speed), ..self }
     }
 
     /// Adds a figure. `beside` says what it is to be read with.
@@ -49,16 +57,46 @@ impl Table {
         goal: Goal,
         beside: impl Into<String>,
     ) {
+        let ratio = goal.ratio(measured).map_or(String::new(), verdict);
+        self.add(what.into(), (measured, unit), goal, ratio, beside.into());
+    }
+
+    /// Adds a figure that only the CPU bounds. Where the machine's speed is known its ratio at that
+    /// speed is followed by the one at speed 1.
+    pub(crate) fn cpu_row(
+        &mut self,
+        what: impl Into<String>,
+        (measured, unit): (f64, &str),
+        goal: Goal,
+        beside: impl Into<String>,
+    ) {
         let ratio = goal.ratio(measured).map_or(String::new(), |ratio| {
-            format!("{ratio:.2}{}", if ratio >= 1.0 { "" } else { " missed" })
+            let at_speed = self.speed.map(|speed| format!("; by echo {}", verdict(ratio / speed)));
+            verdict(ratio) + &at_speed.unwrap_or_default()
         });
+        self.add(what.into(), (measured, unit), goal, ratio, beside.into());
+    }
+
+    fn add(
+        &mut self,
+        what: String,
+        (measured, unit): (f64, &str),
+        goal: Goal,
+        ratio: String,
+        beside: String,
+    ) {
         let measured = format!("{} {unit}", number(measured));
-        self.rows.push([what.into(), measured, goal.shown(unit), ratio, beside.into()]);
+        self.rows.push([what, measured, goal.shown(unit), ratio, beside]);
     }
 
     pub(crate) fn print(&self) {
         println!("\n### {}\n\n{}", self.title, markdown(&self.rows));
     }
+}
+
+/// A ratio, and whether it misses the goal.
+fn verdict(ratio: f64) -> String {
+    format!("{ratio:.2}{}", if ratio >= 1.0 { "" } else { " missed" })
 }
 
 /// Rows of equal length as a Markdown table; the first is the head.
@@ -112,6 +150,18 @@ mod tests {
         assert_eq!(Goal::AtLeast(10.0).ratio(20.0), Some(2.0));
         assert_eq!(Goal::AtMost(10.0).ratio(20.0), Some(0.5));
         assert_eq!(Goal::Open.ratio(1.0), None);
+    }
+
+    #[test]
+    fn what_the_cpu_bounds_is_told_by_the_speed_of_the_machine_too() {
+        let mut table = Table::new("any").at_speed(0.5);
+        table.row("memory", (10.0, "MB"), Goal::AtMost(9.0), "");
+        table.cpu_row("rate", (10.0, "/s"), Goal::AtLeast(15.0), "");
+        table.cpu_row("time", (10.0, "ms"), Goal::AtMost(4.0), "");
+        table.cpu_row("open", (10.0, "ms"), Goal::Open, "");
+        let ratios: Vec<_> = table.rows[1..].iter().map(|row| row[3].as_str()).collect();
+        let slow = "0.40 missed; by echo 0.80 missed";
+        assert_eq!(ratios, ["0.90 missed", "0.67 missed; by echo 1.33", slow, ""]);
     }
 
     #[test]

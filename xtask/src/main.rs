@@ -3,6 +3,7 @@
 mod assets;
 mod bench;
 mod command;
+mod fuzz;
 mod tests_run;
 mod tidy;
 
@@ -18,6 +19,9 @@ Commands:
   bench [queue|engine|tune|telemetry] [FLAG ...]
                     build in release and run the benchmarks (see bench/README.md); --quick for
                     a first look
+  fuzz [SECONDS [SEED]]
+                    random pictures and requests against the plain way and across instruction
+                    sets, for so many seconds each [default: 60] from a new seed
   tidy              only the rules that no compiler checks: arrows, purity, licences, links
   schema            rewrite the reference of all telemetry names, in docs/development
   golden DIR        rewrite the golden values from the logs in DIR (see crates/engine/golden/README.md)
@@ -31,6 +35,7 @@ fn main() -> ExitCode {
         ["setup"] => assets::set_up().map(|_| ()),
         ["tidy"] => tidy::run(),
         ["bench", arguments @ ..] => bench::run(arguments),
+        ["fuzz", arguments @ ..] if arguments.len() <= 2 => fuzz::run(arguments),
         ["schema"] => command::cargo(&[
             "run",
             "--quiet",

@@ -32,9 +32,9 @@ pub(super) async fn run(args: &Args) -> Result<(), Error> {
     }
     let mut table = table("1 000 idle nodes", &place.baseline);
     let beside = "registered and streams open, from the first node's start";
-    table.row("all connected after", (connected, "s"), Goal::AtMost(3.0), beside);
+    table.cpu_row("all connected after", (connected, "s"), Goal::AtMost(3.0), beside);
     let beside = format!("over {} s, a sign of life every 2 s", time.as_secs());
-    table.row("controller's CPU", (used * 100.0, "% of a core"), Goal::AtMost(2.0), beside);
+    table.cpu_row("controller's CPU", (used * 100.0, "% of a core"), Goal::AtMost(2.0), beside);
     let bytes = place.controller.rss_bytes()?;
     table.row("controller's memory", (bytes as f64 / 1e6, "MB"), Goal::AtMost(150.0), "");
     table.print();

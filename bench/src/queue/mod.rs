@@ -160,5 +160,5 @@ async fn submit_batches(
 
 /// A table whose title is followed by what the machine could do.
 fn table(title: &str, baseline: &Baseline) -> Table {
-    Table::new(format!("{title}\n\n{}", baseline.shown()))
+    Table::new(format!("{title}\n\n{}", baseline.shown())).at_speed(baseline.speed())
 }

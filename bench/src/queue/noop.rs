@@ -69,7 +69,7 @@ async fn of_fleet(args: &Args, fleet: &Fleet) -> Result<(), Error> {
     fleet::stop(nodes).await;
     let title = format!("No-op parts end to end: {} nodes, credit {}", fleet.nodes, fleet.credit);
     let mut table = table(&title, &place.baseline);
-    table.row("parts", (median(&rates), "/s"), fleet.goal, place.baseline.short());
+    table.cpu_row("parts", (median(&rates), "/s"), fleet.goal, place.baseline.short());
     let beside = format!("all of {jobs} jobs a round succeeded, {again} in a further attempt");
     table.row("CPU a part: controller", (median(&controller_us), "µs"), Goal::Open, &beside);
     table.row(

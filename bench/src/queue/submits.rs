@@ -26,8 +26,8 @@ pub(super) async fn run(args: &Args) -> Result<(), Error> {
 
     let (rate, times) = unary(vec![place.client.clone()], time).await?;
     table.row("one client: submits", (rate, "/s"), Goal::Open, &beside);
-    table.row("one client: p50", (times.p50_ms(), "ms"), Goal::AtMost(0.6), &beside);
-    table.row("one client: p99", (times.p99_ms(), "ms"), Goal::AtMost(2.0), &beside);
+    table.cpu_row("one client: p50", (times.p50_ms(), "ms"), Goal::AtMost(0.6), &beside);
+    table.cpu_row("one client: p99", (times.p99_ms(), "ms"), Goal::AtMost(2.0), &beside);
 
     let clients = (0..CLIENTS).map(|_| client(&place.controller));
     let clients = clients.collect::<Result<Vec<_>, _>>()?;
@@ -43,7 +43,7 @@ pub(super) async fn run(args: &Args) -> Result<(), Error> {
         rates.push(jobs as f64 / began.elapsed().as_secs_f64());
     }
     let what = "8 batches of 100 in flight: jobs";
-    table.row(what, (median(&rates), "/s"), Goal::AtLeast(150_000.0), &beside);
+    table.cpu_row(what, (median(&rates), "/s"), Goal::AtLeast(150_000.0), &beside);
     table.print();
     Ok(())
 }
@@ -63,7 +63,12 @@ async fn many(
     }
     let times = all.ok_or("no round ran")?;
     let beside = format!("p50 {} ms, p99 {} ms", number(times.p50_ms()), number(times.p99_ms()));
-    table.row(format!("{what}: submits"), (median(&rates), "/s"), Goal::AtLeast(15_000.0), beside);
+    table.cpu_row(
+        format!("{what}: submits"),
+        (median(&rates), "/s"),
+        Goal::AtLeast(15_000.0),
+        beside,
+    );
     Ok(())
 }
 

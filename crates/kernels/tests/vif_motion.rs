@@ -7,6 +7,7 @@ use kernels::motion::{MotionScratch, motion_sad};
 use kernels::vif::{VifParams, VifScratch, vif, vif_each};
 use kernels::{Isa, ShapeMismatch};
 use synthetic::{Content, Plane, SplitMix64, pair};
+use testkit::fuzz::Fuzz;
 
 const DEPTHS: [u32; 6] = [8, 9, 10, 12, 15, 16];
 
@@ -208,4 +209,18 @@ fn a_skipped_scale_is_left_out_of_the_sums() {
     assert_eq!(skipped.scales[1..], whole.scales[1..]);
     assert_eq!(skipped.num(), whole.scales[1..].iter().map(|scale| scale.num).sum::<f64>());
     assert_eq!(skipped.score(), skipped.num() / skipped.den());
+}
+
+#[test]
+#[ignore = "goes on for as long as it is told: cargo xtask fuzz"]
+fn fuzz_against_the_naive_way() {
+    let mut fuzz = Fuzz::from_env(1);
+    while let Some(mut case) = fuzz.next_case() {
+        let mut below = |bound: u64| case.random.below(bound) as usize;
+        let content = Content::ALL[below(Content::ALL.len() as u64)];
+        let size = (1 + below(300), 1 + below(120));
+        let limit = [100.0, 1.0, 1.2][below(3)];
+        check(content, size, DEPTHS[below(6)], below(70), limit);
+    }
+    println!("vif and motion: {} cases", fuzz.cases());
 }

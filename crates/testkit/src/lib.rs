@@ -4,6 +4,7 @@
 //! a file; the same arguments give the same bytes on every machine.
 
 pub mod clip;
+pub mod fuzz;
 pub mod golden;
 pub mod random;
 

@@ -21,6 +21,7 @@ use super::error::QueueError;
 use super::event::QueueObserver;
 use super::intake::{check_capabilities, draft, encode_report};
 use super::live::{Clock, Live};
+use super::signs::QuietSigns;
 use super::stats::{Gauges, QueueStats};
 use super::stream::{StreamReply, WorkStream};
 use super::thread::{self, QueueThread};
@@ -171,6 +172,7 @@ pub(super) struct Shared {
     pub(super) readers: Readers,
     pub(super) gauges: Gauges,
     pub(super) live: Live,
+    pub(super) quiet: Arc<QuietSigns>,
     pub(super) watchers: AtomicUsize,
     pub(super) follower: crossbeam_channel::Sender<super::follower::Note>,
     /// The follower missed something: every watch gets a fresh snapshot.
@@ -443,6 +445,7 @@ impl Queue {
         incarnation: Incarnation,
         status: NodeStatus,
     ) -> Result<WorkStream, QueueError> {
+        let told = status.clone();
         let attach = |to| Command::Attach { session, incarnation, status, to };
         match self.commands.command(attach).await? {
             Response::Attached { connection, messages, replies } => Ok(WorkStream {
@@ -453,6 +456,8 @@ impl Queue {
                 replies,
                 commands: self.commands.clone(),
                 clock: self.shared.clock.clone(),
+                quiet: Arc::clone(&self.shared.quiet),
+                told,
                 unanswered: 0,
             }),
             other => Err(unexpected(&other)),

@@ -16,6 +16,7 @@ mod handle;
 mod intake;
 mod live;
 mod release;
+mod signs;
 mod stats;
 mod stream;
 mod thread;

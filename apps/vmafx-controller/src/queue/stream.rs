@@ -1,5 +1,7 @@
 //! A node's work stream, seen from the controller.
 
+use std::sync::Arc;
+
 use control::{Command, ConnectionId};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
@@ -11,6 +13,7 @@ use super::error::QueueError;
 use super::handle::{Reply, Sender};
 use super::intake::encode_report;
 use super::live::Clock;
+use super::signs::QuietSigns;
 
 /// Reports of one stream that may wait for their answers; further ones are to be sent by calls, so
 /// that one node cannot fill the queue's line.
@@ -27,6 +30,9 @@ pub struct WorkStream {
     pub(super) replies: mpsc::WeakSender<ToNode>,
     pub(super) commands: Sender,
     pub(super) clock: Clock,
+    pub(super) quiet: Arc<QuietSigns>,
+    /// What the node last said of itself.
+    pub(super) told: NodeStatus,
     /// Reports taken whose answers have not left yet.
     pub(super) unanswered: usize,
 }
@@ -60,13 +66,19 @@ impl WorkStream {
     }
 
     /// Takes the node's sign of life. Touches memory only. Where `acknowledge` is not 0 it is sent
-    /// back once the sign was taken.
+    /// back once the sign was taken. One that says nothing new, of a node with nothing in hand, is
+    /// taken when the writer next looks.
     ///
     /// # Errors
     /// [`QueueError::Overloaded`] and [`QueueError::Shutdown`]. An overloaded controller may miss
     /// a sign of life: the next one makes up for it.
-    pub fn status(&self, status: NodeStatus, acknowledge: u64) -> Result<(), QueueError> {
+    pub fn status(&mut self, status: NodeStatus, acknowledge: u64) -> Result<(), QueueError> {
         let (session, connection) = (self.session, self.connection);
+        if status.running.is_empty() && status == self.told {
+            self.quiet.put((session, connection), status, acknowledge);
+            return Ok(());
+        }
+        self.told.clone_from(&status);
         self.commands.tell(Command::Status { session, connection, status, acknowledge })
     }
 

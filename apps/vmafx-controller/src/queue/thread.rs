@@ -21,12 +21,11 @@ use super::follower::{self, Note};
 use super::handle::{Message, Queue, Readers, Reply, Response, Sender, Shared};
 use super::live::{Clock, Live};
 use super::release::Release;
+use super::signs::QuietSigns;
 use super::stats::Gauges;
 
 /// How often the numbers that cost a look at every node are brought up to date.
 const GAUGES_EVERY: Duration = Duration::from_millis(100);
-/// While nodes are alive somebody looks at least this often whether they still are.
-const LIVENESS_LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The queue's threads. Dropping it stops them like [`shutdown`](Self::shutdown).
 #[derive(Debug)]
@@ -111,6 +110,7 @@ pub(super) fn open(
         clock,
         gauges,
         live: Live::default(),
+        quiet: Arc::default(),
         watchers: AtomicUsize::new(0),
         follower: follower.clone(),
         follower_lagged: std::sync::atomic::AtomicBool::new(false),
@@ -131,6 +131,8 @@ pub(super) fn open(
         trouble: None,
         pause: None,
         gauges_at: None,
+        looked_at: Instant::now(),
+        look_every: QuietSigns::pause(config.liveness_interval),
         nodes_changed: true,
     };
     let turn = &mut Turn { now: writer.now(), random: &mut writer.random, out: &mut writer.out };
@@ -194,6 +196,9 @@ struct Writer {
     /// The pause after the next failure; `None` once something was written since the last.
     pause: Option<Duration>,
     gauges_at: Option<Instant>,
+    /// When quiet signs of life were last taken, and how often they are.
+    looked_at: Instant,
+    look_every: Duration,
     nodes_changed: bool,
 }
 
@@ -229,13 +234,11 @@ impl Writer {
         }
         let due = self.control.next_deadline().map(|at| self.shared.clock.instant_of(at));
         let trouble = self.trouble.as_ref().map(|trouble| trouble.until);
-        let looked = self.gauges_at.map(|at| {
-            let alive = self.shared.gauges.nodes_alive.load(Ordering::Relaxed) > 0;
-            let pause = if self.gauges_stale() { GAUGES_EVERY } else { LIVENESS_LOOK_EVERY };
-            (alive || self.gauges_stale()).then_some(at + pause)
-        });
+        let gauges = self.gauges_at.filter(|_| self.gauges_stale()).map(|at| at + GAUGES_EVERY);
+        let has_nodes = self.control.capabilities().next().is_some();
+        let look = has_nodes.then(|| self.looked_at + self.look_every);
         let due = if trouble.is_some() { trouble } else { due };
-        match [due, looked.flatten()].into_iter().flatten().min() {
+        match [due, gauges, look].into_iter().flatten().min() {
             Some(at) => self.messages.recv_deadline(at),
             None => self.messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
         }
@@ -280,7 +283,9 @@ impl Writer {
     /// Takes what waits, decides, commits, and lets go.
     fn batch(&mut self, first: Option<Message>) -> Flow {
         let mut flow = Flow::On;
-        for command in std::mem::take(&mut self.again) {
+        self.looked_at = Instant::now();
+        let signs = self.shared.quiet.take();
+        for command in std::mem::take(&mut self.again).into_iter().chain(signs) {
             self.step(command);
         }
         let mut next = first;

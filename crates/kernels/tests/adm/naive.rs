@@ -307,3 +307,18 @@ fn the_kernel_equals_its_plain_twin_on_every_content() {
     }
     assert_eq!(compared, Content::ALL.len() * 8);
 }
+
+#[test]
+#[ignore = "goes on for as long as it is told: cargo xtask fuzz"]
+fn fuzz_against_the_plain_twin() {
+    let mut fuzz = testkit::fuzz::Fuzz::from_env(1);
+    while let Some(mut case) = fuzz.next_case() {
+        let mut below = |bound: u64| case.random.below(bound) as usize;
+        let content = Content::ALL[below(Content::ALL.len() as u64)];
+        let size = [1 + below(260), 1 + below(160)];
+        let bit_depth = 8 + below(9) as u32;
+        let gain_limit = [1.0, 1.2, 100.0, 7.0][below(4)];
+        check(content, size, bit_depth, gain_limit, below(1 << 40) as u64);
+    }
+    println!("adm: {} cases", fuzz.cases());
+}

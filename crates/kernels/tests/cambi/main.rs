@@ -11,6 +11,7 @@ use kernels::Isa;
 use kernels::cambi::{CambiError, CambiOptions, CambiParams, CambiScratch, CambiSide, cambi};
 use naive::Settings;
 use synthetic::{Content, Plane, SplitMix64, pair};
+use testkit::fuzz::Fuzz;
 
 /// The brightest levels at which steps of 1 to 4 are seen, by default.
 const BRIGHTEST: [i32; 4] = [178, 305, 432, 559];
@@ -173,4 +174,34 @@ fn heat_maps_show_every_scale_scaled_to_the_largest_contrast() {
     .expect("in range");
     assert_eq!(sizes, [(300, 240), (150, 120), (75, 60), (38, 30), (19, 15)]);
     assert!(brightest > 10_000);
+}
+
+#[test]
+#[ignore = "goes on for as long as it is told: cargo xtask fuzz"]
+fn fuzz_against_the_naive_way() {
+    let mut fuzz = Fuzz::from_env(1);
+    let mut scratch = CambiScratch::new();
+    while let Some(mut case) = fuzz.next_case() {
+        let mut below = |bound: u64| case.random.below(bound) as usize;
+        let size = (216 + below(200), 34 + below(200));
+        let size = if below(2) == 0 { size } else { (size.1, size.0) };
+        let bit_depth = [8, 9, 10, 12, 15, 16][below(6)];
+        let options = CambiOptions {
+            window_size: 15 + below(113) as u32,
+            topk: [0.6, 0.05, 1.0, 0.9, 0.0001][below(5)],
+            max_log_contrast: below(3) as u32,
+            ..CambiOptions::default()
+        };
+        if CambiParams::new(options.clone(), size.0, size.1, bit_depth).is_err() {
+            // Refused by name: the window does not fit.
+            continue;
+        }
+        let seed = below(1 << 40) as u64;
+        let plane = match below(3) {
+            0 => pair(Content::ALL[below(Content::ALL.len() as u64)], size, bit_depth, 1, seed).1,
+            _ => bands(size, bit_depth, seed),
+        };
+        check(&plane, &options, 0, &mut scratch);
+    }
+    println!("cambi: {} cases", fuzz.cases());
 }

@@ -11,6 +11,7 @@ use kernels::ssim::{
 use kernels::{Isa, ShapeMismatch};
 use naive::{Real, means};
 use synthetic::{Content, SplitMix64, pair};
+use testkit::fuzz::Fuzz;
 
 const DEPTHS: [u32; 6] = [8, 9, 10, 12, 15, 16];
 
@@ -178,4 +179,25 @@ fn samples_above_the_bit_depth_do_no_harm() {
         let scores = float_ms_ssim(isa, &plane, &plane, SsimMeans::All, &mut scratch);
         assert!(scores.expect("one kind").luminance.iter().all(|value| value.is_finite()));
     }
+}
+
+#[test]
+#[ignore = "goes on for as long as it is told: cargo xtask fuzz"]
+fn fuzz_against_the_naive_way() {
+    let mut fuzz = Fuzz::from_env(1);
+    let mut scratch = SsimScratch::new();
+    while let Some(mut case) = fuzz.next_case() {
+        let mut below = |bound: u64| case.random.below(bound) as usize;
+        let content = Content::ALL[below(Content::ALL.len() as u64)];
+        let bit_depth = DEPTHS[below(6)];
+        if below(3) == 0 {
+            let size = (MS_SSIM_SIDE_MIN + below(150), MS_SSIM_SIDE_MIN + below(150));
+            check_ms_ssim(content, size, bit_depth, &mut scratch);
+        } else {
+            let shrink = 1 + below(SHRINK_MAX as u64);
+            let size = (SSIM_SIDE_MIN * shrink + below(200), SSIM_SIDE_MIN * shrink + below(200));
+            check_ssim(content, size, bit_depth, shrink, &mut scratch);
+        }
+    }
+    println!("ssim and ms_ssim: {} cases", fuzz.cases());
 }
