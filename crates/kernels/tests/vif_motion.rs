@@ -9,6 +9,9 @@ use kernels::{Isa, ShapeMismatch};
 use synthetic::{Content, Plane, SplitMix64, pair};
 use testkit::fuzz::Fuzz;
 
+/// Random cases in the suite; `cargo xtask fuzz` runs them for as long as it is told.
+const FUZZ_CASES: u64 = 20;
+
 const DEPTHS: [u32; 6] = [8, 9, 10, 12, 15, 16];
 
 /// Compares all instruction sets with the naive way and returns how many comparisons ran.
@@ -212,9 +215,8 @@ fn a_skipped_scale_is_left_out_of_the_sums() {
 }
 
 #[test]
-#[ignore = "goes on for as long as it is told: cargo xtask fuzz"]
 fn fuzz_against_the_naive_way() {
-    let mut fuzz = Fuzz::from_env(1);
+    let mut fuzz = Fuzz::from_env(FUZZ_CASES);
     while let Some(mut case) = fuzz.next_case() {
         let mut below = |bound: u64| case.random.below(bound) as usize;
         let content = Content::ALL[below(Content::ALL.len() as u64)];

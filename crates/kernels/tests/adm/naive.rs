@@ -6,6 +6,10 @@ use kernels::adm::{AdmOptions, AdmParams, AdmScratch, adm};
 use kernels::{Isa, PlaneRef, Samples};
 
 use crate::content::{Content, Pair, Random};
+use testkit::fuzz::Fuzz;
+
+/// Random cases in the suite; `cargo xtask fuzz` runs them for as long as it is told.
+const FUZZ_CASES: u64 = 20;
 
 /// Contrast weights of the default options, `f32`, as the threshold model gives them.
 fn weights(scale: usize) -> [f32; 3] {
@@ -309,9 +313,8 @@ fn the_kernel_equals_its_plain_twin_on_every_content() {
 }
 
 #[test]
-#[ignore = "goes on for as long as it is told: cargo xtask fuzz"]
 fn fuzz_against_the_plain_twin() {
-    let mut fuzz = testkit::fuzz::Fuzz::from_env(1);
+    let mut fuzz = Fuzz::from_env(FUZZ_CASES);
     while let Some(mut case) = fuzz.next_case() {
         let mut below = |bound: u64| case.random.below(bound) as usize;
         let content = Content::ALL[below(Content::ALL.len() as u64)];

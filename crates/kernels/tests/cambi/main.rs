@@ -13,6 +13,9 @@ use naive::Settings;
 use synthetic::{Content, Plane, SplitMix64, pair};
 use testkit::fuzz::Fuzz;
 
+/// Random cases in the suite; `cargo xtask fuzz` runs them for as long as it is told.
+const FUZZ_CASES: u64 = 20;
+
 /// The brightest levels at which steps of 1 to 4 are seen, by default.
 const BRIGHTEST: [i32; 4] = [178, 305, 432, 559];
 
@@ -177,9 +180,8 @@ fn heat_maps_show_every_scale_scaled_to_the_largest_contrast() {
 }
 
 #[test]
-#[ignore = "goes on for as long as it is told: cargo xtask fuzz"]
 fn fuzz_against_the_naive_way() {
-    let mut fuzz = Fuzz::from_env(1);
+    let mut fuzz = Fuzz::from_env(FUZZ_CASES);
     let mut scratch = CambiScratch::new();
     while let Some(mut case) = fuzz.next_case() {
         let mut below = |bound: u64| case.random.below(bound) as usize;

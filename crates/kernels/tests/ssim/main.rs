@@ -13,6 +13,9 @@ use naive::{Real, means};
 use synthetic::{Content, SplitMix64, pair};
 use testkit::fuzz::Fuzz;
 
+/// Random cases in the suite; `cargo xtask fuzz` runs them for as long as it is told.
+const FUZZ_CASES: u64 = 20;
+
 const DEPTHS: [u32; 6] = [8, 9, 10, 12, 15, 16];
 
 fn bits<const N: usize>(values: [f64; N]) -> [u64; N] {
@@ -182,9 +185,8 @@ fn samples_above_the_bit_depth_do_no_harm() {
 }
 
 #[test]
-#[ignore = "goes on for as long as it is told: cargo xtask fuzz"]
 fn fuzz_against_the_naive_way() {
-    let mut fuzz = Fuzz::from_env(1);
+    let mut fuzz = Fuzz::from_env(FUZZ_CASES);
     let mut scratch = SsimScratch::new();
     while let Some(mut case) = fuzz.next_case() {
         let mut below = |bound: u64| case.random.below(bound) as usize;
