@@ -10,6 +10,7 @@ use vmafx_server::{Args, Config, Server};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    scoring::refuse_huge_pages();
     let config = Config::from(Args::parse());
     service::program::run("vmafx-server", |telemetry| Server::start(config, telemetry))
 }

@@ -31,6 +31,7 @@
 //! returns, its threads and child processes are gone.
 
 mod error;
+mod memory;
 mod pipeline;
 mod progress;
 mod request;
@@ -39,6 +40,7 @@ mod stream;
 mod trial;
 
 pub use error::ScoreError;
+pub use memory::refuse_huge_pages;
 pub use progress::Progress;
 pub use request::ScoreRequest;
 pub use run::{RunConfig, run, run_each, run_job};

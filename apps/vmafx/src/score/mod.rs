@@ -26,10 +26,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Runs the subcommand.
 pub(crate) fn run(args: &ScoreArgs) -> ExitCode {
-    // Buffers are few and small. In huge pages of 2 MB they would take twice the memory, and score no
-    // sooner. Where it cannot be said, the run is only larger.
-    #[cfg(target_os = "linux")]
-    let _ = rustix::thread::disable_transparent_huge_pages(true);
+    scoring::refuse_huge_pages();
     let (request, others) = match args.request() {
         Ok(request) => request,
         Err(text) => {
