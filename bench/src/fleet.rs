@@ -59,6 +59,7 @@ impl Started {
             height: 1,
             models: Vec::new(),
             pooled: Vec::new(),
+            aggregates: Vec::new(),
             frames: FrameTable::default(),
             warnings: Vec::new(),
             provenance: Provenance::default(),

@@ -77,6 +77,7 @@ fn success() -> Outcome {
         height: 1_080,
         models: vec![model],
         pooled: vec![("vmaf".into(), pooled)],
+        aggregates: Vec::new(),
         frames: FrameTable {
             frame_indices: (0..10).collect(),
             columns: vec![Column { name: "vmaf".into(), values: vec![it; 10] }],

@@ -195,6 +195,7 @@ fn success(score: f64) -> Outcome {
             pooled,
         }],
         pooled: vec![("vmaf".into(), pooled)],
+        aggregates: Vec::new(),
         frames: FrameTable {
             frame_indices: vec![0, 1],
             columns: vec![Column { name: "vmaf".into(), values: vec![score, score] }],

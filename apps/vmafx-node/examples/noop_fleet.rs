@@ -82,6 +82,7 @@ impl Worker for Noop {
             height: 1,
             models: Vec::new(),
             pooled: Vec::new(),
+            aggregates: Vec::new(),
             frames: FrameTable::default(),
             warnings: Vec::new(),
             provenance: Provenance::default(),

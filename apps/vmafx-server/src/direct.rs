@@ -448,6 +448,7 @@ mod tests {
             height: 2,
             models: Vec::new(),
             pooled: Vec::new(),
+            aggregates: Vec::new(),
             frames,
             warnings: Vec::new(),
             provenance: types::Provenance::default(),

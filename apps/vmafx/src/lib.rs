@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 mod fleet;
 mod models;
+mod preset;
 mod remote;
 mod score;
 mod show;

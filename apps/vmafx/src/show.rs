@@ -172,7 +172,7 @@ fn attempts(attempts: &[AttemptView]) -> String {
     table(&["ATTEMPT", "NODE", "OUTCOME", "WAITED", "RAN", "CAUSE"], &rows)
 }
 
-/// A result's scores, one model after the other, then its warnings.
+/// A result's scores, one model after the other, the values of the whole clip, then its warnings.
 pub(crate) fn score(result: &ResultView) -> String {
     let mut text = String::new();
     for model in &result.models {
@@ -185,6 +185,9 @@ pub(crate) fn score(result: &ResultView) -> String {
                 "95 % interval"
             );
         }
+    }
+    for (name, value) in &result.aggregates {
+        let _ = writeln!(text, "{name:<15}{value:.SCORE_DIGITS$}");
     }
     let _ = writeln!(
         text,

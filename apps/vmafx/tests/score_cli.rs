@@ -5,6 +5,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use testkit::{ClipPair, ClipSpec};
+use types::ChromaSubsampling;
 
 /// What libvmaf says of the demo pair.
 const DEMO_SCORE: &str = "vmaf_v0.6.1: 36.876214\n";
@@ -329,4 +330,51 @@ fn videos_of_two_sizes_are_compared_where_a_size_is_asked_for() {
     let said = stderr(&output);
     assert!(said.contains("the distorted video is brought to 72x50 (bicubic)"), "{said}");
     assert!(!said.contains("the reference is brought"), "{said}");
+}
+
+/// A reference with two bits more, of which the distorted video has the upper ones.
+#[test]
+fn different_depths_are_compared_at_the_larger_one_under_presets_that_say_so_and_nowhere_else() {
+    let folder = Folder::new();
+    let clip = ClipSpec::texture(7, 320, 240, 2);
+    let shallow = clip.make().distorted;
+    let deep = clip.with_format(ChromaSubsampling::C420, 10).make().reference;
+    let raised = shallow.clone().raised(10);
+    folder.write("shallow.y4m", &shallow.y4m_bytes());
+    folder.write("raised.y4m", &raised.y4m_bytes());
+    folder.write("deep.y4m", &deep.y4m_bytes());
+    let preset = "--aom_ctc v6.0";
+    let by_us = folder.log(&format!("-r deep.y4m -d shallow.y4m {preset}"));
+    let before = folder.log(&format!("-r deep.y4m -d raised.y4m {preset}"));
+    assert_eq!(by_us["frames"], before["frames"]);
+    assert_eq!(by_us["aggregate_metrics"], before["aggregate_metrics"]);
+    assert!(by_us["aggregate_metrics"]["apsnr_y"].is_number());
+    let output = folder.score(&format!("-r deep.y4m -d shallow.y4m {preset} --precision max"));
+    assert!(stderr(&output).contains("has 8 bits a sample; it was compared at 10 bits"));
+    let lines = stdout(&output);
+    let names: Vec<&str> = lines.lines().filter_map(|line| line.split(": ").next()).collect();
+    let expected = ["vmaf_v0.6.1", "vmaf_v0.6.1neg", "apsnr_y", "apsnr_cb", "apsnr_cr"];
+    assert_eq!(names, expected, "{lines}");
+    // Of several, each at the depth of its own pair: the one alone at 8 bits as it is.
+    let both = "-r shallow.y4m -d shallow.y4m -d raised.y4m --quiet --json -o both.json";
+    assert_eq!(code(&folder.score(&format!("{both} {preset}"))), 0);
+    let log = |name: &str| -> Value {
+        let text = std::fs::read_to_string(folder.path(name)).expect("the log is there");
+        serde_json::from_str(&text).expect("JSON")
+    };
+    // Equal pictures reach the limit, which follows from the depth.
+    let limits = ["both.1.json", "both.2.json"]
+        .map(|name| log(name)["pooled_metrics"]["psnr_y"]["min"].clone());
+    let alone = ["shallow.y4m", "raised.y4m"].map(|name| {
+        let one = folder.log(&format!("-r shallow.y4m -d {name} {preset}"));
+        one["pooled_metrics"]["psnr_y"]["min"].clone()
+    });
+    assert_eq!(limits, alone);
+    assert_ne!(limits[0], limits[1], "the peak follows from the depth");
+    for preset in ["--aom_ctc v5.0", "--nflx_ctc v1.0", ""] {
+        let output = folder.score(&format!("-r deep.y4m -d shallow.y4m {preset}"));
+        assert!(stderr(&output).contains("convert one to the other's bit depth"), "{preset}");
+    }
+    let output = folder.score(&format!("{PAIR} --aom_ctc v8.0"));
+    assert!(stderr(&output).contains("aom_ctc v7.0") && code(&output) == 1);
 }

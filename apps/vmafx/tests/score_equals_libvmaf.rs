@@ -34,6 +34,19 @@ const GENERATION_1: &Models = &[
     ("vmaf_v1.0.16_hfr_1d5h_2160", "fast_uhd_close"),
 ];
 
+/// What both are asked for: ffmpeg's filter by models and features, we by those models or, where
+/// there is one, by the preset that stands for all.
+#[derive(Clone, Copy)]
+struct Ask<'a> {
+    models: &'a Models,
+    features: &'a [&'a str],
+    preset: Option<[&'a str; 2]>,
+}
+
+fn of_models(models: &Models) -> Ask<'_> {
+    Ask { models, features: &[], preset: None }
+}
+
 fn ffmpeg() -> PathBuf {
     std::env::var_os("VMAFX_FFMPEG").map_or_else(|| PathBuf::from("ffmpeg"), PathBuf::from)
 }
@@ -78,13 +91,21 @@ fn encode(from: &Path, to: &Path, frame_count: u32, options: &str) {
     run(&ffmpeg(), args);
 }
 
-fn libvmaf_log(folder: &Path, models: &Models, reference: &Path, distorted: &Path) -> Value {
+fn libvmaf_log(folder: &Path, ask: Ask<'_>, reference: &Path, distorted: &Path) -> Value {
     let log = folder.join("libvmaf.json");
+    let models = ask.models.iter();
     let models: Vec<String> =
-        models.iter().map(|(version, name)| format!("version={version}\\\\:name={name}")).collect();
+        models.map(|(version, name)| format!("version={version}\\\\:name={name}")).collect();
+    let features = ask.features.iter();
+    let features: Vec<String> =
+        features.map(|feature| format!("name={}", feature.replace(':', "\\\\:"))).collect();
+    let features = match features.join("|") {
+        none if none.is_empty() => none,
+        some => format!(":feature={some}"),
+    };
     // Frame by frame, whatever the timestamps say. The distorted video comes first here.
     let filter = format!(
-        "[0:v]settb=1/25,setpts=N[d];[1:v]settb=1/25,setpts=N[r];[d][r]libvmaf=log_fmt=json:shortest=1:log_path={}:model={}",
+        "[0:v]settb=1/25,setpts=N[d];[1:v]settb=1/25,setpts=N[r];[d][r]libvmaf=log_fmt=json:shortest=1:log_path={}:model={}{features}",
         log.display(),
         models.join("|")
     );
@@ -95,15 +116,18 @@ fn libvmaf_log(folder: &Path, models: &Models, reference: &Path, distorted: &Pat
     read_json(&log)
 }
 
-fn our_log(folder: &Path, models: &Models, reference: &Path, distorted: &Path) -> Value {
+fn our_log(folder: &Path, ask: Ask<'_>, reference: &Path, distorted: &Path) -> Value {
     let log = folder.join("ours.json");
     let mut args: Vec<&OsStr> = vec![OsStr::new("score"), OsStr::new("--json"), OsStr::new("-o")];
     args.extend([log.as_os_str(), OsStr::new("-r"), reference.as_os_str()]);
     args.extend([OsStr::new("-d"), distorted.as_os_str()]);
-    let models = models.iter();
+    let models = ask.models.iter();
     let models: Vec<String> =
         models.map(|(version, name)| format!("--model=version={version}:name={name}")).collect();
-    args.extend(models.iter().map(OsStr::new));
+    match ask.preset {
+        Some(preset) => args.extend(preset.map(OsStr::new)),
+        None => args.extend(models.iter().map(OsStr::new)),
+    }
     run(Path::new(env!("CARGO_BIN_EXE_vmafx")), args);
     read_json(&log)
 }
@@ -137,14 +161,15 @@ fn scores(log: &Value) -> BTreeMap<String, f64> {
     let mut scores = BTreeMap::new();
     numbers(&log["frames"], "frames", &mut scores);
     numbers(&log["pooled_metrics"], "pooled", &mut scores);
+    numbers(&log["aggregate_metrics"], "aggregate", &mut scores);
     scores
 }
 
 /// Compares the pair and gives the number of values that were the same.
-fn compare(models: &Models, reference: &Path, distorted: &Path, frame_count: u32) -> usize {
+fn compare(ask: Ask<'_>, reference: &Path, distorted: &Path, frame_count: u32) -> usize {
     let folder = tempfile::tempdir().expect("temporary folder");
-    let theirs = scores(&libvmaf_log(folder.path(), models, reference, distorted));
-    let ours = scores(&our_log(folder.path(), models, reference, distorted));
+    let theirs = scores(&libvmaf_log(folder.path(), ask, reference, distorted));
+    let ours = scores(&our_log(folder.path(), ask, reference, distorted));
     for frame in 0..frame_count {
         let path = format!("frames/{frame}/metrics/vmaf");
         assert!(theirs.contains_key(&path), "libvmaf's log has no frame {frame}");
@@ -167,44 +192,72 @@ fn compare(models: &Models, reference: &Path, distorted: &Path, frame_count: u32
 }
 
 /// Compares footage with an encode of it, both with `pixel_format`.
-fn check(models: &Models, name: &str, pixel_format: &str, frame_count: u32) {
+fn check(ask: Ask<'_>, name: &str, pixel_format: &str, frame_count: u32) {
     let folder = tempfile::tempdir().expect("temporary folder");
     let reference = folder.path().join("reference.mkv");
     let distorted = folder.path().join("distorted.mp4");
     encode(&clip(name), &reference, frame_count, &format!("-c:v ffv1 -pix_fmt {pixel_format}"));
     encode(&reference, &distorted, frame_count, "-c:v libx264 -crf 38 -preset veryfast");
-    let compared = compare(models, &reference, &distorted, frame_count);
+    let compared = compare(ask, &reference, &distorted, frame_count);
     assert!(compared > 20 * frame_count as usize, "{compared} values are too few");
 }
 
 #[test]
 fn a_real_pair_as_it_is() {
-    let compared =
-        compare(MODELS, &clip("carphone_pristine.mp4"), &clip("carphone_distorted.mp4"), 120);
+    let pair = [clip("carphone_pristine.mp4"), clip("carphone_distorted.mp4")];
+    let compared = compare(of_models(MODELS), &pair[0], &pair[1], 120);
     assert!(compared > 20 * 120, "{compared} values are too few");
 }
 
 #[test]
 fn an_encode_at_8_bits() {
-    check(MODELS, "bikes.mp4", "yuv420p", 48);
+    check(of_models(MODELS), "bikes.mp4", "yuv420p", 48);
 }
 
 #[test]
 fn an_encode_at_10_bits() {
-    check(MODELS, "bikes.mp4", "yuv420p10le", 32);
+    check(of_models(MODELS), "bikes.mp4", "yuv420p10le", 32);
 }
 
 #[test]
 fn an_encode_at_720p() {
-    check(MODELS, "bigbuckbunny.mp4", "yuv420p", 24);
+    check(of_models(MODELS), "bigbuckbunny.mp4", "yuv420p", 24);
 }
 
 #[test]
 fn an_encode_with_full_chroma() {
-    check(MODELS, "carphone_pristine.mp4", "yuv444p", 40);
+    check(of_models(MODELS), "carphone_pristine.mp4", "yuv444p", 40);
 }
 
 #[test]
 fn an_encode_under_every_model_of_generation_1() {
-    check(GENERATION_1, "bigbuckbunny.mp4", "yuv420p10le", 12);
+    check(of_models(GENERATION_1), "bigbuckbunny.mp4", "yuv420p10le", 12);
+}
+
+/// Every feature that the presets have, the error of the whole clip among them.
+#[test]
+fn the_presets_of_test_conditions() {
+    let aom = Ask {
+        models: &[("vmaf_v0.6.1", "vmaf"), ("vmaf_v0.6.1neg", "vmaf_neg")],
+        features: &[
+            "psnr:reduced_hbd_peak=true:enable_apsnr=true:min_sse=0.5",
+            "ciede",
+            "float_ssim:scale=1:enable_db=true:clip_db=true",
+            "float_ms_ssim:enable_db=true:clip_db=true",
+            "psnr_hvs",
+            "cambi",
+        ],
+        preset: Some(["--aom_ctc", "v7.0"]),
+    };
+    let netflix = Ask {
+        models: &[("vmaf_4k_v0.6.1", "vmaf"), ("vmaf_4k_v0.6.1neg", "vmaf_neg")],
+        features: &[
+            "psnr:enable_chroma=true:enable_apsnr=true",
+            "float_ssim:enable_db=true:clip_db=true",
+            "cambi",
+        ],
+        preset: Some(["--nflx_ctc", "v1.0"]),
+    };
+    check(aom, "bikes.mp4", "yuv420p10le", 3);
+    check(netflix, "bikes.mp4", "yuv420p", 3);
 }

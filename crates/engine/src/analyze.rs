@@ -12,6 +12,7 @@ use kernels::motion::{MotionScratch, motion_sad};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::clip_error::SquaredErrors;
 use crate::features::{ExtractorKind, MotionOptions, Plan, Prepared, Refusal, Scratch};
 use crate::picture::{Picture, PictureSpec};
 
@@ -43,7 +44,8 @@ pub struct FrameInput<'a> {
     pub frame_index: u64,
     /// The undegraded picture.
     pub reference: PictureWithPast<'a>,
-    /// The degraded pictures; not looked at where the plan needs nothing spatial of this frame.
+    /// The degraded pictures; not looked at where the plan needs nothing spatial of this frame and
+    /// nothing is computed of the whole clip.
     pub distorted: &'a [PictureWithPast<'a>],
 }
 
@@ -64,6 +66,10 @@ pub struct FrameValues {
     /// leaves out.
     #[serde(with = "bits")]
     pub(crate) spatial: Option<Vec<f64>>,
+    /// The squared errors of the planes, where something is computed of the whole clip: of every
+    /// frame then, also of those that subsampling leaves out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) squared_errors: Option<Box<SquaredErrors>>,
 }
 
 /// Values travel as the integers of their bits, since JSON has neither NaN nor infinity.
@@ -164,8 +170,9 @@ impl FrameAnalyzer {
         let FrameInput { frame_index, reference, distorted } = *input;
         let needs = self.plan.needs();
         let is_spatial = self.plan.needs_spatial(frame_index);
+        let clip_psnr = self.plan.clip_psnr_instance();
         self.check(frame_index, "reference", &reference, needs.references_before)?;
-        for distorted in distorted.iter().filter(|_| is_spatial) {
+        for distorted in distorted.iter().filter(|_| is_spatial || clip_psnr.is_some()) {
             self.check(frame_index, "distorted", distorted, needs.distorted_before)?;
         }
         let windows = self.plan.motion_windows();
@@ -178,11 +185,16 @@ impl FrameAnalyzer {
             || vec![None; distorted.len()],
             |values| values.into_iter().map(Some).collect(),
         );
-        let values = spatial.into_iter().map(|spatial| FrameValues {
+        if let Some(instance) = clip_psnr.filter(|_| !is_spatial) {
+            self.run(instance, input, clock)?;
+        }
+        let errors = |place: usize| clip_psnr.map(|_| Box::new(self.scratch.errors[place]));
+        let values = spatial.into_iter().enumerate().map(|(place, spatial)| FrameValues {
             frame_index,
             motion_sad,
             motion_sad_wide,
             spatial,
+            squared_errors: errors(place),
         });
         Ok(values.collect())
     }
@@ -241,7 +253,6 @@ impl FrameAnalyzer {
         let mut places = plan.spatial();
         let wanted = plan.spatial().len();
         let mut all = vec![Vec::with_capacity(wanted); input.distorted.len()];
-        self.values.resize_with(input.distorted.len(), Vec::new);
         for instance in 0..self.instances.len() {
             let own = places.iter().take_while(|(of, _)| *of == instance).count();
             let (outputs, rest) = places.split_at(own);
@@ -265,6 +276,7 @@ impl FrameAnalyzer {
         clock: &mut dyn FnMut() -> Duration,
     ) -> Result<(), AnalyzeError> {
         let start = clock();
+        self.values.resize_with(input.distorted.len(), Vec::new);
         self.values.iter_mut().for_each(Vec::clear);
         let (kind, prepared) = &self.instances[instance];
         let ran = prepared.run(self.isa, input, &mut self.scratch, &mut self.values);

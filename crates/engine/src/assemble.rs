@@ -19,6 +19,7 @@ use types::{
 };
 
 use crate::analyze::FrameValues;
+use crate::clip_error::ClipErrors;
 use crate::digest::digest;
 use crate::features::{ColumnSource, Plan};
 use crate::motion::motion_column;
@@ -83,6 +84,8 @@ pub struct Scores {
     pub models: Vec<ModelScore>,
     /// Every column pooled, in the table's order.
     pub pooled: Vec<(String, PooledScore)>,
+    /// Values of the clip as a whole, by name; empty unless asked for.
+    pub aggregates: Vec<(String, f64)>,
     /// Features, then scores, of every frame that was scored.
     pub frames: FrameTable,
 }
@@ -151,7 +154,7 @@ impl Sequence {
     /// Computes what looks beyond a frame, predicts, and pools.
     ///
     /// # Errors
-    /// [`SequenceError`] when there is no frame, or one is missing.
+    /// [`SequenceError`] when there is no frame, one is missing, or one has another bit depth.
     pub fn finish(self) -> Result<Scores, SequenceError> {
         if self.frames.is_empty() {
             return Err(SequenceError::Empty);
@@ -159,9 +162,11 @@ impl Sequence {
         if let Some((missing, _)) = (0..).zip(self.frames.keys()).find(|(at, index)| at != *index) {
             return Err(SequenceError::Missing(missing));
         }
+        let mut errors = ClipErrors::default();
+        self.frames.values().try_for_each(|frame| errors.add(frame))?;
         let mut frames = self.table();
         self.predict(&mut frames);
-        Ok(Scores::of_table(&self.plan, (self.width, self.height), frames))
+        Ok(Scores::of_table(&self.plan, (self.width, self.height), frames, &errors))
     }
 
     /// Feature columns over the frames that were scored.
@@ -233,7 +238,10 @@ pub(crate) fn check_form(plan: &Plan, values: &FrameValues) -> Result<(), Sequen
     let has_motions = (1..).zip(motions).zip(plan.motion_windows());
     let mut motion_fits =
         has_motions.map(|((back, motion), wanted)| motion.is_some() == (wanted && index >= back));
-    if spatial_count != expected || !motion_fits.all(|fits| fits) {
+    let depth = values.squared_errors.as_ref().map(|errors| errors.bit_depth);
+    let errors_fit = depth.is_some() == plan.clip_psnr().is_some()
+        && depth.is_none_or(|depth| (8..=16).contains(&depth));
+    if spatial_count != expected || !motion_fits.all(|fits| fits) || !errors_fit {
         return Err(SequenceError::Foreign(index));
     }
     Ok(())
@@ -241,7 +249,12 @@ pub(crate) fn check_form(plan: &Plan, values: &FrameValues) -> Result<(), Sequen
 
 impl Scores {
     /// Pools a clip's whole table, which has the plan's columns and frame 0 at least.
-    pub(crate) fn of_table(plan: &Plan, (width, height): (u32, u32), frames: FrameTable) -> Self {
+    pub(crate) fn of_table(
+        plan: &Plan,
+        (width, height): (u32, u32),
+        frames: FrameTable,
+        errors: &ClipErrors,
+    ) -> Self {
         let pooled: Vec<(String, PooledScore)> = frames
             .columns
             .iter()
@@ -261,7 +274,7 @@ impl Scores {
                 pooled: *pooled,
             })
             .collect();
-        Self { width, height, models, pooled, frames }
+        Self { width, height, models, pooled, aggregates: errors.aggregates(plan), frames }
     }
 
     /// The report of the run, with its digest.
@@ -277,6 +290,7 @@ impl Scores {
             height: self.height,
             models: self.models,
             pooled: self.pooled,
+            aggregates: self.aggregates,
             frames: self.frames,
             warnings,
             provenance,

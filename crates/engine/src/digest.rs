@@ -9,7 +9,8 @@ use crate::hex::lower_hex;
 const FORM: &str = "vmafx score 1";
 
 /// SHA-256 over size, models (name, version, hash), frame indices, and every column's name and
-/// values by their bits; lower-case hex. Pooled values follow from these and are left out, as are
+/// values by their bits; then, only where there are some, the clip's own values, so that digests
+/// without them are what they always were. Lower-case hex. Pooled values follow from these and are left out, as are
 /// warnings, provenance, timings and the digest that the report holds.
 ///
 /// A NaN counts as one value, whatever its sign and payload, which no standard fixes.
@@ -31,8 +32,13 @@ pub fn digest(report: &ScoreReport) -> String {
     for column in &report.frames.columns {
         hash.text(&column.name);
         hash.number(column.values.len() as u64);
-        for value in &column.values {
-            hash.number(if value.is_nan() { f64::NAN.to_bits() } else { value.to_bits() });
+        column.values.iter().for_each(|value| hash.value(*value));
+    }
+    if !report.aggregates.is_empty() {
+        hash.number(report.aggregates.len() as u64);
+        for (name, value) in &report.aggregates {
+            hash.text(name);
+            hash.value(*value);
         }
     }
     lower_hex(&hash.0.finalize())
@@ -43,6 +49,10 @@ struct Hasher(Sha256);
 impl Hasher {
     fn number(&mut self, value: u64) {
         self.0.update(value.to_le_bytes());
+    }
+
+    fn value(&mut self, value: f64) {
+        self.number(if value.is_nan() { f64::NAN.to_bits() } else { value.to_bits() });
     }
 
     /// Length first, so that no two lists of texts are the same bytes.

@@ -55,6 +55,7 @@
 
 mod analyze;
 mod assemble;
+mod clip_error;
 mod digest;
 mod features;
 mod hex;

@@ -18,6 +18,7 @@ use types::{Column, FrameTable};
 
 use crate::analyze::FrameValues;
 use crate::assemble::{FRAMES_MAX, Scores, SequenceError, check_form};
+use crate::clip_error::ClipErrors;
 use crate::features::{ColumnSource, MotionColumn, MotionOptions, Plan};
 use crate::motion::{BEHIND_MAX, Differences, known_at, motion_value};
 
@@ -56,6 +57,8 @@ pub struct LiveSequence {
     /// The first frame that is not final.
     open: u64,
     table: FrameTable,
+    /// Of all frames that have come.
+    errors: ClipErrors,
 }
 
 impl LiveSequence {
@@ -75,6 +78,7 @@ impl LiveSequence {
             recent: VecDeque::new(),
             open: 0,
             table: FrameTable { frame_indices: Vec::new(), columns },
+            errors: ClipErrors::default(),
         }
     }
 
@@ -120,6 +124,7 @@ impl LiveSequence {
             return Err(SequenceError::Missing(self.next));
         }
         check_form(&self.plan, &values)?;
+        self.errors.add(&values)?;
         let before = self.final_count();
         self.early.insert(index, values);
         while let Some(values) = self.early.remove(&self.next) {
@@ -153,7 +158,7 @@ impl LiveSequence {
         if self.next == 0 {
             return Err(SequenceError::Empty);
         }
-        Ok(Scores::of_table(&self.plan, (self.width, self.height), self.table))
+        Ok(Scores::of_table(&self.plan, (self.width, self.height), self.table, &self.errors))
     }
 
     /// The frame with which all values of `frame` are known.

@@ -173,7 +173,11 @@ impl<'a> Log<'a> {
             writeln!(self.out, "/>")?;
         }
         writeln!(self.out, "  </pooled_metrics>")?;
-        writeln!(self.out, "  <aggregate_metrics />")?;
+        write!(self.out, "  <aggregate_metrics ")?;
+        for (name, value) in &self.report.aggregates {
+            write!(self.out, "{name}=\"{}\" ", self.number(*value))?;
+        }
+        writeln!(self.out, "/>")?;
         writeln!(self.out, "</VMAF>")
     }
 
@@ -210,7 +214,12 @@ impl<'a> Log<'a> {
             write!(self.out, "\n    }}")?;
         }
         writeln!(self.out, "\n  }},")?;
-        writeln!(self.out, "  \"aggregate_metrics\": {{\n  }}")?;
+        write!(self.out, "  \"aggregate_metrics\": {{")?;
+        for (at, (name, value)) in self.report.aggregates.iter().enumerate() {
+            self.out.write_str(if at > 0 { ",\n" } else { "\n" })?;
+            write!(self.out, "    \"{name}\": {}", OrNull(self.number(*value)))?;
+        }
+        writeln!(self.out, "\n  }}")?;
         writeln!(self.out, "}}")
     }
 

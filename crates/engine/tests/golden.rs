@@ -60,7 +60,28 @@ fn compare(golden: &Golden, scores: &Scores) -> (usize, Vec<String>) {
         let expected = Column { name: format!("{name}, pooled"), values: expected.to_vec() };
         found.extend(differences(&expected, &pooled_column(name, actual), SHOWN_MAX));
     }
+    compared += golden.aggregates.len();
+    found.extend(differing_aggregates(golden, scores));
     (compared, found)
+}
+
+/// Values of the whole clip. Those that a log, which says null of them, cannot tell are only not
+/// finite.
+fn differing_aggregates(golden: &Golden, scores: &Scores) -> Vec<String> {
+    let mut ours = scores.aggregates.clone();
+    ours.sort_by(|a, b| a.0.cmp(&b.0));
+    let comparable = |all: &[(String, f64)]| -> Vec<Column> {
+        all.iter()
+            .map(|(name, value)| {
+                let value = if value.is_finite() { *value } else { f64::NAN };
+                Column { name: name.clone(), values: vec![value] }
+            })
+            .collect()
+    };
+    let (expected, actual) = (comparable(&golden.aggregates), comparable(&ours));
+    assert_eq!(expected.len(), actual.len(), "values of the clip: {ours:?}");
+    let pairs = expected.iter().zip(&actual);
+    pairs.flat_map(|(expected, actual)| differences(expected, actual, SHOWN_MAX)).collect()
 }
 
 #[test]

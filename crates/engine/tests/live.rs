@@ -51,6 +51,7 @@ fn plans() -> Vec<(String, Arc<Plan>)> {
         for requests in [
             &["motion=motion_blend_factor=0.5:motion_blend_offset=3"][..],
             &["vif"],
+            &["psnr=enable_apsnr=true", "motion"],
             &["adm", "motion=motion_force_zero=true"],
             &["vif", "motion=motion_five_frame_window=true:motion_moving_average=true"],
             &["vif", "motion=motion_moving_average=true", "motion=motion_five_frame_window=true"],
@@ -113,6 +114,7 @@ fn check(name: &str, plan: &Arc<Plan>, values: &[FrameValues], order: &[usize]) 
     assert_eq!(live.frame(expected.frames.frame_count()), None);
     let scores = live.finish().expect("all frames are there");
     assert_eq!(scores.pooled, expected.pooled, "{name}");
+    assert_eq!(scores.aggregates, expected.aggregates, "{name}");
     assert_eq!(digest_of(scores), digest_of(expected), "{name}");
 }
 

@@ -10,9 +10,15 @@ use testkit::golden::{Case, cases};
 use types::{Provenance, ScoreReport, StageTimings};
 
 /// Clips whose logs lie in `golden/logs`: one has fractions below a millionth, one is subsampled, one
-/// has bootstrapped collections.
-const CASES: [&str; 3] =
-    ["equal_97x65_8_models", "texture_80x60_8_models_every_3", "texture_97x65_8_bootstrap"];
+/// has bootstrapped collections, one has values of the whole clip, of which one has two that no log
+/// can tell.
+const CASES: [&str; 5] = [
+    "equal_97x65_8_models",
+    "texture_80x60_8_models_every_3",
+    "texture_97x65_8_bootstrap",
+    "blocks_98x66_420_8_clip_error_every_2",
+    "texture_64x64_420_8_clip_error_luma",
+];
 
 fn case(name: &str) -> Case {
     cases().into_iter().find(|case| case.name == name).expect("the case is captured")
@@ -20,7 +26,9 @@ fn case(name: &str) -> Case {
 
 fn report(case: &Case) -> ScoreReport {
     let models = case.ask.models.iter().map(|text| support::model(text));
+    let requests = case.ask.requests.iter().map(|request| request.parse().expect("form"));
     let options = PlanOptions {
+        requests: requests.collect(),
         outputs: OutputSet::Full,
         subsample_interval: case.subsample_interval.try_into().expect("never zero"),
         ..PlanOptions::default()

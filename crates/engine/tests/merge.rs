@@ -15,6 +15,8 @@ use types::{ChromaSubsampling, Provenance, StageTimings};
 
 const FRAMES: usize = 11;
 
+const APSNR: &str = "psnr=enable_apsnr=true";
+
 fn clip() -> ClipPair {
     ClipSpec::texture(42, 66, 50, FRAMES as u32).with_format(ChromaSubsampling::C420, 10).make()
 }
@@ -87,8 +89,47 @@ fn check_cuts(plan: &Arc<Plan>, halo: u64) {
         let interval = plan.subsample_interval();
         assert_eq!(bits(&merged), bits(&whole), "interval {interval}, cut at {cuts:?}");
         assert_eq!(merged.pooled, whole.pooled);
+        assert_eq!(merged.aggregates, whole.aggregates);
         assert_eq!(digest_of(merged), digest_of(whole.clone()));
     }
+}
+
+#[test]
+fn the_error_of_a_clip_is_the_same_in_whatever_parts_it_comes() {
+    for interval in [1, 2, 3] {
+        let plan = plan_with(APSNR, interval);
+        check_cuts(&plan, 1);
+        let scores = support::score(&plan, &clip(), isa());
+        let names: Vec<_> = scores.aggregates.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["apsnr_y", "apsnr_cb", "apsnr_cr"]);
+        assert!(scores.aggregates.iter().all(|(_, value)| (5.0..80.0).contains(value)));
+    }
+    // Every frame counts, also those that the table leaves out.
+    let values = |interval| support::score(&plan_with(APSNR, interval), &clip(), isa()).aggregates;
+    assert_eq!(values(1), values(4));
+}
+
+#[test]
+fn parts_with_foreign_errors_are_told_by_frame() {
+    let pair = clip();
+    let plan = plan_with(APSNR, 1);
+    let part = |start, end| support::analyze(&plan, &pair, start..end, isa()).into_part();
+    let sent = |part: &PartValues, from: &str, to: &str| -> PartValues {
+        let text = serde_json::to_string(part).expect("plain data");
+        assert!(text.contains(from), "{text}");
+        serde_json::from_str(&text.replace(from, to)).expect("of the form")
+    };
+    let mut sequence = Sequence::new(Arc::clone(&plan), 66, 50);
+    sequence.add_part(part(0, 1)).expect("it fits");
+    for depth in ["7", "17"] {
+        let damaged = sent(&part(1, 2), "\"bit_depth\":10", &format!("\"bit_depth\":{depth}"));
+        assert_eq!(sequence.add_part(damaged), Err(SequenceError::Foreign(1)));
+    }
+    let missing = sent(&part(1, 2), "squared_errors", "something_else");
+    assert_eq!(sequence.add_part(missing), Err(SequenceError::Foreign(1)));
+    let other = sent(&part(1, 2), "\"bit_depth\":10", "\"bit_depth\":8");
+    sequence.add_part(other).expect("alone it could be");
+    assert_eq!(sequence.finish().err(), Some(SequenceError::Foreign(1)));
 }
 
 #[test]
@@ -177,7 +218,8 @@ fn a_digest_changes_with_any_bit_and_with_nothing_else() {
     same.timings.wall = Duration::from_secs(1);
     assert_eq!(digest(&same), first.digest);
 
-    let changes: [fn(&mut types::ScoreReport); 6] = [
+    let changes: [fn(&mut types::ScoreReport); 7] = [
+        |r| r.aggregates.push(("apsnr_y".to_owned(), 1.0)),
         |r| r.width += 1,
         |r| r.models[1].sha256.push('0'),
         |r| r.frames.frame_indices[1] += 1,

@@ -19,6 +19,17 @@ pub struct PairRange {
     pub frame_count_max: Option<u64>,
 }
 
+/// What is done with videos of different bit depths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Depths {
+    /// They are refused.
+    #[default]
+    Equal,
+    /// All are compared at the largest depth among them: samples of fewer bits are shifted to the
+    /// left, as libvmaf's tool does under presets that ask for it.
+    Largest,
+}
+
 /// Two open videos of the same size, chroma subsampling and bit depth. Nothing is skipped yet.
 #[derive(Debug)]
 pub struct Pair {
@@ -41,7 +52,7 @@ impl Pair {
         stop: &Stop,
     ) -> Result<Self, MediaError> {
         let Renditions { reference, mut distorted } =
-            Renditions::open(reference, &[distorted], [None, None], config, stop)?;
+            Renditions::open(reference, &[distorted], [None, None], Depths::Equal, config, stop)?;
         let distorted = distorted.pop().expect("one video was asked for")?;
         Ok(Self { reference, distorted })
     }
@@ -59,8 +70,8 @@ pub struct Renditions {
 
 impl Renditions {
     /// Opens all, at the same time, and compares each with the reference. `conform` says what the
-    /// reference, and what each distorted video is converted to first. A reference that cannot be
-    /// opened ends the wait for the others.
+    /// reference, and what each distorted video is converted to first; `depths` what is done where
+    /// bit depths differ then. A reference that cannot be opened ends the wait for the others.
     ///
     /// # Errors
     /// When the reference cannot be opened.
@@ -68,6 +79,7 @@ impl Renditions {
         reference: &MediaRef,
         distorted: &[&MediaRef],
         conform: [Option<Conform>; 2],
+        depths: Depths,
         config: &MediaConfig,
         stop: &Stop,
     ) -> Result<Self, MediaError> {
@@ -93,8 +105,16 @@ impl Renditions {
             .map(|opened| opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect();
         let reference = reference?;
+        let largest = |video: &Video| video.info().format.bit_depth;
+        let largest = distorted.iter().flatten().map(largest).chain([largest(&reference)]).max();
+        let raised = |video: Video| match (depths, largest) {
+            (Depths::Largest, Some(largest)) => video.raised_to(largest),
+            _ => video,
+        };
+        let reference = raised(reference);
+        let distorted = distorted.into_iter().map(|video| video.map(raised));
         let fits = |video: Video| compare(reference.info(), video.info()).map(|()| video);
-        let distorted = distorted.into_iter().map(|video| video.and_then(fits)).collect();
+        let distorted = distorted.map(|video| video.and_then(fits)).collect();
         Ok(Self { reference, distorted })
     }
 
@@ -130,6 +150,23 @@ fn compare(reference: &VideoInfo, distorted: &VideoInfo) -> Result<(), MediaErro
     Ok(())
 }
 
+/// The warning for a pair of which one video, or both, had fewer bits a sample than they were
+/// compared at. Each comes with the bits that are stored of it.
+#[must_use]
+pub fn depth_warning(videos: [(&VideoInfo, u8); 2]) -> Option<Warning> {
+    let raised = videos.iter().filter(|(info, stored)| info.format.bit_depth > *stored);
+    let names: Vec<String> =
+        raised.map(|(info, stored)| format!("{} has {stored} bits a sample", info.name)).collect();
+    (!names.is_empty()).then(|| Warning {
+        code: "bit_depth_raised".to_owned(),
+        message: format!(
+            "{}; it was compared at {} bits, its samples shifted to the left",
+            names.join(" and "),
+            videos[0].0.format.bit_depth
+        ),
+    })
+}
+
 /// The warning for a pair of which `ended` has only `frame_count` frames from its first that
 /// counts, while `other` goes on.
 #[must_use]
@@ -160,6 +197,17 @@ mod tests {
             decoder: "raw".to_owned(),
             declared: crate::Declared::default(),
         }
+    }
+
+    #[test]
+    fn only_what_was_raised_is_warned_of() {
+        use ChromaSubsampling::C420;
+        let warning = |reference, distorted| {
+            depth_warning([(&info(32, C420, 10), reference), (&info(32, C420, 10), distorted)])
+        };
+        assert_eq!(warning(10, 10), None);
+        let message = warning(8, 10).expect("the reference was raised").message;
+        assert!(message.contains("8 bits a sample") && message.contains("at 10 bits"), "{message}");
     }
 
     #[test]

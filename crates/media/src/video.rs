@@ -1,6 +1,6 @@
 //! One open video: its shape, and its frames one after the other.
 
-use engine::PictureMut;
+use engine::{PictureMut, Plane, PlaneDataMut};
 use types::PixelFormat;
 
 use crate::declared::Declared;
@@ -46,6 +46,9 @@ pub struct Video {
     framing: Framing,
     frame_index: u64,
     ended: bool,
+    /// Bits a sample as they are stored; fewer than those of [`VideoInfo::format`] where samples are
+    /// raised while they are read.
+    stored_depth: u8,
     /// The y4m header it came with, without its line feed.
     header: Option<Box<[u8]>>,
 }
@@ -53,7 +56,27 @@ pub struct Video {
 impl Video {
     /// Takes over the bytes, which stand at the first frame. The size has been checked.
     pub(crate) const fn new(info: VideoInfo, input: Input, framing: Framing) -> Self {
-        Self { info, input, framing, frame_index: 0, ended: false, header: None }
+        let stored_depth = info.format.bit_depth;
+        Self { info, input, framing, frame_index: 0, ended: false, stored_depth, header: None }
+    }
+
+    /// Raises every sample to this many bits while it is read: shifts it to the left, as libvmaf's
+    /// tool does, so that equal pictures of two depths become equal. Nothing happens to a video
+    /// that has as many bits or more. The decoder's name tells of it.
+    #[must_use]
+    pub(crate) fn raised_to(mut self, bit_depth: u8) -> Self {
+        if bit_depth > self.info.format.bit_depth {
+            let from = self.info.format.bit_depth;
+            self.info.decoder.push_str(&format!(", raised from {from} to {bit_depth} bits"));
+            self.info.format.bit_depth = bit_depth;
+        }
+        self
+    }
+
+    /// How many bits are stored of each sample.
+    #[must_use]
+    pub const fn stored_depth(&self) -> u8 {
+        self.stored_depth
     }
 
     /// Keeps the header that said what the video is.
@@ -118,12 +141,22 @@ impl Video {
         let mut read_bytes = 0;
         for plane in picture.planes_mut() {
             let bytes = plane.bytes_mut();
-            let got = self.input.read_full(bytes)?;
-            if got < bytes.len() {
+            // Stored bytes that become words take half of their place: the end of it.
+            let is_widened =
+                self.stored_format().bytes_per_sample() < spec.format.bytes_per_sample();
+            let start = if is_widened { bytes.len() / 2 } else { 0 };
+            let wanted = bytes.len() - start;
+            let got = self.input.read_full(&mut bytes[start..])?;
+            if got < wanted {
                 return Err(self.cut_short());
             }
             read_bytes += got as u64;
-            plane.swap_from_little_endian();
+            if is_widened {
+                widen(bytes);
+            } else {
+                plane.swap_from_little_endian();
+            }
+            self.raise(plane);
         }
         self.skip_bytes(self.frame_bytes() - read_bytes)?;
         self.frame_index += 1;
@@ -193,8 +226,22 @@ impl Video {
         if self.input.skip(count)? < count { Err(self.cut_short()) } else { Ok(()) }
     }
 
+    fn stored_format(&self) -> PixelFormat {
+        PixelFormat { bit_depth: self.stored_depth, ..self.info.format }
+    }
+
     fn frame_bytes(&self) -> u64 {
-        self.info.format.frame_bytes(self.info.width, self.info.height)
+        self.stored_format().frame_bytes(self.info.width, self.info.height)
+    }
+
+    /// Brings samples as they are stored to the depth of the picture.
+    fn raise(&self, plane: &mut Plane) {
+        let shift = self.info.format.bit_depth - self.stored_depth;
+        if shift > 0
+            && let PlaneDataMut::U16(samples) = plane.data_mut()
+        {
+            samples.iter_mut().for_each(|sample| *sample <<= shift);
+        }
     }
 
     /// The error of bytes that end within a frame: the decoder's own words where it has some.
@@ -209,6 +256,16 @@ impl Video {
     fn truncated(&self, detail: String) -> MediaError {
         let (name, frame_index) = (self.info.name.clone(), self.frame_index);
         MediaError::Truncated { name, frame_index, detail }
+    }
+}
+
+/// Turns the bytes in the second half into native words over the whole. A word never ends beyond the
+/// byte that it is made of.
+fn widen(bytes: &mut [u8]) {
+    let half = bytes.len() / 2;
+    for at in 0..half {
+        let word = u16::from(bytes[half + at]).to_ne_bytes();
+        bytes[2 * at..2 * at + 2].copy_from_slice(&word);
     }
 }
 

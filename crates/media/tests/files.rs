@@ -4,8 +4,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use engine::{Picture, PicturePool, PictureSpec, PlanesWanted};
-use media::{MediaConfig, MediaError, SourcePolicy, Stop, Video, open};
+use engine::{Picture, PicturePool, PictureSpec, PlaneData, PlanesWanted};
+use media::{Depths, MediaConfig, MediaError, Renditions, SourcePolicy, Stop, Video, open};
 use testkit::{Clip, ClipSpec};
 use types::{ChromaSubsampling, FailureKind, MediaRef, PixelFormat, RawGeometry};
 
@@ -273,4 +273,62 @@ fn pictures_larger_than_is_wanted_are_refused_before_anything_is_read_of_them() 
     let format = PixelFormat { chroma: C400, bit_depth: 8 };
     headerless.raw = Some(RawGeometry { width: 9, height: 4, format });
     assert_eq!(opened(&headerless), refused);
+}
+
+/// The samples of all planes, shifted to the left.
+fn shifted(pictures: &[Picture], shift: u32) -> Vec<Vec<u16>> {
+    let samples = |plane: &engine::Plane| match plane.data() {
+        PlaneData::U8(samples) => samples.iter().map(|it| u16::from(*it) << shift).collect(),
+        PlaneData::U16(samples) => samples.iter().map(|it| it << shift).collect(),
+    };
+    pictures.iter().flat_map(|picture| picture.planes().iter().map(samples)).collect()
+}
+
+#[test]
+fn videos_of_different_depths_are_brought_to_the_largest_where_that_is_asked_for() {
+    let folder = Folder::new();
+    let named = |name: &str, clip: &Clip, is_raw: bool| {
+        let bytes = if is_raw { clip.raw_bytes() } else { clip.y4m_bytes() };
+        let moved = folder.0.path().join(name);
+        std::fs::rename(&folder.write(&bytes).uri, &moved).expect("moved");
+        let info = clip.picture_spec(PlanesWanted::All);
+        let (width, height, format) = (info.width, info.height, info.format);
+        let raw = is_raw.then_some(RawGeometry { width, height, format });
+        MediaRef { uri: moved.display().to_string(), raw }
+    };
+    for (low, high) in [(8, 10), (8, 16), (10, 12), (9, 16)] {
+        for chroma in [C420, C444, C400] {
+            let make = |depth| ClipSpec::texture(3, 33, 17, 2).with_format(chroma, depth).make();
+            let (shallow, deep) = (make(low).reference, make(high).distorted);
+            let (a, b) = (named("a", &shallow, false), named("b", &deep, false));
+            let headerless = named("c", &shallow, true);
+            for depths in [Depths::Equal, Depths::Largest] {
+                let all = [&b, &headerless];
+                let opened =
+                    Renditions::open(&a, &all, [None, None], depths, &config(), &Stop::never())
+                        .expect("the reference is there");
+                let Renditions { mut reference, mut distorted } = opened;
+                if depths == Depths::Equal {
+                    let error = distorted.remove(0).expect_err("they differ");
+                    assert_eq!(error.kind(), FailureKind::DepthMismatch);
+                    assert_eq!(reference.info().format.bit_depth, low);
+                    continue;
+                }
+                assert_eq!(
+                    (reference.info().format.bit_depth, reference.stored_depth()),
+                    (high, low)
+                );
+                assert!(reference.info().decoder.contains(&format!("from {low} to {high} bits")));
+                let expected = shifted(&shallow.pictures(PlanesWanted::All), u32::from(high - low));
+                for video in [&mut reference, distorted[1].as_mut().expect("headerless")] {
+                    let read = read_all(video, PlanesWanted::All).expect("read");
+                    assert_eq!(shifted(&read, 0), expected, "{low} to {high}");
+                }
+                let deep_video = distorted[0].as_mut().expect("deep");
+                assert_eq!(deep_video.info().decoder, "y4m");
+                let read = read_all(deep_video, PlanesWanted::All).expect("read");
+                assert_eq!(shifted(&read, 0), shifted(&deep.pictures(PlanesWanted::All), 0));
+            }
+        }
+    }
 }

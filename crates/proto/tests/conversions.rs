@@ -145,6 +145,7 @@ fn report() -> ScoreReport {
             pooled: pooled(70.0),
         }],
         pooled: vec![("integer_adm2".into(), pooled(0.9)), ("vmaf".into(), pooled(70.0))],
+        aggregates: vec![("apsnr_y".into(), 100.0 / 3.0), ("apsnr_cb".into(), f64::NEG_INFINITY)],
         frames: table(),
         warnings: vec![Warning { code: "length_mismatch".into(), message: "shorter".into() }],
         provenance: Provenance {
@@ -172,6 +173,7 @@ fn result() -> ResultView {
         frame_count: 3,
         models: report.models,
         pooled: report.pooled,
+        aggregates: report.aggregates,
         warnings: report.warnings,
         provenance: report.provenance,
         digest: report.digest,

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::num::NonZeroU32;
 
 use engine::{FeatureError, FeatureRequest, MODEL_BYTES_MAX, Model, OutputSet, Plan, PlanOptions};
-use media::{Conform, MediaError, PairRange, SourcePolicy};
+use media::{Conform, Depths, MediaError, PairRange, SourcePolicy};
 use types::{JobSpec, MediaRef, ModelRef, ModelSpec};
 
 use crate::error::ScoreError;
@@ -48,6 +48,8 @@ pub struct ScoreRequest {
     /// What reference and distorted are converted to before they are compared; nothing unless the
     /// caller made the difference itself, by encoding at another size or depth.
     pub conform: [Option<Conform>; 2],
+    /// What is done where bit depths differ.
+    pub depths: Depths,
 }
 
 impl ScoreRequest {
@@ -63,6 +65,7 @@ impl ScoreRequest {
             subsample_interval: NonZeroU32::MIN,
             range: PairRange::default(),
             conform: [None, None],
+            depths: Depths::Equal,
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine::{Isa, IsaLevel, PictureSpec, Sequence, SequenceError};
-use media::{MediaConfig, MediaError, Renditions, Stop, VideoInfo, length_warning};
+use media::{MediaConfig, MediaError, Renditions, Stop, VideoInfo, depth_warning, length_warning};
 use types::{JobSpec, MediaRef, Provenance, ScoreReport, Stage, StageTimings, Warning};
 
 use crate::error::ScoreError;
@@ -140,18 +140,24 @@ fn run_here(
     let stop = &stop.child();
     let plan = Arc::new(request.plan(&config.media.policy)?);
     let distorted: Vec<&MediaRef> = std::iter::once(&request.distorted).chain(others).collect();
-    let opened =
-        Renditions::open(&request.reference, &distorted, request.conform, &config.media, stop)?;
+    let opened = Renditions::open(
+        &request.reference,
+        &distorted,
+        request.conform,
+        request.depths,
+        &config.media,
+        stop,
+    )?;
     let total = opened.frame_count_estimate(&request.range);
     let Renditions { reference, distorted } = opened;
-    let reference_info = reference.info().clone();
+    let reference_info = (reference.info().clone(), reference.stored_depth());
     // What could not be opened has its error already; the rest is scored.
     let mut videos = Vec::new();
-    let opened: Vec<Result<VideoInfo, MediaError>> = distorted
+    let opened: Vec<Result<(VideoInfo, u8), MediaError>> = distorted
         .into_iter()
         .map(|video| {
             video.map(|video| {
-                let info = video.info().clone();
+                let info = (video.info().clone(), video.stored_depth());
                 videos.push(video);
                 info
             })
@@ -170,13 +176,16 @@ fn run_here(
     let outcome = pipeline::run(&plan, (reference, videos), range, workers, stop, progress)?;
     clock.share(Stage::Score, outcome.score_time, Stage::Decode);
     let mut collected = outcome.collected.into_iter();
-    let report = |info: VideoInfo, collected: Collected<Sequence>| {
+    let report = |info: (VideoInfo, u8), collected: Collected<Sequence>| {
         let Collected { collector: sequence, ended_first } = collected;
-        let warnings = warnings([&reference_info, &info], ended_first, sequence.len() as u64);
+        let frame_count = sequence.len() as u64;
+        let mut warnings = warnings([&reference_info.0, &info.0], ended_first, frame_count);
+        let depths = [&reference_info, &info].map(|(info, stored)| (info, *stored));
+        warnings.extend(depth_warning(depths));
         let provenance = Provenance {
             engine_version: env!("CARGO_PKG_VERSION").to_owned(),
             isa: isa.to_string(),
-            decoders: vec![reference_info.decoder.clone(), info.decoder],
+            decoders: vec![reference_info.0.decoder.clone(), info.0.decoder],
         };
         finish(sequence, warnings, provenance)
     };

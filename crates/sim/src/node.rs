@@ -240,6 +240,7 @@ fn view(part: PartId) -> Vec<u8> {
         height: 16,
         models: Vec::new(),
         pooled: Vec::new(),
+        aggregates: Vec::new(),
         frames: types::FrameTable::default(),
         warnings: Vec::new(),
         provenance: types::Provenance::default(),

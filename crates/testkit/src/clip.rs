@@ -287,6 +287,16 @@ impl Clip {
         self
     }
 
+    /// The same with more bits a sample: every sample shifted to the left.
+    #[must_use]
+    pub fn raised(mut self, bit_depth: u8) -> Self {
+        let shift = bit_depth - self.format.bit_depth;
+        self.format.bit_depth = bit_depth;
+        let samples = self.frames.iter_mut().flatten().flatten();
+        samples.for_each(|sample| *sample <<= shift);
+        self
+    }
+
     /// The bytes of one frame: all planes, rows without padding, two bytes little-endian above 8
     /// bits.
     #[must_use]

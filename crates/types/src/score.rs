@@ -190,6 +190,11 @@ pub struct ScoreReport {
     pub models: Vec<ModelScore>,
     /// Every column pooled, in the table's order.
     pub pooled: Vec<(String, PooledScore)>,
+    /// Values of the whole clip that are no statistic of its frames' values, such as `apsnr_y`, by
+    /// name; empty unless a feature that has some was asked for. Part of the digest where there are
+    /// some.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aggregates: Vec<(String, f64)>,
     /// Per-frame values.
     pub frames: FrameTable,
     /// What the user should know.

@@ -106,6 +106,9 @@ pub struct ResultView {
     pub models: Vec<ModelScore>,
     /// Every column pooled.
     pub pooled: Vec<(String, PooledScore)>,
+    /// Values of the whole clip that are no statistic of its frames' values, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aggregates: Vec<(String, f64)>,
     /// What the user should know.
     pub warnings: Vec<Warning>,
     /// What made it.

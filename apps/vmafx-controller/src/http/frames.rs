@@ -201,6 +201,7 @@ fn report(
         height: result.height,
         models: result.models,
         pooled: result.pooled,
+        aggregates: result.aggregates,
         frames,
         warnings: result.warnings,
         provenance: result.provenance,

@@ -165,6 +165,7 @@ pub fn succeeded(frame_count: u64) -> Outcome {
             pooled,
         }],
         pooled: vec![("integer_motion2".to_owned(), pooled), ("vmaf".to_owned(), pooled)],
+        aggregates: Vec::new(),
         frames: FrameTable {
             frame_indices: (0..frame_count).collect(),
             columns: vec![column("integer_motion2"), column("vmaf")],

@@ -155,6 +155,9 @@ pub(crate) struct ResultOut {
     pub models: Vec<ModelOut>,
     /// The mean of each feature.
     pub feature_means: BTreeMap<String, f64>,
+    /// Values of the whole clip that are no mean of its frames' values, such as apsnr_y.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub aggregates: BTreeMap<String, f64>,
     /// What to know before trusting the score.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<WarningOut>,
@@ -252,6 +255,7 @@ impl ResultOut {
     pub fn new(job: &JobView, index: usize, result: &ResultView) -> Self {
         let is_model = |name: &str| result.models.iter().any(|model| model.name == name);
         let features = result.pooled.iter().filter(|(name, _)| !is_model(name));
+        let aggregates = result.aggregates.iter().filter(|(_, value)| value.is_finite());
         Self {
             distorted_index: index,
             distorted: job.spec.distorted.get(index).map(|m| m.uri.clone()).unwrap_or_default(),
@@ -274,6 +278,7 @@ impl ResultOut {
                 .take(FEATURES_SHOWN_MAX)
                 .map(|(name, pooled)| (name.clone(), pooled.mean))
                 .collect(),
+            aggregates: aggregates.take(FEATURES_SHOWN_MAX).cloned().collect(),
             warnings: result
                 .warnings
                 .iter()

@@ -364,6 +364,7 @@ pub fn score_report() -> ScoreReport {
         height: 64,
         models: Vec::new(),
         pooled: Vec::new(),
+        aggregates: Vec::new(),
         frames: FrameTable::default(),
         warnings: Vec::new(),
         provenance: Provenance::default(),

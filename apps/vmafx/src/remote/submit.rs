@@ -15,6 +15,7 @@ use types::{
 };
 
 use super::{RemoteArgs, RemoteError, parse_label, print, print_json, run};
+use crate::preset::PresetArgs;
 use crate::show;
 
 /// What `vmafx submit` takes.
@@ -33,6 +34,8 @@ pub(crate) struct SubmitArgs {
     /// A feature extractor to compute beside the model's; may be given several times
     #[arg(long = "feature", value_name = "NAME")]
     features: Vec<String>,
+    #[command(flatten)]
+    preset: PresetArgs,
     /// Score every Nth frame
     #[arg(long, value_name = "N", default_value = "1")]
     subsample: NonZeroU32,
@@ -77,7 +80,9 @@ impl SubmitArgs {
         let first = distorted.remove(0);
         let mut spec = JobSpec::pair(reference, first);
         spec.distorted.append(&mut distorted);
-        let mut models = self.models.iter().map(|model| match &model.source {
+        let asked = self.preset.asked().map_err(RemoteError::Usage)?;
+        let models = asked.models.iter().chain(&self.models);
+        let mut models = models.map(|model| match &model.source {
             ModelRef::Version(_) => Ok(model.clone()),
             ModelRef::Path(path) => {
                 Ok(ModelSpec { source: ModelRef::Path(absolute(path)?), ..model.clone() })
@@ -85,7 +90,8 @@ impl SubmitArgs {
         });
         spec.model = models.next().transpose()?.unwrap_or_default();
         spec.further_models = models.collect::<Result<_, RemoteError>>()?;
-        spec.features.clone_from(&self.features);
+        spec.features = asked.features;
+        spec.features.extend_from_slice(&self.features);
         spec.subsample_interval = self.subsample;
         spec.first_frame_index = self.first_frame;
         spec.frame_count_max = self.frames;

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 use engine::{IsaLevel, LogFormat, OutputSet, PictureSpec, Precision, View};
-use media::{FfmpegConfig, MediaConfig, PairRange, SourcePolicy};
+use media::{Depths, FfmpegConfig, MediaConfig, PairRange, SourcePolicy};
 use scoring::{RunConfig, ScoreRequest};
 use types::{ChromaSubsampling, MediaRef, ModelSpec, PixelFormat, RawGeometry};
+
+use crate::preset::PresetArgs;
 
 /// libvmaf's bits for instruction sets that may not be used.
 const CPUMASK_AVX2: u64 = 8;
@@ -58,9 +60,12 @@ pub(crate) struct ScoreArgs {
     #[arg(short = 'm', long, value_name = "PARAMS")]
     model: Vec<ModelSpec>,
 
+    #[command(flatten)]
+    preset: PresetArgs,
+
     /// Chooses the model by how the video is watched, tv-1080p, phone, tv-4k or tv-4k-close, and
     /// brings both videos to the size and depth that it judges. See --explain.
-    #[arg(long, value_name = "VIEW", conflicts_with_all = ["model", "scale", "no_prediction"])]
+    #[arg(long, value_name = "VIEW", conflicts_with_all = ["model", "scale", "no_prediction", "aom_ctc", "nflx_ctc"])]
     pub view: Option<View>,
 
     /// Scales both videos to this size first (bicubic), where they have another, and raises the lower
@@ -162,11 +167,15 @@ impl ScoreArgs {
         let media = |uri: &String| MediaRef { uri: uri.clone(), raw };
         let mut distorted = self.distorted.iter().map(media);
         let first = distorted.next().ok_or("--distorted is missing")?;
-        let mut models = self.model.clone();
+        let asked = self.preset.asked()?;
+        let mut models = asked.models;
+        models.extend_from_slice(&self.model);
+        let mut features = asked.features;
+        features.extend_from_slice(&self.feature);
         if models.is_empty() && !self.no_prediction {
             models.push(ModelSpec::default());
         }
-        if models.is_empty() && self.feature.is_empty() {
+        if models.is_empty() && features.is_empty() {
             return Err(
                 "--no_prediction without --feature or --model leaves nothing to compute".to_owned()
             );
@@ -177,7 +186,7 @@ impl ScoreArgs {
         let outputs = if self.output.is_some() { OutputSet::Full } else { OutputSet::Needed };
         let request = ScoreRequest {
             models,
-            features: self.feature.clone(),
+            features,
             outputs,
             // As in libvmaf, 0 is every frame.
             subsample_interval: NonZeroU32::new(interval).unwrap_or(NonZeroU32::MIN),
@@ -186,6 +195,7 @@ impl ScoreArgs {
                 skip_distorted: self.frame_skip_dist,
                 frame_count_max: Some(self.frame_cnt).filter(|count| *count > 0),
             },
+            depths: if asked.common_bit_depth { Depths::Largest } else { Depths::Equal },
             ..ScoreRequest::pair(media(&self.reference), first)
         };
         Ok((request, distorted.collect()))
@@ -404,6 +414,28 @@ mod tests {
         for bad in ["1920", "0x4", "x", "1920x1080x3", "99999x1"] {
             assert!(parse(&format!("-r a -d b --scale {bad}")).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_preset_names_its_models_and_features_before_those_that_are_added() {
+        let line = "--aom_ctc v6.0 --feature motion -m version=vmaf_4k_v0.6.1:name=uhd";
+        let request = args(line).request().expect("complete").0;
+        let models: Vec<String> = request.models.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            models,
+            ["vmaf_v0.6.1:name=vmaf", "vmaf_v0.6.1neg:name=vmaf_neg", "vmaf_4k_v0.6.1:name=uhd"]
+        );
+        assert_eq!(request.features.first().map(String::as_str).map(|f| &f[..5]), Some("psnr="));
+        assert_eq!(request.features[5..], ["cambi", "motion"]);
+        assert_eq!(request.depths, Depths::Largest);
+        let request = args("--nflx_ctc v1.0").request().expect("complete").0;
+        assert_eq!((request.models.len(), request.features.len()), (2, 3));
+        assert_eq!(request.depths, Depths::Equal);
+        for bad in ["--aom_ctc proposed", "--nflx_ctc v7.0"] {
+            let error = args(bad).request().expect_err(bad);
+            assert!(error.contains("aom_ctc v1.0"), "{error}");
+        }
+        assert!(parse("-r a -d b --view phone --aom_ctc v1.0").is_err());
     }
 
     #[test]

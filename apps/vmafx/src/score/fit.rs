@@ -1,7 +1,8 @@
-//! What videos are brought to before they are compared: for `--view` and `--scale`.
+//! What videos are brought to before they are compared: for `--view`, `--scale` and presets that
+//! compare different bit depths.
 
 use engine::{Stored, View, Watched, choose};
-use media::{Conform, MediaConfig, Stop, VideoInfo};
+use media::{Conform, Depths, MediaConfig, Stop, VideoInfo};
 use scoring::ScoreRequest;
 use types::{Failure, FeatureOverride, MediaRef, ModelSpec, PixelFormat};
 
@@ -15,8 +16,8 @@ pub(super) struct Group {
     pub numbers: Vec<usize>,
 }
 
-/// Groups the distorted videos, and says for each group why it is compared as it is. Without a view
-/// or a size there is one group, and no file is looked at.
+/// Groups the distorted videos, and says for each group why it is compared as it is. Where nothing is
+/// to be changed there is one group, and no file is looked at.
 ///
 /// # Errors
 /// When a video that is to be looked at cannot be opened.
@@ -27,7 +28,9 @@ pub(super) fn groups(
     config: &MediaConfig,
     stop: &Stop,
 ) -> Result<Vec<(Group, Vec<String>)>, Failure> {
-    if args.view.is_none() && args.scale.is_none() {
+    // One video is raised to what its reference is, or the other way round: no need to look.
+    let depths_matter = request.depths == Depths::Largest && !others.is_empty();
+    if args.view.is_none() && args.scale.is_none() && !depths_matter {
         let numbers = (0..=others.len()).collect();
         let group = Group { request: request.clone(), others: others.to_vec(), numbers };
         return Ok(vec![(group, Vec::new())]);

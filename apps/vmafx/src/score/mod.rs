@@ -209,7 +209,7 @@ fn drop_predictions(report: &mut ScoreReport) {
 }
 
 /// One line a model, as libvmaf's tool writes it, on standard output, then one for each
-/// collection; `label` begins each.
+/// collection and for each value of the whole clip; `label` begins each.
 fn print_scores(report: &ScoreReport, precision: Precision, label: &str) {
     let shown = |value: f64| match precision {
         Precision::Libvmaf => format!("{value:.6}"),
@@ -228,6 +228,9 @@ fn print_scores(report: &ScoreReport, precision: Precision, label: &str) {
         text.push_str(&format!(
             "{label}{version}: {bagging}, ci.p95: [{low}, {high}], stddev: {deviation}\n"
         ));
+    }
+    for (name, value) in &report.aggregates {
+        text.push_str(&format!("{label}{name}: {}\n", shown(*value)));
     }
     // Whoever closed the pipe does not want the score; the run is done all the same.
     let _ = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());

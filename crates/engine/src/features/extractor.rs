@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::kind::Settings;
 use super::options::CheckedOptions;
 use super::outputs::{Output, OutputSpec, When};
+use super::psnr::{self, PsnrOptions};
 use super::{ExtractorKind, FeatureError, FeatureOptions};
 
 /// The one flag that takes outputs away instead of adding some, where it is true.
@@ -54,6 +55,14 @@ impl Extractor {
     /// Whether the caller asked for AIM not to be computed.
     pub(super) fn skips_aim(&self) -> bool {
         self.flags.contains(SKIP_AIM)
+    }
+
+    /// The options of a PSNR that is asked for of the whole clip too.
+    pub(super) fn clip_psnr(&self) -> Option<&PsnrOptions> {
+        match &self.settings {
+            Settings::Psnr(options) if self.flags.contains(psnr::APSNR) => Some(options),
+            _ => None,
+        }
     }
 
     /// Whether `other` computes the same values under the same names.

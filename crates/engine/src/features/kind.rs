@@ -20,6 +20,7 @@ use super::{
     psnr_hvs, speed, vif,
 };
 use crate::analyze::FrameInput;
+use crate::clip_error::SquaredErrors;
 use crate::picture::{PictureSpec, PlanesWanted};
 
 /// The extractors that are built.
@@ -111,6 +112,8 @@ pub(crate) struct Scratch {
     ciede: CiedeScratch,
     speed: speed::Scratch,
     ssim: SsimScratch,
+    /// The squared errors of each distorted picture of the frame that PSNR ran on last.
+    pub(crate) errors: Vec<SquaredErrors>,
 }
 
 impl ExtractorKind {
@@ -186,7 +189,7 @@ impl ExtractorKind {
             Self::Adm => Settings::Adm(adm::settings(options)?),
             Self::Motion => Settings::Motion(motion::settings(options)),
             Self::Cambi => Settings::Cambi(cambi::settings(options)),
-            Self::Psnr => Settings::Psnr(psnr::settings(options)?),
+            Self::Psnr => Settings::Psnr(psnr::settings(options)),
             Self::PsnrHvs => Settings::PsnrHvs,
             Self::Ciede => Settings::Ciede,
             Self::SpeedChroma => Settings::SpeedChroma(Box::new(speed_chroma::settings(options)?)),
@@ -305,7 +308,7 @@ impl Prepared {
                 let run = speed_temporal::run(settings, isa, frame, &mut scratch.speed, values);
                 run.map_err(refusal)?;
             }
-            Self::Psnr(params) => psnr::run(params, isa, frame, values)?,
+            Self::Psnr(params) => psnr::run(params, isa, frame, &mut scratch.errors, values)?,
             Self::PsnrHvs => psnr_hvs::run(isa, frame, &mut scratch.psnr_hvs, values)?,
             Self::Ciede(layout) => {
                 ciede::run(*layout, isa, frame, &mut scratch.ciede, values)?;

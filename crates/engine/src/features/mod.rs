@@ -37,6 +37,7 @@ pub(crate) use motion::MotionColumn;
 pub use motion::MotionOptions;
 pub(crate) use plan::ColumnSource;
 pub use plan::{Halo, OutputSet, Plan, PlanOptions};
+pub(crate) use psnr::PsnrOptions;
 pub use request::{FeatureOptions, FeatureRequest};
 
 /// Characters of a model's name at most.

@@ -10,7 +10,7 @@ use super::motion::{self, MotionColumn};
 use super::outputs::{Output, OutputSpec, When};
 use super::{
     Extractor, ExtractorKind, FeatureError, FeatureRequest, MODEL_NAME_CHARS_MAX, MODELS_MAX,
-    MotionOptions, REQUESTS_MAX,
+    MotionOptions, PsnrOptions, REQUESTS_MAX,
 };
 use crate::hex::lower_hex;
 use crate::model::{LIBVMAF_VERSION, Model};
@@ -177,6 +177,18 @@ impl Plan {
         Halo { left: needs.references_before.max(needs.distorted_before), right: 0 }
     }
 
+    /// Which instance measures the squared errors of every frame, also of those that subsampling
+    /// leaves out; `None` where nothing of the whole clip is asked for. There is one at most: the
+    /// columns of two would share their names.
+    pub(crate) fn clip_psnr_instance(&self) -> Option<usize> {
+        self.instances.iter().position(|planned| planned.extractor.clip_psnr().is_some())
+    }
+
+    /// With which options it does so.
+    pub(crate) fn clip_psnr(&self) -> Option<&PsnrOptions> {
+        self.instances.iter().find_map(|planned| planned.extractor.clip_psnr())
+    }
+
     /// How many reference pictures back each measured motion looks: 1, 2, both or none.
     pub(crate) fn motion_windows(&self) -> [bool; 2] {
         let mut windows = [false; 2];
@@ -241,6 +253,9 @@ impl Plan {
             field(&format!("{name} of {settings:?}, asked: {}", planned.computes_asked()));
         }
         field(&format!("motion over {:?}", self.motion_windows()));
+        if self.clip_psnr().is_some() {
+            field("squared errors");
+        }
         lower_hex(&hash.finalize())
     }
 

@@ -1,18 +1,19 @@
 //! `psnr`: the peak signal-to-noise ratio of each plane.
 
 use kernels::Isa;
-use kernels::psnr::{PLANES, PsnrParams, PsnrScale, mean_squared_error, squared_error};
+use kernels::psnr::{ClipError, PLANES, PsnrParams, PsnrScale, mean_squared_error, squared_error};
 
 use super::kind::Refusal;
 use super::options::{CheckedOptions, OptionSpec, flag, flag_set, real};
 use super::outputs::{OutputSpec, When};
 use super::{ExtractorKind, FeatureError};
 use crate::analyze::FrameInput;
+use crate::clip_error::{PlaneError, SquaredErrors};
 use crate::picture::PictureSpec;
 
 const CHROMA: &str = "enable_chroma";
 const MSE: &str = "enable_mse";
-const APSNR: &str = "enable_apsnr";
+pub(super) const APSNR: &str = "enable_apsnr";
 
 pub(super) const OPTIONS: &[OptionSpec] = &[
     flag(APSNR, None),
@@ -31,6 +32,9 @@ pub(super) const OUTPUTS: &[OutputSpec] = &[
     OutputSpec::plain("mse_cr").when(When::Flags(CHROMA, MSE)),
 ];
 
+/// What [`APSNR`] adds to a clip: names of values that belong to no frame.
+const CLIP_OUTPUTS: [&str; PLANES] = ["apsnr_y", "apsnr_cb", "apsnr_cr"];
+
 /// What bears on values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct PsnrOptions {
@@ -43,17 +47,15 @@ pub(crate) struct PsnrOptions {
 pub(crate) struct PsnrRun {
     scale: PsnrScale,
     planes: usize,
+    bit_depth: u8,
 }
 
-pub(super) fn settings(options: &CheckedOptions) -> Result<PsnrOptions, FeatureError> {
-    if options.flag(APSNR) {
-        return Err(unsupported(format!("{APSNR}=true is not supported")));
-    }
+pub(super) fn settings(options: &CheckedOptions) -> PsnrOptions {
     let scale = PsnrParams {
         reduced_peak: options.flag("reduced_hbd_peak"),
         sse_min: options.real("min_sse"),
     };
-    Ok(PsnrOptions { scale, chroma: options.flag(CHROMA) })
+    PsnrOptions { scale, chroma: options.flag(CHROMA) }
 }
 
 /// Columns are planned before pictures are known: chroma that is not there must be told.
@@ -74,20 +76,40 @@ impl PsnrRun {
         let chroma = spec.format.chroma.chroma_size(spec.width, spec.height);
         let samples =
             [(spec.width, spec.height), chroma, chroma].map(|(w, h)| w as usize * h as usize);
-        let bit_depth = u32::from(spec.format.bit_depth);
+        let bit_depth = spec.format.bit_depth;
+        let scale = PsnrScale::new(&options.scale, u32::from(bit_depth), samples);
         let planes = if options.chroma { PLANES } else { 1 };
-        Self { scale: PsnrScale::new(&options.scale, bit_depth, samples), planes }
+        Self { scale, planes, bit_depth }
     }
 }
 
+impl PsnrOptions {
+    /// The PSNR of a whole clip, by plane. Of planes that are not compared libvmaf writes one too:
+    /// minus infinity.
+    pub(crate) fn of_clip(
+        &self,
+        bit_depth: u8,
+        planes: &[ClipError; PLANES],
+    ) -> Vec<(String, f64)> {
+        // The limits of a frame have no part in it, so that its size is not needed.
+        let scale = PsnrScale::new(&self.scale, u32::from(bit_depth), [1; PLANES]);
+        let named = CLIP_OUTPUTS.into_iter().zip(planes);
+        named.map(|(name, clip)| (name.to_owned(), clip.apsnr(&scale))).collect()
+    }
+}
+
+/// Leaves the squared errors of each distorted picture in `errors`.
 pub(super) fn run(
     params: &PsnrRun,
     isa: Isa,
     frame: &FrameInput<'_>,
+    errors: &mut Vec<SquaredErrors>,
     values: &mut [Vec<f64>],
 ) -> Result<(), Refusal> {
+    errors.clear();
     for (distorted, values) in frame.distorted.iter().zip(values) {
-        for plane in 0..PLANES {
+        let mut of_planes = [PlaneError::default(); PLANES];
+        for (plane, error) in of_planes.iter_mut().enumerate() {
             let planes = [frame.reference.picture, distorted.picture].map(|it| it.plane(plane));
             let ([Some(reference), Some(distorted)], true) = (planes, plane < params.planes) else {
                 // No column reads it.
@@ -96,9 +118,12 @@ pub(super) fn run(
             };
             let sse = squared_error(isa, &reference, &distorted)
                 .expect("the analyzer checked that the pictures are of one kind");
-            let mse = mean_squared_error(sse, reference.width() * reference.height());
+            let samples = reference.width() * reference.height();
+            let mse = mean_squared_error(sse, samples);
             values.extend([params.scale.psnr(plane, mse), mse]);
+            *error = PlaneError { sse, samples: samples as u64 };
         }
+        errors.push(SquaredErrors { bit_depth: params.bit_depth, planes: of_planes });
     }
     Ok(())
 }

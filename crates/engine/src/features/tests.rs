@@ -237,7 +237,6 @@ fn what_is_not_built_is_refused_by_name() {
         ("cambi=hrs=1080", &["\"hrs\"", "cambi_high_res_speedup"]),
         ("float_vif", &["float_vif"]),
         ("integer_adm", &["integer_adm"]),
-        ("psnr=enable_apsnr=true", &["psnr", "enable_apsnr=true is not supported"]),
         ("psnr=min_sse=-1", &["min_sse=-1", "a number of 0 or more"]),
         ("psnr=enable_chroma=maybe", &["enable_chroma=maybe", "true or false"]),
         ("psnr_hvs=enable_chroma=true", &["psnr_hvs", "\"enable_chroma\""]),

@@ -79,9 +79,9 @@ pub struct ClipError {
 
 impl ClipError {
     /// Adds a frame.
-    pub fn add(&mut self, sse: u64, samples: usize) {
+    pub fn add(&mut self, sse: u64, samples: u64) {
         self.sse = self.sse.wrapping_add(sse);
-        self.samples = self.samples.wrapping_add(samples as u64);
+        self.samples = self.samples.wrapping_add(samples);
     }
 
     /// The PSNR of the whole clip, in decibels.

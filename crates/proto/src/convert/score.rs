@@ -231,6 +231,10 @@ fn pooled_column((name, pooled): (String, PooledScore)) -> pb::PooledColumn {
     pb::PooledColumn { name, pooled: Some(pooled.into()) }
 }
 
+fn aggregate((name, value): (String, f64)) -> pb::Aggregate {
+    pb::Aggregate { name, value }
+}
+
 impl From<ResultView> for pb::Result {
     fn from(result: ResultView) -> Self {
         Self {
@@ -239,6 +243,7 @@ impl From<ResultView> for pb::Result {
             frame_count: result.frame_count,
             models: result.models.into_iter().map(Into::into).collect(),
             pooled: result.pooled.into_iter().map(pooled_column).collect(),
+            aggregates: result.aggregates.into_iter().map(aggregate).collect(),
             warnings: result.warnings.into_iter().map(Into::into).collect(),
             provenance: Some(result.provenance.into()),
             digest: result.digest,
@@ -252,6 +257,7 @@ impl TryFrom<pb::Result> for ResultView {
 
     fn try_from(result: pb::Result) -> Result<Self, WireError> {
         bounded(result.pooled.len(), "pooled", COLUMNS_MAX)?;
+        bounded(result.aggregates.len(), "aggregates", LIST_MAX)?;
         bounded(result.warnings.len(), "warnings", LIST_MAX)?;
         let pooled = |column: pb::PooledColumn| {
             Ok((column.name, required::<_, PooledScore>(column.pooled, "pooled")?))
@@ -263,6 +269,7 @@ impl TryFrom<pb::Result> for ResultView {
             frame_count: result.frame_count,
             models: repeated(result.models, "models", LIST_MAX)?,
             pooled: result.pooled.into_iter().map(pooled).collect::<Result<_, WireError>>()?,
+            aggregates: result.aggregates.into_iter().map(|it| (it.name, it.value)).collect(),
             warnings: result.warnings.into_iter().map(Into::into).collect(),
             provenance: required(result.provenance, "provenance")?,
             digest: result.digest,
@@ -309,6 +316,7 @@ impl From<ScoreReport> for pb::ScoreReport {
             frame_count: report.frames.frame_count() as u64,
             models: report.models,
             pooled: report.pooled,
+            aggregates: report.aggregates,
             warnings: report.warnings,
             provenance: report.provenance,
             digest: report.digest,
@@ -341,6 +349,7 @@ impl TryFrom<pb::ScoreReport> for ScoreReport {
             height: result.height,
             models: result.models,
             pooled: result.pooled,
+            aggregates: result.aggregates,
             frames,
             warnings: result.warnings,
             provenance: result.provenance,

@@ -292,6 +292,13 @@ struct PooledOut {
     pooled: PooledScore,
 }
 
+/// A value of the whole clip; `null` where it is not finite.
+#[derive(Debug, Serialize)]
+struct AggregateOut {
+    name: String,
+    value: f64,
+}
+
 /// The pooled outcome of scoring one pair.
 #[derive(Debug, Serialize)]
 pub struct ResultOut {
@@ -300,6 +307,8 @@ pub struct ResultOut {
     frame_count: u64,
     models: Vec<ModelScore>,
     pooled: Vec<PooledOut>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    aggregates: Vec<AggregateOut>,
     warnings: Vec<Warning>,
     provenance: Provenance,
     digest: String,
@@ -333,12 +342,14 @@ impl From<Encoded> for EncodedOut {
 impl From<ResultView> for ResultOut {
     fn from(result: ResultView) -> Self {
         let pooled = |(name, pooled)| PooledOut { name, pooled };
+        let aggregate = |(name, value)| AggregateOut { name, value };
         Self {
             width: result.width,
             height: result.height,
             frame_count: result.frame_count,
             models: result.models,
             pooled: result.pooled.into_iter().map(pooled).collect(),
+            aggregates: result.aggregates.into_iter().map(aggregate).collect(),
             warnings: result.warnings,
             provenance: result.provenance,
             digest: result.digest,

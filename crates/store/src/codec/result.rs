@@ -79,6 +79,8 @@ struct StoredView {
     frame_count: u64,
     models: Vec<Model>,
     pooled: Vec<(String, Pooled)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    aggregates: Vec<(String, Number)>,
     #[serde(default)]
     warnings: Vec<Warning>,
     #[serde(default)]
@@ -105,6 +107,11 @@ pub fn encode_results(reports: Vec<ScoreReport>) -> Result<StoredResult, StoreEr
             frame_count: report.frames.frame_count() as u64,
             models: report.models.into_iter().map(model).collect(),
             pooled: report.pooled.iter().map(|(name, p)| (name.clone(), p.into())).collect(),
+            aggregates: report
+                .aggregates
+                .into_iter()
+                .map(|(n, value)| (n, Number(value)))
+                .collect(),
             warnings: report.warnings,
             provenance: report.provenance,
             digest: report.digest,
@@ -143,6 +150,7 @@ fn view(stored: StoredView) -> ResultView {
         frame_count: stored.frame_count,
         models: stored.models.into_iter().map(unfold).collect(),
         pooled: stored.pooled.into_iter().map(|(name, p)| (name, p.into())).collect(),
+        aggregates: stored.aggregates.into_iter().map(|(n, Number(value))| (n, value)).collect(),
         warnings: stored.warnings,
         provenance: stored.provenance,
         digest: stored.digest,
@@ -184,6 +192,7 @@ mod tests {
                 pooled: pooled(97.428_042_999_999_99),
             }],
             pooled: vec![("x".into(), pooled(f64::NAN))],
+            aggregates: vec![("a".into(), 0.1 + 0.2), ("b".into(), f64::NEG_INFINITY)],
             frames: FrameTable::default(),
             warnings: Vec::new(),
             provenance: Provenance::default(),
@@ -203,6 +212,7 @@ mod tests {
         // `{:?}` of a float is its shortest exact form, and equal for all NaN.
         assert_eq!(format!("{:?}", read[0].models), format!("{:?}", report.models));
         assert_eq!(format!("{:?}", read[0].pooled), format!("{:?}", report.pooled));
+        assert_eq!(read[0].aggregates, report.aggregates);
         assert_eq!(read[0].encoded, report.encoded);
         assert!(decode_results(&stored.encoded[1..]).is_err());
     }

@@ -162,6 +162,7 @@ pub(super) fn report(first_frame: u64) -> ScoreReport {
             pooled: pooled(),
         }],
         pooled: vec![("vmaf".into(), pooled())],
+        aggregates: vec![("apsnr_y".into(), 100.0 / 3.0)],
         frames: frame_table(first_frame),
         warnings: vec![Warning { code: "length_mismatch".into(), message: "ü".into() }],
         provenance: Provenance::default(),

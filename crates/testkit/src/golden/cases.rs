@@ -109,6 +109,20 @@ const LUMA_ERROR: Ask = Ask {
     requests: &["psnr=enable_chroma=false:enable_mse=true:min_sse=1000"],
 };
 
+/// The error of the whole clip, by every option that bears on it.
+const CLIP_ERROR: Ask =
+    Ask { name: "clip_error", models: &[], requests: &["psnr=enable_apsnr=true", "motion"] };
+const CLIP_ERROR_REDUCED: Ask = Ask {
+    name: "clip_error_reduced",
+    models: &[],
+    requests: &["psnr=reduced_hbd_peak=true:enable_apsnr=true:min_sse=0.5"],
+};
+const CLIP_ERROR_LUMA: Ask = Ask {
+    name: "clip_error_luma",
+    models: &[],
+    requests: &["psnr=enable_chroma=false:enable_apsnr=true"],
+};
+
 /// SpEED by default, as the models of generation 1 ask for it, and with options that they do not
 /// use.
 const SPEED: Ask = Ask {
@@ -338,6 +352,18 @@ fn plane_cases() -> Vec<Case> {
     cases.push(case(Content::Texture, (355, 241), C444, 10, PLANES));
     cases.push(case(Content::Equal, (64, 64), C420, 8, LUMA_ERROR));
     cases.push(case(Content::Texture, (64, 64), C420, 8, LUMA_ERROR));
+    cases.push(case(Content::Texture, (98, 66), C420, 8, CLIP_ERROR));
+    cases.push(case(Content::Equal, (64, 64), C420, 8, CLIP_ERROR));
+    cases.push(case(Content::Noise, (64, 64), C422, 12, CLIP_ERROR));
+    cases.push(case(Content::Texture, (120, 90), C420, 10, CLIP_ERROR_REDUCED));
+    cases.push(case(Content::Noise, (64, 64), C444, 16, CLIP_ERROR_REDUCED));
+    cases.push(case(Content::Texture, (64, 64), C420, 8, CLIP_ERROR_LUMA));
+    // Frames that are left out of the log count in the clip.
+    let mut subsampled = case(Content::Blocks, (98, 66), C420, 8, CLIP_ERROR);
+    subsampled.clip.frame_count = 5;
+    subsampled.name.push_str("_every_2");
+    subsampled.subsample_interval = 2;
+    cases.push(subsampled);
     cases
 }
 

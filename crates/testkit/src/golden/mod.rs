@@ -69,6 +69,8 @@ pub struct Golden {
     pub columns: Vec<Column>,
     /// Pooled `min`, `max`, `mean` and `harmonic_mean`, in the log's order.
     pub pooled: Vec<(String, [f64; 4])>,
+    /// Values of the whole clip, by name; NaN where the log says null.
+    pub aggregates: Vec<(String, f64)>,
 }
 
 /// The pooled values of a log, in the order of [`Golden::pooled`].
@@ -104,6 +106,7 @@ impl Golden {
             libvmaf: log["version"].as_str().unwrap_or_default().to_owned(),
             frame_indices: frames.iter().map(index).collect::<Result<_, _>>()?,
             pooled: pooled.collect(),
+            aggregates: aggregates(&log["aggregate_metrics"]),
             columns,
         };
         golden.check_precision()?;
@@ -136,6 +139,11 @@ impl Golden {
             .iter()
             .map(|(name, values)| json!({ "name": name, "values": values }))
             .collect();
+        let aggregates: Vec<Value> = self
+            .aggregates
+            .iter()
+            .map(|(name, value)| json!({ "name": name, "value": value }))
+            .collect();
         let mut text = String::from("{\n");
         let scalars = json!({
             "reference_sha256": self.reference_sha256,
@@ -146,7 +154,10 @@ impl Golden {
         for (key, value) in scalars.as_object().into_iter().flatten() {
             text.push_str(&format!("  \"{key}\": {value},\n"));
         }
-        for (key, list, end) in [("columns", columns, ",\n"), ("pooled", pooled, "\n")] {
+        let lists = [("columns", columns), ("pooled", pooled), ("aggregates", aggregates)];
+        let lists: Vec<_> = lists.iter().filter(|(_, list)| !list.is_empty()).collect();
+        for (at, (key, list)) in lists.iter().enumerate() {
+            let end = if at + 1 < lists.len() { ",\n" } else { "\n" };
             let lines: Vec<String> = list.iter().map(|line| format!("    {line}")).collect();
             text.push_str(&format!("  \"{key}\": [\n{}\n  ]{end}", lines.join(",\n")));
         }
@@ -181,8 +192,26 @@ impl Golden {
             frame_indices: list("frame_indices")?.iter().filter_map(Value::as_u64).collect(),
             columns: columns.collect::<Result<_, _>>()?,
             pooled: pooled.collect::<Result<_, String>>()?,
+            aggregates: match &file["aggregates"] {
+                Value::Array(lines) => lines
+                    .iter()
+                    .map(|line| {
+                        let name = line["name"].as_str().ok_or("an aggregate has no name")?;
+                        Ok((name.to_owned(), number(&line["value"])))
+                    })
+                    .collect::<Result<_, String>>()?,
+                _ => Vec::new(),
+            },
         })
     }
+}
+
+/// By name, in the alphabet's order.
+fn aggregates(log: &Value) -> Vec<(String, f64)> {
+    let all = log.as_object().into_iter().flatten();
+    let mut all: Vec<_> = all.map(|(name, value)| (name.clone(), number(value))).collect();
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    all
 }
 
 fn number(value: &Value) -> f64 {
@@ -238,7 +267,8 @@ mod tests {
   "pooled_metrics": {
     "b": { "min": 0.1, "max": 1, "mean": 0.5, "harmonic_mean": 0.4 },
     "a": { "min": 0, "max": 0, "mean": 0, "harmonic_mean": 0 }
-  }
+  },
+  "aggregate_metrics": { "d": 33.3, "c": null }
 }"#;
 
     fn case() -> Case {
@@ -254,10 +284,13 @@ mod tests {
         assert_eq!(golden.frame_indices, [0, 3]);
         assert!(golden.columns[1].values[0].is_nan());
         assert_eq!(golden.pooled[0], ("b".to_owned(), [0.1, 1.0, 0.5, 0.4]));
+        assert!(golden.aggregates[0].0 == "c" && golden.aggregates[0].1.is_nan());
+        assert_eq!(golden.aggregates[1], ("d".to_owned(), 33.3));
         let again = Golden::from_json(&golden.to_json()).expect("a golden file");
         for (first, second) in golden.columns.iter().zip(&again.columns) {
             assert_eq!(differences(first, second, 9), [""; 0]);
         }
+        assert_eq!(format!("{:?}", golden.aggregates), format!("{:?}", again.aggregates));
         assert_eq!(
             (golden.pooled, golden.reference_sha256),
             (again.pooled, again.reference_sha256)

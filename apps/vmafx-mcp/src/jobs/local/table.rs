@@ -306,6 +306,7 @@ fn split(report: ScoreReport) -> (ResultView, FrameTable) {
         frame_count: report.frames.frame_count() as u64,
         models: report.models,
         pooled: report.pooled,
+        aggregates: report.aggregates,
         warnings: report.warnings,
         provenance: report.provenance,
         digest: report.digest,
