@@ -44,6 +44,7 @@ mod leftovers;
 mod local;
 mod looks;
 pub mod manifest;
+mod notes;
 mod outcome;
 mod output;
 mod probe;
@@ -66,6 +67,7 @@ pub use crf::{Found, Tried};
 pub use error::TuneError;
 pub use finish::{REPAIRS_MAX, Verified};
 pub use fleet::Fleet;
+pub use notes::is_noted;
 pub use outcome::{
     CompareOutcome, Contender, CorpusLine, CorpusOutcome, CrfOutcome, LadderOutcome, Rendition,
     Shot, ShotsOutcome, Standing, TuneOutcome,

@@ -229,6 +229,41 @@ fn a_file_that_appeared_meanwhile_is_left_alone() {
     assert_eq!((file.output, frames(&output, "0:v:0")), (output.clone(), 16));
 }
 
+#[test]
+fn a_file_that_is_there_and_whole_is_not_made_again() {
+    let folder = folder();
+    let source = PathBuf::from(cut("bikes.mp4", 60, 16, &folder.path().join("source.y4m")));
+    let (output, journal) = (folder.path().join("film.mkv"), folder.path().join("journal"));
+    let request = crf(&source, &output, Besides::default());
+    let run_of = |request: &TuneRequest, replaces: bool, ears: &Ears| {
+        let env = vmafx_tune::Environment { replaces, ..environment(Some(&journal)) };
+        run(request, &env, &Stop::never(), ears)
+    };
+    let first = of_crf(run_of(&request, true, &Ears::default()).expect("it ends"));
+    let again = Ears::default();
+    assert_eq!(of_crf(run_of(&request, false, &again).expect("it ends")).file, first.file);
+    assert_eq!((files_made(&again), again.made()), (0, 0), "{:?}", again.events());
+
+    // What is another file now is made again, or refused where nothing may be replaced.
+    let bytes = std::fs::read(&output).expect("there");
+    let mut spoilt = bytes.clone();
+    *spoilt.last_mut().expect("some") ^= 1;
+    std::fs::write(&output, &spoilt).expect("written");
+    let refused = run_of(&request, false, &Ears::default()).expect_err("refused");
+    assert_eq!(refused.kind(), FailureKind::InvalidJob, "{refused}");
+    assert_eq!(std::fs::read(&output).expect("there"), spoilt, "left alone");
+    let third = Ears::default();
+    assert_eq!(of_crf(run_of(&request, true, &third).expect("it ends")).file, first.file);
+    assert_eq!(files_made(&third), 1);
+    assert_eq!(std::fs::read(&output).expect("there"), bytes, "the same file again");
+
+    // Another target is another file, whatever has the name.
+    let TuneRequest::Crf(asked) = request else { panic!("of crf") };
+    let other = TuneRequest::Crf(CrfRequest { search: search(70.0), ..asked });
+    let refused = run_of(&other, false, &Ears::default()).expect_err("refused");
+    assert!(refused.to_string().contains("is not what this run makes"), "{refused}");
+}
+
 fn ladder(source: &str, journal: &Path, output: &Path, sink: &dyn Sink) -> LadderOutcome {
     let request = TuneRequest::Ladder(LadderRequest {
         source: source.to_owned(),
