@@ -20,6 +20,7 @@ use crate::progress::Event;
 use crate::request::{EncodeSettings, LadderRequest};
 use crate::session::Session;
 use crate::shots::Sample;
+use crate::sound::make_tracks;
 use crate::together::find_all;
 
 /// The notes of what was made, in the folder of the rungs.
@@ -53,6 +54,8 @@ pub(crate) fn ladder(
             info.height
         )));
     }
+    // First, as it costs the least and is the likeliest to be refused.
+    let sound = make_tracks(session, &known, request)?;
     let encodes: Vec<EncodeSettings> = sizes
         .iter()
         .map(|size| {
@@ -106,6 +109,7 @@ pub(crate) fn ladder(
         cloud,
         hull: best,
         rungs: chosen,
+        sound,
     };
     if let Some(folder) = &request.output {
         manifest::write_all(&outcome, folder)?;

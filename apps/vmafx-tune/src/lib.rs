@@ -56,6 +56,7 @@ mod segments;
 mod session;
 mod shots;
 pub mod show;
+mod sound;
 mod source;
 mod sweep;
 mod together;
@@ -75,10 +76,11 @@ pub use outcome::{
 pub use probe::{FRAME_SCORES_MAX, FrameRange, ProbeKind};
 pub use progress::{Event, Silent, Sink};
 pub use request::{
-    Besides, CompareRequest, CorpusRequest, CrfRequest, EncodeSettings, Keep, LIST_MAX,
-    LadderRequest, PARALLEL_MAX, SOURCES_MAX, SWEEP_MAX, Sampling, ScoreSettings, SearchSettings,
-    ShotsRequest, TuneRequest,
+    AUDIO_KILOBITS_DEFAULT, Besides, CompareRequest, CorpusRequest, CrfRequest, EncodeSettings,
+    Keep, LIST_MAX, LadderAudio, LadderRequest, PARALLEL_MAX, SOURCES_MAX, SWEEP_MAX, Sampling,
+    ScoreSettings, SearchSettings, ShotsRequest, TuneRequest,
 };
 pub use run::run;
 pub use session::Environment;
+pub use sound::SoundTrack;
 pub use whole::write_whole;

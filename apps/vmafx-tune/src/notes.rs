@@ -8,6 +8,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use media::Stop;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -24,25 +25,43 @@ const NOTES_BYTES_MAX: u64 = 4 << 20;
 /// The notes of single files, in the folder of journals.
 const FILES: &str = "files.jsonl";
 
+/// What is known of a file that was made and verified.
+pub(crate) trait Made: Clone + Serialize + DeserializeOwned {
+    fn output(&self) -> &Path;
+
+    /// The same, under the name by which it is asked for.
+    fn named(self, output: PathBuf) -> Self;
+}
+
+impl Made for Verified {
+    fn output(&self) -> &Path {
+        &self.output
+    }
+
+    fn named(self, output: PathBuf) -> Self {
+        Self { output, ..self }
+    }
+}
+
 /// A file that was made: a line of the notes.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Note {
+struct Note<T> {
     /// What it is, and what it was to reach.
-    pub key: String,
+    key: String,
     /// SHA-256 of the file.
-    pub sha256: String,
-    pub verified: Verified,
+    sha256: String,
+    verified: T,
 }
 
 /// What was made before.
 #[derive(Debug)]
-pub(crate) struct Notes {
+pub(crate) struct Notes<T = Verified> {
     path: PathBuf,
-    known: Vec<Note>,
+    known: Vec<Note<T>>,
     file: File,
 }
 
-impl Notes {
+impl<T: Made> Notes<T> {
     /// Reads what there is. Lines that are no notes, such as one that a crash has cut, are stepped over.
     pub(crate) fn open(path: PathBuf) -> Result<Self, TuneError> {
         let mut text = Vec::new();
@@ -69,34 +88,19 @@ impl Notes {
         Ok(Self { path, known, file })
     }
 
-    /// The notes of single files that an environment keeps; `None` where it remembers nothing.
-    pub(crate) fn of_files(env: &Environment) -> Result<Option<Self>, TuneError> {
-        env.journal_dir.as_ref().map(|folder| Self::open(folder.join(FILES))).transpose()
-    }
-
     /// What is noted of this key under this name, where the file has the name and is what it was.
-    pub(crate) fn find(
-        &self,
-        key: &str,
-        path: &Path,
-        stop: &Stop,
-    ) -> Result<Option<Verified>, TuneError> {
+    pub(crate) fn find(&self, key: &str, path: &Path, stop: &Stop) -> Result<Option<T>, TuneError> {
         let noted = self.known.iter().rev().find(|note| note.key == key && note.is_named(path));
         let Some(noted) = noted.filter(|_| path.is_file()) else { return Ok(None) };
         let is_whole = hash_of(path, stop)? == noted.sha256;
-        Ok(is_whole.then(|| Verified { output: path.to_owned(), ..noted.verified.clone() }))
+        Ok(is_whole.then(|| noted.verified.clone().named(path.to_owned())))
     }
 
     /// Notes a file. When this returns, it is on the disk.
-    pub(crate) fn add(
-        &mut self,
-        key: String,
-        verified: &Verified,
-        stop: &Stop,
-    ) -> Result<(), TuneError> {
-        let sha256 = hash_of(&verified.output, stop)?;
-        let output = absolute(&verified.output);
-        let note = Note { key, sha256, verified: Verified { output, ..verified.clone() } };
+    pub(crate) fn add(&mut self, key: String, made: &T, stop: &Stop) -> Result<(), TuneError> {
+        let sha256 = hash_of(made.output(), stop)?;
+        let verified = made.clone().named(absolute(made.output()));
+        let note = Note { key, sha256, verified };
         let text = serde_json::to_string(&note).map_err(io::Error::from);
         text.and_then(|text| {
             // One call, so that lines of two processes do not mix.
@@ -109,9 +113,16 @@ impl Notes {
     }
 }
 
-impl Note {
+impl Notes {
+    /// The notes of single files that an environment keeps; `None` where it remembers nothing.
+    pub(crate) fn of_files(env: &Environment) -> Result<Option<Self>, TuneError> {
+        env.journal_dir.as_ref().map(|folder| Self::open(folder.join(FILES))).transpose()
+    }
+}
+
+impl<T: Made> Note<T> {
     fn is_named(&self, path: &Path) -> bool {
-        absolute(&self.verified.output) == absolute(path)
+        absolute(self.verified.output()) == absolute(path)
     }
 }
 

@@ -16,8 +16,8 @@ use crate::outcome::{CrfOutcome, TuneOutcome};
 use crate::output::Wanted;
 use crate::progress::{Event, Sink};
 use crate::request::{
-    CrfRequest, EncodeSettings, LIST_MAX, SOURCES_MAX, SWEEP_MAX, Sampling, SearchSettings,
-    TuneRequest,
+    AUDIO_KILOBITS, CrfRequest, EncodeSettings, LIST_MAX, SOURCES_MAX, SWEEP_MAX, Sampling,
+    SearchSettings, TuneRequest,
 };
 use crate::session::{Environment, Session};
 use crate::sweep::{compare, corpus};
@@ -173,6 +173,10 @@ pub(crate) fn check(request: &TuneRequest) -> Result<(), TuneError> {
             }
             if !(1.0..=100.0).contains(&request.ratio_min) {
                 return refused("rungs lie apart by a factor of 1 to 100".to_owned());
+            }
+            if !AUDIO_KILOBITS.contains(&request.audio_kilobits.get()) {
+                let (least, most) = (AUDIO_KILOBITS.start(), AUDIO_KILOBITS.end());
+                return refused(format!("sound takes {least} to {most} kilobits a second"));
             }
             if let Some(folder) = request.output.as_deref().filter(|folder| !folder.is_dir()) {
                 return refused(format!("there is no folder {}; make it first", folder.display()));
