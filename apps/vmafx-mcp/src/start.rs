@@ -65,6 +65,8 @@ pub fn platform(config: &Config, telemetry: &Telemetry) -> Result<Arc<Platform>,
         telemetry: telemetry.clone(),
         fleet,
         journal_dir: config.tune_journal_dir.clone(),
+        // Agents choose names, and mistakes of theirs must cost nobody a file.
+        replaces: false,
         ..Environment::new(config.run())
     };
     tracing::info!(

@@ -3,7 +3,8 @@
 //! Invariants: one run at a time encodes, a bounded number waits, of ended ones the newest are kept;
 //! asking again for what runs or has succeeded gives the same run, so that no encode is made twice;
 //! a run is cancelled with its callers only when the last of them goes and none was given its handle;
-//! a run ends with its process, and what it had measured is on disk where a journal is kept.
+//! a run ends with its process, and what it had measured is on disk where a journal is kept: a file
+//! that it had finished is found again by whoever asks the same question.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -76,7 +77,9 @@ struct Asked {
     question: String,
     output: Option<PathBuf>,
     /// Something has the output's name.
-    is_taken: bool,
+    is_there: bool,
+    /// A file of that name was made by a run of before, perhaps for the same question.
+    is_noted: bool,
     /// The output's name, held against others; `None` where there is no output or they hold it.
     claim: Option<Claim>,
 }
@@ -198,7 +201,7 @@ impl Run {
     fn is_of_use(&self, asked: &Asked) -> bool {
         match self.view.state {
             State::Queued | State::Running => true,
-            State::Succeeded => self.output.is_none() || asked.is_taken,
+            State::Succeeded => self.output.is_none() || asked.is_there,
             State::Failed | State::Cancelled => false,
         }
     }
@@ -222,7 +225,7 @@ impl Run {
 
 /// Whether one more run may begin.
 fn check_room(runs: &BTreeMap<JobId, Run>, asked: &Asked) -> Result<(), ToolError> {
-    if asked.is_taken {
+    if asked.is_there && !asked.is_noted {
         let hint = "Choose another name: a file that is there is not replaced.";
         return Err(ToolError::argument("the output's name is taken", hint));
     }
@@ -274,15 +277,22 @@ impl Shared {
         };
         let written = source.map(|file| (file.len(), file.modified().ok()));
         let output = output(request);
-        let is_taken = output.as_ref().is_some_and(|path| path.symlink_metadata().is_ok());
+        let is_there = output.as_ref().is_some_and(|path| path.symlink_metadata().is_ok());
+        // Whether it is the answer is for the run to find out, which reads both files and tries nothing.
+        let is_noted = match &output {
+            Some(path) if is_there => vmafx_tune::is_noted(&self.env, path)
+                .map_err(|error| ToolError::from(error.to_failure()))?,
+            _ => false,
+        };
         let claim = match &output {
-            Some(path) if !is_taken => Claim::take(path).map_err(|error| {
+            Some(path) if !is_there || is_noted => Claim::take(path).map_err(|error| {
                 let message = format!("nothing can be written beside {}: {error}", path.display());
                 ToolError::new("io", message, hint(FailureKind::Io))
             })?,
             _ => None,
         };
-        Ok(Asked { question: format!("{asked} {written:?}"), output, is_taken, claim })
+        let question = format!("{asked} {written:?}");
+        Ok(Asked { question, output, is_there, is_noted, claim })
     }
 
     /// Takes a run in, to be carried out when it is its turn.

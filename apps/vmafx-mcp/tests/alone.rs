@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 use observability::Telemetry;
@@ -376,6 +377,47 @@ async fn a_file_is_tuned_to_its_target_and_the_same_question_finds_the_same_run(
     assert!(frames.contains("keeps no frames"), "{frames}");
     let outside = agent.refused("tune", json!({"source": "/etc/passwd", "target": 90})).await;
     assert!(outside.starts_with("source_refused"), "{outside}");
+}
+
+#[tokio::test]
+async fn a_finished_file_is_found_again_by_a_server_that_was_started_anew() {
+    let videos = Videos::new();
+    let (source, _) = videos.pair(30);
+    let (made, journal) = (videos.path().join("made"), videos.path().join("journal"));
+    std::fs::create_dir(&made).expect("a folder");
+    let folders = [&made, &journal].map(|folder| folder.display().to_string());
+    let ffmpeg = ffmpeg();
+    let flags =
+        ["--ffmpeg", &ffmpeg, "--output-root", &folders[0], "--tune-journal-dir", &folders[1]];
+    let config = config(&videos, &flags);
+    let telemetry = Telemetry::disabled();
+    let start = || Agent::connect(&config, &telemetry, Told::default());
+    let asked = |target: u32| json!({"source": source, "target": target, "output": "film.mkv", "wait_seconds": 60});
+    let first = start().await.call("tune", asked(85)).await;
+    assert_eq!(first["tune"]["standing"], "met", "{first}");
+    let path = made.join("film.mkv");
+    let written = || {
+        let file = std::fs::metadata(&path).expect("there");
+        (file.len(), file.modified().expect("a time"), file.ino())
+    };
+    let before = written();
+
+    // Another process, which knows nothing but what is on the disk.
+    let agent = start().await;
+    let again = agent.call("tune", asked(85)).await;
+    assert_eq!((&again["state"], &again["tune"]), (&json!("succeeded"), &first["tune"]));
+    assert_ne!(again["job_id"], first["job_id"], "another run");
+    assert_eq!(written(), before, "nothing was made anew");
+    let left = std::fs::read_dir(&made).expect("there").count();
+    assert_eq!(left, 1, "beside the film there is nothing");
+
+    // Another question finds the name taken, and so does the same once the file is another.
+    let text = agent.refused("tune", asked(80)).await;
+    assert!(text.contains("is not what this run makes"), "{text}");
+    std::fs::write(&path, b"somebody else's").expect("written");
+    let text = start().await.refused("tune", asked(85)).await;
+    assert!(text.contains("is not what this run makes"), "{text}");
+    assert_eq!(std::fs::read(&path).expect("there"), b"somebody else's");
 }
 
 #[tokio::test]

@@ -4,17 +4,15 @@
 //! those that are missing.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use search::{Evidence, Target, hull, rungs};
-use serde::{Deserialize, Serialize};
 
 use crate::crf::{Found, Hunt, Tried};
 use crate::error::TuneError;
-use crate::finish::{Verified, finish};
+use crate::finish::finish;
 use crate::manifest;
+use crate::notes::Notes;
 use crate::outcome::{LadderOutcome, Rendition};
 use crate::output::Wanted;
 use crate::probe::ProbeKind;
@@ -22,30 +20,17 @@ use crate::progress::Event;
 use crate::request::{EncodeSettings, LadderRequest};
 use crate::session::Session;
 use crate::shots::Sample;
-use crate::source::hash_of;
+use crate::sound::make_tracks;
 use crate::together::find_all;
 
 /// The notes of what was made, in the folder of the rungs.
 const NOTES: &str = ".vmafx-tune-rungs.jsonl";
-
-/// Bytes of the notes that are read; a rung takes less than a thousand.
-const NOTES_BYTES_MAX: u64 = 4 << 20;
 
 /// A size, how it is searched, and what was found.
 struct Searched<'a> {
     size: (u32, u32),
     hunt: &'a Hunt<'a>,
     found: &'a [Found],
-}
-
-/// A rung that was made: a line of the notes.
-#[derive(Debug, Serialize, Deserialize)]
-struct Note {
-    /// What it is, as the journal names it, and what it was to reach.
-    key: String,
-    /// SHA-256 of the file.
-    sha256: String,
-    verified: Verified,
 }
 
 /// Searches each size for each target, and makes a ladder of all that was measured on the way.
@@ -69,6 +54,8 @@ pub(crate) fn ladder(
             info.height
         )));
     }
+    // First, as it costs the least and is the likeliest to be refused.
+    let sound = make_tracks(session, &known, request)?;
     let encodes: Vec<EncodeSettings> = sizes
         .iter()
         .map(|size| {
@@ -122,6 +109,7 @@ pub(crate) fn ladder(
         cloud,
         hull: best,
         rungs: chosen,
+        sound,
     };
     if let Some(folder) = &request.output {
         manifest::write_all(&outcome, folder)?;
@@ -136,7 +124,7 @@ fn make_rungs(
     rungs: &mut [Rendition],
     folder: &Path,
 ) -> Result<(), TuneError> {
-    let mut notes = Notes::open(folder)?;
+    let mut notes = Notes::open(folder.join(NOTES))?;
     let mut names = BTreeSet::new();
     for rung in rungs {
         let at = searched.iter().find(|at| at.size == rung.size);
@@ -148,7 +136,7 @@ fn make_rungs(
         let spec = at.hunt.spec(&whole, rung.quality, ProbeKind::Whole).in_full();
         let chain = session.chain_here(at.hunt.encode.encoder)?;
         let key = spec.key(&format!("{chain}, a rung for {}", found.target));
-        let made = match notes.find(&key, &path, session)? {
+        let made = match notes.find(&key, &path, &session.stop)? {
             Some(verified) => {
                 let message = format!("{} is there and whole", path.display());
                 session.sink.event(&Event::Note { message });
@@ -156,11 +144,7 @@ fn make_rungs(
             }
             None => {
                 let verified = finish(at.hunt, &found, &Wanted::fragments(&path))?;
-                notes.add(Note {
-                    key,
-                    sha256: hash_of(&verified.output, &session.stop)?,
-                    verified: verified.clone(),
-                })?;
+                notes.add(key, &verified, &session.stop)?;
                 verified
             }
         };
@@ -207,58 +191,6 @@ fn free_name(rung: &Rendition, names: &mut BTreeSet<String>) -> String {
         name = format!("{stem}-{number}.mp4");
     }
     name
-}
-
-/// What was made before.
-struct Notes {
-    path: PathBuf,
-    known: Vec<Note>,
-    file: File,
-}
-
-impl Notes {
-    /// Reads what there is. Lines that are no notes, such as one that a crash has cut, are stepped over.
-    fn open(folder: &Path) -> Result<Self, TuneError> {
-        let path = folder.join(NOTES);
-        let mut text = Vec::new();
-        let mut read = || -> std::io::Result<File> {
-            let mut file = File::options().read(true).append(true).create(true).open(&path)?;
-            (&mut file).take(NOTES_BYTES_MAX).read_to_end(&mut text)?;
-            if text.last().is_some_and(|last| *last != b'\n') {
-                file.write_all(b"\n")?;
-            }
-            Ok(file)
-        };
-        let file = read().map_err(TuneError::write(&path))?;
-        let lines = text.split(|byte| *byte == b'\n');
-        let known = lines.filter_map(|line| serde_json::from_slice(line).ok()).collect();
-        Ok(Self { path, known, file })
-    }
-
-    /// The rung of this key, where its file has the name and is what it was.
-    fn find(
-        &self,
-        key: &str,
-        path: &Path,
-        session: &Session<'_>,
-    ) -> Result<Option<Verified>, TuneError> {
-        let noted = self.known.iter().rev().find(|n| n.key == key && n.verified.output == path);
-        let Some(noted) = noted.filter(|_| path.is_file()) else { return Ok(None) };
-        let is_whole = hash_of(path, &session.stop)? == noted.sha256;
-        Ok(is_whole.then(|| noted.verified.clone()))
-    }
-
-    /// Notes one. When this returns, it is on the disk.
-    fn add(&mut self, note: Note) -> Result<(), TuneError> {
-        let text = serde_json::to_string(&note).map_err(std::io::Error::from);
-        text.and_then(|text| {
-            self.file.write_all((text + "\n").as_bytes())?;
-            self.file.sync_data()
-        })
-        .map_err(TuneError::write(&self.path))?;
-        self.known.push(note);
-        Ok(())
-    }
 }
 
 /// The size of a rendition: the source's shape, sides even.

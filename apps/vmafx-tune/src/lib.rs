@@ -44,6 +44,7 @@ mod leftovers;
 mod local;
 mod looks;
 pub mod manifest;
+mod notes;
 mod outcome;
 mod output;
 mod probe;
@@ -55,6 +56,7 @@ mod segments;
 mod session;
 mod shots;
 pub mod show;
+mod sound;
 mod source;
 mod sweep;
 mod together;
@@ -66,6 +68,7 @@ pub use crf::{Found, Tried};
 pub use error::TuneError;
 pub use finish::{REPAIRS_MAX, Verified};
 pub use fleet::Fleet;
+pub use notes::is_noted;
 pub use outcome::{
     CompareOutcome, Contender, CorpusLine, CorpusOutcome, CrfOutcome, LadderOutcome, Rendition,
     Shot, ShotsOutcome, Standing, TuneOutcome,
@@ -73,10 +76,11 @@ pub use outcome::{
 pub use probe::{FRAME_SCORES_MAX, FrameRange, ProbeKind};
 pub use progress::{Event, Silent, Sink};
 pub use request::{
-    Besides, CompareRequest, CorpusRequest, CrfRequest, EncodeSettings, Keep, LIST_MAX,
-    LadderRequest, PARALLEL_MAX, SOURCES_MAX, SWEEP_MAX, Sampling, ScoreSettings, SearchSettings,
-    ShotsRequest, TuneRequest,
+    AUDIO_KILOBITS_DEFAULT, Besides, CompareRequest, CorpusRequest, CrfRequest, EncodeSettings,
+    Keep, LIST_MAX, LadderAudio, LadderRequest, PARALLEL_MAX, SOURCES_MAX, SWEEP_MAX, Sampling,
+    ScoreSettings, SearchSettings, ShotsRequest, TuneRequest,
 };
 pub use run::run;
 pub use session::Environment;
+pub use sound::SoundTrack;
 pub use whole::write_whole;

@@ -12,10 +12,14 @@ use std::path::{Path, PathBuf};
 use crate::error::TuneError;
 use crate::outcome::{LadderOutcome, Rendition};
 use crate::segments::{HEAD_BYTES_MAX, Segments};
+use crate::sound::SoundTrack;
 use crate::whole::write_whole;
 
 /// Digits of the frames a second where a playlist takes a fraction.
 const RATE_DIGITS: usize = 3;
+
+/// What the tracks of sound are called together.
+const SOUND_GROUP: &str = "sound";
 
 /// What the files of a ladder are called, beside its rungs.
 const STEM: &str = "ladder";
@@ -25,6 +29,38 @@ const STEM: &str = "ladder";
 pub struct Manifests<'a> {
     ladder: &'a LadderOutcome,
     rungs: Vec<Rung<'a>>,
+    tracks: Vec<Track<'a>>,
+}
+
+/// A track of sound that was made.
+#[derive(Debug)]
+struct Track<'a> {
+    sound: &'a SoundTrack,
+    /// The file's name without a folder.
+    file: String,
+    parts: Segments,
+    /// What it is called: by its language, and by its number where another has the same.
+    name: String,
+}
+
+impl Track<'_> {
+    fn stem(&self) -> &str {
+        self.file.trim_end_matches(".mp4")
+    }
+
+    /// Bits of the second that takes the most.
+    fn bits_max(&self) -> f64 {
+        self.parts.bits_per_second_max().ceil()
+    }
+
+    /// Bits a second on average.
+    fn bits(&self) -> f64 {
+        let (bytes, seconds) =
+            self.parts.all.iter().fold((0, 0.0), |(bytes, seconds), part| {
+                (bytes + part.bytes, seconds + part.seconds)
+            });
+        (bytes as f64 * 8.0 / seconds).ceil()
+    }
 }
 
 #[derive(Debug)]
@@ -67,7 +103,16 @@ impl<'a> Manifests<'a> {
             Ok(Rung { rendition, made })
         };
         let rungs: Result<Vec<Rung<'_>>, TuneError> = ladder.rungs.iter().map(rung).collect();
-        Ok(Self { ladder, rungs: rungs? })
+        let mut tracks: Vec<Track<'_>> = Vec::new();
+        for (place, sound) in ladder.sound.iter().enumerate() {
+            let (file, parts) = look_into(&sound.output)?;
+            let mut name = sound.language.clone().unwrap_or_else(|| "sound".to_owned());
+            if tracks.iter().any(|track| track.name == name) {
+                name = format!("{name} {}", place + 1);
+            }
+            tracks.push(Track { sound, file, parts, name });
+        }
+        Ok(Self { ladder, rungs: rungs?, tracks })
     }
 
     /// The rungs as CSV; the name of a file that was made is the last column.
@@ -95,13 +140,34 @@ impl<'a> Manifests<'a> {
         if self.rungs.iter().any(|rung| rung.made.is_none()) {
             text.push_str("# A template: the packager makes the playlists, and puts CODECS and the peak BANDWIDTH.\n");
         }
+        for (place, track) in self.tracks.iter().enumerate() {
+            let is_default = if place == 0 { "YES" } else { "NO" };
+            let language = track.sound.language.as_ref();
+            let language = language.map_or(String::new(), |name| format!(",LANGUAGE=\"{name}\""));
+            let channels = track.sound.channels;
+            let channels = channels.map_or(String::new(), |count| format!(",CHANNELS=\"{count}\""));
+            let _ = writeln!(
+                text,
+                "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{SOUND_GROUP}\",NAME=\"{}\"{language},DEFAULT={is_default},AUTOSELECT=YES{channels},URI=\"{}.m3u8\"",
+                track.name,
+                track.stem(),
+            );
+        }
+        // What is played is a rung and one track with it, the dearest as it may be.
+        let sound_max = self.tracks.iter().map(Track::bits_max).fold(0.0, f64::max);
+        let sound = self.tracks.iter().map(Track::bits).fold(0.0, f64::max);
+        let group = if self.tracks.is_empty() {
+            String::new()
+        } else {
+            format!(",AUDIO=\"{SOUND_GROUP}\"")
+        };
         for rung in &self.rungs {
             let (width, height) = rung.rendition.size;
             let _ = writeln!(
                 text,
-                "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},RESOLUTION={width}x{height},FRAME-RATE={:.RATE_DIGITS$}\n{}{}",
-                rung.bits_max(),
-                rung.bits(),
+                "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},RESOLUTION={width}x{height},FRAME-RATE={:.RATE_DIGITS$}{group}\n{}{}",
+                rung.bits_max() + sound_max,
+                rung.bits() + sound,
                 self.ladder.frames_per_second,
                 rung.stem(),
                 if rung.made.is_some() { ".m3u8" } else { "/index.m3u8" },
@@ -110,7 +176,7 @@ impl<'a> Manifests<'a> {
         text
     }
 
-    /// The rungs as a DASH manifest of one adaptation set.
+    /// The rungs as a DASH manifest of one adaptation set, and one for each track of sound.
     #[must_use]
     pub fn dash(&self) -> String {
         let are_made = self.rungs.iter().all(|rung| rung.made.is_some());
@@ -147,27 +213,48 @@ impl<'a> Manifests<'a> {
                 rung.bits_max()
             );
             if let Some((_, parts)) = &rung.made {
-                let (index, end) = (parts.head_bytes, parts.head_bytes + parts.index_bytes);
-                let _ = writeln!(
-                    text,
-                    "        <SegmentBase indexRange=\"{index}-{}\">\n          <Initialization range=\"0-{}\"/>\n        </SegmentBase>",
-                    end - 1,
-                    index - 1
-                );
+                text.push_str(&segment_base(parts));
             }
             text.push_str("      </Representation>\n");
         }
-        text.push_str("    </AdaptationSet>\n  </Period>\n</MPD>\n");
+        text.push_str("    </AdaptationSet>\n");
+        for track in &self.tracks {
+            let language = track.sound.language.as_ref();
+            let language = language.map_or(String::new(), |name| format!(" lang=\"{name}\""));
+            let (id, rate) = (track.stem(), track.bits_max());
+            let _ = writeln!(
+                text,
+                "    <AdaptationSet contentType=\"audio\" mimeType=\"audio/mp4\"{language} subsegmentStartsWithSAP=\"1\">\n      \
+                 <Representation id=\"{id}\" bandwidth=\"{rate}\">\n        <BaseURL>{id}.mp4</BaseURL>\n{}      </Representation>\n    </AdaptationSet>",
+                segment_base(&track.parts)
+            );
+        }
+        text.push_str("  </Period>\n</MPD>\n");
         text
     }
 
-    /// The playlists of the rungs that were made, by name.
+    /// The playlists of the rungs and tracks that were made, by name.
     fn playlists(&self) -> impl Iterator<Item = (String, String)> {
-        self.rungs.iter().filter_map(|rung| {
+        let rungs = self.rungs.iter().filter_map(|rung| {
             let (file, parts) = rung.made.as_ref()?;
             Some((format!("{}.m3u8", rung.stem()), playlist(file, parts)))
-        })
+        });
+        let tracks = self
+            .tracks
+            .iter()
+            .map(|track| (format!("{}.m3u8", track.stem()), playlist(&track.file, &track.parts)));
+        rungs.chain(tracks)
     }
+}
+
+/// Where a DASH player finds a file's index, and what it needs before any fragment.
+fn segment_base(parts: &Segments) -> String {
+    let (index, end) = (parts.head_bytes, parts.head_bytes + parts.index_bytes);
+    format!(
+        "        <SegmentBase indexRange=\"{index}-{}\">\n          <Initialization range=\"0-{}\"/>\n        </SegmentBase>\n",
+        end - 1,
+        index - 1
+    )
 }
 
 /// The HLS media playlist of a file of fragments.
@@ -205,7 +292,7 @@ pub(crate) fn write_all(ladder: &LadderOutcome, folder: &Path) -> Result<(), Tun
     Ok(())
 }
 
-fn look_into(file: &Path) -> Result<(String, Segments), TuneError> {
+pub(crate) fn look_into(file: &Path) -> Result<(String, Segments), TuneError> {
     let mut head = Vec::new();
     File::open(file)
         .and_then(|file| file.take(HEAD_BYTES_MAX as u64).read_to_end(&mut head))
@@ -248,6 +335,7 @@ mod tests {
             cloud: rungs.clone(),
             hull: rungs.clone(),
             rungs,
+            sound: Vec::new(),
             missed: Vec::new(),
         }
     }
@@ -287,9 +375,21 @@ mod tests {
         let rungs = rungs
             .map(|(rendition, file)| Rung { rendition, made: Some((file.to_owned(), parts())) })
             .collect();
-        let manifests = Manifests { ladder: &ladder, rungs };
+        let sound = SoundTrack {
+            output: "audio-1.mp4".into(),
+            codec: "aac".to_owned(),
+            language: Some("eng".to_owned()),
+            channels: Some(2),
+            bytes: 501_000,
+        };
+        let file = "audio-1.mp4".to_owned();
+        let track = Track { sound: &sound, file, parts: parts(), name: "eng".to_owned() };
+        let manifests = Manifests { ladder: &ladder, rungs, tracks: vec![track] };
         let hls = manifests.hls();
-        assert!(hls.contains("BANDWIDTH=2000000,AVERAGE-BANDWIDTH=300500,"), "{hls}");
+        assert!(hls.contains("BANDWIDTH=4000000,AVERAGE-BANDWIDTH=1302500,"), "{hls}");
+        assert!(hls.contains("FRAME-RATE=25.000,AUDIO=\"sound\"\na.m3u8\n"), "{hls}");
+        let media = "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"sound\",NAME=\"eng\",LANGUAGE=\"eng\",DEFAULT=YES,AUTOSELECT=YES,CHANNELS=\"2\",URI=\"audio-1.m3u8\"\n";
+        assert!(hls.contains(media), "{hls}");
         assert!(hls.contains("\na.m3u8\n") && !hls.contains("template"), "{hls}");
         let (name, playlist) = manifests.playlists().next().expect("two");
         assert_eq!(name, "a.m3u8");
@@ -298,6 +398,8 @@ mod tests {
         let dash = manifests.dash();
         assert!(dash.contains("<SegmentBase indexRange=\"700-799\">"), "{dash}");
         assert!(dash.contains("<Initialization range=\"0-699\"/>"), "{dash}");
+        let set = "<AdaptationSet contentType=\"audio\" mimeType=\"audio/mp4\" lang=\"eng\" subsegmentStartsWithSAP=\"1\">";
+        assert!(dash.contains(set) && dash.contains("<BaseURL>audio-1.mp4</BaseURL>"), "{dash}");
         assert!(manifests.csv().contains(",a.mp4\n"));
     }
 }

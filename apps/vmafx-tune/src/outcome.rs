@@ -10,6 +10,7 @@ use crate::crf::{Found, Tried};
 use crate::finish::Verified;
 use crate::probe::FrameRange;
 use crate::request::EncodeSettings;
+use crate::sound::SoundTrack;
 
 /// What `crf` gives.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -67,6 +68,9 @@ pub struct LadderOutcome {
     pub hull: Vec<Rendition>,
     /// The ladder, cheapest first.
     pub rungs: Vec<Rendition>,
+    /// The tracks of sound that were made beside the rungs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sound: Vec<SoundTrack>,
     /// Targets that no size reached.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missed: Vec<f64>,

@@ -65,6 +65,7 @@ impl Wanted {
         session: &Session<'_>,
     ) -> Result<Self, TuneError> {
         let wanted = Self::pictures(path);
+        let wanted = Self { replaces: wanted.replaces && session.env.replaces, ..wanted };
         if besides == Besides::NOTHING {
             return Ok(wanted);
         }

@@ -178,6 +178,31 @@ impl Default for Besides {
     }
 }
 
+/// What becomes of the sound of a ladder's source. Each track becomes a file of its own, as players of
+/// HLS and DASH take it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LadderAudio {
+    /// AAC is taken over as it is, all else is encoded as AAC.
+    #[default]
+    Auto,
+    /// It is taken over as it is. What mp4 does not take is an error.
+    Copy,
+    /// It is encoded as AAC.
+    Aac,
+    /// It is left out.
+    None,
+}
+
+/// Kilobits a second at which a ladder's sound is encoded unless told otherwise.
+pub const AUDIO_KILOBITS_DEFAULT: NonZeroU32 = NonZeroU32::new(128).unwrap();
+/// The least and the most that may be asked for: what AAC can do for two channels.
+pub const AUDIO_KILOBITS: std::ops::RangeInclusive<u32> = 16..=512;
+
+const fn audio_kilobits() -> NonZeroU32 {
+    AUDIO_KILOBITS_DEFAULT
+}
+
 /// What is common to all searches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SearchSettings {
@@ -243,9 +268,15 @@ pub struct LadderRequest {
     pub targets: Vec<f64>,
     /// Rungs closer than this factor in bits a second are thinned.
     pub ratio_min: f64,
-    /// The folder to make the rungs in, pictures alone; `None` only searches.
+    /// The folder to make the rungs in, and the sound beside them; `None` only searches.
     #[serde(default)]
     pub output: Option<PathBuf>,
+    /// What becomes of the sound.
+    #[serde(default)]
+    pub audio: LadderAudio,
+    /// Kilobits a second of a track that is encoded.
+    #[serde(default = "audio_kilobits")]
+    pub audio_kilobits: NonZeroU32,
 }
 
 /// Several encoders at equal quality.

@@ -6,17 +6,18 @@ use observability::schema::{attr, span_name};
 use search::Target;
 use types::Encoder;
 
-use crate::crf::Hunt;
+use crate::crf::{Found, Hunt};
 use crate::error::TuneError;
 use crate::film::shots;
-use crate::finish::finish;
+use crate::finish::{Verified, finish};
 use crate::ladder::ladder;
+use crate::notes::{Notes, key_of};
 use crate::outcome::{CrfOutcome, TuneOutcome};
 use crate::output::Wanted;
-use crate::progress::Sink;
+use crate::progress::{Event, Sink};
 use crate::request::{
-    CrfRequest, EncodeSettings, LIST_MAX, SOURCES_MAX, SWEEP_MAX, Sampling, SearchSettings,
-    TuneRequest,
+    AUDIO_KILOBITS, CrfRequest, EncodeSettings, LIST_MAX, SOURCES_MAX, SWEEP_MAX, Sampling,
+    SearchSettings, TuneRequest,
 };
 use crate::session::{Environment, Session};
 use crate::sweep::{compare, corpus};
@@ -77,12 +78,67 @@ fn crf(session: &Session<'_>, request: &CrfRequest) -> Result<CrfOutcome, TuneEr
         None => None,
     };
     let hunt = Hunt { session, known: &known, encode: &request.encode, search: &request.search };
+    let remembered = match &wanted {
+        Some(wanted) => Some((wanted, Remembered::look(&hunt, request, wanted)?)),
+        None => None,
+    };
     let found = hunt.find(&request.search.target)?;
-    let file = match &wanted {
-        Some(wanted) => Some(finish(&hunt, &found, wanted)?),
+    let file = match remembered {
+        Some((wanted, remembered)) => Some(remembered.or_make(&hunt, &found, wanted)?),
         None => None,
     };
     Ok(CrfOutcome { source: known.source.media.uri.clone(), found, file })
+}
+
+/// What is known of a finished file before anything is tried.
+struct Remembered {
+    key: String,
+    notes: Option<Notes>,
+    /// The file is there, and is what this request makes.
+    made: Option<Verified>,
+}
+
+impl Remembered {
+    /// Looks whether an earlier run made the file.
+    ///
+    /// # Errors
+    /// Among others when something else has its name and is not to be replaced.
+    fn look(hunt: &Hunt<'_>, request: &CrfRequest, wanted: &Wanted) -> Result<Self, TuneError> {
+        let session = hunt.session;
+        let chain = session.chain_here(request.encode.encoder)?;
+        let key = key_of(request, &hunt.known.source.sha256, wanted, &chain);
+        let notes = Notes::of_files(session.env)?;
+        let made = match &notes {
+            Some(notes) => notes.find(&key, &wanted.path, &session.stop)?,
+            None => None,
+        };
+        if made.is_none() && !session.env.replaces && wanted.path.symlink_metadata().is_ok() {
+            return Err(TuneError::Request(format!(
+                "{} is there, and is not what this run makes; name another file",
+                wanted.path.display()
+            )));
+        }
+        Ok(Self { key, notes, made })
+    }
+
+    fn or_make(
+        self,
+        hunt: &Hunt<'_>,
+        found: &Found,
+        wanted: &Wanted,
+    ) -> Result<Verified, TuneError> {
+        let session = hunt.session;
+        if let Some(made) = self.made {
+            let message = format!("{} is there and whole", wanted.path.display());
+            session.sink.event(&Event::Note { message });
+            return Ok(made);
+        }
+        let verified = finish(hunt, found, wanted)?;
+        if let Some(mut notes) = self.notes {
+            notes.add(self.key, &verified, &session.stop)?;
+        }
+        Ok(verified)
+    }
 }
 
 /// The encoders that a request asks for, and whether files are made on this machine.
@@ -117,6 +173,10 @@ pub(crate) fn check(request: &TuneRequest) -> Result<(), TuneError> {
             }
             if !(1.0..=100.0).contains(&request.ratio_min) {
                 return refused("rungs lie apart by a factor of 1 to 100".to_owned());
+            }
+            if !AUDIO_KILOBITS.contains(&request.audio_kilobits.get()) {
+                let (least, most) = (AUDIO_KILOBITS.start(), AUDIO_KILOBITS.end());
+                return refused(format!("sound takes {least} to {most} kilobits a second"));
             }
             if let Some(folder) = request.output.as_deref().filter(|folder| !folder.is_dir()) {
                 return refused(format!("there is no folder {}; make it first", folder.display()));

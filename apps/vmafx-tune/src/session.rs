@@ -36,8 +36,11 @@ pub struct Environment {
     pub telemetry: Telemetry,
     /// Where probes are carried out; `None` is here.
     pub fleet: Option<Fleet>,
-    /// The folder of journals, one a source; `None` remembers nothing beyond the run.
+    /// The folder of journals, one a source, and of notes of the files that were made; `None`
+    /// remembers nothing beyond the run.
     pub journal_dir: Option<PathBuf>,
+    /// A finished file replaces what has its name and is something else; else that is refused.
+    pub replaces: bool,
     /// Where encodes lie while they are scored.
     pub scratch_dir: PathBuf,
     /// Records the run's trace whatever the sampling ratio.
@@ -55,6 +58,7 @@ impl Environment {
             telemetry: Telemetry::disabled(),
             fleet: None,
             journal_dir: None,
+            replaces: true,
             scratch_dir: std::env::temp_dir(),
             force_trace: false,
             parallel: None,

@@ -103,6 +103,11 @@ fn ladder(outcome: &LadderOutcome) -> String {
         });
         let _ = writeln!(text, "{size:>11} {:>7} {rate:>9.0} {score:>8.3}{made}", rung.quality);
     }
+    for track in &outcome.sound {
+        let language = track.language.as_deref().map_or(String::new(), |name| format!(" ({name})"));
+        let (codec, file) = (&track.codec, track.output.display());
+        let _ = writeln!(text, "{:>11} {codec}{language}  {file}, {} bytes", "sound", track.bytes);
+    }
     let _ = writeln!(
         text,
         "{} renditions measured, {} on the hull",

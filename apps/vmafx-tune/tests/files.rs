@@ -10,8 +10,9 @@ use media::Stop;
 use support::{Ears, cut, environment, fast, ffmpeg, score, search};
 use types::{Encoder, FailureKind};
 use vmafx_tune::{
-    Besides, CrfOutcome, CrfRequest, Event, Keep, LadderOutcome, LadderRequest, ShotsRequest,
-    Silent, Sink, Standing, TuneError, TuneOutcome, TuneRequest, run,
+    AUDIO_KILOBITS_DEFAULT, Besides, CrfOutcome, CrfRequest, Event, Keep, LadderAudio,
+    LadderOutcome, LadderRequest, ShotsRequest, Silent, Sink, Standing, TuneError, TuneOutcome,
+    TuneRequest, run,
 };
 
 fn folder() -> tempfile::TempDir {
@@ -229,7 +230,52 @@ fn a_file_that_appeared_meanwhile_is_left_alone() {
     assert_eq!((file.output, frames(&output, "0:v:0")), (output.clone(), 16));
 }
 
+#[test]
+fn a_file_that_is_there_and_whole_is_not_made_again() {
+    let folder = folder();
+    let source = PathBuf::from(cut("bikes.mp4", 60, 16, &folder.path().join("source.y4m")));
+    let (output, journal) = (folder.path().join("film.mkv"), folder.path().join("journal"));
+    let request = crf(&source, &output, Besides::default());
+    let run_of = |request: &TuneRequest, replaces: bool, ears: &Ears| {
+        let env = vmafx_tune::Environment { replaces, ..environment(Some(&journal)) };
+        run(request, &env, &Stop::never(), ears)
+    };
+    let first = of_crf(run_of(&request, true, &Ears::default()).expect("it ends"));
+    let again = Ears::default();
+    assert_eq!(of_crf(run_of(&request, false, &again).expect("it ends")).file, first.file);
+    assert_eq!((files_made(&again), again.made()), (0, 0), "{:?}", again.events());
+
+    // What is another file now is made again, or refused where nothing may be replaced.
+    let bytes = std::fs::read(&output).expect("there");
+    let mut spoilt = bytes.clone();
+    *spoilt.last_mut().expect("some") ^= 1;
+    std::fs::write(&output, &spoilt).expect("written");
+    let refused = run_of(&request, false, &Ears::default()).expect_err("refused");
+    assert_eq!(refused.kind(), FailureKind::InvalidJob, "{refused}");
+    assert_eq!(std::fs::read(&output).expect("there"), spoilt, "left alone");
+    let third = Ears::default();
+    assert_eq!(of_crf(run_of(&request, true, &third).expect("it ends")).file, first.file);
+    assert_eq!(files_made(&third), 1);
+    assert_eq!(std::fs::read(&output).expect("there"), bytes, "the same file again");
+
+    // Another target is another file, whatever has the name.
+    let TuneRequest::Crf(asked) = request else { panic!("of crf") };
+    let other = TuneRequest::Crf(CrfRequest { search: search(70.0), ..asked });
+    let refused = run_of(&other, false, &Ears::default()).expect_err("refused");
+    assert!(refused.to_string().contains("is not what this run makes"), "{refused}");
+}
+
 fn ladder(source: &str, journal: &Path, output: &Path, sink: &dyn Sink) -> LadderOutcome {
+    ladder_with(source, journal, output, LadderAudio::Auto, sink)
+}
+
+fn ladder_with(
+    source: &str,
+    journal: &Path,
+    output: &Path,
+    audio: LadderAudio,
+    sink: &dyn Sink,
+) -> LadderOutcome {
     let request = TuneRequest::Ladder(LadderRequest {
         source: source.to_owned(),
         encode: fast(Encoder::X264),
@@ -238,6 +284,8 @@ fn ladder(source: &str, journal: &Path, output: &Path, sink: &dyn Sink) -> Ladde
         targets: vec![88.0, 60.0],
         ratio_min: 1.2,
         output: Some(output.to_owned()),
+        audio,
+        audio_kilobits: AUDIO_KILOBITS_DEFAULT,
     });
     let outcome = run(&request, &environment(Some(journal)), &Stop::never(), sink);
     let outcome = outcome.expect("it ends");
@@ -304,6 +352,90 @@ fn the_rungs_of_a_ladder_are_made_and_verified_and_what_names_them_can_be_played
     assert_eq!((frames(gone, "0:v:0"), frames(spoilt, "0:v:0")), (30, 30));
 }
 
+/// A film of 30 pictures, 1.2 s, that begin so late, with sound of 1.6 s in two languages: AAC and FLAC.
+fn film_in_two_languages(folder: &Path, late: &str) -> PathBuf {
+    let pictures = cut("bikes.mp4", 60, 30, &folder.join("pictures.y4m"));
+    let film = folder.join(format!("film-{late}.mkv"));
+    let path = film.display().to_string();
+    let sine = |frequency| format!("sine=frequency={frequency}:sample_rate=48000:duration=1.6");
+    let (english, german) = (sine(440), sine(880));
+    let inputs = ["-itsoffset", late, "-i", &pictures, "-f", "lavfi", "-i", &english];
+    let others = ["-f", "lavfi", "-i", &german, "-map", "0", "-map", "1", "-map", "2"];
+    let codecs = ["-c:v", "ffv1", "-c:a:0", "aac", "-b:a:0", "96k", "-c:a:1", "flac"];
+    let names = ["-metadata:s:a:0", "language=eng", "-metadata:s:a:1", "language=ger", &path];
+    ask(&[&inputs[..], &others, &codecs, &names].concat());
+    film
+}
+
+/// Seconds of sound that another decoder finds in a track.
+fn seconds_of_sound(path: &Path, map: &str) -> f64 {
+    let path = path.display().to_string();
+    let decoded = ["-i", &path, "-map", map, "-ac", "1", "-ar", "48000", "-f", "framecrc", "-"];
+    let listed = ask(&decoded);
+    let packets = listed.lines().filter(|line| !line.starts_with('#'));
+    let samples = packets.map(|line| line.split(',').nth(3).expect("a duration").trim());
+    samples.map(|count| count.parse::<f64>().expect("a number")).sum::<f64>() / 48_000.0
+}
+
+#[test]
+fn a_ladder_has_a_track_for_each_language_and_players_find_them() {
+    let folder = folder();
+    let (journal, output) = (folder.path().join("journal"), folder.path().join("ladder"));
+    std::fs::create_dir(&output).expect("made");
+    let film = film_in_two_languages(folder.path(), "0");
+    let source = film.display().to_string();
+    let outcome = ladder(&source, &journal, &output, &Silent);
+    let tracks: Vec<(&str, Option<&str>)> =
+        outcome.sound.iter().map(|t| (t.codec.as_str(), t.language.as_deref())).collect();
+    assert_eq!(tracks, [("aac", Some("eng")), ("aac", Some("ger"))]);
+    // AAC is taken over packet by packet; what is not is encoded, and as long as it was.
+    let (english, german) = (&outcome.sound[0].output, &outcome.sound[1].output);
+    let first = |path: &Path| {
+        let path = path.display().to_string();
+        ask(&["-i", &path, "-map", "0:a:0", "-c", "copy", "-f", "streamhash", "-hash", "md5", "-"])
+    };
+    assert_eq!(first(english), first(&film));
+    for track in [english, german] {
+        let seconds = seconds_of_sound(track, "0:a:0");
+        assert!((seconds - 1.6).abs() < 0.03, "{}: {seconds} s", track.display());
+    }
+    for names in ["ladder.m3u8", "ladder.mpd"] {
+        for map in ["0:a:0", "0:a:1"] {
+            let seconds = seconds_of_sound(&output.join(names), map);
+            assert!((seconds - 1.6).abs() < 0.03, "{names} {map}: {seconds} s");
+        }
+        assert_eq!(frames(&output.join(names), "0:v:0"), 30, "{names}");
+    }
+    // A later run makes what is missing or spoilt, and nothing else.
+    let written = |path: &Path| std::fs::metadata(path).expect("there").modified().expect("a time");
+    let (kept, bytes) = (written(english), std::fs::read(german).expect("there"));
+    std::fs::write(german, &bytes[..bytes.len() / 2]).expect("written");
+    assert_eq!(ladder(&source, &journal, &output, &Silent), outcome);
+    assert_eq!(written(english), kept);
+    assert_eq!(std::fs::read(german).expect("there"), bytes);
+    // Without sound there is none, and no word of it.
+    let silent = folder.path().join("silent");
+    std::fs::create_dir(&silent).expect("made");
+    let outcome = ladder_with(&source, &journal, &silent, LadderAudio::None, &Silent);
+    assert!(outcome.sound.is_empty() && !silent.join("audio-1.mp4").exists());
+    let playlist = std::fs::read_to_string(silent.join("ladder.m3u8")).expect("there");
+    assert!(!playlist.contains("AUDIO"), "{playlist}");
+}
+
+#[test]
+fn the_sound_of_a_ladder_begins_with_its_first_picture() {
+    let folder = folder();
+    let (journal, output) = (folder.path().join("journal"), folder.path().join("ladder"));
+    std::fs::create_dir(&output).expect("made");
+    let film = film_in_two_languages(folder.path(), "0.4");
+    let outcome = ladder(&film.display().to_string(), &journal, &output, &Silent);
+    for track in &outcome.sound {
+        // What is heard before the first picture is no part of the ladder, whose time begins there.
+        let seconds = seconds_of_sound(&track.output, "0:a:0");
+        assert!((seconds - 1.2).abs() < 0.03, "{track:?}: {seconds} s");
+    }
+}
+
 #[test]
 fn a_ladder_needs_a_folder_that_is_there() {
     let folder = folder();
@@ -316,6 +448,8 @@ fn a_ladder_needs_a_folder_that_is_there() {
         targets: vec![60.0],
         ratio_min: 1.2,
         output: Some(folder.path().join("none")),
+        audio: LadderAudio::Auto,
+        audio_kilobits: AUDIO_KILOBITS_DEFAULT,
     });
     let error = go(&request, &Silent).expect_err("refused");
     assert!(error.to_string().contains("make it first"), "{error}");

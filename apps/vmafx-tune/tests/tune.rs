@@ -13,8 +13,9 @@ use search::{Evidence, Target};
 use support::{Ears, cut, environment, fast, ffmpeg, score, search};
 use types::{Encoder, FailureKind, Quality};
 use vmafx_tune::{
-    Besides, CompareRequest, CorpusRequest, CrfRequest, EncodeSettings, LadderRequest, Sampling,
-    ScoreSettings, ShotsRequest, Silent, Standing, TuneOutcome, TuneRequest, cost, report, run,
+    AUDIO_KILOBITS_DEFAULT, Besides, CompareRequest, CorpusRequest, CrfRequest, EncodeSettings,
+    LadderAudio, LadderRequest, Sampling, ScoreSettings, ShotsRequest, Silent, Standing,
+    TuneOutcome, TuneRequest, cost, report, run,
 };
 
 fn folder() -> tempfile::TempDir {
@@ -458,6 +459,8 @@ fn a_ladder_a_comparison_and_a_corpus_end_in_one_report() {
         targets: vec![85.0, 60.0],
         ratio_min: 1.2,
         output: None,
+        audio: LadderAudio::Auto,
+        audio_kilobits: AUDIO_KILOBITS_DEFAULT,
     }));
     let TuneOutcome::Ladder(of) = &ladder else { panic!("of ladder") };
     assert!(

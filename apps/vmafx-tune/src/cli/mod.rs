@@ -3,18 +3,19 @@
 mod parse;
 mod shared;
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use search::{Constraint, Target};
 use types::{Encoder, Quality};
 use vmafx_tune::{
-    CompareRequest, CorpusRequest, CrfRequest, LadderRequest, Sampling, SearchSettings,
-    ShotsRequest, TuneRequest,
+    AUDIO_KILOBITS_DEFAULT, CompareRequest, CorpusRequest, CrfRequest, LadderRequest, Sampling,
+    SearchSettings, ShotsRequest, TuneRequest,
 };
 
 use parse::parse_encoder;
 pub(crate) use shared::RunArgs;
-use shared::{BesidesArgs, EncodeArgs, SampleArgs, ScoreArgs, SearchArgs, encodes};
+use shared::{BesidesArgs, EncodeArgs, LadderAudioArg, SampleArgs, ScoreArgs, SearchArgs, encodes};
 
 /// No setting reaches the target.
 pub(crate) const EXIT_UNREACHABLE: u8 = 3;
@@ -117,6 +118,19 @@ pub(crate) struct Ladder {
     /// How many times the rate of the rung below a rung has at least
     #[arg(long, default_value_t = 1.3, value_name = "FACTOR")]
     ratio_min: f64,
+    /// The source's sound, a file for each track beside the rungs: auto takes AAC over as it is and
+    /// encodes the rest as AAC
+    #[arg(
+        long,
+        value_enum,
+        default_value = "auto",
+        value_name = "auto|copy|aac|none",
+        hide_possible_values = true
+    )]
+    audio: LadderAudioArg,
+    /// Kilobits a second of a track of sound that is encoded
+    #[arg(long, default_value_t = AUDIO_KILOBITS_DEFAULT, value_name = "KBIT")]
+    audio_rate: NonZeroU32,
     /// What to print
     #[arg(long, value_enum, default_value = "text")]
     pub format: LadderFormat,
@@ -278,6 +292,8 @@ impl Command {
                     targets: args.targets.clone(),
                     ratio_min: args.ratio_min,
                     output: args.output.clone(),
+                    audio: args.audio.into(),
+                    audio_kilobits: args.audio_rate,
                 };
                 (TuneRequest::Ladder(request), &args.run)
             }

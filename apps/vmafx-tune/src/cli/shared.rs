@@ -4,7 +4,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use types::{Encoder, ModelSpec};
-use vmafx_tune::{Besides, EncodeSettings, Keep, Sampling, ScoreSettings};
+use vmafx_tune::{Besides, EncodeSettings, Keep, LadderAudio, Sampling, ScoreSettings};
 
 use super::parse::{parse_option, parse_range};
 
@@ -133,6 +133,26 @@ enum KeepArg {
     Copy,
     Auto,
     None,
+}
+
+/// What becomes of a ladder's sound.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum LadderAudioArg {
+    Auto,
+    Copy,
+    Aac,
+    None,
+}
+
+impl From<LadderAudioArg> for LadderAudio {
+    fn from(arg: LadderAudioArg) -> Self {
+        match arg {
+            LadderAudioArg::Auto => Self::Auto,
+            LadderAudioArg::Copy => Self::Copy,
+            LadderAudioArg::Aac => Self::Aac,
+            LadderAudioArg::None => Self::None,
+        }
+    }
 }
 
 impl BesidesArgs {

@@ -14,6 +14,7 @@ mod error;
 mod mux;
 mod options;
 mod probe;
+mod sound;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use types::{EncodeRequest, Encoded, Encoder, MediaRef};
 pub use error::EncoderError;
 pub use mux::{Streams, accompany, fragment, streams_of, takes};
 pub use probe::{EncoderSet, encoder_version, encoders_of, library_versions};
+pub use sound::{Sound, TRACKS_MAX, Track, check_sound, sound, tracks_of};
 
 use crate::error::MediaError;
 use crate::ffmpeg::FfmpegConfig;

@@ -148,7 +148,7 @@ pub fn accompany(
 }
 
 /// The words that open the source, with options of that input.
-fn opening(options: &[&str]) -> Vec<OsString> {
+pub(super) fn opening(options: &[&str]) -> Vec<OsString> {
     ["-nostdin", "-nostats", "-v", "level+info"]
         .into_iter()
         .chain(options.iter().copied())
@@ -189,7 +189,7 @@ pub fn fragment(
 }
 
 /// How long after the source's beginning its first picture is shown: 0 where it cannot be told.
-fn first_picture_seconds(
+pub(super) fn first_picture_seconds(
     source: &MediaRef,
     media: &MediaConfig,
     stop: &Stop,
@@ -212,7 +212,7 @@ fn seconds_in(said: &str) -> Option<f64> {
     Some(shown * base).filter(|seconds| seconds.is_finite() && *seconds > 0.0)
 }
 
-fn open(source: &MediaRef, media: &MediaConfig) -> Result<File, EncoderError> {
+pub(super) fn open(source: &MediaRef, media: &MediaConfig) -> Result<File, EncoderError> {
     Ok(media.policy.open_file(&source.uri)?)
 }
 

@@ -98,7 +98,7 @@ fn mp4_words(flags: &str, encoder: Encoder) -> Vec<OsString> {
     words.into_iter().map(OsString::from).collect()
 }
 
-fn last_words(container: &str, output: &Path) -> Vec<OsString> {
+pub(super) fn last_words(container: &str, output: &Path) -> Vec<OsString> {
     // Without random ids and dates, the same pictures give the same bytes.
     let mut words: Vec<OsString> =
         ["-fflags", "+bitexact", "-f", container, "-y"].map(OsString::from).into();
