@@ -45,25 +45,38 @@ fn random_u64() -> u64 {
     GENERATOR.with_borrow_mut(Generator::next)
 }
 
-/// A trace id that no other trace has.
-#[must_use]
-pub fn new_trace_id() -> TraceId {
+fn trace_id(generator: &mut Generator) -> TraceId {
     loop {
-        let bytes = (u128::from(random_u64()) << 64 | u128::from(random_u64())).to_be_bytes();
+        let bytes = (u128::from(generator.next()) << 64 | u128::from(generator.next())).to_be_bytes();
         if let Some(id) = TraceId::new(bytes) {
             return id;
         }
     }
 }
 
-/// A span id that no other span of the trace has. It may be given away before its span starts.
-#[must_use]
-pub fn new_span_id() -> SpanId {
+fn span_id(generator: &mut Generator) -> SpanId {
     loop {
-        if let Some(id) = SpanId::new(random_u64().to_be_bytes()) {
+        if let Some(id) = SpanId::new(generator.next().to_be_bytes()) {
             return id;
         }
     }
+}
+
+/// A trace id that no other trace has.
+#[must_use]
+pub fn new_trace_id() -> TraceId {
+    GENERATOR.with_borrow_mut(trace_id)
+}
+
+/// A span id that no other span of the trace has. It may be given away before its span starts.
+#[must_use]
+pub fn new_span_id() -> SpanId {
+    GENERATOR.with_borrow_mut(span_id)
+}
+
+/// The ids of a trace that begins and of its first span.
+pub(crate) fn new_ids() -> (TraceId, SpanId) {
+    GENERATOR.with_borrow_mut(|generator| (trace_id(generator), span_id(generator)))
 }
 
 /// A random identity for one run of a process, 32 lower-case hex digits.

@@ -58,7 +58,7 @@
 //! # Layers
 //! [`layers::GrpcServerLayer`], [`layers::GrpcClientLayer`] and [`layers::HttpServerLayer`] make
 //! the spans and durations of calls. Within a handler the server span's context is the current
-//! one, and [`layers::ServerSpan`] is among the request's extensions.
+//! one, and [`layers::ServerSpan::current`] gives the span itself.
 
 pub mod config;
 mod export;

@@ -6,7 +6,6 @@
 
 use std::borrow::Cow;
 use std::str::FromStr;
-use std::sync::OnceLock;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::Context;
@@ -38,11 +37,31 @@ impl Default for Propagators {
     }
 }
 
-/// Marks a context whose span is known to this process alone: no exporter is configured and no
-/// caller gave a trace. Its ids serve the logs; callees are not told, so that one which does
-/// export decides for itself.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct LocalOnly;
+/// Marks a span that is known to this process alone: no exporter is configured and no caller gave a
+/// trace. Its ids serve the logs; callees are not told, so that one which does export decides for
+/// itself. A bit that W3C has not given away; it never leaves this process.
+const LOCAL_ONLY: u8 = 0x80;
+
+/// The position of a span that is known to this process alone.
+pub(crate) fn local_only(trace: &TraceContext) -> SpanContext {
+    SpanContext::new(
+        opentelemetry::TraceId::from_bytes(trace.trace_id.to_bytes()),
+        opentelemetry::SpanId::from_bytes(trace.span_id.to_bytes()),
+        opentelemetry::TraceFlags::new(trace.flags.0 | LOCAL_ONLY),
+        false,
+        TraceState::NONE,
+    )
+}
+
+/// Whether the span is known to this process alone.
+pub(crate) fn is_local_only(context: &SpanContext) -> bool {
+    context.trace_flags().to_u8() & LOCAL_ONLY != 0
+}
+
+/// The flags of a position, as far as others may know them.
+pub(crate) fn known_flags(context: &SpanContext) -> TraceFlags {
+    TraceFlags(context.trace_flags().to_u8() & TraceFlags::KNOWN.0)
+}
 
 #[derive(Debug, Clone)]
 struct BaggageHeader(HeaderValue);
@@ -56,19 +75,18 @@ impl Propagators {
 
     /// What a caller's headers say, before a context is made of it.
     pub(crate) fn incoming(self, headers: &HeaderMap) -> Incoming {
-        if headers.is_empty() {
-            return Incoming { parent: None, baggage: None };
-        }
-        let baggage = if self.baggage { headers.get(BAGGAGE) } else { None };
-        let baggage = baggage.filter(|baggage| baggage.len() <= BAGGAGE_BYTES_MAX).cloned();
-        Incoming { parent: self.extract_parent(headers), baggage: baggage.map(BaggageHeader) }
+        let (traceparent, baggage) = find(headers);
+        let baggage = baggage.filter(|baggage| baggage.len() <= BAGGAGE_BYTES_MAX);
+        let baggage = baggage.filter(|_| self.baggage).cloned();
+        let parent = traceparent.and_then(|header| self.read_parent(header, headers));
+        Incoming { parent, baggage: baggage.map(BaggageHeader) }
     }
 
-    fn extract_parent(self, headers: &HeaderMap) -> Option<SpanContext> {
+    fn read_parent(self, traceparent: &HeaderValue, headers: &HeaderMap) -> Option<SpanContext> {
         if !self.trace_context {
             return None;
         }
-        let header = headers.get(TRACEPARENT)?.as_bytes().trim_ascii();
+        let header = traceparent.as_bytes().trim_ascii();
         let (trace_id, span_id, flags) = TraceContext::parse_traceparent(header)?;
         Some(SpanContext::new(
             opentelemetry::TraceId::from_bytes(trace_id.to_bytes()),
@@ -82,7 +100,7 @@ impl Propagators {
     /// The position in a trace that a caller's headers name.
     #[must_use]
     pub fn extract_trace(self, headers: &HeaderMap) -> Option<TraceContext> {
-        trace_context(&self.extract_parent(headers)?)
+        trace_context(&self.read_parent(headers.get(&TRACEPARENT_NAME)?, headers)?)
     }
 
     /// The context that the environment of a process describes, in `TRACEPARENT`, `TRACESTATE` and
@@ -102,7 +120,7 @@ impl Propagators {
 
     /// Writes `cx` into the headers of a call, replacing what they held.
     pub fn inject(self, cx: &Context, headers: &mut HeaderMap) {
-        if self.trace_context && cx.get::<LocalOnly>().is_none() {
+        if self.trace_context {
             inject_trace(cx.span().span_context(), headers);
         }
         if let (true, Some(BaggageHeader(baggage))) = (self.baggage, cx.get()) {
@@ -134,21 +152,35 @@ impl Incoming {
             None => Context::new(),
         }
     }
+}
 
-    /// As [`base`](Self::base), for a span that is known to this process alone.
-    pub(crate) fn local_only_base(&self) -> Context {
-        // Made once: a context with a value takes three allocations.
-        static EMPTY: OnceLock<Context> = OnceLock::new();
-        match &self.baggage {
-            Some(baggage) => Context::new().with_value(baggage.clone()).with_value(LocalOnly),
-            None => EMPTY.get_or_init(|| Context::new().with_value(LocalOnly)).clone(),
+/// The names once more, not to be made anew for every look.
+static TRACEPARENT_NAME: HeaderName = TRACEPARENT;
+static TRACESTATE_NAME: HeaderName = TRACESTATE;
+static BAGGAGE_NAME: HeaderName = BAGGAGE;
+
+/// Of so few headers each is looked at once, which is less work than to look two up.
+const HEADERS_FEW: usize = 8;
+
+/// The first `traceparent` and the first `baggage`.
+fn find(headers: &HeaderMap) -> (Option<&HeaderValue>, Option<&HeaderValue>) {
+    if headers.len() > HEADERS_FEW {
+        return (headers.get(&TRACEPARENT_NAME), headers.get(&BAGGAGE_NAME));
+    }
+    let (mut traceparent, mut baggage) = (None, None);
+    for (name, value) in headers {
+        if *name == TRACEPARENT_NAME {
+            traceparent = traceparent.or(Some(value));
+        } else if *name == BAGGAGE_NAME {
+            baggage = baggage.or(Some(value));
         }
     }
+    (traceparent, baggage)
 }
 
 /// The `tracestate` headers as one; empty where they are missing or too long to be carried.
 fn read_tracestate(headers: &HeaderMap) -> Cow<'_, str> {
-    let mut states = headers.get_all(TRACESTATE).iter().filter_map(|value| value.to_str().ok());
+    let mut states = headers.get_all(&TRACESTATE_NAME).iter().filter_map(|value| value.to_str().ok());
     let Some(first) = states.next() else { return Cow::Borrowed("") };
     let whole = match states.next() {
         None => Cow::Borrowed(first),
@@ -161,7 +193,7 @@ fn read_tracestate(headers: &HeaderMap) -> Cow<'_, str> {
 }
 
 fn inject_trace(context: &SpanContext, headers: &mut HeaderMap) {
-    if !context.is_valid() {
+    if !context.is_valid() || is_local_only(context) {
         return;
     }
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -174,7 +206,7 @@ fn inject_trace(context: &SpanContext, headers: &mut HeaderMap) {
     };
     write(3, &context.trace_id().to_bytes());
     write(36, &context.span_id().to_bytes());
-    write(53, &[context.trace_flags().to_u8() & TraceFlags::KNOWN.0]);
+    write(53, &[known_flags(context).0]);
     if let Ok(value) = HeaderValue::from_bytes(&text) {
         headers.insert(TRACEPARENT, value);
     }
@@ -201,7 +233,7 @@ pub fn span_context(trace: &TraceContext, origin: Origin) -> SpanContext {
     SpanContext::new(
         opentelemetry::TraceId::from_bytes(trace.trace_id.to_bytes()),
         opentelemetry::SpanId::from_bytes(trace.span_id.to_bytes()),
-        opentelemetry::TraceFlags::new(trace.flags.0),
+        opentelemetry::TraceFlags::new(trace.flags.0 & TraceFlags::KNOWN.0),
         origin == Origin::Remote,
         state,
     )
@@ -237,7 +269,7 @@ pub fn trace_context(context: &SpanContext) -> Option<TraceContext> {
     Some(TraceContext {
         trace_id: TraceId::new(context.trace_id().to_bytes())?,
         span_id: SpanId::new(context.span_id().to_bytes())?,
-        flags: TraceFlags(context.trace_flags().to_u8()),
+        flags: known_flags(context),
         tracestate: state_header(context.trace_state()),
     })
 }

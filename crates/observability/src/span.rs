@@ -12,7 +12,7 @@ use opentelemetry::{Context, KeyValue, Value};
 use types::{SpanId, Timestamp, TraceContext};
 
 use crate::config::SpanLimits;
-use crate::propagation::{LocalOnly, Origin, span_context, trace_context};
+use crate::propagation::{Origin, is_local_only, span_context, trace_context};
 use crate::sampler::{SamplingReason, without_threshold};
 use crate::schema;
 use crate::speaker::Speaker;
@@ -328,14 +328,14 @@ pub struct ActiveSpan {
 /// How many items a running span may hold.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Room {
-    attributes: u32,
-    links: u32,
-    events: u32,
+    attributes: u16,
+    links: u16,
+    events: u16,
 }
 
 impl Room {
     pub(crate) fn of(limits: &SpanLimits) -> Self {
-        let count = |most: usize| u32::try_from(most).unwrap_or(u32::MAX);
+        let count = |most: usize| u16::try_from(most).unwrap_or(u16::MAX);
         Self {
             attributes: count(limits.attributes.count_max),
             links: count(limits.links_max),
@@ -433,7 +433,7 @@ impl ActiveSpan {
     pub fn position(&self) -> Position {
         match self.room {
             Some(_) => Position::Own,
-            None if self.cx.get::<LocalOnly>().is_some() => Position::Local,
+            None if is_local_only(self.cx.span().span_context()) => Position::Local,
             None => Position::Callers,
         }
     }
@@ -441,7 +441,7 @@ impl ActiveSpan {
     /// Sets an attribute, if recording.
     pub fn set(&mut self, key: &'static str, value: impl Into<Value>) {
         if let Some(recording) = &mut self.recording {
-            let room = self.room.unwrap_or_default().attributes as usize;
+            let room = usize::from(self.room.unwrap_or_default().attributes);
             let item = KeyValue::new(key, value);
             push_within(&mut recording.attributes, item, room, &mut recording.dropped.attributes);
         }
@@ -457,7 +457,7 @@ impl ActiveSpan {
     /// Adds a link, if recording.
     pub fn link(&mut self, link: SpanLink) {
         if let Some(recording) = &mut self.recording {
-            let room = self.room.unwrap_or_default().links as usize;
+            let room = usize::from(self.room.unwrap_or_default().links);
             push_within(&mut recording.links, link, room, &mut recording.dropped.links);
         }
     }
@@ -467,7 +467,7 @@ impl ActiveSpan {
         if let Some(recording) = &mut self.recording {
             let at = recording.started_at + self.started.elapsed();
             let event = SpanEvent { name: name.into(), at, attributes };
-            let room = self.room.unwrap_or_default().events as usize;
+            let room = usize::from(self.room.unwrap_or_default().events);
             push_within(&mut recording.events, event, room, &mut recording.dropped.events);
         }
     }
@@ -572,9 +572,17 @@ impl Drop for ActiveSpan {
     }
 }
 
-/// `parent_cx` with a span that is known to this process alone.
-pub(crate) fn local_only(parent_cx: &Context, trace: &TraceContext) -> Context {
-    parent_cx.with_value(LocalOnly).with_remote_span_context(span_context(trace, Origin::Local))
+/// A span's name that lives as long as the process, with its hash, which a server needs for every call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RootName {
+    pub(crate) text: &'static str,
+    pub(crate) hash: u64,
+}
+
+impl RootName {
+    pub(crate) fn new(text: &'static str) -> Self {
+        Self { text, hash: quick_hash(text.as_bytes()) }
+    }
 }
 
 /// A number for a short text: equal texts have equal numbers, and most different ones different,

@@ -14,17 +14,16 @@ use types::{SpanId, TraceContext, TraceFlags, TraceId};
 
 use crate::config::OtelConfig;
 use crate::export::{DeliveryError, SpanSink};
-use crate::ids::{new_span_id, new_trace_id};
+use crate::ids::{new_ids, new_span_id, new_trace_id};
 use crate::propagation::{
-    Incoming, Origin, Propagators, context_of, span_context, state_header, trace_context,
+    Incoming, Origin, Propagators, context_of, known_flags, local_only, state_header, trace_context,
 };
 use crate::sampler::{
     Question, Sampler, SamplerControl, SamplingDecision, SamplingReason, SamplingRequest,
     named_randomness,
 };
 use crate::span::{
-    ActiveSpan, Parent, Particulars, Room, SpanBuilder, SpanRecord, StartedSpan, local_only,
-    quick_hash,
+    ActiveSpan, Parent, Particulars, RootName, Room, SpanBuilder, SpanRecord, StartedSpan,
 };
 
 #[derive(Debug)]
@@ -32,6 +31,8 @@ struct Inner {
     sampling: SamplerControl,
     propagators: Propagators,
     sink: Option<SpanSink>,
+    /// What a span may hold; `None` where nothing is exported.
+    room: Option<Room>,
 }
 
 /// Makes spans, decides about traces, carries contexts. Cheap to clone.
@@ -67,7 +68,8 @@ impl Tracer {
         propagators: Propagators,
         sink: Option<SpanSink>,
     ) -> Self {
-        Self(Arc::new(Inner { sampling, propagators, sink }))
+        let room = sink.as_ref().map(|sink| Room::of(sink.limits()));
+        Self(Arc::new(Inner { sampling, propagators, sink, room }))
     }
 
     /// A tracer that exports nothing and still propagates.
@@ -81,11 +83,6 @@ impl Tracer {
     #[must_use]
     pub fn is_enabled(&self) -> bool {
         self.0.sink.is_some()
-    }
-
-    /// What a span may hold; `None` where nothing is exported.
-    fn room(&self) -> Option<Room> {
-        self.0.sink.as_ref().map(|sink| Room::of(sink.limits()))
     }
 
     /// The sampler; its rules may be replaced while the process runs.
@@ -181,7 +178,7 @@ impl Tracer {
             Parent::Remote(trace) => self.continue_from(&context_of(trace, Origin::Remote), &start),
         };
         let tracer = Some(self.clone());
-        ActiveSpan::new(tracer, self.room(), started, start.now, || builder.particulars())
+        ActiveSpan::new(tracer, self.0.room, started, start.now, || builder.particulars())
     }
 
     /// The span of a call of that name, which lives as long as the process, that came with
@@ -189,10 +186,10 @@ impl Tracer {
     pub(crate) fn serve(
         &self,
         incoming: &Incoming,
-        name: &'static str,
+        name: RootName,
         now: Instant,
     ) -> ActiveSpan {
-        let kind_of_root = quick_hash(name.as_bytes());
+        let kind_of_root = name.hash;
         let start = Start { span_id: None, forced: false, linked: false, kind_of_root, now };
         let parent = incoming.parent.as_ref();
         let started = if self.is_enabled() {
@@ -201,15 +198,12 @@ impl Tracer {
         } else {
             StartedSpan::unrecorded(match parent {
                 Some(_) => incoming.cx(),
-                None => {
-                    let context = span_context(&unexported(&start), Origin::Local);
-                    incoming.local_only_base().with_remote_span_context(context)
-                }
+                None => incoming.base().with_remote_span_context(unexported(&start)),
             })
         };
-        ActiveSpan::new(None, self.room(), started, now, || Particulars {
+        ActiveSpan::new(None, self.0.room, started, now, || Particulars {
             kind: SpanKind::Server,
-            name: Cow::Borrowed(name),
+            name: Cow::Borrowed(name.text),
             start: None,
             links: Vec::new(),
         })
@@ -225,17 +219,20 @@ impl Tracer {
         }
         StartedSpan::unrecorded(match parent {
             Some(_) => parent_cx.clone(),
-            None => local_only(parent_cx, &unexported(start)),
+            None => parent_cx.with_remote_span_context(unexported(start)),
         })
     }
 
     /// The context of a new span after `parent`, and the decision if one was made.
     fn next(&self, parent: Option<&SpanContext>, start: &Start) -> (SpanContext, Next) {
-        let span_id = start.span_id.unwrap_or_else(new_span_id);
-        let parent_flags = parent.map(|parent| TraceFlags(parent.trace_flags().to_u8()));
+        let parent_flags = parent.map(known_flags);
         let api_trace_id = parent.map(SpanContext::trace_id);
         let trace_id = api_trace_id.and_then(|id| TraceId::new(id.to_bytes()));
-        let trace_id = trace_id.unwrap_or_else(new_trace_id);
+        let (trace_id, span_id) = match (trace_id, start.span_id) {
+            (Some(trace_id), span_id) => (trace_id, span_id.unwrap_or_else(new_span_id)),
+            (None, Some(span_id)) => (new_trace_id(), span_id),
+            (None, None) => new_ids(),
+        };
         let decided_here = parent.is_none_or(|parent| {
             // Within a process a trace is not torn, whatever the rules for callers are.
             parent.is_remote() || start.forced || start.linked
@@ -302,11 +299,9 @@ impl Next {
 }
 
 /// The position of a span that begins a trace where nothing is exported.
-fn unexported(start: &Start) -> TraceContext {
-    TraceContext {
-        trace_id: new_trace_id(),
-        span_id: start.span_id.unwrap_or_else(new_span_id),
-        flags: TraceFlags::RANDOM,
-        tracestate: String::new(),
-    }
+fn unexported(start: &Start) -> SpanContext {
+    let (trace_id, span_id) = new_ids();
+    let span_id = start.span_id.unwrap_or(span_id);
+    let (flags, tracestate) = (TraceFlags::RANDOM, String::new());
+    local_only(&TraceContext { trace_id, span_id, flags, tracestate })
 }

@@ -56,11 +56,6 @@ pub(crate) fn door(app: &App) -> DoorLayer {
     DoorLayer { name: "controller", tokens: app.tokens.clone(), frequent: FREQUENT }
 }
 
-/// The span of a request, as the layer left it.
-fn server_span<T>(request: &Request<T>) -> Option<ServerSpan> {
-    request.extensions().get().cloned()
-}
-
 /// The queue's error as a status.
 #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn status(error: crate::queue::QueueError) -> Status {
@@ -79,7 +74,7 @@ impl VmafxController for Face {
         &self,
         request: Request<pb::SubmitJobRequest>,
     ) -> Answer<pb::SubmitJobResponse> {
-        let span = server_span(&request);
+        let span = ServerSpan::current();
         let job = request.into_inner().try_into()?;
         let submitted = jobs::submit(&self.app, vec![job], span.as_ref()).await?;
         let submitted = submitted.into_iter().next();
@@ -90,7 +85,7 @@ impl VmafxController for Face {
         &self,
         request: Request<pb::SubmitJobsRequest>,
     ) -> Answer<pb::SubmitJobsResponse> {
-        let span = server_span(&request);
+        let span = ServerSpan::current();
         let jobs = rpc::submits(request.into_inner())?;
         let jobs = jobs::submit(&self.app, jobs, span.as_ref()).await?;
         Ok(Response::new(pb::SubmitJobsResponse { jobs }))

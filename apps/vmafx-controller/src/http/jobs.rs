@@ -8,7 +8,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
+use axum::Json;
 use observability::layers::ServerSpan;
 use proto::limits::{IDEMPOTENCY_KEY_BYTES_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, RETRY_IDS_MAX};
 use proto::rpc::{RetryJobs, Submit};
@@ -43,7 +43,6 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 
 pub(super) async fn submit(
     State(app): State<Arc<App>>,
-    span: Option<Extension<ServerSpan>>,
     parameters: Parameters,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
@@ -51,8 +50,8 @@ pub(super) async fn submit(
     parameters.finish()?;
     let spec = json::<SpecBody>(&headers, body)?.into_spec()?;
     let idempotency_key = idempotency_key(&headers)?;
-    let span = span.as_ref().map(|Extension(span)| span);
-    let submitted = app.submit(vec![Submit { spec, idempotency_key }], span).await?;
+    let span = ServerSpan::current();
+    let submitted = app.submit(vec![Submit { spec, idempotency_key }], span.as_ref()).await?;
     let submitted = submitted.into_iter().next();
     let submitted =
         submitted.ok_or_else(|| ApiError::new(ErrorKind::Internal, "no answer for the one job"))?;

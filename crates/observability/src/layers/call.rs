@@ -35,16 +35,16 @@ thread_local! {
     static SERVING: RefCell<Vec<Serving>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The span of the request being served: among the request's extensions, or by
-/// [`current`](Self::current). It is at hand in the handler and in what the handler awaits, until
-/// the response begins; later, and in a task of its own, it changes nothing.
+/// The span of the request being served, by [`current`](Self::current). It is at hand in the handler
+/// and in what the handler awaits, until the response begins; later, and in a task of its own, it
+/// changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerSpan {
     _made_by_layers: (),
 }
 
 impl ServerSpan {
-    pub(super) const HANDLE: Self = Self { _made_by_layers: () };
+    const HANDLE: Self = Self { _made_by_layers: () };
 
     /// The span of the request that the code here serves, if it serves one.
     #[must_use]
@@ -90,7 +90,7 @@ impl ServerSpan {
 #[derive(Debug)]
 pub(super) enum CallSpan {
     /// Of a server; `None` while it lies on the thread's stack.
-    Server { span: Option<ActiveSpan>, name: &'static str },
+    Server(Option<ActiveSpan>),
     /// Of a client.
     Client(ActiveSpan),
     /// A call that leaves a duration only, in the context of its caller, from then on.
@@ -101,8 +101,8 @@ impl CallSpan {
     /// The context in which the call runs.
     pub(super) fn cx(&self) -> Context {
         match self {
-            Self::Server { span: Some(span), .. } | Self::Client(span) => span.cx().clone(),
-            Self::Server { span: None, .. } => Context::current(),
+            Self::Server(Some(span)) | Self::Client(span) => span.cx().clone(),
+            Self::Server(None) => Context::current(),
             Self::None(cx, _) => cx.clone(),
         }
     }
@@ -116,9 +116,9 @@ impl CallSpan {
         describe: impl FnOnce(&mut ActiveSpan),
     ) {
         let span = match self {
-            Self::Server { span: Some(span), .. } | Self::Client(span) => span,
+            Self::Server(Some(span)) | Self::Client(span) => span,
             // It is never dropped while it is lent.
-            Self::Server { span: None, .. } => return,
+            Self::Server(None) => return,
             Self::None(cx, began) => return duration(began.elapsed().as_secs_f64(), cx),
         };
         let took: Duration = span.elapsed();
@@ -134,8 +134,10 @@ impl CallSpan {
 struct Lent<'a>(&'a mut CallSpan);
 
 impl<'a> Lent<'a> {
-    fn new(call: &'a mut CallSpan) -> Self {
-        if let CallSpan::Server { span, name } = call
+    fn new(call: &'a mut impl Call) -> Self {
+        let name = call.name();
+        let call = call.span();
+        if let CallSpan::Server(span) = call
             && let Some(span) = span.take()
         {
             SERVING.with_borrow_mut(|stack| stack.push(Serving { span, name }));
@@ -146,7 +148,7 @@ impl<'a> Lent<'a> {
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        if let CallSpan::Server { span, .. } = self.0 {
+        if let CallSpan::Server(span) = self.0 {
             *span = SERVING.with_borrow_mut(Vec::pop).map(|serving| serving.span);
         }
     }
@@ -161,7 +163,7 @@ fn within<T>(call: &mut impl Call, run: impl FnOnce() -> T) -> T {
 /// Runs code of the handler: as [`within`], with the server span at hand.
 fn serving<T>(call: &mut impl Call, run: impl FnOnce() -> T) -> T {
     let _attached = call.span().cx().attach();
-    let _lent = Lent::new(call.span());
+    let _lent = Lent::new(call);
     run()
 }
 
@@ -169,6 +171,9 @@ fn serving<T>(call: &mut impl Call, run: impl FnOnce() -> T) -> T {
 pub(super) trait Call: Send + 'static {
     /// Its span.
     fn span(&mut self) -> &mut CallSpan;
+
+    /// The name of its span.
+    fn name(&self) -> &'static str;
 
     /// Whether code of the call may run while its response is read.
     fn streams(&self) -> bool {

@@ -17,7 +17,7 @@ use tonic::transport::server::TcpConnectInfo;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::call::{Call, CallBody, CallFuture, CallSpan, ServerSpan};
+use super::call::{Call, CallBody, CallFuture, CallSpan};
 use super::intern::{OTHER, intern};
 use super::methods::{GrpcMethods, Visibility};
 use crate::init::Telemetry;
@@ -26,7 +26,7 @@ use crate::schema::attr;
 use crate::span::{ActiveSpan, cut};
 
 const CODES: usize = 17;
-const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 /// Longer names of unknown methods are cut.
 const METHOD_BYTES_MAX: usize = 256;
 
@@ -151,7 +151,7 @@ where
         self.inner.poll_ready(task)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
         let shared = &self.shared;
         let (method, visibility) = shared.methods.find(request.uri().path());
         if visibility == Visibility::Hidden {
@@ -161,16 +161,15 @@ where
         let incoming = tracer.propagators().incoming(request.headers());
         let now = Instant::now();
         let span = if visibility == Visibility::Span {
-            let name = shared.methods.name(method);
+            let name = shared.methods.root(method);
             let mut span = tracer.serve(&incoming, name, now);
             if span.is_recording() {
                 describe_peer(&mut span, request.extensions());
-                if name == OTHER {
+                if name.text == OTHER {
                     describe_unknown(&mut span, request.uri().path());
                 }
             }
-            request.extensions_mut().insert(ServerSpan::HANDLE);
-            CallSpan::Server { span: Some(span), name }
+            CallSpan::Server(Some(span))
         } else {
             CallSpan::None(incoming.cx(), now)
         };
@@ -245,6 +244,10 @@ impl Call for GrpcCall {
         &mut self.span
     }
 
+    fn name(&self) -> &'static str {
+        self.shared.methods.name(self.method)
+    }
+
     fn streams(&self) -> bool {
         !self.shared.methods.is_unary(self.method)
     }
@@ -298,7 +301,7 @@ fn describe_unknown(span: &mut ActiveSpan, path: &str) {
 }
 
 fn read_code(headers: &HeaderMap) -> Option<Code> {
-    headers.get(GRPC_STATUS).map(|value| Code::from_bytes(value.as_bytes()))
+    headers.get(&GRPC_STATUS).map(|value| Code::from_bytes(value.as_bytes()))
 }
 
 /// The status that gRPC gives an answer that did not come from a gRPC server.

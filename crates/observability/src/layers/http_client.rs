@@ -103,6 +103,10 @@ impl Call for HttpClientCall {
         &mut self.span
     }
 
+    fn name(&self) -> &'static str {
+        self.method.in_names()
+    }
+
     fn responded(&mut self, status: StatusCode, _: &HeaderMap) {
         self.status = Some(status);
     }

@@ -9,7 +9,7 @@ use super::intern::{OTHER, intern};
 use super::methods::Visibility;
 use crate::metrics::{Histogram, LabelSet};
 use crate::schema::attr;
-use crate::span::quick_hash;
+use crate::span::{RootName, quick_hash};
 
 /// Routes that are kept; requests of further ones are measured as of none.
 const ROUTES_MAX: usize = 512;
@@ -85,7 +85,7 @@ pub(super) struct Route {
     /// The template, where there is one.
     pub(super) template: Option<&'static str>,
     pub(super) visibility: Visibility,
-    names: [OnceLock<&'static str>; METHODS.len()],
+    names: [OnceLock<RootName>; METHODS.len()],
     durations: [OnceLock<(KnownMethod, Ending, Histogram)>; HISTOGRAMS_MAX],
 }
 
@@ -96,10 +96,12 @@ impl Route {
     }
 
     /// The name of spans of this method.
-    pub(super) fn span_name(&self, method: KnownMethod) -> &'static str {
-        self.names[method.0].get_or_init(|| match self.template {
-            Some(template) => intern(&format!("{} {template}", method.in_names())),
-            None => method.in_names(),
+    pub(super) fn span_name(&self, method: KnownMethod) -> RootName {
+        *self.names[method.0].get_or_init(|| {
+            RootName::new(match self.template {
+                Some(template) => intern(&format!("{} {template}", method.in_names())),
+                None => method.in_names(),
+            })
         })
     }
 
@@ -183,20 +185,20 @@ mod tests {
         let get = KnownMethod::of(&Method::GET);
         let first = routes.of(Some("/v1/jobs/{id}"));
         assert!(std::ptr::eq(first, routes.of(Some("/v1/jobs/{id}"))));
-        assert_eq!(first.span_name(get), "GET /v1/jobs/{id}");
+        assert_eq!(first.span_name(get).text, "GET /v1/jobs/{id}");
         assert_eq!(routes.of(Some("/hidden")).visibility, Visibility::Hidden);
         let templates: Vec<_> = (0..ROUTES_MAX).map(|index| format!("/r{index}/{{id}}")).collect();
         let kept = templates.iter().filter(|t| routes.of(Some(t)).template.is_some()).count();
         assert_eq!(kept, ROUTES_MAX - 2);
         assert!(std::ptr::eq(first, routes.of(Some("/v1/jobs/{id}"))), "still there");
-        assert_eq!(routes.of(None).span_name(KnownMethod::of(&Method::TRACE)), "TRACE");
+        assert_eq!(routes.of(None).span_name(KnownMethod::of(&Method::TRACE)).text, "TRACE");
     }
 
     #[test]
     fn unknown_methods_share_a_name() {
         let scan = Method::from_bytes(b"SCAN").expect("a method");
         let route = Route::new(None, Visibility::Span);
-        assert_eq!(route.span_name(KnownMethod::of(&scan)), "HTTP");
+        assert_eq!(route.span_name(KnownMethod::of(&scan)).text, "HTTP");
         assert_eq!(KnownMethod::of(&scan).as_str(), "_OTHER");
     }
 }

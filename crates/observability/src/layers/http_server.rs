@@ -15,7 +15,7 @@ use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::call::{Call, CallBody, CallFuture, CallSpan, ServerSpan};
+use super::call::{Call, CallBody, CallFuture, CallSpan};
 use super::http_route::{Ending, KnownMethod, Routes};
 use super::methods::Visibility;
 use crate::init::Telemetry;
@@ -85,7 +85,7 @@ where
         self.inner.poll_ready(task)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
         let shared = &self.shared;
         let matched = request.extensions().get::<MatchedPath>().cloned();
         let route = shared.routes.of(matched.as_ref().map(MatchedPath::as_str));
@@ -100,19 +100,19 @@ where
         let incoming = tracer.propagators().incoming(request.headers());
         let now = Instant::now();
         let method = KnownMethod::of(request.method());
+        let name = route.span_name(method);
         let span = if visibility == Visibility::Span {
-            let name = route.span_name(method);
             let mut span = tracer.serve(&incoming, name, now);
             if span.is_recording() {
                 describe_request(&mut span, &request);
             }
-            request.extensions_mut().insert(ServerSpan::HANDLE);
-            CallSpan::Server { span: Some(span), name }
+            CallSpan::Server(Some(span))
         } else {
             CallSpan::None(incoming.cx(), now)
         };
         let ending = Ending { status: None, is_broken: false };
-        let call = HttpCall { shared: Arc::clone(shared), method, matched, span, ending };
+        let call =
+            HttpCall { shared: Arc::clone(shared), method, name: name.text, matched, span, ending };
         let inner = self.inner.call(request);
         CallFuture::new(inner, Some(call))
     }
@@ -123,6 +123,7 @@ where
 pub struct HttpCall {
     shared: Arc<Shared>,
     method: KnownMethod,
+    name: &'static str,
     matched: Option<MatchedPath>,
     span: CallSpan,
     ending: Ending,
@@ -131,6 +132,10 @@ pub struct HttpCall {
 impl Call for HttpCall {
     fn span(&mut self) -> &mut CallSpan {
         &mut self.span
+    }
+
+    fn name(&self) -> &'static str {
+        self.name
     }
 
     fn responded(&mut self, status: StatusCode, _: &HeaderMap) {

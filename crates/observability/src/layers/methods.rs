@@ -4,7 +4,7 @@ use prost::Message as _;
 use prost_types::FileDescriptorSet;
 
 use super::intern::{OTHER, intern};
-use crate::span::quick_hash;
+use crate::span::{RootName, quick_hash};
 
 /// What a call leaves behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,7 +27,7 @@ pub struct GrpcMethods {
     /// Always twice as many slots as names, so that a search ends soon.
     by_hash: Vec<Option<usize>>,
     /// Name and visibility; the last one is `_OTHER`.
-    methods: Vec<(&'static str, Visibility)>,
+    methods: Vec<(RootName, Visibility)>,
     /// The methods known to answer with one message.
     unary: Vec<bool>,
 }
@@ -40,13 +40,13 @@ impl GrpcMethods {
         I::Item: AsRef<str>,
     {
         let mut methods: Vec<_> =
-            names.into_iter().map(|name| (intern(name.as_ref()), Visibility::Span)).collect();
-        methods.sort_unstable_by_key(|(name, _)| *name);
+            names.into_iter().map(|name| (RootName::new(intern(name.as_ref())), Visibility::Span)).collect();
+        methods.sort_unstable_by_key(|(name, _)| name.text);
         methods.dedup();
-        methods.push((OTHER, Visibility::Span));
+        methods.push((RootName::new(OTHER), Visibility::Span));
         let mut by_hash = vec![None; (2 * methods.len()).next_power_of_two()];
         for (index, (name, _)) in methods.iter().enumerate() {
-            let mut slot = quick_hash(name.as_bytes()) as usize & (by_hash.len() - 1);
+            let mut slot = name.hash as usize & (by_hash.len() - 1);
             while by_hash[slot].is_some() {
                 slot = (slot + 1) & (by_hash.len() - 1);
             }
@@ -83,8 +83,8 @@ impl GrpcMethods {
     #[must_use]
     pub fn with(mut self, name: &str, visibility: Visibility) -> Self {
         for (method, shown) in &mut self.methods {
-            let last = method.rsplit('/').next();
-            if *method == name || last == Some(name) {
+            let last = method.text.rsplit('/').next();
+            if method.text == name || last == Some(name) {
                 *shown = visibility;
             }
         }
@@ -98,6 +98,11 @@ impl GrpcMethods {
 
     /// The name of a method by its number.
     pub(super) fn name(&self, index: usize) -> &'static str {
+        self.root(index).text
+    }
+
+    /// The same with what is known of it as the name of roots.
+    pub(super) fn root(&self, index: usize) -> RootName {
         self.methods[index].0
     }
 
@@ -122,7 +127,7 @@ impl GrpcMethods {
         let last = self.by_hash.len() - 1;
         let mut slot = quick_hash(name.as_bytes()) as usize & last;
         while let Some(index) = self.by_hash[slot] {
-            if self.methods[index].0 == name {
+            if self.methods[index].0.text == name {
                 return Some(index);
             }
             slot = (slot + 1) & last;
