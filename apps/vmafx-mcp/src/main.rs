@@ -16,7 +16,6 @@ const NAME: &str = "vmafx-mcp";
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    scoring::refuse_huge_pages();
     let config = Config::from(Args::parse());
     match config.transport {
         TransportKind::Http => program::run(NAME, |telemetry| HttpServer::start(config, telemetry)),

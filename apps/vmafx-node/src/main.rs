@@ -16,7 +16,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const RUNTIME_THREADS: usize = 2;
 
 fn main() -> ExitCode {
-    scoring::refuse_huge_pages();
     let args = Args::parse();
     let drain_grace = args.drain_grace.min(WAIT_MAX);
     let config = Config::from(args);

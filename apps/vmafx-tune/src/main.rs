@@ -33,7 +33,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const EXIT_INTERRUPTED: i32 = 130;
 
 fn main() -> ExitCode {
-    scoring::refuse_huge_pages();
     let args = Args::parse();
     let code = match (args.command.request(), &args.command) {
         (Some((request, how)), command) => tune(&request, how, command),

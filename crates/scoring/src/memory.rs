@@ -1,8 +1,9 @@
 //! How the process that scores keeps its memory small.
 
 /// Asks for buffers in small pages, for the whole process. Buffers of a run are few and small: in
-/// huge pages of 2 MB they would take twice the memory, and score no sooner. Called first in a program
-/// that scores; where it cannot be had the process is only larger.
+/// huge pages of 2 MB they would take twice the memory, and score no sooner. Child processes inherit
+/// it, so it is not for programs that encode, whose encoders may gain from such pages. Called first;
+/// where it cannot be had the process is only larger.
 pub fn refuse_huge_pages() {
     #[cfg(target_os = "linux")]
     let _ = rustix::thread::disable_transparent_huge_pages(true);

@@ -50,6 +50,13 @@ impl QuietSigns {
         waiting.insert(connection, Sign { session, status, acknowledge });
     }
 
+    /// Takes back a stream's sign, which newer news stands for; gives what it asked to be
+    /// acknowledged, or 0.
+    pub(super) fn forget(&self, connection: ConnectionId) -> u64 {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.remove(&connection).map_or(0, |sign| sign.acknowledge)
+    }
+
     /// Everything that came since, as commands.
     pub(super) fn take<T>(&self) -> impl Iterator<Item = Command<T>> + use<T> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -85,6 +92,8 @@ mod tests {
             .collect();
         taken.sort_unstable();
         assert_eq!(taken, [(first, 1, 7), (second, 2, 0)]);
+        signs.put((session, first), status(1), 9);
+        assert_eq!([first, first].map(|connection| signs.forget(connection)), [9, 0]);
         assert_eq!(signs.take::<()>().count(), 0);
     }
 

@@ -79,6 +79,8 @@ impl WorkStream {
             return Ok(());
         }
         self.told.clone_from(&status);
+        // The writer takes quiet signs first: one left there could undo what is told now.
+        let acknowledge = acknowledge.max(self.quiet.forget(connection));
         self.commands.tell(Command::Status { session, connection, status, acknowledge })
     }
 
@@ -113,6 +115,7 @@ impl WorkStream {
 impl Drop for WorkStream {
     fn drop(&mut self) {
         let (session, connection) = (self.session, self.connection);
+        self.quiet.forget(connection);
         self.commands.tell_surely(Command::Detach { session, connection });
     }
 }

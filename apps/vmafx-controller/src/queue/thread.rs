@@ -235,8 +235,7 @@ impl Writer {
         let due = self.control.next_deadline().map(|at| self.shared.clock.instant_of(at));
         let trouble = self.trouble.as_ref().map(|trouble| trouble.until);
         let gauges = self.gauges_at.filter(|_| self.gauges_stale()).map(|at| at + GAUGES_EVERY);
-        let has_nodes = self.control.capabilities().next().is_some();
-        let look = has_nodes.then(|| self.looked_at + self.look_every);
+        let look = self.control.has_streams().then(|| self.looked_at + self.look_every);
         let due = if trouble.is_some() { trouble } else { due };
         match [due, gauges, look].into_iter().flatten().min() {
             Some(at) => self.messages.recv_deadline(at),

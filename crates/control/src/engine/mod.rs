@@ -21,7 +21,7 @@ pub use report::judge_late;
 
 use crate::command::{Command, Effect, Event, ExistingKey, Grant};
 use crate::config::Config;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, Link};
 use crate::random::Random;
 use crate::ready::{Key, Ready};
 use crate::timers::{Timer, Timers};
@@ -219,6 +219,11 @@ impl<T> Control<T> {
             nodes_alive: alive().count(),
             slots: alive().map(|s| u64::from(s.capabilities.slots)).sum(),
         }
+    }
+
+    /// Whether any node has a work stream.
+    pub fn has_streams(&self) -> bool {
+        self.fleet.sessions.values().any(|session| matches!(session.link, Link::Stream(_)))
     }
 
     /// What the known nodes can do.
