@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::Json;
 use observability::layers::ServerSpan;
 use proto::limits::{IDEMPOTENCY_KEY_BYTES_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, RETRY_IDS_MAX};
 use proto::rpc::{RetryJobs, Submit};

@@ -39,8 +39,10 @@ impl GrpcMethods {
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
-        let mut methods: Vec<_> =
-            names.into_iter().map(|name| (RootName::new(intern(name.as_ref())), Visibility::Span)).collect();
+        let mut methods: Vec<_> = names
+            .into_iter()
+            .map(|name| (RootName::new(intern(name.as_ref())), Visibility::Span))
+            .collect();
         methods.sort_unstable_by_key(|(name, _)| name.text);
         methods.dedup();
         methods.push((RootName::new(OTHER), Visibility::Span));
