@@ -47,7 +47,8 @@ fn random_u64() -> u64 {
 
 fn trace_id(generator: &mut Generator) -> TraceId {
     loop {
-        let bytes = (u128::from(generator.next()) << 64 | u128::from(generator.next())).to_be_bytes();
+        let bytes =
+            (u128::from(generator.next()) << 64 | u128::from(generator.next())).to_be_bytes();
         if let Some(id) = TraceId::new(bytes) {
             return id;
         }

@@ -180,7 +180,8 @@ fn find(headers: &HeaderMap) -> (Option<&HeaderValue>, Option<&HeaderValue>) {
 
 /// The `tracestate` headers as one; empty where they are missing or too long to be carried.
 fn read_tracestate(headers: &HeaderMap) -> Cow<'_, str> {
-    let mut states = headers.get_all(&TRACESTATE_NAME).iter().filter_map(|value| value.to_str().ok());
+    let mut states =
+        headers.get_all(&TRACESTATE_NAME).iter().filter_map(|value| value.to_str().ok());
     let Some(first) = states.next() else { return Cow::Borrowed("") };
     let whole = match states.next() {
         None => Cow::Borrowed(first),
