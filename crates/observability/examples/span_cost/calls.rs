@@ -256,8 +256,7 @@ impl Services {
             }
         };
         let unsampled = Some((UNSAMPLED_GOAL, 1));
-        // Two more than our own: axum's map of extensions grows by an entry, which moves it, and the
-        // boxes around a layered route.
+        // Two more than our own come with axum's layered routes.
         let routed = Some((UNSAMPLED_GOAL, 3));
         let sampled = Some((SAMPLED_GOAL, u64::MAX));
         let captured = Some((CAPTURE_GOAL, 1));
