@@ -95,6 +95,11 @@ impl Controller {
         cpu(&self.child.id().to_string())
     }
 
+    /// The same to the nanosecond, without that of threads that have ended.
+    pub(crate) fn cpu_exactly(&self) -> Result<Duration, Error> {
+        cpu_of_threads(&self.child.id().to_string())
+    }
+
     /// Memory that it has now.
     pub(crate) fn rss_bytes(&self) -> Result<u64, Error> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
@@ -148,6 +153,24 @@ pub(crate) fn cpu(pid: &str) -> Result<Duration, Error> {
         fields.split_whitespace().skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
     let per_second = rustix::param::clock_ticks_per_second() as f64;
     Ok(Duration::from_secs_f64(ticks.iter().sum::<u64>() as f64 / per_second))
+}
+
+/// CPU time that the threads of a process have used which have not ended.
+pub(crate) fn cpu_of_threads(pid: &str) -> Result<Duration, Error> {
+    let mut sum = Duration::ZERO;
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        let thread = thread?.file_name();
+        // One that ends meanwhile is as if it had ended before.
+        sum += cpu_of_thread(&format!("{pid}/task/{}", thread.display())).unwrap_or_default();
+    }
+    Ok(sum)
+}
+
+/// CPU time that a thread has used, by its place below `/proc`.
+pub(crate) fn cpu_of_thread(place: &str) -> Result<Duration, Error> {
+    let stat = std::fs::read_to_string(format!("/proc/{place}/schedstat"))?;
+    let nanos = stat.split_whitespace().next().ok_or("malformed /proc/PID/schedstat")?;
+    Ok(Duration::from_nanos(nanos.parse()?))
 }
 
 /// Where gRPC and HTTP are, or the log of a controller that did not get that far.

@@ -48,9 +48,30 @@ pub(crate) fn median(values: &[f64]) -> f64 {
     }
 }
 
+/// Between which of the values the median of what they are drawn from lies with 95 %; of few values all
+/// of them; NaN of none.
+pub(crate) fn median_between(values: &[f64]) -> (f64, f64) {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let Some(last) = sorted.len().checked_sub(1) else { return (f64::NAN, f64::NAN) };
+    // The number of values below the median is binomial; 1.96 of its standard deviations.
+    let (count, margin) = (sorted.len() as f64, 0.98 * (sorted.len() as f64).sqrt());
+    let low = (count / 2.0 - margin).floor().max(0.0) as usize;
+    (sorted[low.min(last)], sorted[last - low.min(last)])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_median_is_known_the_better_the_more_is_known() {
+        let values = |count: u32| (0..count).map(f64::from).collect::<Vec<_>>();
+        assert_eq!(median_between(&values(4)), (0.0, 3.0));
+        assert_eq!(median_between(&values(25)), (7.0, 17.0));
+        assert_eq!(median_between(&values(400)), (180.0, 219.0));
+        assert!(median_between(&[]).0.is_nan());
+    }
 
     #[test]
     fn quantiles_are_values_that_were_measured() {

@@ -9,6 +9,7 @@ mod console;
 mod encode;
 mod json;
 mod limits;
+mod protobuf;
 mod queue;
 mod record;
 mod retry;

@@ -300,6 +300,33 @@ struct Recording {
     dropped: DroppedItems,
 }
 
+impl Recording {
+    /// Of a span that begins. Apart, so that what is done for a span that nobody records is short.
+    #[cold]
+    fn begin(
+        reason: Option<SamplingReason>,
+        unrecorded_caller: Option<TraceContext>,
+        particulars: Particulars,
+    ) -> Box<Self> {
+        let Particulars { kind, name, start, mut links } = particulars;
+        let mut attributes = Vec::with_capacity(ATTRIBUTES_USUAL);
+        if let Some(reason) = reason {
+            attributes.push(KeyValue::new(schema::attr::SAMPLING_REASON, reason.as_str()));
+        }
+        links.extend(unrecorded_caller.map(|caller| SpanLink::new(caller, "caller")));
+        Box::new(Self {
+            kind,
+            name,
+            started_at: start.unwrap_or_else(SystemTime::now),
+            attributes,
+            links,
+            events: Vec::new(),
+            status: Status::Unset,
+            dropped: DroppedItems::default(),
+        })
+    }
+}
+
 /// Adds what there is room for, and counts what there is not: a span that lives for hours holds
 /// no more than another.
 fn push_within<T>(items: &mut Vec<T>, item: T, room: usize, dropped: &mut u32) {
@@ -365,6 +392,7 @@ pub(crate) struct StartedSpan {
 }
 
 impl StartedSpan {
+    #[inline]
     pub(crate) fn unrecorded(cx: Context) -> Self {
         Self {
             cx,
@@ -378,6 +406,7 @@ impl StartedSpan {
 }
 
 impl ActiveSpan {
+    #[inline]
     pub(crate) fn new(
         tracer: Option<Tracer>,
         room: Option<Room>,
@@ -386,26 +415,22 @@ impl ActiveSpan {
         particulars: impl FnOnce() -> Particulars,
     ) -> Self {
         let StartedSpan { cx, parent_span_id, parent_origin, recorded, .. } = started;
-        let recording = recorded.then(|| {
-            let Particulars { kind, name, start, mut links } = particulars();
-            let mut attributes = Vec::with_capacity(ATTRIBUTES_USUAL);
-            if let Some(reason) = started.reason {
-                attributes.push(KeyValue::new(schema::attr::SAMPLING_REASON, reason.as_str()));
-            }
-            links.extend(started.unrecorded_caller.map(|caller| SpanLink::new(caller, "caller")));
-            Box::new(Recording {
-                kind,
-                name,
-                started_at: start.unwrap_or_else(SystemTime::now),
-                attributes,
-                links,
-                events: Vec::new(),
-                status: Status::Unset,
-                dropped: DroppedItems::default(),
-            })
-        });
+        let recording = if recorded {
+            Some(Recording::begin(started.reason, started.unrecorded_caller, particulars()))
+        } else {
+            None
+        };
         let started = now;
         Self { tracer, room, cx, parent_span_id, parent_origin, started, recording, ended: false }
+    }
+
+    /// A call without a span, in the context of its caller.
+    pub(crate) fn without_record(cx: Context, now: Instant) -> Self {
+        let started = StartedSpan::unrecorded(cx);
+        let (tracer, room, recording) = (None, None, None);
+        let StartedSpan { cx, parent_span_id, parent_origin, .. } = started;
+        let (started, ended) = (now, false);
+        Self { tracer, room, cx, parent_span_id, parent_origin, started, recording, ended }
     }
 
     /// Whether attributes are worth building.
@@ -589,12 +614,23 @@ impl RootName {
 /// in their low bits too. Eight bytes at a time: names are looked at for every call.
 pub(crate) fn quick_hash(text: &[u8]) -> u64 {
     const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mixed = text.chunks(8).fold(text.len() as u64, |hash, chunk| {
-        let mut bytes = [0; 8];
-        bytes[..chunk.len()].copy_from_slice(chunk);
-        (hash.rotate_left(23) ^ u64::from_le_bytes(bytes)).wrapping_mul(SPREAD)
-    });
+    let mix = |hash: u64, word: u64| (hash.rotate_left(23) ^ word).wrapping_mul(SPREAD);
+    let (words, rest) = text.as_chunks::<8>();
+    let mixed =
+        words.iter().fold(text.len() as u64, |hash, word| mix(hash, u64::from_le_bytes(*word)));
+    let last = match text.last_chunk::<8>() {
+        // Some of it is mixed in twice, which takes less than to look how much.
+        Some(last) => u64::from_le_bytes(*last),
+        None => rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    };
+    let mixed = mix(mixed, last);
     mixed ^ (mixed >> 32) ^ (mixed >> 58)
+}
+
+/// As [`quick_hash`], by the end of the text alone: for names that share their beginnings.
+pub(crate) fn quick_hash_of_end(text: &[u8]) -> u64 {
+    let end = text.last_chunk::<16>().map_or(text, |end| end.as_slice());
+    quick_hash(end).wrapping_add(text.len() as u64)
 }
 
 /// The beginning of `text`, of at most `bytes_max` bytes, cut between characters.

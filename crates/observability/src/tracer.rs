@@ -183,6 +183,7 @@ impl Tracer {
 
     /// The span of a call of that name, which lives as long as the process, that came with
     /// `incoming`. Whoever gets it ends it by [`ActiveSpan::finish_after`].
+    #[inline]
     pub(crate) fn serve(&self, incoming: &Incoming, name: RootName, now: Instant) -> ActiveSpan {
         let kind_of_root = name.hash;
         let start = Start { span_id: None, forced: false, linked: false, kind_of_root, now };
@@ -219,6 +220,7 @@ impl Tracer {
     }
 
     /// The context of a new span after `parent`, and the decision if one was made.
+    #[inline]
     fn next(&self, parent: Option<&SpanContext>, start: &Start) -> (SpanContext, Next) {
         let parent_flags = parent.map(known_flags);
         let api_trace_id = parent.map(SpanContext::trace_id);
@@ -281,6 +283,7 @@ impl Tracer {
 }
 
 impl Next {
+    #[inline]
     fn started(self, cx: Context) -> StartedSpan {
         StartedSpan {
             cx,

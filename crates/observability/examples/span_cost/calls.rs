@@ -5,6 +5,7 @@ use std::future::Future;
 use std::hint::black_box;
 use std::pin::{Pin, pin};
 use std::task::{Context as TaskContext, Poll, Waker};
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body as AxumBody;
@@ -13,14 +14,16 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Body, Frame};
 use observability::layers::{GrpcClientLayer, GrpcMethods, GrpcServerLayer, HttpServerLayer};
+use observability::metrics::Histogram;
 use observability::testing::OtlpReceiver;
-use observability::{OtelConfig, OtelGuard, Parent};
+use observability::{Origin, OtelConfig, OtelGuard, Parent, context_of};
 use prost::Message as _;
 use prost_types::{
     FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto, ServiceDescriptorProto,
 };
 use tower::layer::layer_fn;
 use tower::{Layer as _, Service, ServiceExt, service_fn};
+use types::TraceContext;
 
 const SAMPLED: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-03";
 const UNSAMPLED: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-02";
@@ -182,6 +185,31 @@ fn router(guard: Option<&OtelGuard>) -> Router {
     }
 }
 
+type Part<'a> = (&'static str, Box<dyn FnMut() + 'a>);
+
+/// What no followed call can do without, each for itself: when it begins and ends, a context that is
+/// current meanwhile, and how long it took.
+fn parts<'a>() -> [Part<'a>; 3] {
+    const SECONDS: [f64; 14] =
+        [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+    let clock = || {
+        black_box(Instant::now());
+        black_box(Instant::now());
+    };
+    let trace = TraceContext::parse(UNSAMPLED, "").expect("a position");
+    let context = move || {
+        let cx = context_of(black_box(&trace), Origin::Local);
+        let _current = cx.clone().attach();
+    };
+    let durations = Histogram::new(&SECONDS);
+    let duration = move || durations.record_value(black_box(0.001));
+    [
+        ("part: the clock read twice", Box::new(clock)),
+        ("part: a context made, current, dropped", Box::new(context)),
+        ("part: a duration recorded", Box::new(duration)),
+    ]
+}
+
 /// What the calls report to.
 pub struct Services {
     _receiver: OtlpReceiver,
@@ -228,14 +256,14 @@ impl Services {
             }
         };
         let unsampled = Some((UNSAMPLED_GOAL, 1));
-        // Two more than our own: axum's map of extensions grows by an entry, which moves it, and the
-        // boxes around a layered route.
+        // Two more than our own come with axum's layered routes.
         let routed = Some((UNSAMPLED_GOAL, 3));
         let sampled = Some((SAMPLED_GOAL, u64::MAX));
         let captured = Some((CAPTURE_GOAL, 1));
         let variant = |name, beside, goal, call| Variant { name, beside, goal, call };
         let bare = || grpc(service_fn(answer), None);
-        vec![
+        let parts = parts().map(|(name, call)| variant(name, None, None, call));
+        let mut variants = vec![
             variant("gRPC server: bare", None, None, bare()),
             variant("no exporter", Some(0), unsampled, grpc(server(absent), None)),
             variant("unsampled", Some(0), unsampled, grpc(server(off), None)),
@@ -257,6 +285,8 @@ impl Services {
             variant("sampled", Some(11), sampled, http(router(Some(on)))),
             variant("capture at submit: unsampled", None, captured, Box::new(capture(off))),
             variant("capture at submit: sampled", None, captured, Box::new(capture(on))),
-        ]
+        ];
+        variants.extend(parts);
+        variants
     }
 }

@@ -20,8 +20,10 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{
     ResourceSpans, ScopeSpans, Span, Status as OtlpStatus,
 };
+use prost::Message as _;
 use tracing::Level;
 
+use super::protobuf;
 use super::record::LogRecord;
 use super::transport::OtlpMessage;
 use crate::config::ResourceConfig;
@@ -32,7 +34,7 @@ use crate::span::{SpanEvent, SpanLink, SpanRecord};
 use crate::speaker::Speaker;
 
 /// The name under which spans and metrics are written.
-const SCOPE: &str = "vmafx";
+pub(super) const SCOPE: &str = "vmafx";
 
 /// What is exported, one at a time or many in a message.
 pub(super) trait Item: Clone + Send + 'static {
@@ -48,6 +50,11 @@ pub(super) trait Item: Clone + Send + 'static {
 
     /// A message with all of `items`.
     fn message(resource: &Resource, items: Vec<Self>) -> Self::Message;
+
+    /// The same message in its binary form.
+    fn protobuf(resource: &Resource, items: Vec<Self>) -> Vec<u8> {
+        Self::message(resource, items).encode_to_vec()
+    }
 }
 
 impl Item for SpanRecord {
@@ -73,6 +80,10 @@ impl Item for SpanRecord {
         let told = told.into_iter().map(|(speaker, spans)| (speaker.resource(resource), spans));
         let resource_spans = own.into_iter().chain(told);
         ExportTraceServiceRequest { resource_spans: resource_spans.map(spans_of).collect() }
+    }
+
+    fn protobuf(resource: &Resource, items: Vec<Self>) -> Vec<u8> {
+        protobuf::trace_request(resource, &items)
     }
 }
 
@@ -163,7 +174,7 @@ pub(super) fn resource(config: &ResourceConfig) -> Resource {
     Resource { attributes, ..Resource::default() }
 }
 
-fn scope(name: &str) -> InstrumentationScope {
+pub(super) fn scope(name: &str) -> InstrumentationScope {
     InstrumentationScope {
         name: name.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -171,19 +182,22 @@ fn scope(name: &str) -> InstrumentationScope {
     }
 }
 
-fn schema_url() -> String {
+pub(super) fn schema_url() -> String {
     format!("https://opentelemetry.io/schemas/{SEMCONV_VERSION}")
 }
 
-fn encode_span(record: SpanRecord) -> Span {
-    let dropped = record.dropped;
-    let kind = match record.kind {
+pub(super) fn span_kind(kind: &SpanKind) -> OtlpSpanKind {
+    match kind {
         SpanKind::Client => OtlpSpanKind::Client,
         SpanKind::Server => OtlpSpanKind::Server,
         SpanKind::Producer => OtlpSpanKind::Producer,
         SpanKind::Consumer => OtlpSpanKind::Consumer,
         SpanKind::Internal => OtlpSpanKind::Internal,
-    };
+    }
+}
+
+fn encode_span(record: SpanRecord) -> Span {
+    let dropped = record.dropped;
     let parent = record.parent_span_id.map(|id| id.to_bytes().to_vec());
     let of_events = dropped.event_attributes.into_iter().chain(std::iter::repeat(0));
     let of_links = dropped.link_attributes.into_iter().chain(std::iter::repeat(0));
@@ -194,7 +208,7 @@ fn encode_span(record: SpanRecord) -> Span {
         parent_span_id: parent.unwrap_or_default(),
         flags: flags(record.context.flags, record.parent_origin),
         name: record.name.into_owned(),
-        kind: kind.into(),
+        kind: span_kind(&record.kind).into(),
         start_time_unix_nano: unix_nanos(record.start),
         end_time_unix_nano: unix_nanos(record.end.max(record.start)),
         dropped_attributes_count: dropped.attributes,
@@ -231,7 +245,7 @@ fn encode_log(record: LogRecord) -> OtlpLogRecord {
     }
 }
 
-fn flags(flags: types::TraceFlags, origin: Origin) -> u32 {
+pub(super) fn flags(flags: types::TraceFlags, origin: Origin) -> u32 {
     let remote = if origin == Origin::Remote { IS_REMOTE } else { 0 };
     u32::from(flags.0) | HAS_IS_REMOTE | remote
 }

@@ -106,9 +106,11 @@ impl Sender {
             }
         }
         let Some(collector) = &mut self.collector else { return Ok(weight) };
-        let message = T::message(&self.common.resource, items);
+        let resource = &self.common.resource;
         let outcome = tokio::select! {
-            sent = collector.transport.send(&message) => sent.map_err(|error| error.to_string()),
+            sent = collector.transport.send(resource, items) => {
+                sent.map_err(|error| error.to_string())
+            }
             () = sleep(collector.timeout) => {
                 Err(format!("no answer within {:?}", collector.timeout))
             }

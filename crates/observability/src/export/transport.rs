@@ -3,9 +3,10 @@
 //! Runs on the exporting thread's runtime only. The caller bounds the time of [`Transport::send`].
 
 use std::io::Write as _;
+use std::marker::PhantomData;
 use std::time::SystemTime;
 
-use bytes::Bytes;
+use bytes::{BufMut as _, Bytes};
 use flate2::Compression as GzipLevel;
 use flate2::write::GzEncoder;
 use http::uri::{PathAndQuery, Scheme};
@@ -24,15 +25,18 @@ use opentelemetry_proto::tonic::collector::metrics::v1::{
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
+use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 use rustls::ClientConfig;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tonic::Extensions;
-use tonic::codec::CompressionEncoding;
+use tonic::codec::{Codec, CompressionEncoding, EncodeBuf, Encoder};
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Extensions, Status};
+use tonic_prost::ProstDecoder;
 
+use super::encode::Item;
 use super::retry::{Retry, SendError};
 use super::{tls, wire_json};
 use crate::config::{Compression, OtlpConfig, Protocol};
@@ -166,15 +170,28 @@ impl Transport {
 
     /// Sends a message until it is taken, refused for good, or tried often enough. Says what the
     /// collector refused of it.
-    pub(super) async fn send<M: OtlpMessage>(
+    pub(super) async fn send<T: Item>(
         &mut self,
-        message: &M,
+        resource: &Resource,
+        items: Vec<T>,
+    ) -> Result<Option<(u64, String)>, SendError> {
+        // Written once, however often it is sent.
+        let body = match self {
+            Self::Http(http) => http.body(resource, items)?,
+            Self::Grpc(_) => Bytes::from(T::protobuf(resource, items)),
+        };
+        self.send_body::<T::Message>(&body).await
+    }
+
+    async fn send_body<M: OtlpMessage>(
+        &mut self,
+        body: &Bytes,
     ) -> Result<Option<(u64, String)>, SendError> {
         let mut attempt = 1;
         loop {
             let sent = match self {
-                Self::Http(http) => http.send_once(message).await,
-                Self::Grpc(grpc) => grpc.send_once(message).await,
+                Self::Http(http) => http.send_once::<M>(body.clone()).await,
+                Self::Grpc(grpc) => grpc.send_once::<M>(body.clone()).await,
             };
             let error = match sent {
                 Ok(answer) => return Ok(M::rejected(answer)),
@@ -190,8 +207,8 @@ impl Transport {
 }
 
 impl HttpTransport {
-    async fn send_once<M: OtlpMessage>(&self, message: &M) -> Result<M::Answer, SendError> {
-        let request = self.request(message)?;
+    async fn send_once<M: OtlpMessage>(&self, body: Bytes) -> Result<M::Answer, SendError> {
+        let request = self.request(body);
         // Not reached or broken off: the collector may be restarting.
         let sent = match &self.client {
             HttpClient::Plain(client) => client.request(request),
@@ -213,14 +230,29 @@ impl HttpTransport {
         Ok(answer.unwrap_or_default())
     }
 
-    fn request<M: OtlpMessage>(&self, message: &M) -> Result<Request<Full<Bytes>>, SendError> {
+    /// What is sent of `items`: encoded, and compressed if that is configured.
+    fn body<T: Item>(&self, resource: &Resource, items: Vec<T>) -> Result<Bytes, SendError> {
         let failed =
             |error: &dyn std::error::Error| SendError::new(error.to_string(), Retry::Never);
         let encoded = match self.encoding {
-            Encoding::Protobuf => message.encode_to_vec(),
-            Encoding::Json => wire_json::encode(message).map_err(|error| failed(&error))?,
+            Encoding::Protobuf => T::protobuf(resource, items),
+            Encoding::Json => {
+                wire_json::encode(&T::message(resource, items)).map_err(|error| failed(&error))?
+            }
         };
-        let mut request = Request::new(Full::default());
+        Ok(Bytes::from(match self.compression {
+            Compression::None => encoded,
+            Compression::Gzip => {
+                let mut gzip = GzEncoder::new(Vec::new(), GzipLevel::fast());
+                gzip.write_all(&encoded)
+                    .and_then(|()| gzip.finish())
+                    .map_err(|error| failed(&error))?
+            }
+        }))
+    }
+
+    fn request(&self, body: Bytes) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.endpoint.clone();
         *request.headers_mut() = self.headers.clone();
@@ -229,33 +261,51 @@ impl HttpTransport {
         headers.insert(header::CONTENT_TYPE, content_type);
         let agent = concat!("vmafx-observability/", env!("CARGO_PKG_VERSION"));
         headers.insert(header::USER_AGENT, HeaderValue::from_static(agent));
-        let body = match self.compression {
-            Compression::None => encoded,
-            Compression::Gzip => {
-                headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-                let mut gzip = GzEncoder::new(Vec::new(), GzipLevel::fast());
-                gzip.write_all(&encoded)
-                    .and_then(|()| gzip.finish())
-                    .map_err(|error| failed(&error))?
-            }
-        };
-        *request.body_mut() = Full::new(Bytes::from(body));
-        Ok(request)
+        if self.compression == Compression::Gzip {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        request
+    }
+}
+
+/// Sends what is encoded already.
+#[derive(Debug, Clone, Copy)]
+struct Encoded<A>(PhantomData<fn() -> A>);
+
+impl<A: Message + Default + 'static> Codec for Encoded<A> {
+    type Encode = Bytes;
+    type Decode = A;
+    type Encoder = Self;
+    type Decoder = ProstDecoder<A>;
+
+    fn encoder(&mut self) -> Self {
+        Self(PhantomData)
+    }
+
+    fn decoder(&mut self) -> ProstDecoder<A> {
+        ProstDecoder::default()
+    }
+}
+
+impl<A> Encoder for Encoded<A> {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, item: Bytes, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        out.put(item);
+        Ok(())
     }
 }
 
 impl GrpcTransport {
-    async fn send_once<M: OtlpMessage>(&mut self, message: &M) -> Result<M::Answer, SendError> {
+    async fn send_once<M: OtlpMessage>(&mut self, body: Bytes) -> Result<M::Answer, SendError> {
         self.client
             .ready()
             .await
             .map_err(|error| SendError::new(with_causes(&error), Retry::Soon))?;
-        let request = tonic::Request::from_parts(
-            self.metadata.clone(),
-            Extensions::default(),
-            message.clone(),
-        );
-        let codec = tonic_prost::ProstCodec::<M, M::Answer>::default();
+        let request =
+            tonic::Request::from_parts(self.metadata.clone(), Extensions::default(), body);
+        let codec = Encoded::<M::Answer>(PhantomData);
         let path = PathAndQuery::from_static(M::GRPC_PATH);
         match self.client.unary(request, path, codec).await {
             Ok(answer) => Ok(answer.into_inner()),

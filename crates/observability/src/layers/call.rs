@@ -2,8 +2,9 @@
 //! followed.
 //!
 //! While a call's future or body runs, its context is the current one. While its handler runs, its server
-//! span lies on a stack of the thread, where [`ServerSpan`] finds it; otherwise it lies in the future
-//! or the body. So a span that nobody records needs no lock and no allocation but its context's.
+//! span lies on a stack of the thread, where [`ServerSpan`] finds it; otherwise it belongs to the future
+//! or the body. So a span that nobody records needs no lock, and, since a thread uses the places of
+//! spans again, no allocation but its context's.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -23,16 +24,33 @@ use types::TraceContext;
 use crate::span::{ActiveSpan, SpanLink};
 use crate::tracer::Tracer;
 
-/// A server span while the code of its request runs.
-struct Serving {
+/// What a call leaves behind, and for a server that its handler may reach it.
+#[derive(Debug)]
+struct Followed {
     span: ActiveSpan,
     /// The name it gets should somebody ask for its trace.
     name: &'static str,
+    /// Whether the handler reaches the span.
+    serves: bool,
+}
+
+/// Where what is followed lies, so that futures and bodies, which are moved often, stay small.
+type Place = Box<Option<Followed>>;
+
+/// Places that a thread keeps for further calls.
+const PLACES_SPARE_MAX: usize = 64;
+
+/// What a thread knows of calls.
+struct Thread {
+    /// Of the code that runs on this thread: the server spans, the innermost last.
+    serving: Vec<Place>,
+    spare: Vec<Place>,
 }
 
 thread_local! {
-    /// The server spans of the code that runs on this thread, the innermost last.
-    static SERVING: RefCell<Vec<Serving>> = const { RefCell::new(Vec::new()) };
+    static THREAD: RefCell<Thread> = const {
+        RefCell::new(Thread { serving: Vec::new(), spare: Vec::new() })
+    };
 }
 
 /// The span of the request being served, by [`current`](Self::current). It is at hand in the handler
@@ -52,8 +70,8 @@ impl ServerSpan {
         Self::HANDLE.with(|_| Self::HANDLE)
     }
 
-    fn with<T>(&self, read: impl FnOnce(&mut Serving) -> T) -> Option<T> {
-        SERVING.with_borrow_mut(|stack| stack.last_mut().map(read))
+    fn with<T>(&self, read: impl FnOnce(&mut Followed) -> T) -> Option<T> {
+        THREAD.with_borrow_mut(|thread| thread.serving.last_mut()?.as_mut().as_mut().map(read))
     }
 
     /// The position to give to whoever continues the trace.
@@ -86,24 +104,44 @@ impl ServerSpan {
     }
 }
 
-/// The span of a call, or the context of a call without one.
+/// The span of a call, or the context of a call without one; `None` while it lies on the thread's stack.
 #[derive(Debug)]
-pub(super) enum CallSpan {
-    /// Of a server; `None` while it lies on the thread's stack.
-    Server(Option<ActiveSpan>),
-    /// Of a client.
-    Client(ActiveSpan),
-    /// A call that leaves a duration only, in the context of its caller, from then on.
-    None(Context, Instant),
-}
+pub(super) struct CallSpan(Option<Place>);
 
 impl CallSpan {
+    /// Of a server: its handler reaches it.
+    #[inline]
+    pub(super) fn server(span: ActiveSpan, name: &'static str) -> Self {
+        Self::new(Followed { span, name, serves: true })
+    }
+
+    /// Of a client.
+    pub(super) fn client(span: ActiveSpan) -> Self {
+        Self::new(Followed { span, name: "", serves: false })
+    }
+
+    /// A call that leaves a duration only, in the context of its caller, from `now` on.
+    pub(super) fn none(cx: Context, now: Instant) -> Self {
+        Self::client(ActiveSpan::without_record(cx, now))
+    }
+
+    #[inline]
+    fn new(followed: Followed) -> Self {
+        let spare = THREAD.try_with(|thread| thread.try_borrow_mut().ok()?.spare.pop());
+        let mut place = spare.ok().flatten().unwrap_or_default();
+        *place = Some(followed);
+        Self(Some(place))
+    }
+
+    fn followed(&mut self) -> Option<&mut Followed> {
+        self.0.as_mut()?.as_mut().as_mut()
+    }
+
     /// The context in which the call runs.
-    pub(super) fn cx(&self) -> Context {
-        match self {
-            Self::Server(Some(span)) | Self::Client(span) => span.cx().clone(),
-            Self::Server(None) => Context::current(),
-            Self::None(cx, _) => cx.clone(),
+    pub(super) fn cx(&mut self) -> Context {
+        match self.followed() {
+            Some(followed) => followed.span.cx().clone(),
+            None => Context::current(),
         }
     }
 
@@ -115,12 +153,8 @@ impl CallSpan {
         duration: impl FnOnce(f64, &Context),
         describe: impl FnOnce(&mut ActiveSpan),
     ) {
-        let span = match self {
-            Self::Server(Some(span)) | Self::Client(span) => span,
-            // It is never dropped while it is lent.
-            Self::Server(None) => return,
-            Self::None(cx, began) => return duration(began.elapsed().as_secs_f64(), cx),
-        };
+        // It is never dropped while it is lent.
+        let Some(Followed { span, .. }) = self.followed() else { return };
         let took: Duration = span.elapsed();
         duration(took.as_secs_f64(), span.cx());
         if span.is_recording() {
@@ -130,26 +164,38 @@ impl CallSpan {
     }
 }
 
+impl Drop for CallSpan {
+    fn drop(&mut self) {
+        let Some(mut place) = self.0.take() else { return };
+        *place = None;
+        // Where the thread itself ends, there is nobody to keep it for.
+        let _ = THREAD.try_with(|thread| {
+            if let Ok(mut thread) = thread.try_borrow_mut()
+                && thread.spare.len() < PLACES_SPARE_MAX
+            {
+                thread.spare.push(place);
+            }
+        });
+    }
+}
+
 /// Puts a server span on the thread's stack, and back when dropped.
-struct Lent<'a>(&'a mut CallSpan);
+struct Lent<'a>(Option<&'a mut CallSpan>);
 
 impl<'a> Lent<'a> {
-    fn new(call: &'a mut impl Call) -> Self {
-        let name = call.name();
-        let call = call.span();
-        if let CallSpan::Server(span) = call
-            && let Some(span) = span.take()
-        {
-            SERVING.with_borrow_mut(|stack| stack.push(Serving { span, name }));
+    fn new(call: &'a mut CallSpan) -> Self {
+        if !call.followed().is_some_and(|followed| followed.serves) {
+            return Self(None);
         }
-        Self(call)
+        THREAD.with_borrow_mut(|thread| thread.serving.extend(call.0.take()));
+        Self(Some(call))
     }
 }
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        if let CallSpan::Server(span) = self.0 {
-            *span = SERVING.with_borrow_mut(Vec::pop).map(|serving| serving.span);
+        if let Some(CallSpan(place)) = &mut self.0 {
+            *place = THREAD.with_borrow_mut(|thread| thread.serving.pop());
         }
     }
 }
@@ -163,7 +209,7 @@ fn within<T>(call: &mut impl Call, run: impl FnOnce() -> T) -> T {
 /// Runs code of the handler: as [`within`], with the server span at hand.
 fn serving<T>(call: &mut impl Call, run: impl FnOnce() -> T) -> T {
     let _attached = call.span().cx().attach();
-    let _lent = Lent::new(call);
+    let _lent = Lent::new(call.span());
     run()
 }
 
@@ -171,9 +217,6 @@ fn serving<T>(call: &mut impl Call, run: impl FnOnce() -> T) -> T {
 pub(super) trait Call: Send + 'static {
     /// Its span.
     fn span(&mut self) -> &mut CallSpan;
-
-    /// The name of its span.
-    fn name(&self) -> &'static str;
 
     /// Whether code of the call may run while its response is read.
     fn streams(&self) -> bool {
@@ -298,13 +341,15 @@ where
         task: &mut TaskContext<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let mut this = self.project();
-        let frame = ready!(match this.call {
+        // Looked at where it lies, not taken out: it is large to be moved.
+        let polled = match this.call {
             Some(call) if *this.runs_code => within(call, || this.inner.as_mut().poll_frame(task)),
             _ => this.inner.as_mut().poll_frame(task),
-        });
-        match &frame {
-            None => end(this.call),
-            Some(Ok(frame)) => {
+        };
+        match &polled {
+            Poll::Pending => {}
+            Poll::Ready(None) => end(this.call),
+            Poll::Ready(Some(Ok(frame))) => {
                 if let (Some(call), Some(trailers)) = (this.call.as_mut(), frame.trailers_ref()) {
                     call.trailers(trailers);
                     end(this.call);
@@ -312,13 +357,13 @@ where
                     end(this.call);
                 }
             }
-            Some(Err(_)) => {
+            Poll::Ready(Some(Err(_))) => {
                 if let Some(mut call) = this.call.take() {
                     call.failed();
                 }
             }
         }
-        Poll::Ready(frame)
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

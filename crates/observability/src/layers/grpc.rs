@@ -169,9 +169,9 @@ where
                     describe_unknown(&mut span, request.uri().path());
                 }
             }
-            CallSpan::Server(Some(span))
+            CallSpan::server(span, name.text)
         } else {
-            CallSpan::None(incoming.cx(), now)
+            CallSpan::none(incoming.cx(), now)
         };
         follow(&mut self.inner, shared, method, span, request)
     }
@@ -217,16 +217,15 @@ where
         let tracer = &shared.telemetry.tracer;
         let (method, visibility) = shared.methods.find(request.uri().path());
         let span = if visibility == Visibility::Span {
-            let builder = tracer.span(shared.methods.name(method)).kind(SpanKind::Client);
-            CallSpan::Client(builder.start())
+            tracer.span(shared.methods.name(method)).kind(SpanKind::Client).start()
         } else {
-            CallSpan::None(Context::current(), Instant::now())
+            ActiveSpan::without_record(Context::current(), Instant::now())
         };
-        tracer.inject(&span.cx(), request.headers_mut());
+        tracer.inject(span.cx(), request.headers_mut());
         if visibility == Visibility::Hidden {
             return CallFuture::new(self.inner.call(request), None);
         }
-        follow(&mut self.inner, shared, method, span, request)
+        follow(&mut self.inner, shared, method, CallSpan::client(span), request)
     }
 }
 
@@ -242,10 +241,6 @@ pub struct GrpcCall {
 impl Call for GrpcCall {
     fn span(&mut self) -> &mut CallSpan {
         &mut self.span
-    }
-
-    fn name(&self) -> &'static str {
-        self.shared.methods.name(self.method)
     }
 
     fn streams(&self) -> bool {

@@ -78,7 +78,7 @@ where
             telemetry: Arc::clone(&self.telemetry),
             method,
             server: server(request.uri()),
-            span: CallSpan::Client(span),
+            span: CallSpan::client(span),
             status: None,
             is_broken: false,
         };
@@ -101,10 +101,6 @@ pub struct HttpClientCall {
 impl Call for HttpClientCall {
     fn span(&mut self) -> &mut CallSpan {
         &mut self.span
-    }
-
-    fn name(&self) -> &'static str {
-        self.method.in_names()
     }
 
     fn responded(&mut self, status: StatusCode, _: &HeaderMap) {

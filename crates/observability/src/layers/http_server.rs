@@ -100,19 +100,18 @@ where
         let incoming = tracer.propagators().incoming(request.headers());
         let now = Instant::now();
         let method = KnownMethod::of(request.method());
-        let name = route.span_name(method);
         let span = if visibility == Visibility::Span {
+            let name = route.span_name(method);
             let mut span = tracer.serve(&incoming, name, now);
             if span.is_recording() {
                 describe_request(&mut span, &request);
             }
-            CallSpan::Server(Some(span))
+            CallSpan::server(span, name.text)
         } else {
-            CallSpan::None(incoming.cx(), now)
+            CallSpan::none(incoming.cx(), now)
         };
         let ending = Ending { status: None, is_broken: false };
-        let call =
-            HttpCall { shared: Arc::clone(shared), method, name: name.text, matched, span, ending };
+        let call = HttpCall { shared: Arc::clone(shared), method, matched, span, ending };
         let inner = self.inner.call(request);
         CallFuture::new(inner, Some(call))
     }
@@ -123,7 +122,6 @@ where
 pub struct HttpCall {
     shared: Arc<Shared>,
     method: KnownMethod,
-    name: &'static str,
     matched: Option<MatchedPath>,
     span: CallSpan,
     ending: Ending,
@@ -132,10 +130,6 @@ pub struct HttpCall {
 impl Call for HttpCall {
     fn span(&mut self) -> &mut CallSpan {
         &mut self.span
-    }
-
-    fn name(&self) -> &'static str {
-        self.name
     }
 
     fn responded(&mut self, status: StatusCode, _: &HeaderMap) {

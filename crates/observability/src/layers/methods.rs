@@ -4,7 +4,7 @@ use prost::Message as _;
 use prost_types::FileDescriptorSet;
 
 use super::intern::{OTHER, intern};
-use crate::span::{RootName, quick_hash};
+use crate::span::{RootName, quick_hash_of_end};
 
 /// What a call leaves behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -48,7 +48,7 @@ impl GrpcMethods {
         methods.push((RootName::new(OTHER), Visibility::Span));
         let mut by_hash = vec![None; (2 * methods.len()).next_power_of_two()];
         for (index, (name, _)) in methods.iter().enumerate() {
-            let mut slot = name.hash as usize & (by_hash.len() - 1);
+            let mut slot = quick_hash_of_end(name.text.as_bytes()) as usize & (by_hash.len() - 1);
             while by_hash[slot].is_some() {
                 slot = (slot + 1) & (by_hash.len() - 1);
             }
@@ -127,7 +127,7 @@ impl GrpcMethods {
 
     fn number(&self, name: &str) -> Option<usize> {
         let last = self.by_hash.len() - 1;
-        let mut slot = quick_hash(name.as_bytes()) as usize & last;
+        let mut slot = quick_hash_of_end(name.as_bytes()) as usize & last;
         while let Some(index) = self.by_hash[slot] {
             if self.methods[index].0.text == name {
                 return Some(index);
