@@ -11,13 +11,15 @@
 //!   numerator and denominator 0 and score 1: nothing was there to lose.
 //!
 //! How it is computed: `walk` takes one scale strip by strip, two rows at a time; `strip` is what a
-//! strip reads and measures, `fill` how its rows enter, `source` what differs between bytes and
-//! words, `fir` the filters, `statistic` and `log2` what becomes of the moments. All of that is one
-//! body over the vector operations of `kit`, which has them for each instruction set.
+//! strip reads and measures, `fill` how its rows enter, `lines` what it leaves to the next, `source`
+//! what differs between bytes and words, `fir` the filters, `statistic` and `log2` what becomes of
+//! the moments. All of that is one body over the vector operations of `kit`, which has them for each
+//! instruction set.
 
 mod fill;
 mod fir;
 mod kit;
+mod lines;
 mod log2;
 mod source;
 mod statistic;

@@ -13,13 +13,27 @@
 //! distorted variance; so every number whose logarithm is taken fits 31 bits.
 
 use super::kit::Kit;
-use super::log2::{BIAS_STEPS, OCTAVE, log2_steps};
+use super::log2::{OCTAVE, bias_steps, log2_steps};
 
 /// Variance of the assumed neural noise.
 const NOISE: u32 = 2 << 16;
 
 /// Keeps the gain finite; its value is part of the definition.
 const GAIN_EPSILON: f64 = 65536.0 * 1.0e-10;
+
+/// How far above the inverse of a variance its upper bound is taken, relatively.
+const HIGH_BY: f64 = 1.0 / (1_u64 << 50) as f64;
+
+/// A gain that no place has whose distorted variance is at most [`VAR_SELDOM`].
+const GAIN_SELDOM: f64 = 100.0;
+
+/// The exact moments obey `cov^2 <= var_x var_y`. Rounded means move each of the three by less than
+/// `e` = 65536, half of the least `var_x`; so where this is not exceeded the gain is at most
+/// `sqrt(1.5 (VAR_SELDOM + e) / 2^17) + 0.5`, below 99.2.
+const VAR_SELDOM: u32 = 850_000_000;
+
+/// A covariance that explains less than 1, and so nothing, wherever logarithms are taken.
+const COVARIANCE_LEAST: u32 = 12;
 
 /// The logarithm of the noise, in steps.
 const NOISE_STEPS: u32 = 17 * OCTAVE;
@@ -89,11 +103,19 @@ impl<K: Kit> DistortedLanes<K> {
     }
 }
 
-/// Filtered samples of the reference, 2^24 a step, and its variance.
+/// Filtered samples of the reference, 2^24 a step, its variance, and what divides by that.
 #[derive(Clone, Copy)]
 pub(super) struct ReferenceMoments<K: Kit> {
     pub(super) mean: K::Words,
     pub(super) var: K::Words,
+    pub(super) inverse: Inverse<K>,
+}
+
+/// Bounds of the inverse of the variance, of even lanes and odd ones; see [`split`].
+#[derive(Clone, Copy)]
+pub(super) struct Inverse<K: Kit> {
+    pub(super) low: [K::Doubles; 2],
+    pub(super) high: [K::Doubles; 2],
 }
 
 /// Filtered samples of a distorted picture, 2^24 a step, filtered squares and products with the
@@ -117,12 +139,27 @@ pub(super) fn measure_reference<K: Kit>(
     let var = kit.sub(squares, kit.mul_top(mean, mean));
     let loud = kit.both(counted, kit.greater(var, kit.splat(NOISE - 1)));
     lanes.quiet_places += kit.count(kit.without(counted, loud));
+    let inverse = invert(kit, kit.max(var, kit.splat(NOISE)));
     if kit.any(loud) {
         let whole = kit.add(kit.keep(loud, var), kit.splat(NOISE));
-        let steps = kit.sub(log2_steps(kit, whole), kit.splat(BIAS_STEPS + NOISE_STEPS));
+        let steps = kit.sub(log2_steps(kit, whole), kit.splat(bias_steps::<K>() + NOISE_STEPS));
         lanes.log = kit.add(lanes.log, steps);
     }
-    ReferenceMoments { mean, var }
+    ReferenceMoments { mean, var, inverse }
+}
+
+/// Bounds of `1 / var`.
+#[inline(always)]
+fn invert<K: Kit>(kit: K, var: K::Words) -> Inverse<K> {
+    let var = kit.to_doubles_by_turns(var);
+    let mut high = var;
+    let mut low = var;
+    for parity in 0..2 {
+        high[parity] = kit.div_doubles(kit.splat_double(1.0 + HIGH_BY), var[parity]);
+        let by = kit.mul_doubles(high[parity], kit.splat_double(3.0 * GAIN_EPSILON));
+        low[parity] = kit.sub_doubles(high[parity], kit.mul_doubles(by, high[parity]));
+    }
+    Inverse { low, high }
 }
 
 /// Adds places of a distorted picture where `counted` holds.
@@ -144,20 +181,80 @@ pub(super) fn measure_distorted<K: Kit>(
     lanes.quiet_high = kit.add(lanes.quiet_high, kit.shr::<16>(quiet_var));
     lanes.quiet_low = kit.add(lanes.quiet_low, kit.and(quiet_var, kit.splat(0xFFFF)));
 
-    let alike = kit.both(kit.greater(covariance, zero), kit.greater(var, zero));
-    let alike = kit.both(loud, alike);
+    let covariance = kit.max(covariance, kit.splat(COVARIANCE_LEAST));
+    let alike = kit.both(loud, kit.greater(var, zero));
     if kit.any(alike) {
-        let (explained, unexplained) = split(kit, reference.var, var, covariance, gain_limit);
-        let floor = kit.add(kit.keep(alike, unexplained), kit.splat(NOISE));
+        let (explained, unexplained) = split(kit, reference, var, covariance, gain_limit);
+        let floor = kit.add(unexplained, kit.splat(NOISE));
         let whole = kit.add(kit.keep(alike, explained), floor);
         let steps = kit.sub(log2_steps(kit, whole), log2_steps(kit, floor));
         lanes.log = kit.add(lanes.log, steps);
     }
 }
 
-/// The distorted variance that the gain explains, and that which it does not.
+/// The distorted variance that the gain explains, and that which it does not; of use where both
+/// pictures vary, and the covariance is at least [`COVARIANCE_LEAST`].
+///
+/// By definition the first is `trunc(b)` of `b = g g var_x` and the second
+/// `max(trunc(var_y - a), 0)` of `a = g cov`, with the gain `g = cov / (var_x + eps)`. Without
+/// roundings `b < a < c` for `c = cov^2 / var_x`, and `b > c (1 - 2 eps / var_x)`. As `var_x` is
+/// below 2^30, `eps / var_x` is above 54 * 2^-53, more than all roundings of `a`, `b` and the bounds
+/// here together, which are about 20. So `a` and `b`, rounded, lie above `(cov^2 - 144) low` and
+/// below `cov^2 high`, where `low` is `1 / var_x (1 - 3 eps / var_x)` and `high` a few roundings
+/// above `1 / var_x`.
+///
+/// Where no whole number is between these bounds both have the same whole part `t`, and a fraction
+/// of more than `144 / 2^30`; that is more than `var_y - a` can lose by rounding, half of 2^-23. So
+/// what is not explained is `var_y - 1 - t`, or 0 where `t` exceeds that. Where a whole number is
+/// between, which is seldom, the definition is followed to the letter.
+///
+/// A gain above the limit explains what one at the limit would. As roundings keep order, what is
+/// explained is the lesser of that and `t`.
 #[inline(always)]
 fn split<K: Kit>(
+    kit: K,
+    reference: ReferenceMoments<K>,
+    distorted_var: K::Words,
+    covariance: K::Words,
+    gain_limit: f64,
+) -> (K::Words, K::Words) {
+    let limited = gain_limit < GAIN_SELDOM;
+    let [even, odd] = kit.to_doubles_by_turns(covariance);
+    let (even, odd) = (kit.mul_doubles(even, even), kit.mul_doubles(odd, odd));
+    let Inverse { low, high } = reference.inverse;
+    let high = [kit.whole_product(even, high[0]), kit.whole_product(odd, high[1])];
+    let less = kit.splat_double(f64::from(COVARIANCE_LEAST * COVARIANCE_LEAST));
+    let (even, odd) = (kit.sub_doubles(even, less), kit.sub_doubles(odd, less));
+    let low = [kit.whole_product(even, low[0]), kit.whole_product(odd, low[1])];
+    let seldom = !limited && kit.any(kit.greater(distorted_var, kit.splat(VAR_SELDOM)));
+    if kit.any_differs(low, high) || seldom {
+        return split_exactly(kit, reference.var, distorted_var, covariance, gain_limit);
+    }
+    let explained = kit.whole_by_turns(low);
+    let larger = kit.max(kit.sub(distorted_var, kit.splat(1)), explained);
+    let unexplained = kit.sub(larger, explained);
+    if !limited {
+        return (explained, unexplained);
+    }
+    let most = explained_at_most(kit, reference.var, gain_limit);
+    let larger = kit.max(explained, most);
+    (kit.sub(kit.add(explained, most), larger), unexplained)
+}
+
+/// What a gain at the limit explains.
+#[inline(always)]
+fn explained_at_most<K: Kit>(kit: K, reference_var: K::Words, gain_limit: f64) -> K::Words {
+    let [low, high] = kit.to_doubles(reference_var);
+    let squared = kit.splat_double(gain_limit * gain_limit);
+    let most = kit.splat_double(f64::from(i32::MAX));
+    let low = kit.min_doubles(kit.mul_doubles(squared, low), most);
+    let high = kit.min_doubles(kit.mul_doubles(squared, high), most);
+    kit.truncate([low, high])
+}
+
+/// The distorted variance that the gain explains, and that which it does not.
+#[inline(always)]
+fn split_exactly<K: Kit>(
     kit: K,
     reference_var: K::Words,
     distorted_var: K::Words,

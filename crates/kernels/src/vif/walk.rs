@@ -19,17 +19,15 @@
 use super::fill::fill_slots;
 use super::fir::{FLIP, UNBIAS, Windows, fir_both, fir_both_along, fir_even, fir_even_along};
 use super::kit::Kit;
+use super::lines::{LINES, Left, Lines, end_of, leave, put_left, take_left};
 use super::source::{Pictures, Source};
 use super::statistic::{
-    DistortedLanes, DistortedMoments, DistortedSums, ReferenceLanes, ReferenceMoments,
+    DistortedLanes, DistortedMoments, DistortedSums, Inverse, ReferenceLanes, ReferenceMoments,
     ReferenceSums, measure_distorted, measure_reference,
 };
 use super::strip::{LINE, OWN, STRIP, Strip};
 use super::taps::{PAIRS_MAX, Taps};
 use crate::plane::PlaneRef;
-
-/// Lines of a row: the mean, then high and low halves of at most two products.
-const LINES: usize = 5;
 
 /// Runs of pairs that the ring holds of two rows: samples, then parts of at most two products.
 pub(super) const RUNS: usize = 5;
@@ -53,11 +51,11 @@ impl Default for NextLine {
     }
 }
 
-/// Vertical results of two rows.
-type Lines = [[[u32; LINE]; LINES]; 2];
-
 /// Moments of the reference in one row of a strip: means, then variances.
 type RowMoments = [[u32; STRIP]; 2];
+
+/// Bounds of their inverses in one row of a strip, low ones first.
+type RowInverses = [[f64; STRIP]; 2];
 
 /// What a scale works on.
 pub(super) struct Task<'a> {
@@ -107,9 +105,9 @@ pub(super) struct Buffers {
     /// Pairs of rows.
     pub(super) ring: Vec<Slot>,
     /// The last pairs of all lines of a strip, for the next one, row after row.
-    left: Vec<u32>,
+    left: Vec<Left>,
     /// The same of the next scale's lines, every second row.
-    left_next: Vec<u32>,
+    left_next: Vec<Left>,
     /// The next scale's line.
     next_line: NextLine,
 }
@@ -117,15 +115,15 @@ pub(super) struct Buffers {
 impl Stream {
     /// Makes room for pictures of this size.
     pub(super) fn reserve(&mut self, width: usize, height: usize) {
-        let grow = |buffer: &mut Vec<u32>, len: usize| {
+        let grow = |buffer: &mut Vec<Left>, len: usize| {
             if buffer.len() < len {
-                buffer.resize(len, 0);
+                buffer.resize(len, Left::default());
             }
         };
         let rows = height.next_multiple_of(2);
         self.buffers.ring.resize(PAIRS_MAX, Slot([[0; STRIP]; RUNS]));
-        grow(&mut self.buffers.left, rows * LINES * (PAIRS_MAX - 1));
-        grow(&mut self.buffers.left_next, rows / 2 * (PAIRS_MAX - 1));
+        grow(&mut self.buffers.left, rows * LINES);
+        grow(&mut self.buffers.left_next, rows / 2);
         for (scale, shrunk) in self.shrunk.iter_mut().enumerate() {
             shrunk.resize((width >> (scale + 1)) * (height >> (scale + 1)), 0);
         }
@@ -139,6 +137,7 @@ struct Work {
     rows: Rows,
     lines: Lines,
     moments: [RowMoments; 2],
+    inverses: [RowInverses; 2],
 }
 
 /// Walks one scale, of filter `T`; makes the pictures of the next, of filter `N`.
@@ -158,6 +157,7 @@ pub(super) fn walk<S: Source, T: Taps, N: Taps, K: Kit>(
         rows: [[0; STRIP]; 2],
         lines: [[[0; LINE]; LINES]; 2],
         moments: [[[0; STRIP]; 2]; 2],
+        inverses: [[[0.0; STRIP]; 2]; 2],
     };
     for index in 0..Strip::count::<T>(width) {
         let strip = Strip::new::<T>(index, width);
@@ -333,29 +333,6 @@ fn filter_product<S: Source, T: Taps, K: Kit>(
     }
 }
 
-/// Puts what the last strip left behind before the first `count` lines of both rows. Long before
-/// it is read: what is stored in small pieces cannot be loaded as a vector right away.
-#[inline(always)]
-fn take_left<T: Taps>(row: Row, count: usize, lines: &mut Lines, left: &[u32]) {
-    let left = &left[row.pair * 2 * LINES * T::REACH..][..2 * LINES * T::REACH];
-    for (lines, left) in lines.iter_mut().zip(left.chunks_exact(LINES * T::REACH)) {
-        for (line, left) in lines[..count].iter_mut().zip(left.chunks_exact(T::REACH)) {
-            line[OWN - T::REACH..OWN].copy_from_slice(left);
-        }
-    }
-}
-
-/// Leaves the end of the lines to the next strip.
-#[inline(always)]
-fn leave<T: Taps>(row: Row, count: usize, lines: &Lines, left: &mut [u32]) {
-    let left = &mut left[row.pair * 2 * LINES * T::REACH..][..2 * LINES * T::REACH];
-    for (lines, left) in lines.iter().zip(left.chunks_exact_mut(LINES * T::REACH)) {
-        for (line, left) in lines[..count].iter().zip(left.chunks_exact_mut(T::REACH)) {
-            left.copy_from_slice(&line[LINE - T::REACH..]);
-        }
-    }
-}
-
 /// The horizontal filter over the halves of a product, rounded: both places of each pair.
 #[inline(always)]
 fn moments_along<T: Taps, K: Kit>(kit: K, lines: &[[u32; LINE]], at: usize) -> [K::Words; 2] {
@@ -375,12 +352,13 @@ fn walk_reference<S: Source, T: Taps, K: Kit>(
     work: &mut Work,
     sums: &mut ReferenceSums,
 ) {
-    let Work { lines, moments, .. } = work;
-    take_left::<T>(row, 3, lines, &buffers.left);
+    let Work { lines, moments, inverses, .. } = work;
+    take_left(row.pair, 3, lines, &buffers.left);
     filter_means::<S, T, K>(kit, task, &buffers.ring, row, lines);
     filter_product::<S, T, K>(kit, task, &buffers.ring, 0, row, lines);
     let mut lanes = ReferenceLanes::new(kit);
-    for (lines, [means, vars]) in lines.iter().zip(moments).take(row.count) {
+    let references = moments.iter_mut().zip(inverses);
+    for (lines, ([means, vars], [low, high])) in lines.iter().zip(references).take(row.count) {
         for at in (0..row.strip.pairs().min(STRIP / 2)).step_by(K::LANES) {
             let start = OWN - T::REACH;
             let mean = fir_both_along::<T, K>(kit, &lines[0], start + at, UNBIAS);
@@ -393,10 +371,15 @@ fn walk_reference<S: Source, T: Taps, K: Kit>(
                 let place = 2 * at + parity * K::LANES;
                 kit.store(found.mean, &mut means[place..]);
                 kit.store(found.var, &mut vars[place..]);
+                for half in 0..2 {
+                    let place = place + half * K::LANES / 2;
+                    kit.store_doubles(found.inverse.low[half], &mut low[place..]);
+                    kit.store_doubles(found.inverse.high[half], &mut high[place..]);
+                }
             }
         }
     }
-    leave::<T>(row, 3, lines, &mut buffers.left);
+    leave(row.pair, 3, lines, &mut buffers.left);
     lanes.add_to(kit, sums);
 }
 
@@ -410,13 +393,14 @@ fn walk_distorted<S: Source, T: Taps, K: Kit>(
     work: &mut Work,
     sums: &mut DistortedSums,
 ) {
-    let Work { lines, moments, .. } = work;
-    take_left::<T>(row, 5, lines, &buffers.left);
+    let Work { lines, moments, inverses, .. } = work;
+    take_left(row.pair, 5, lines, &buffers.left);
     filter_means::<S, T, K>(kit, task, &buffers.ring, row, lines);
     filter_product::<S, T, K>(kit, task, &buffers.ring, 0, row, lines);
     filter_product::<S, T, K>(kit, task, &buffers.ring, 1, row, lines);
     let mut lanes = DistortedLanes::new(kit);
-    for (lines, [means, vars]) in lines.iter().zip(moments).take(row.count) {
+    let references = moments.iter_mut().zip(inverses);
+    for (lines, ([means, vars], [low, high])) in lines.iter().zip(references).take(row.count) {
         for at in (0..row.strip.pairs().min(STRIP / 2)).step_by(K::LANES) {
             let start = OWN - T::REACH;
             let mean = fir_both_along::<T, K>(kit, &lines[0], start + at, UNBIAS);
@@ -425,9 +409,14 @@ fn walk_distorted<S: Source, T: Taps, K: Kit>(
             for parity in 0..2 {
                 let (from, to) = row.strip.counted(parity, at, K::LANES);
                 let place = 2 * at + parity * K::LANES;
+                let second = place + K::LANES / 2;
                 let reference = ReferenceMoments {
                     mean: kit.load(&means[place..]),
                     var: kit.load(&vars[place..]),
+                    inverse: Inverse {
+                        low: [kit.load_doubles(&low[place..]), kit.load_doubles(&low[second..])],
+                        high: [kit.load_doubles(&high[place..]), kit.load_doubles(&high[second..])],
+                    },
                 };
                 let distorted = DistortedMoments {
                     mean: mean[parity],
@@ -440,7 +429,7 @@ fn walk_distorted<S: Source, T: Taps, K: Kit>(
             }
         }
     }
-    leave::<T>(row, 5, lines, &mut buffers.left);
+    leave(row.pair, 5, lines, &mut buffers.left);
     lanes.add_to(kit, sums);
 }
 
@@ -454,8 +443,7 @@ fn filter_next<S: Source, T: Taps, N: Taps, K: Kit>(
     buffers: &mut Buffers,
 ) {
     let Buffers { ring, left_next, next_line: NextLine(line), .. } = buffers;
-    let left = &mut left_next[row_pair * T::REACH..][..T::REACH];
-    line[OWN - T::REACH..OWN].copy_from_slice(left);
+    put_left(line, &left_next[row_pair]);
     let shift = task.sample_shift();
     let windows = ring_windows::<T, N>(ring, row_pair, 0);
     for at in (0..strip.columns.min(STRIP)).step_by(2 * K::LANES) {
@@ -464,7 +452,7 @@ fn filter_next<S: Source, T: Taps, N: Taps, K: Kit>(
         let words = mean_words::<S, K>(kit, [even, odd], shift);
         kit.store(words, &mut line[OWN + at / 2..]);
     }
-    left.copy_from_slice(&line[LINE - T::REACH..]);
+    left_next[row_pair] = end_of(line);
 }
 
 /// The horizontal filter of the next scale, every second column, as far as the strip reaches.

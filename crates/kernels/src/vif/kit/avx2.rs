@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Kit, load_run, proven, store_run};
+use super::{COUNTING, COUNTING_START, Kit, WHOLE, load_run, proven, store_run};
 use crate::isa::Avx2;
 
 const LANES: usize = 8;
@@ -69,6 +69,37 @@ fn truncate([low, high]: [__m256d; 2]) -> __m256i {
     _mm256_set_m128i(_mm256_cvttpd_epi32(high), _mm256_cvttpd_epi32(low))
 }
 
+#[inline]
+#[target_feature(enable = "avx2")]
+fn to_doubles_by_turns(a: __m256i) -> [__m256d; 2] {
+    let counting = _mm256_set1_epi64x(i64::from(COUNTING) << 32);
+    let start = _mm256_set1_pd(COUNTING_START);
+    let even = _mm256_blend_epi32::<HIGH_LANES>(a, counting);
+    let odd = _mm256_or_si256(_mm256_srli_epi64::<32>(a), counting);
+    [even, odd].map(|bits| _mm256_sub_pd(_mm256_castsi256_pd(bits), start))
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn whole_product(a: __m256d, b: __m256d) -> __m256d {
+    _mm256_add_pd(_mm256_fmsub_pd(a, b, _mm256_set1_pd(0.5)), _mm256_set1_pd(WHOLE))
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn whole_by_turns([even, odd]: [__m256d; 2]) -> __m256i {
+    let odd = _mm256_shuffle_epi32::<0b10_10_00_00>(_mm256_castpd_si256(odd));
+    _mm256_blend_epi32::<HIGH_LANES>(_mm256_castpd_si256(even), odd)
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn any_differs(a: [__m256d; 2], b: [__m256d; 2]) -> bool {
+    let even = _mm256_cmp_pd::<_CMP_NEQ_UQ>(a[0], b[0]);
+    let odd = _mm256_cmp_pd::<_CMP_NEQ_UQ>(a[1], b[1]);
+    _mm256_movemask_pd(_mm256_or_pd(even, odd)) != 0
+}
+
 /// The eighteenth bit is cleared, and with it every carry into those before.
 #[inline]
 #[target_feature(enable = "avx2")]
@@ -84,6 +115,7 @@ impl Kit for Avx2 {
     type Mask = __m256i;
 
     const LANES: usize = LANES;
+    const PICKS: usize = 8;
 
     #[inline(always)]
     fn load(self, run: &[u32]) -> __m256i {
@@ -237,6 +269,36 @@ impl Kit for Avx2 {
     }
 
     #[inline(always)]
+    fn to_doubles_by_turns(self, a: __m256i) -> [__m256d; 2] {
+        proven!(to_doubles_by_turns(a))
+    }
+
+    #[inline(always)]
+    fn whole_product(self, a: __m256d, b: __m256d) -> __m256d {
+        proven!(whole_product(a, b))
+    }
+
+    #[inline(always)]
+    fn whole_by_turns(self, a: [__m256d; 2]) -> __m256i {
+        proven!(whole_by_turns(a))
+    }
+
+    #[inline(always)]
+    fn any_differs(self, a: [__m256d; 2], b: [__m256d; 2]) -> bool {
+        proven!(any_differs(a, b))
+    }
+
+    #[inline(always)]
+    fn load_doubles(self, run: &[f64]) -> __m256d {
+        load_run!(_mm256_loadu_pd, run, LANES / 2)
+    }
+
+    #[inline(always)]
+    fn store_doubles(self, lanes: __m256d, run: &mut [f64]) {
+        store_run!(_mm256_storeu_pd, lanes, run, LANES / 2)
+    }
+
+    #[inline(always)]
     fn splat_double(self, value: f64) -> __m256d {
         proven!(_mm256_set1_pd(value))
     }
@@ -289,6 +351,13 @@ impl Kit for Avx2 {
     #[inline(always)]
     fn add_floats(self, a: __m256, b: __m256) -> __m256 {
         proven!(_mm256_add_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn pick<const COUNT: usize>(self, from: &[f32; COUNT], which: __m256i) -> __m256 {
+        debug_assert_eq!(COUNT, Self::PICKS);
+        let from = load_run!(_mm256_loadu_ps, from, LANES);
+        proven!(_mm256_permutevar8x32_ps(from, which))
     }
 
     #[inline(always)]

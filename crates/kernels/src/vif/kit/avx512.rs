@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Kit, load_run, proven, store_run};
+use super::{COUNTING, COUNTING_START, Kit, WHOLE, load_run, proven, store_run};
 use crate::isa::{Avx512, Avx512Vnni};
 
 const LANES: usize = 16;
@@ -12,6 +12,15 @@ const HIGH_WORDS: __mmask32 = 0xAAAA_AAAA;
 
 /// The high lane of every pair of lanes.
 const HIGH_LANES: __mmask16 = 0xAAAA;
+
+/// The low lane of every pair of lanes.
+const LOW_LANES: __mmask16 = 0x5555;
+
+/// Both lanes of a pair from the low one.
+const FROM_LOW: _MM_PERM_ENUM = _MM_PERM_CCAA;
+
+/// Both lanes of a pair from the high one.
+const FROM_HIGH: _MM_PERM_ENUM = _MM_PERM_DDBB;
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
@@ -31,8 +40,8 @@ fn mul_top(a: __m512i, b: __m512i) -> __m512i {
     let half = _mm512_set1_epi64(1 << 31);
     let even = _mm512_mul_epu32(a, b);
     let odd = _mm512_mul_epu32(_mm512_srli_epi64::<32>(a), _mm512_srli_epi64::<32>(b));
-    let even = _mm512_srli_epi64::<32>(_mm512_add_epi64(even, half));
-    _mm512_mask_blend_epi32(HIGH_LANES, even, _mm512_add_epi64(odd, half))
+    let (even, odd) = (_mm512_add_epi64(even, half), _mm512_add_epi64(odd, half));
+    _mm512_mask_shuffle_epi32::<FROM_HIGH>(odd, LOW_LANES, even)
 }
 
 #[inline]
@@ -58,6 +67,40 @@ fn truncate([low, high]: [__m512d; 2]) -> __m512i {
 
 #[inline]
 #[target_feature(enable = "avx512f")]
+fn to_doubles_by_turns(a: __m512i) -> [__m512d; 2] {
+    let counting = _mm512_set1_epi32(COUNTING as i32);
+    let start = _mm512_set1_pd(COUNTING_START);
+    let even = _mm512_mask_blend_epi32(HIGH_LANES, a, counting);
+    let odd = _mm512_mask_shuffle_epi32::<FROM_HIGH>(counting, LOW_LANES, a);
+    [
+        _mm512_sub_pd(_mm512_castsi512_pd(even), start),
+        _mm512_sub_pd(_mm512_castsi512_pd(odd), start),
+    ]
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn whole_product(a: __m512d, b: __m512d) -> __m512d {
+    const DOWN: i32 = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC;
+    _mm512_fmadd_round_pd::<DOWN>(a, b, _mm512_set1_pd(WHOLE))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn whole_by_turns([even, odd]: [__m512d; 2]) -> __m512i {
+    let (even, odd) = (_mm512_castpd_si512(even), _mm512_castpd_si512(odd));
+    _mm512_mask_shuffle_epi32::<FROM_LOW>(even, HIGH_LANES, odd)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn any_differs(a: [__m512d; 2], b: [__m512d; 2]) -> bool {
+    let even = _mm512_cmp_pd_mask::<_CMP_NEQ_UQ>(a[0], b[0]);
+    (even | _mm512_cmp_pd_mask::<_CMP_NEQ_UQ>(a[1], b[1])) != 0
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
 fn leading_bits(a: __m512i) -> __m512i {
     const CUT: i32 = _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC;
     _mm512_castps_si512(_mm512_cvt_roundepi32_ps::<CUT>(a))
@@ -72,6 +115,7 @@ macro_rules! kit {
             type Mask = __mmask16;
 
             const LANES: usize = LANES;
+            const PICKS: usize = 32;
 
             #[inline(always)]
             fn load(self, run: &[u32]) -> __m512i {
@@ -225,6 +269,36 @@ macro_rules! kit {
             }
 
             #[inline(always)]
+            fn to_doubles_by_turns(self, a: __m512i) -> [__m512d; 2] {
+                proven!(to_doubles_by_turns(a))
+            }
+
+            #[inline(always)]
+            fn whole_product(self, a: __m512d, b: __m512d) -> __m512d {
+                proven!(whole_product(a, b))
+            }
+
+            #[inline(always)]
+            fn whole_by_turns(self, a: [__m512d; 2]) -> __m512i {
+                proven!(whole_by_turns(a))
+            }
+
+            #[inline(always)]
+            fn any_differs(self, a: [__m512d; 2], b: [__m512d; 2]) -> bool {
+                proven!(any_differs(a, b))
+            }
+
+            #[inline(always)]
+            fn load_doubles(self, run: &[f64]) -> __m512d {
+                load_run!(_mm512_loadu_pd, run, LANES / 2)
+            }
+
+            #[inline(always)]
+            fn store_doubles(self, lanes: __m512d, run: &mut [f64]) {
+                store_run!(_mm512_storeu_pd, lanes, run, LANES / 2)
+            }
+
+            #[inline(always)]
             fn splat_double(self, value: f64) -> __m512d {
                 proven!(_mm512_set1_pd(value))
             }
@@ -277,6 +351,14 @@ macro_rules! kit {
             #[inline(always)]
             fn add_floats(self, a: __m512, b: __m512) -> __m512 {
                 proven!(_mm512_add_ps(a, b))
+            }
+
+            #[inline(always)]
+            fn pick<const COUNT: usize>(self, from: &[f32; COUNT], which: __m512i) -> __m512 {
+                debug_assert_eq!(COUNT, Self::PICKS);
+                let low = load_run!(_mm512_loadu_ps, from, LANES);
+                let high = load_run!(_mm512_loadu_ps, from[LANES..], LANES);
+                proven!(_mm512_permutex2var_ps(low, which, high))
             }
 
             #[inline(always)]

@@ -36,6 +36,10 @@ pub(super) trait Kit: Copy {
     /// Lanes of a vector; a power of two from 4 to 16.
     const LANES: usize;
 
+    /// How many floats `pick` can choose from at the price of an instruction; 0 where it should not
+    /// be used.
+    const PICKS: usize;
+
     /// The first lanes of a run.
     fn load(self, run: &[u32]) -> Self::Words;
     /// The first words of a run, two a lane.
@@ -101,6 +105,20 @@ pub(super) trait Kit: Copy {
     /// Doubles without their fractions, in the lanes they came from. Any number where one does not
     /// fit 32 signed bits.
     fn truncate(self, a: [Self::Doubles; 2]) -> Self::Words;
+    /// Numbers from 0 on as doubles: those of the even lanes, and those of the odd ones.
+    fn to_doubles_by_turns(self, a: Self::Words) -> [Self::Doubles; 2];
+    /// [`WHOLE`] and the largest whole number that `a * b`, which is not negative, reaches. The
+    /// product may be rounded before, and where it is within its rounding of a whole number,
+    /// that may count as reached or not.
+    fn whole_product(self, a: Self::Doubles, b: Self::Doubles) -> Self::Doubles;
+    /// The numbers below 2^32 that [`WHOLE`] was added to, the first vector's in even lanes.
+    fn whole_by_turns(self, a: [Self::Doubles; 2]) -> Self::Words;
+    /// Whether any bit differs.
+    fn any_differs(self, a: [Self::Doubles; 2], b: [Self::Doubles; 2]) -> bool;
+    /// The first doubles of a run.
+    fn load_doubles(self, run: &[f64]) -> Self::Doubles;
+    /// Writes the first doubles of a run.
+    fn store_doubles(self, lanes: Self::Doubles, run: &mut [f64]);
     /// One value in every lane.
     fn splat_double(self, value: f64) -> Self::Doubles;
     /// `a + b`, rounded.
@@ -125,9 +143,23 @@ pub(super) trait Kit: Copy {
     fn float_bits(self, a: Self::Floats) -> Self::Words;
     /// `a + b`, rounded.
     fn add_floats(self, a: Self::Floats, b: Self::Floats) -> Self::Floats;
+    /// In each lane the element of `from` that `which`, modulo their number, says.
+    fn pick<const COUNT: usize>(self, from: &[f32; COUNT], which: Self::Words) -> Self::Floats;
     /// `a * b + c`, rounded once or twice: only for what does not depend on that.
     fn mul_add_floats(self, a: Self::Floats, b: Self::Floats, c: Self::Floats) -> Self::Floats;
 }
+
+/// Added to a double from 0 to 2^51 it leaves no room for a fraction, and the low bits of the sum's
+/// representation are those of a whole number.
+pub(super) const WHOLE: f64 = 6_755_399_441_055_744.0;
+
+/// The high half of the double 2^52, whose low half counts.
+#[cfg(target_arch = "x86_64")]
+const COUNTING: u32 = 0x4330_0000;
+
+/// 2^52.
+#[cfg(target_arch = "x86_64")]
+const COUNTING_START: f64 = 4_503_599_627_370_496.0;
 
 /// Loads a run that is as long as the vector, whose type the context gives.
 #[cfg(target_arch = "x86_64")]

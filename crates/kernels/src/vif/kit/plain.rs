@@ -3,7 +3,7 @@
 
 use std::array::from_fn;
 
-use super::Kit;
+use super::{Kit, WHOLE};
 
 /// The definition of every operation, for targets without a kit of their own.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +39,7 @@ impl Kit for Plain {
     type Mask = Mask;
 
     const LANES: usize = 4;
+    const PICKS: usize = 0;
 
     #[inline(always)]
     fn load(self, run: &[u32]) -> Words {
@@ -195,6 +196,36 @@ impl Kit for Plain {
     }
 
     #[inline(always)]
+    fn to_doubles_by_turns(self, a: Words) -> [Doubles; 2] {
+        from_fn(|parity| from_fn(|i| f64::from(a[2 * i + parity])))
+    }
+
+    #[inline(always)]
+    fn whole_product(self, a: Doubles, b: Doubles) -> Doubles {
+        from_fn(|i| (a[i] * b[i]).floor() + WHOLE)
+    }
+
+    #[inline(always)]
+    fn whole_by_turns(self, a: [Doubles; 2]) -> Words {
+        from_fn(|i| a[i % 2][i / 2].to_bits() as u32)
+    }
+
+    #[inline(always)]
+    fn any_differs(self, a: [Doubles; 2], b: [Doubles; 2]) -> bool {
+        a.map(|a| a.map(f64::to_bits)) != b.map(|b| b.map(f64::to_bits))
+    }
+
+    #[inline(always)]
+    fn load_doubles(self, run: &[f64]) -> Doubles {
+        from_fn(|i| run[i])
+    }
+
+    #[inline(always)]
+    fn store_doubles(self, lanes: Doubles, run: &mut [f64]) {
+        run[..2].copy_from_slice(&lanes);
+    }
+
+    #[inline(always)]
     fn splat_double(self, value: f64) -> Doubles {
         [value; 2]
     }
@@ -247,6 +278,11 @@ impl Kit for Plain {
     #[inline(always)]
     fn add_floats(self, a: Floats, b: Floats) -> Floats {
         from_fn(|i| a[i] + b[i])
+    }
+
+    #[inline(always)]
+    fn pick<const COUNT: usize>(self, from: &[f32; COUNT], which: Words) -> Floats {
+        from_fn(|i| from[which[i] as usize % COUNT])
     }
 
     #[inline(always)]

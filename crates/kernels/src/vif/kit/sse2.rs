@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Kit, load_run, proven, store_run};
+use super::{COUNTING, COUNTING_START, Kit, WHOLE, load_run, proven, store_run};
 use crate::isa::Portable;
 
 const LANES: usize = 4;
@@ -14,6 +14,7 @@ impl Kit for Portable {
     type Mask = __m128i;
 
     const LANES: usize = LANES;
+    const PICKS: usize = 0;
 
     #[inline(always)]
     fn load(self, run: &[u32]) -> __m128i {
@@ -194,6 +195,53 @@ impl Kit for Portable {
     }
 
     #[inline(always)]
+    fn to_doubles_by_turns(self, a: __m128i) -> [__m128d; 2] {
+        proven!({
+            let counting = _mm_set1_epi64x(i64::from(COUNTING) << 32);
+            let even = _mm_and_si128(a, _mm_set1_epi64x(0xFFFF_FFFF));
+            let odd = _mm_srli_epi64::<32>(a);
+            let start = _mm_set1_pd(COUNTING_START);
+            let even = _mm_castsi128_pd(_mm_or_si128(even, counting));
+            let odd = _mm_castsi128_pd(_mm_or_si128(odd, counting));
+            [_mm_sub_pd(even, start), _mm_sub_pd(odd, start)]
+        })
+    }
+
+    #[inline(always)]
+    fn whole_product(self, a: __m128d, b: __m128d) -> __m128d {
+        proven!({
+            let product = _mm_sub_pd(_mm_mul_pd(a, b), _mm_set1_pd(0.5));
+            _mm_add_pd(product, _mm_set1_pd(WHOLE))
+        })
+    }
+
+    #[inline(always)]
+    fn whole_by_turns(self, [even, odd]: [__m128d; 2]) -> __m128i {
+        proven!({
+            let even = _mm_shuffle_epi32::<0b10_00>(_mm_castpd_si128(even));
+            _mm_unpacklo_epi32(even, _mm_shuffle_epi32::<0b10_00>(_mm_castpd_si128(odd)))
+        })
+    }
+
+    #[inline(always)]
+    fn any_differs(self, a: [__m128d; 2], b: [__m128d; 2]) -> bool {
+        proven!({
+            let even = _mm_cmpneq_pd(a[0], b[0]);
+            _mm_movemask_pd(_mm_or_pd(even, _mm_cmpneq_pd(a[1], b[1]))) != 0
+        })
+    }
+
+    #[inline(always)]
+    fn load_doubles(self, run: &[f64]) -> __m128d {
+        load_run!(_mm_loadu_pd, run, LANES / 2)
+    }
+
+    #[inline(always)]
+    fn store_doubles(self, lanes: __m128d, run: &mut [f64]) {
+        store_run!(_mm_storeu_pd, lanes, run, LANES / 2)
+    }
+
+    #[inline(always)]
     fn splat_double(self, value: f64) -> __m128d {
         proven!(_mm_set1_pd(value))
     }
@@ -249,6 +297,14 @@ impl Kit for Portable {
     #[inline(always)]
     fn add_floats(self, a: __m128, b: __m128) -> __m128 {
         proven!(_mm_add_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn pick<const COUNT: usize>(self, from: &[f32; COUNT], which: __m128i) -> __m128 {
+        let mut indices = [0; LANES];
+        self.store(which, &mut indices);
+        let picked = indices.map(|which| from[which as usize % COUNT]);
+        load_run!(_mm_loadu_ps, picked, LANES)
     }
 
     #[inline(always)]
