@@ -93,6 +93,10 @@ mod bits {
     }
 }
 
+/// How much the reference picture of one frame differs from those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MotionSads([Option<u64>; PICTURES_BEFORE_MAX]);
+
 /// Why a frame cannot be analyzed. All but [`AnalyzeError::Refused`] are mistakes of the caller.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AnalyzeError {
@@ -167,6 +171,21 @@ impl FrameAnalyzer {
         input: &FrameInput<'_>,
         clock: &mut dyn FnMut() -> Duration,
     ) -> Result<Vec<FrameValues>, AnalyzeError> {
+        let motion = self.measure_motion(input, clock)?;
+        self.analyze_moved(input, &motion, clock)
+    }
+
+    /// The first step of [`analyze`](Self::analyze): motion. Unless
+    /// [`Needs::spatial_looks_back`](crate::Needs::spatial_looks_back), the pictures before the
+    /// frame's own are not needed after it.
+    ///
+    /// # Errors
+    /// As [`analyze`](Self::analyze).
+    pub fn measure_motion(
+        &mut self,
+        input: &FrameInput<'_>,
+        clock: &mut dyn FnMut() -> Duration,
+    ) -> Result<MotionSads, AnalyzeError> {
         let FrameInput { frame_index, reference, distorted } = *input;
         let needs = self.plan.needs();
         let is_spatial = self.plan.needs_spatial(frame_index);
@@ -176,10 +195,26 @@ impl FrameAnalyzer {
             self.check(frame_index, "distorted", distorted, needs.distorted_before)?;
         }
         let windows = self.plan.motion_windows();
-        let [motion_sad, motion_sad_wide] = [0, 1].map(|window| {
+        Ok(MotionSads([0, 1].map(|window| {
             let before = reference.before[window].filter(|_| windows[window])?;
             Some(self.motion(before, reference.picture, clock))
-        });
+        })))
+    }
+
+    /// The second step of [`analyze`](Self::analyze): all that is left of the frame that the motion
+    /// is of. `input` may lack the pictures before its own where they are not needed any more.
+    ///
+    /// # Errors
+    /// As [`analyze`](Self::analyze), but for what the first step has checked.
+    pub fn analyze_moved(
+        &mut self,
+        input: &FrameInput<'_>,
+        &MotionSads([motion_sad, motion_sad_wide]): &MotionSads,
+        clock: &mut dyn FnMut() -> Duration,
+    ) -> Result<Vec<FrameValues>, AnalyzeError> {
+        let FrameInput { frame_index, distorted, .. } = *input;
+        let is_spatial = self.plan.needs_spatial(frame_index);
+        let clip_psnr = self.plan.clip_psnr_instance();
         let spatial = is_spatial.then(|| self.spatial(input, clock)).transpose()?;
         let spatial = spatial.map_or_else(
             || vec![None; distorted.len()],

@@ -69,7 +69,8 @@ mod preset;
 mod viewing;
 
 pub use analyze::{
-    AnalyzeError, FrameAnalyzer, FrameInput, FrameValues, PICTURES_BEFORE_MAX, PictureWithPast,
+    AnalyzeError, FrameAnalyzer, FrameInput, FrameValues, MotionSads, PICTURES_BEFORE_MAX,
+    PictureWithPast,
 };
 pub use assemble::{FRAMES_MAX, PartValues, Scores, Sequence, SequenceError};
 pub use digest::digest;

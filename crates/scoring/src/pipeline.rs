@@ -27,7 +27,8 @@ use crate::progress::Progress;
 use crate::stream::PairSource;
 use shared::Shared;
 
-/// Pictures of each video that may wait for a worker or be filled, beyond those being scored.
+/// Pictures of each video that may wait for workers or be filled, beyond those being scored. A
+/// single worker is served by the one that is filled while it scores.
 const LOOKAHEAD_PICTURES: usize = 2;
 
 /// What computes.
@@ -195,7 +196,8 @@ struct Pools {
 
 impl Pools {
     /// A worker holds the picture of its frame and those before that are looked at, which may be
-    /// no other worker's; those before the frame to come are kept.
+    /// no other worker's; those before the frame to come are kept. Where motion alone looks back,
+    /// a single worker soon lets go of all but those, of which its own is one.
     fn new(
         spec: PictureSpec,
         distorted_count: usize,
@@ -204,7 +206,11 @@ impl Pools {
     ) -> Result<Self, ScoreError> {
         let pool = |before: u64| {
             let before = before as usize;
-            let pictures = (1 + before) * threads.get() + before + LOOKAHEAD_PICTURES;
+            let pictures = match threads.get() {
+                1 if !needs.spatial_looks_back() => before.max(1) + 1,
+                1 => before + 2,
+                threads => (1 + before) * threads + before + LOOKAHEAD_PICTURES,
+            };
             let capacity = NonZeroUsize::new(pictures).expect("a worker holds one at least");
             PicturePool::new(spec, capacity)
         };

@@ -268,6 +268,13 @@ impl Needs {
     pub(super) const NONE: Self =
         Self { references_before: 0, distorted_before: 0, planes: PlanesWanted::Luma };
 
+    /// Whether any extractor but motion, which looks at references alone, looks at pictures before
+    /// the frame's own.
+    #[must_use]
+    pub const fn spatial_looks_back(&self) -> bool {
+        self.distorted_before > 0
+    }
+
     /// What serves both.
     pub(super) fn and(self, other: Self) -> Self {
         let all = [self, other].iter().any(|needs| needs.planes == PlanesWanted::All);

@@ -2,11 +2,14 @@
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use engine::{FrameAnalyzer, FrameInput, FrameValues, Needs, Picture, PictureMut, PicturePool};
+use engine::{
+    FrameAnalyzer, FrameInput, FrameValues, Needs, Picture, PictureMut, PicturePool,
+    PictureWithPast,
+};
 use media::stop::STOP_CHECK_INTERVAL;
 use media::{MediaError, Stop, Video};
 
-use super::state::{End, Frame, State};
+use super::state::{End, Frame, Held, State};
 use super::{Collect, Collected, Outcome, Pools, REFERENCE, thread_cpu_time};
 use crate::error::ScoreError;
 use crate::progress::Progress;
@@ -21,6 +24,16 @@ pub(super) struct Shared<'a, C> {
     stop: &'a Stop,
     pub(super) progress: &'a Progress,
     limit: u64,
+    /// See [`Needs::spatial_looks_back`].
+    looks_back: bool,
+}
+
+fn input_of<'a>(
+    frame_index: u64,
+    reference: &'a Held,
+    distorted: &'a [PictureWithPast<'a>],
+) -> FrameInput<'a> {
+    FrameInput { frame_index, reference: reference.pictures(), distorted }
 }
 
 impl<'r, C: Collect> Shared<'r, C> {
@@ -38,6 +51,7 @@ impl<'r, C: Collect> Shared<'r, C> {
             stop,
             progress,
             limit,
+            looks_back: needs.spatial_looks_back(),
         }
     }
 
@@ -179,6 +193,14 @@ impl<'r, C: Collect> Shared<'r, C> {
         }
     }
 
+    /// Tells readers that a picture may be free. Under the lock, since one that has just found none
+    /// would else miss it.
+    fn tell_of_space(&self) {
+        let state = self.lock();
+        self.space.notify_all();
+        drop(state);
+    }
+
     fn push(&self, number: usize, picture: Picture) {
         self.lock().push(number, picture);
         self.work.notify_one();
@@ -186,15 +208,19 @@ impl<'r, C: Collect> Shared<'r, C> {
 
     /// A worker's life.
     pub(super) fn score(&self, mut analyzer: FrameAnalyzer) -> Result<(), ScoreError> {
-        while let Some(frame) = self.wait_for_frame()? {
+        while let Some(mut frame) = self.wait_for_frame()? {
             let distorted: Vec<_> =
                 frame.distorted.iter().map(|(_, held)| held.pictures()).collect();
-            let input = FrameInput {
-                frame_index: frame.index,
-                reference: frame.reference.pictures(),
-                distorted: &distorted,
-            };
-            let values = analyzer.analyze(&input, &mut thread_cpu_time)?;
+            let (index, clock) = (frame.index, &mut thread_cpu_time);
+            let input = input_of(index, &frame.reference, &distorted);
+            let motion = analyzer.measure_motion(&input, clock)?;
+            if !self.looks_back {
+                // What was before is not looked at again: a reader may fill it at once.
+                frame.reference.forget_before();
+                self.tell_of_space();
+            }
+            let input = input_of(index, &frame.reference, &distorted);
+            let values = analyzer.analyze_moved(&input, &motion, clock)?;
             let numbers: Vec<usize> = frame.distorted.iter().map(|(number, _)| *number).collect();
             // Before the lock: a reader that is told of space must find it.
             drop(frame);

@@ -20,6 +20,11 @@ impl Held {
         let before = self.before.each_ref().map(Option::as_ref);
         PictureWithPast { picture: &self.picture, before }
     }
+
+    /// Lets go of the pictures before it.
+    pub(super) fn forget_before(&mut self) {
+        self.before = Default::default();
+    }
 }
 
 /// A frame to score.
