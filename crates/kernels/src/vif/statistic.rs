@@ -277,3 +277,120 @@ fn split_exactly<K: Kit>(
     }
     (kit.truncate(explained), kit.max(kit.truncate(unexplained), kit.splat(0)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::kit::Plain;
+    use super::*;
+    use crate::isa::{Isa, per_isa_and_vnni};
+
+    /// Variances of the reference and of a distorted picture, and a covariance, place by place.
+    #[derive(Default)]
+    struct Places {
+        reference: Vec<u32>,
+        distorted: Vec<u32>,
+        covariance: Vec<u32>,
+    }
+
+    /// What a gain explains and what it does not, place by place: as measured, then by definition.
+    type Splits = [[Vec<u32>; 2]; 2];
+
+    #[inline(always)]
+    fn split_all<K: Kit>(kit: K, places: &Places, gain_limit: f64, splits: &mut Splits) {
+        let Places { reference, distorted, covariance } = places;
+        for at in (0..reference.len()).step_by(K::LANES) {
+            let var = kit.load(&reference[at..]);
+            let moments = ReferenceMoments { mean: var, var, inverse: invert(kit, var) };
+            let (distorted, covariance) = (kit.load(&distorted[at..]), kit.load(&covariance[at..]));
+            let found = split(kit, moments, distorted, covariance, gain_limit);
+            kit.store(found.0, &mut splits[0][0][at..]);
+            kit.store(found.1, &mut splits[0][1][at..]);
+            let exact = split_exactly(kit, var, distorted, covariance, gain_limit);
+            kit.store(exact.0, &mut splits[1][0][at..]);
+            kit.store(exact.1, &mut splits[1][1][at..]);
+        }
+    }
+
+    per_isa_and_vnni! {
+        fn split_all_on(places: &Places, gain_limit: f64, splits: &mut Splits)
+            = split_all, with vector;
+    }
+
+    /// Places of all magnitudes; of every other one what is explained is a whole number or misses it
+    /// by little.
+    fn places(count: usize) -> Places {
+        let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+        let mut random = |bound: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 20) % bound
+        };
+        let mut places = Places::default();
+        while places.reference.len() < count {
+            let scale = random(14) + 17;
+            let mut reference = (1_u64 << scale.min(29)) + random(1 << scale.min(29));
+            let correlated = 1 << random(16);
+            let mut covariance = u64::from(COVARIANCE_LEAST) + random(2 * reference) / correlated;
+            match random(4) {
+                0 => {
+                    let whole = (covariance * covariance / reference).max(1);
+                    reference = covariance * covariance / whole;
+                }
+                1 => {
+                    let root = reference.isqrt().max(363);
+                    reference = root * root;
+                    covariance = root * (covariance / root).max(1);
+                }
+                _ => {}
+            }
+            let explained = covariance * covariance / reference;
+            let magnitude = 1 << (1 + random(29));
+            let distorted = match random(3) {
+                0 => explained.max(2) + random(4) - 2,
+                _ => explained + random(magnitude),
+            };
+            if (u64::from(NOISE)..1 << 30).contains(&reference) && (1..1 << 30).contains(&distorted)
+            {
+                places.reference.push(reference as u32);
+                places.distorted.push(distorted as u32);
+                places.covariance.push(covariance as u32);
+            }
+        }
+        places
+    }
+
+    /// How many places explain something, after comparing all.
+    fn compare(places: &Places, gain_limit: f64, name: &str, splits: &Splits) -> usize {
+        let [found, exact] = splits;
+        let mut explained = 0;
+        for at in 0..places.reference.len() {
+            let found = (found[0][at], found[1][at]);
+            let exact = (exact[0][at], exact[1][at]);
+            // Without anything explained, both logarithms are of one number, whatever it is.
+            let same = found == exact || found.0 == 0 && exact.0 == 0;
+            let Places { reference, distorted, covariance } = places;
+            let place = (reference[at], distorted[at], covariance[at]);
+            assert!(same, "{name}, limit {gain_limit}, {place:?}: {found:?} for {exact:?}");
+            explained += usize::from(exact.0 > 0);
+        }
+        explained
+    }
+
+    #[test]
+    fn bounds_of_the_inverse_split_as_the_definition_does_on_every_instruction_set() {
+        const COUNT: usize = 1 << 18;
+        let places = places(COUNT);
+        let mut splits: Splits = std::array::from_fn(|_| [vec![0; COUNT], vec![0; COUNT]]);
+        let mut explained = 0;
+        for gain_limit in [100.0, 1.0, 1.2, 37.5] {
+            split_all(Plain, &places, gain_limit, &mut splits);
+            explained += compare(&places, gain_limit, "plain code", &splits);
+            for isa in Isa::available() {
+                split_all_on(isa, &places, gain_limit, &mut splits);
+                explained += compare(&places, gain_limit, &isa.to_string(), &splits);
+            }
+        }
+        assert!(explained > COUNT * Isa::available().len());
+    }
+}
