@@ -194,9 +194,9 @@ fn each_failure_has_its_code_and_says_what_was_wrong_with_what() {
     let folder = Folder::new();
     let wide = ClipSpec::texture(7, 80, 50, 2).make().distorted;
     folder.write("wide.y4m", &wide.y4m_bytes());
-    let deep = folder.spec.with_format(types::ChromaSubsampling::C420, 10).make().distorted;
+    let deep = folder.spec.with_format(ChromaSubsampling::C420, 10).make().distorted;
     folder.write("deep.y4m", &deep.y4m_bytes());
-    let full = folder.spec.with_format(types::ChromaSubsampling::C444, 8).make().distorted;
+    let full = folder.spec.with_format(ChromaSubsampling::C444, 8).make().distorted;
     folder.write("full.y4m", &full.y4m_bytes());
     let whole = std::fs::read(folder.path("distorted.y4m")).expect("there");
     folder.write("cut.y4m", &whole[..whole.len() - 100]);
