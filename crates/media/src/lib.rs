@@ -13,7 +13,7 @@
 //!
 //! Invariants: memory is bounded whatever the input says (headers, pictures, the decoder's messages);
 //! a video is never silently shorter than its file: damage is an error; a child process never
-//! outlives its [`Video`], and an encoder this process only by seconds; every wait looks at [`Stop`] at least every
+//! outlives its [`Video`]; every wait looks at [`Stop`] at least every
 //! [`STOP_CHECK_INTERVAL`](stop::STOP_CHECK_INTERVAL).
 //!
 //! Everything here blocks: call it on threads of its own, never on an asynchronous runtime's.
@@ -28,7 +28,6 @@ pub mod video;
 
 mod declared;
 mod input;
-mod lease;
 mod open;
 mod process;
 mod y4m;

@@ -3,8 +3,7 @@
 //!
 //! Invariants: a child is killed with its whole group and reaped when its [`Process`] is dropped;
 //! its number is signalled only while it is its own, that is, not yet reaped; its messages are read
-//! until it closes them, so that it never blocks on a full pipe; one that is
-//! [bound to us](Process::bind) does not compute on for long after this process was killed.
+//! until it closes them, so that it never blocks on a full pipe.
 
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
@@ -12,8 +11,6 @@ use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitSta
 use std::thread::JoinHandle;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
-
-use crate::lease::Lease;
 
 /// What a child keeps of our environment: how programs and libraries are found. Nothing else (proxies,
 /// log files, presets) may change what is decoded or encoded.
@@ -37,15 +34,13 @@ pub(crate) fn prepare(command: &mut Command) {
 pub(crate) struct Process {
     child: Child,
     listener: Option<JoinHandle<()>>,
-    lease: Option<Lease>,
-    was_forsaken: bool,
     status: Option<ExitStatus>,
 }
 
 impl Process {
     /// Takes over a child that was started from a command that is [prepared](prepare).
     pub(crate) const fn new(child: Child) -> Self {
-        Self { child, listener: None, lease: None, was_forsaken: false, status: None }
+        Self { child, listener: None, status: None }
     }
 
     pub(crate) const fn take_stdin(&mut self) -> Option<ChildStdin> {
@@ -68,17 +63,6 @@ impl Process {
         let work = move || listen(errors, line_bytes_max, take_line);
         self.listener = Some(std::thread::Builder::new().name(thread_name.to_owned()).spawn(work)?);
         Ok(())
-    }
-
-    /// Lets it compute for as long as this process lives, and little longer.
-    pub(crate) fn bind(&mut self) {
-        self.lease = self.pid().map(Lease::grant);
-    }
-
-    /// Whether it may have ended because this process was stopped for a while and renewed nothing.
-    /// Known once it is reaped.
-    pub(crate) const fn was_forsaken(&self) -> bool {
-        self.was_forsaken
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -117,8 +101,6 @@ impl Process {
             return Ok(status);
         }
         self.kill();
-        // Its number must be its own until nobody limits it any more.
-        self.was_forsaken |= self.lease.take().is_some_and(Lease::end);
         let status = self.child.wait()?;
         self.status = Some(status);
         if let Some(listener) = self.listener.take() {
@@ -163,16 +145,6 @@ impl Process {
         // It may have ended already; then there is nothing to limit.
         let _ = prlimit(self.pid(), resource, limit);
     }
-}
-
-/// Processor time of a process in the kernel's ticks, where it can be told.
-pub(crate) fn ticks_of(pid: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name stands in parentheses and may hold anything.
-    let (_, after) = stat.rsplit_once(')')?;
-    let mut fields = after.split_whitespace().skip(11);
-    let (user, system) = (fields.next()?, fields.next()?);
-    Some(user.parse::<u64>().ok()? + system.parse::<u64>().ok()?)
 }
 
 impl Drop for Process {

@@ -19,7 +19,7 @@ use super::error::EncoderError;
 use super::probe::{encoder_version, version_in};
 use super::{ENCODE_STALL_MAX, ENCODE_TIME_MAX, ENCODER_MEMORY_BYTES_MAX};
 use crate::ffmpeg::FfmpegConfig;
-use crate::process::{Process, prepare, ticks_of};
+use crate::process::{Process, prepare};
 use crate::stop::{STOP_CHECK_INTERVAL, Stop};
 
 /// Complaints that are remembered, of the first ones and of the last ones: the first say what went
@@ -35,10 +35,6 @@ const NAP_FIRST: Duration = Duration::from_millis(1);
 
 /// What `ffmpeg` says where VVenC gives more bytes for one picture than it has room for, among others.
 const PICTURE_TOO_LARGE: &str = "Error submitting video frame to the encoder";
-
-/// What is said of an encoder that ended while nobody could watch it.
-const FORSAKEN: &str = "this program was stopped for a while, and an encoder that nobody watches is ended; run it \
-                        again";
 
 /// What the machine and not the request is at fault for, as `ffmpeg` words it. Only its input pipe and
 /// its output are opened, so that these are about the output.
@@ -160,7 +156,6 @@ impl EncoderChild {
             .map_err(|source| EncoderError::ProgramMissing { program: program.clone(), source })?;
         let mut process = Process::new(process);
         process.limit_memory(ENCODER_MEMORY_BYTES_MAX);
-        process.bind();
         if let Some(bytes_max) = target.bytes_max {
             process.limit_file(bytes_max);
         }
@@ -267,9 +262,6 @@ impl EncoderChild {
 
     /// What an end without success means.
     fn failure(&self, status: ExitStatus) -> EncoderError {
-        if self.process.was_forsaken() {
-            return self.failed(FORSAKEN);
-        }
         let words = self.words();
         let says = |part: &str| words.complaints().any(|line| line.contains(part));
         let said = words.complaints().collect::<Vec<_>>().join("; ");
@@ -337,6 +329,16 @@ impl EncoderChild {
         let bytes = std::fs::metadata(&self.output).map_or(0, |file| file.len());
         Some((bytes, ticks_of(self.process.id()).unwrap_or(0)))
     }
+}
+
+/// Processor time of a process in the kernel's ticks, where it can be told.
+fn ticks_of(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name stands in parentheses and may hold anything.
+    let (_, after) = stat.rsplit_once(')')?;
+    let mut fields = after.split_whitespace().skip(11);
+    let (user, system) = (fields.next()?, fields.next()?);
+    Some(user.parse::<u64>().ok()? + system.parse::<u64>().ok()?)
 }
 
 /// The program by a path that holds in any folder; a bare name is looked for in `PATH`.
