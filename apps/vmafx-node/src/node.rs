@@ -140,6 +140,7 @@ impl Node {
             run,
             slots: direct_slots,
             waiting_max: DIRECT_WAITING_MAX,
+            unread_bytes_max: vmafx_server::UNREAD_BYTES_MAX_DEFAULT,
             time_max: shared.attempt_timeout,
             stream_idle_max: STREAM_IDLE_MAX,
             codecs,

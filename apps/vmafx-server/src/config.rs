@@ -15,6 +15,8 @@ use service::Open;
 use service::settings::{parse_duration, parse_listen};
 use thiserror::Error;
 
+use crate::unread::{UNREAD_BYTES_LIMIT, UNREAD_BYTES_MAX_DEFAULT};
+
 /// Where gRPC listens unless told otherwise.
 pub const GRPC_LISTEN_DEFAULT: &str = "127.0.0.1:50051";
 /// Where HTTP listens unless told otherwise.
@@ -49,6 +51,8 @@ pub struct Config {
     pub threads_per_slot: NonZeroUsize,
     /// Requests that may wait for a slot; beyond that they are sent away.
     pub waiting_max: usize,
+    /// Bytes of per-frame values that callers may leave unread, all of them together.
+    pub unread_bytes_max: NonZeroUsize,
     /// How long a pair may take, its wait for a slot included.
     pub time_max: Duration,
     /// How long a stream may pause between messages.
@@ -85,6 +89,7 @@ impl Default for Config {
             slots: processors(),
             threads_per_slot: NonZeroUsize::MIN,
             waiting_max: WAITING_MAX_DEFAULT,
+            unread_bytes_max: UNREAD_BYTES_MAX_DEFAULT,
             time_max: Duration::from_secs(3_600),
             stream_idle_max: Duration::from_secs(60),
             shutdown_delay: Duration::ZERO,
@@ -148,6 +153,7 @@ impl Config {
             ("the number of slots", self.slots.get(), SLOTS_MAX),
             ("the number of threads", self.threads_per_slot.get(), THREADS_MAX),
             ("the number of requests that may wait", self.waiting_max, WAITING_MAX_LIMIT),
+            ("the bytes that may lie unread", self.unread_bytes_max.get(), UNREAD_BYTES_LIMIT),
             ("the number of source roots", self.source_roots.len(), SOURCE_ROOTS_MAX),
         ] {
             if value > max {
@@ -226,6 +232,10 @@ pub struct Args {
     /// Requests that may wait for a slot; beyond that callers are told when to come again
     #[arg(long, env = "VMAFX_SCORES_WAITING_MAX", default_value_t = WAITING_MAX_DEFAULT)]
     pub waiting_max: usize,
+    /// Bytes of per-frame values that callers may leave unread, all of them together; beyond that answers
+    /// come without
+    #[arg(long, env = "VMAFX_UNREAD_BYTES_MAX", default_value_t = UNREAD_BYTES_MAX_DEFAULT)]
+    pub unread_bytes_max: NonZeroUsize,
     /// How long a pair may take, its wait for a slot included
     #[arg(long, env = "VMAFX_SCORE_TIME_MAX", default_value = "1h", value_parser = parse_duration)]
     pub time_max: Duration,
@@ -272,6 +282,7 @@ impl From<Args> for Config {
             slots,
             threads_per_slot: args.threads.or(share).unwrap_or(NonZeroUsize::MIN),
             waiting_max: args.waiting_max,
+            unread_bytes_max: args.unread_bytes_max,
             time_max: args.time_max,
             stream_idle_max: args.stream_idle_max,
             shutdown_delay: args.shutdown_delay,

@@ -1,5 +1,6 @@
 //! Direct scoring itself: from a checked request to its answer, whichever face it came through.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -26,6 +27,7 @@ use types::{
 
 use crate::admission::{Admission, Admitted, RunKind, Slots, going_down};
 use crate::meter::Meter;
+use crate::unread::{Kept, SMALL_BYTES_MAX, Unread};
 
 /// How much before its caller's a run's deadline lies, so that the answer still arrives; a tenth of
 /// the time where that is shorter.
@@ -47,6 +49,8 @@ pub struct DirectConfig {
     pub time_max: Duration,
     /// How long a stream may pause.
     pub stream_idle_max: Duration,
+    /// Bytes of answers that may lie unread.
+    pub unread_bytes_max: NonZeroUsize,
     /// The decoders at hand.
     pub codecs: Vec<String>,
 }
@@ -78,6 +82,7 @@ pub struct Direct {
     pub(crate) admission: Arc<Admission>,
     time_max: Duration,
     pub(crate) stream_idle_max: Duration,
+    unread: Unread,
     pub(crate) codecs: Vec<String>,
     pub(crate) telemetry: Telemetry,
     /// How often whoever calls may force a trace; `None` where callers are known.
@@ -142,6 +147,7 @@ impl Direct {
             admission: Arc::new(admission),
             time_max: config.time_max,
             stream_idle_max: config.stream_idle_max,
+            unread: Unread::new(config.unread_bytes_max),
             codecs: config.codecs,
             telemetry,
             forced,
@@ -261,14 +267,15 @@ impl Direct {
         self.telemetry.tracer.emit_span(span);
     }
 
-    /// Scores a pair, with the values of its frames where they are wanted and no more than
-    /// `values_max`. Dropped, it ends the run.
+    /// Scores a pair, with the values of its frames where they are wanted, no more than
+    /// `values_max`, and fit beside what other callers have not read yet; gives what counts them until they
+    /// are read. Dropped, it ends the run.
     pub(crate) async fn score(
         self: &Arc<Self>,
         asked: Score,
         caller: Option<Duration>,
         values_max: usize,
-    ) -> Result<Scored, ApiError> {
+    ) -> Result<(Scored, Option<Kept>), ApiError> {
         let mut arrival = self.arrived();
         if asked.spec.force_trace {
             self.force_trace(&mut arrival);
@@ -290,8 +297,31 @@ impl Direct {
         let mut report = self.answered(ran, deadline).await?;
         let frame_count = report.frames.frame_count() as u64;
         keep_frames(&mut report, asked.wants_frames.then_some(values_max));
+        let kept = self.count_frames(&mut report, values_max);
         let trace_id = arrival.trace.map(|trace| trace.trace_id);
-        Ok(Scored { report, frame_count, pooling: asked.pooling, waited, trace_id })
+        Ok((Scored { report, frame_count, pooling: asked.pooling, waited, trace_id }, kept))
+    }
+
+    /// Counts the values of the frames among what lies unread, or leaves them out where there is no room.
+    fn count_frames(&self, report: &mut ScoreReport, values_max: usize) -> Option<Kept> {
+        let bytes = values_of(report) * (MESSAGE_BYTES_MAX / values_max);
+        if bytes <= SMALL_BYTES_MAX {
+            return None;
+        }
+        let kept = self.unread.keep(bytes);
+        if kept.is_none() {
+            report.frames = FrameTable::default();
+            let bytes_max = self.unread.bytes_max();
+            tracing::warn!(bytes, bytes_max, "frames left out: callers do not read their answers");
+            report.warnings.push(Warning {
+                code: "frames_left_out".to_owned(),
+                message: format!(
+                    "the values of the frames take {bytes} bytes, and with what callers have not read yet that is more \
+                     than the {bytes_max} that may lie unread; ask for a range of frames, use ScoreStream, or ask again later"
+                ),
+            });
+        }
+        kept
     }
 
     /// Does a run's work on a thread of its own, which holds the slot until it has ended, and writes
@@ -410,10 +440,15 @@ impl Direct {
     }
 }
 
+/// Per-frame values of a report, frame numbers among them.
+fn values_of(report: &ScoreReport) -> usize {
+    report.frames.frame_count() * (report.frames.columns.len() + 1)
+}
+
 /// Leaves the per-frame values in an answer where they are wanted, up to a number, and fit. Where
 /// they do not fit, a warning says so: the scores that were waited for are not lost over it.
 fn keep_frames(report: &mut ScoreReport, wanted: Option<usize>) {
-    let values = report.frames.frame_count() * (report.frames.columns.len() + 1);
+    let values = values_of(report);
     if wanted.is_some_and(|values_max| values <= values_max) {
         return;
     }

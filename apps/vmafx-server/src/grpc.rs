@@ -18,6 +18,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::direct::{Direct, FRAME_VALUES_MAX};
 use crate::stream;
+use crate::unread::{Counted, Kept};
 
 /// Bytes of a message of any method but `ScoreStream`: what describes a pair is short, and is read
 /// before anybody is asked whether there is a slot.
@@ -56,7 +57,17 @@ impl Service<http::Request<Body>> for ScoringService {
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         match request.uri().path().rsplit('/').next() {
             Some("ScoreStream") => self.streams.call(request),
-            _ => self.others.call(request),
+            _ => {
+                let answer = self.others.call(request);
+                Box::pin(async move {
+                    let mut response = answer.await?;
+                    // Written as one message, which counts until the connection has taken it.
+                    match response.extensions_mut().remove::<Kept>() {
+                        Some(kept) => Ok(response.map(|body| Body::new(Counted::new(body, kept)))),
+                        None => Ok(response),
+                    }
+                })
+            }
         }
     }
 }
@@ -111,8 +122,12 @@ impl VmafxScoring for Face {
     async fn score(&self, request: Request<pb::ScoreRequest>) -> Answer<pb::ScoreResponse> {
         let caller = service::grpc::timeout(request.metadata());
         let asked = Score::try_from(request.into_inner())?;
-        let scored = self.direct.score(asked, caller, FRAME_VALUES_MAX).await?;
-        Ok(Response::new(scored.into()))
+        let (scored, kept) = self.direct.score(asked, caller, FRAME_VALUES_MAX).await?;
+        let mut response = Response::new(scored.into());
+        if let Some(kept) = kept {
+            response.extensions_mut().insert(kept);
+        }
+        Ok(response)
     }
 
     type ScoreStreamStream = BoxStream<pb::ScoreStreamResponse>;

@@ -6,7 +6,8 @@
 //!
 //! Invariants: no more runs at once than there are slots, each until its threads are gone; no more
 //! requests wait than may; whoever gets no slot hears it at once, with the time to wait; a caller
-//! that leaves, or whose time is over, ends its run, read or unread; memory follows slots, pictures, and
+//! that leaves, or whose time is over, ends its run, read or unread; memory follows slots, pictures,
+//! the bytes of answers that [may lie unread](UNREAD_BYTES_MAX_DEFAULT), and
 //! the tables of runs, which take one row a scored frame and no more than
 //! [`engine::TABLE_BYTES_MAX`] for a stream.
 
@@ -21,6 +22,7 @@ mod meter;
 mod pieces;
 mod server;
 mod stream;
+mod unread;
 
 pub use admission::{Held, RETRY_AFTER_MAX, RETRY_AFTER_MIN, Slots};
 pub use answers::FRAMES_IN_A_ROW_MAX;
@@ -30,3 +32,4 @@ pub use direct::{Callers, Direct, DirectConfig, FRAME_VALUES_MAX};
 pub use grpc::{Face, REQUEST_BYTES_MAX, ScoringService, methods};
 pub use server::{Server, ServerHandle, StartError};
 pub use stream::FIRST_MESSAGE_WAIT;
+pub use unread::{UNREAD_BYTES_LIMIT, UNREAD_BYTES_MAX_DEFAULT};

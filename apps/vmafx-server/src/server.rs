@@ -22,6 +22,10 @@ use crate::grpc::{Face, methods};
 /// How long runs may take to end once nobody waits for them any more.
 const ABANDON_WAIT: Duration = Duration::from_secs(1);
 
+/// How long a caller that is probed may stay silent. Longer than nodes and controllers allow each other: a
+/// caller may encode what it streams on the same machine, and get no processor for seconds.
+const SILENCE_MAX: Duration = Duration::from_secs(20);
+
 /// Starts servers.
 #[derive(Debug)]
 pub struct Server;
@@ -80,6 +84,7 @@ impl Server {
             run: config.run(),
             slots: Slots::new(config.slots.get()),
             waiting_max: config.waiting_max,
+            unread_bytes_max: config.unread_bytes_max,
             time_max: config.time_max,
             stream_idle_max: config.stream_idle_max,
             codecs: codecs(config.ffmpeg.as_deref()).await,
@@ -87,6 +92,7 @@ impl Server {
         let direct = Direct::new(direct, &callers, telemetry);
         let (health, mut faces) = (HealthReporter::new(), Faces::default());
         let router = service::grpc::server()
+            .http2_keepalive_timeout(Some(SILENCE_MAX))
             .layer(GrpcServerLayer::new(&direct.telemetry, methods().map_err(StartError::Face)?))
             .layer(DoorLayer { name: "server", tokens: callers.tokens(), frequent: &[] })
             .add_service(direct.grpc())

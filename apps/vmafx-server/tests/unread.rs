@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use common::stream::{self, Feed};
@@ -13,6 +14,7 @@ use proto::scoring as pb;
 use proto::scoring::score_stream_request::Message as Asked;
 use proto::scoring::score_stream_response::Message as Said;
 use proto::scoring::vmafx_scoring_client::VmafxScoringClient;
+use serde_json::json;
 use testkit::ClipSpec;
 use tonic::{Code, Status};
 use types::{ChromaSubsampling, PixelFormat};
@@ -26,12 +28,7 @@ const WINDOW_BYTES: u32 = 65_535;
 /// way to the caller. Nothing is read.
 async fn unread(running: &Running, timeout: Option<Duration>) -> Feed {
     const FRAMES: usize = 8_000;
-    let endpoint = format!("http://{}", running.handle.grpc_addr);
-    let endpoint = tonic::transport::Endpoint::try_from(endpoint)
-        .expect("an address")
-        .initial_stream_window_size(WINDOW_BYTES)
-        .initial_connection_window_size(WINDOW_BYTES);
-    let channel = soon("a connection", endpoint.connect()).await.expect("it connects");
+    let channel = running.narrow_channel(WINDOW_BYTES).await;
     let pair = ClipSpec::texture(8, 16, 16, 2).make();
     let frames: Vec<_> = (0..2).map(|index| stream::frame(&pair, index)).collect();
     let start = StreamStart { timeout, ..stream::start(16, 16, FORMAT) };
@@ -75,6 +72,46 @@ async fn a_deadline_ends_a_stream_that_nobody_reads() {
     let status = found(feed).await;
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
     assert!(status.message().contains("the time was over"), "{}", status.message());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn values_that_nobody_reads_leave_no_room_for_more_and_free_it_when_they_are_read() {
+    // 5,000 frames of fourteen values: 560 kB over gRPC, 1.8 MB as JSON.
+    const BUDGET: NonZeroUsize = NonZeroUsize::new(2_000_000).unwrap();
+    let few = |config: &mut vmafx_server::Config| config.unread_bytes_max = BUDGET;
+    let running = Running::with(few, Telemetry::disabled()).await;
+    let asked = running.write(&ClipSpec::texture(8, 16, 16, 2).make(), 2_500);
+    let request = || pb::ScoreRequest::from(asked.clone());
+    let mut slow = tonic::client::Grpc::new(running.narrow_channel(WINDOW_BYTES).await);
+    slow.ready().await.expect("connected");
+    // A call whose answer is left where it is once it begins.
+    let path = "/vmafx.v1.VmafxScoring/Score".parse().expect("a path");
+    let codec = tonic_prost::ProstCodec::<pb::ScoreRequest, pb::ScoreResponse>::default();
+    let call = slow.server_streaming(tonic::Request::new(request()), path, codec);
+    let mut unread = soon("it begins", call).await.expect("scored").into_inner();
+
+    let body = json!({
+        "reference": asked.spec.reference.uri,
+        "distorted": asked.spec.distorted[0].uri,
+        "frames": true,
+    })
+    .to_string();
+    let http = running.http();
+    let post = || async {
+        let answer = http.post("/v1/score", &body).await.json();
+        let warnings = answer["warnings"].as_array().cloned().unwrap_or_default();
+        let is_left_out = warnings.iter().any(|warning| warning["code"] == "frames_left_out");
+        assert_eq!(is_left_out, answer["frames"].is_null(), "{}", answer["warnings"]);
+        (is_left_out, answer["score"].as_f64().expect("a score"))
+    };
+    let (is_left_out, score) = post().await;
+    assert!(is_left_out, "there is no room beside the first");
+
+    let first = soon("the first is whole", unread.message()).await.expect("read").expect("one");
+    let frames = first.frames.expect("it had room");
+    assert_eq!((frames.frame_indices.len(), first.score.to_bits()), (5_000, score.to_bits()));
+    drop(unread);
+    soon("there is room again", async { while post().await.0 {} }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -121,7 +121,8 @@ fn make(hunt: &Hunt<'_>, range: FrameRange, quality: Quality) -> Result<Part, Tu
     let spec = hunt.spec(&Sample { range, share: 1.0 }, quality, ProbeKind::Sample);
     let file = local.scratch_file("mkv");
     let (cx, stop) = (hunt.session.cx(), &hunt.session.stop);
-    let encoded = local.encode(&spec, &file, cx, stop, &EncodeProgress::default())?;
+    let (encoded, warnings) = local.encode(&spec, &file, cx, stop, &EncodeProgress::default())?;
+    hunt.session.heed(&warnings);
     Ok(Part { file, encoded })
 }
 

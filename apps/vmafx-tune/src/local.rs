@@ -10,7 +10,7 @@ use media::{EncodeJob, EncodeProgress, EncoderSet, FfmpegConfig, Stop, VideoInfo
 use observability::schema::{attr, span_name};
 use observability::{Context, KeyValue, Origin, Parent, SpanKind, SpanRecord, Telemetry};
 use scoring::{Progress, RunConfig, Trial, TrialProgress, score_encoded, try_out};
-use types::{Encoded, Encoder, JobSpec, ScoreReport, Stage};
+use types::{Encoded, Encoder, JobSpec, ScoreReport, Stage, Warning};
 
 use crate::error::TuneError;
 use crate::leftovers::Scratch;
@@ -108,7 +108,7 @@ impl LocalProber {
         let (pictures, progress) = (output.pictures(), TrialProgress::default());
         let encoder = spec.request.encoder;
         let report = telling(spec, &progress, sink, || {
-            let encoded = self.encode(spec, &pictures, cx, stop, &progress.encode)?;
+            let (encoded, warnings) = self.encode(spec, &pictures, cx, stop, &progress.encode)?;
             let (source, media) = (&spec.reference, &self.run.media);
             wrap(how, &pictures, source, encoder, &output.path, media, stop)?;
             let mut report =
@@ -116,12 +116,14 @@ impl LocalProber {
             report.timings.add(Stage::Encode, encoded.encode_time);
             report.timings.wall += encoded.encode_time;
             report.encoded = Some(encoded);
+            report.warnings.extend(warnings);
             Ok::<_, TuneError>(report)
         })?;
         Ok((probe_of(spec, &report)?, report))
     }
 
-    /// Encodes a range and does not score it: it is scored as part of what it becomes.
+    /// Encodes a range and does not score it: it is scored as part of what it becomes. Says besides what
+    /// the user should know of the file.
     pub(crate) fn encode(
         &self,
         spec: &ProbeSpec,
@@ -129,7 +131,7 @@ impl LocalProber {
         cx: &Context,
         stop: &Stop,
         progress: &EncodeProgress,
-    ) -> Result<Encoded, TuneError> {
+    ) -> Result<(Encoded, Vec<Warning>), TuneError> {
         let job = EncodeJob {
             reference: &spec.reference,
             first_frame_index: spec.range.first,
@@ -141,7 +143,7 @@ impl LocalProber {
         let began_at = SystemTime::now();
         let file = media::encode(&job, &self.run.media, stop, progress)?;
         self.write_encode_span(&file.encoded, began_at, cx);
-        Ok(file.encoded)
+        Ok((file.encoded, file.warnings))
     }
 
     /// Scores a file that is there against the spec's range.

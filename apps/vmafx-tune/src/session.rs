@@ -1,6 +1,6 @@
 //! One run: who measures, what is known, who is told. Everything that is measured goes through here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use observability::metrics::ProbeOutcome;
 use observability::schema::{attr, span_name};
 use observability::{Context, SpanKind, Telemetry};
 use scoring::RunConfig;
-use types::Encoder;
+use types::{Encoder, Warning};
 
 use crate::error::TuneError;
 use crate::fleet::{Fleet, FleetProber};
@@ -26,6 +26,9 @@ use crate::source::Source;
 
 /// Frames between two words of the analysis.
 const ANALYSIS_TOLD_EVERY: u64 = 250;
+
+/// Different things that the user is told of finished files.
+const HEEDED_MAX: usize = 256;
 
 /// With what a run is done. None of it changes an answer, but for the programs themselves.
 #[derive(Debug, Clone)]
@@ -88,6 +91,8 @@ pub(crate) struct Session<'a> {
     measured: AtomicUsize,
     /// What made the first probe of each encoder, and whether it was told that another differs.
     versions: Mutex<BTreeMap<Encoder, (String, bool)>>,
+    /// What the user was told of.
+    heeded: Mutex<BTreeSet<String>>,
 }
 
 /// A source with what is remembered of it.
@@ -131,6 +136,7 @@ impl<'a> Session<'a> {
             probes: AtomicUsize::new(0),
             measured: AtomicUsize::new(0),
             versions: Mutex::default(),
+            heeded: Mutex::default(),
         };
         session.check_encoders(encoders)?;
         Ok(session)
@@ -294,15 +300,23 @@ impl<'a> Session<'a> {
         Ok(probe)
     }
 
+    /// Tells what the user should know, once: each part of a film has the same to say.
+    pub(crate) fn heed(&self, warnings: &[Warning]) {
+        for Warning { message, .. } in warnings {
+            let mut told = self.heeded.lock().unwrap_or_else(PoisonError::into_inner);
+            if told.len() < HEEDED_MAX && told.insert(message.clone()) {
+                self.sink.event(&Event::Note { message: message.clone() });
+            }
+        }
+    }
+
     /// Whether a finished file was scored frame by frame to its end; tells what else should be known.
     pub(crate) fn check_whole(
         &self,
         spec: &ProbeSpec,
         report: &types::ScoreReport,
     ) -> Result<(), TuneError> {
-        for warning in &report.warnings {
-            self.sink.event(&Event::Note { message: warning.message.clone() });
-        }
+        self.heed(&report.warnings);
         let scored = report.frames.frame_count() as u64;
         if scored == spec.range.count {
             return Ok(());

@@ -100,6 +100,11 @@ impl Video {
         colour_of(&report.stream.as_ref()?.colour)
     }
 
+    /// Whether a decoder gives its frames, and they do not lie in the file as they are.
+    pub(crate) fn is_decoded(&self) -> bool {
+        self.input.decoder().is_some()
+    }
+
     /// What is known of it.
     #[must_use]
     pub const fn info(&self) -> &VideoInfo {

@@ -147,6 +147,63 @@ fn size_depth_and_container_are_as_asked_and_can_be_brought_back() {
     assert!(matches!(error, EncoderError::Container { .. }), "{error}");
 }
 
+/// What `ffmpeg` says of a file and its first picture.
+fn described(path: &Path) -> String {
+    let input = path.display().to_string();
+    let words =
+        ["-hide_banner", "-v", "verbose", "-i", &input, "-vf", "showinfo", "-frames:v", "1"];
+    let output = Command::new(ffmpeg()).args(words).args(["-f", "null", "-"]).output();
+    String::from_utf8_lossy(&output.expect("starts").stderr).into_owned()
+}
+
+#[test]
+fn what_a_source_says_of_its_light_is_in_the_file_or_told_of() {
+    let place =
+        Place::with(ClipSpec::texture(3, 192, 128, 6).with_format(ChromaSubsampling::C420, 10));
+    let source = place.path("hdr.mkv");
+    let display = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)";
+    let params = format!(
+        "log-level=none:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:range=limited:chromaloc=2:\
+         master-display={display}:max-cll=1000,400"
+    );
+    let mut made = Command::new(ffmpeg());
+    made.args(["-v", "error", "-i", &place.reference.uri, "-c:v", "libx265"]);
+    made.args(["-x265-params", &params]).arg(&source);
+    assert!(made.status().expect("starts").success());
+    let place = Place { reference: MediaRef::new(source.display().to_string()), dir: place.dir };
+
+    let light = [
+        "Mastering display metadata: has_primaries:1 has_luminance:1 r(0.6800,0.3200)",
+        "MaxCLL=1000, MaxFALL=400",
+    ];
+    for (encoder, preset, is_carried) in [
+        (Encoder::X264, "veryfast", true),
+        (Encoder::X265, "ultrafast", true),
+        (Encoder::SvtAv1, "10", true),
+        (Encoder::Aom, "8", false),
+        (Encoder::Vp9, "8", false),
+    ] {
+        let output = place.path(&format!("{encoder}.mkv"));
+        let mut request = EncodeRequest::new(encoder, Quality(3_500));
+        request.preset = preset.to_owned();
+        request.pixel_format = Some("yuv420p10le".to_owned());
+        // The colours hold also where pictures are scaled on the way.
+        request.size = is_carried.then_some((96, 64));
+        let file = place.encode(&request, (0, None), &output).expect("encoded");
+        let said = described(&output);
+        assert!(
+            said.contains("(tv, bt2020nc/bt2020/smpte2084, progressive, topleft)"),
+            "{encoder}: {said}"
+        );
+        for words in light {
+            assert_eq!(said.contains(words), is_carried, "{encoder}, {words}: {said}");
+        }
+        let codes: Vec<&str> = file.warnings.iter().map(|warning| warning.code.as_str()).collect();
+        let expected: &[&str] = if is_carried { &[] } else { &["hdr_not_carried"; 2] };
+        assert_eq!(codes, expected, "{encoder}: {:?}", file.warnings);
+    }
+}
+
 #[test]
 fn parts_are_joined_without_losing_a_frame() {
     let place = Place::new();

@@ -100,6 +100,7 @@ pub fn try_out(
     report.timings.add(Stage::Encode, encode_time);
     report.timings.wall += encode_time;
     report.encoded = Some(file.encoded);
+    report.warnings.extend(file.warnings);
     Ok(report)
 }
 

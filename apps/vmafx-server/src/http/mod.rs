@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest as _, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -21,6 +21,7 @@ use proto::{ApiError, ErrorKind, MESSAGE_BYTES_MAX};
 use service::http::{ANSWER_WAIT_MAX, Common, Ops, Parameters, Problem, json};
 
 use crate::direct::{Callers, Direct};
+use crate::unread::Counted;
 use body::ScoreBody;
 use view::{HealthOut, ScoredOut};
 
@@ -67,7 +68,7 @@ async fn score(
     let (headers, body) = read(request, ANSWER_WAIT_MAX).await?;
     let patience = patience(&headers);
     let asked = json::<ScoreBody>(&headers, body)?.into_score()?;
-    let scored = direct.score(asked, patience, FRAME_VALUES_MAX).await?;
+    let (scored, kept) = direct.score(asked, patience, FRAME_VALUES_MAX).await?;
     // Millions of numbers take longer to write down than the runtime may be kept.
     let written =
         tokio::task::spawn_blocking(move || serde_json::to_vec(&ScoredOut::from(scored))).await;
@@ -78,7 +79,11 @@ async fn score(
     let bytes = written.map_err(|error| defect(error.to_string()))?;
     let bytes = bytes.map_err(|error| defect(error.to_string()))?;
     let json = HeaderValue::from_static("application/json");
-    Ok(([(header::CONTENT_TYPE, json)], bytes).into_response())
+    let response = ([(header::CONTENT_TYPE, json)], bytes).into_response();
+    Ok(match kept {
+        Some(kept) => response.map(|body| Body::new(Counted::new(body, kept))),
+        None => response,
+    })
 }
 
 /// How long the caller says that it waits, by `Prefer: wait=10` (RFC 7240), as gRPC's callers say by

@@ -73,6 +73,16 @@ impl Running {
         soon("a gRPC connection", endpoint.connect()).await.expect("it connects")
     }
 
+    /// A connection on which so many bytes may be on their way to the caller.
+    pub async fn narrow_channel(&self, window_bytes: u32) -> Channel {
+        let endpoint = format!("http://{}", self.handle.grpc_addr);
+        let endpoint = tonic::transport::Endpoint::try_from(endpoint)
+            .expect("an address")
+            .initial_stream_window_size(window_bytes)
+            .initial_connection_window_size(window_bytes);
+        soon("a connection", endpoint.connect()).await.expect("it connects")
+    }
+
     pub async fn grpc(&self) -> VmafxScoringClient<Channel> {
         VmafxScoringClient::new(self.channel().await)
             .max_decoding_message_size(proto::MESSAGE_BYTES_MAX)

@@ -11,6 +11,7 @@
 
 mod child;
 mod error;
+mod light;
 mod mux;
 mod options;
 mod probe;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use types::{EncodeRequest, Encoded, Encoder, MediaRef};
+use types::{EncodeRequest, Encoded, Encoder, MediaRef, Warning};
 
 pub use error::EncoderError;
 pub use mux::{Streams, accompany, fragment, streams_of, takes};
@@ -34,6 +35,7 @@ use crate::open::{MediaConfig, open};
 use crate::stop::Stop;
 use crate::video::{Video, VideoInfo};
 use child::{EncoderChild, Target};
+use light::Light;
 
 /// How long one encode may take.
 pub const ENCODE_TIME_MAX: Duration = Duration::from_secs(24 * 3_600);
@@ -44,6 +46,9 @@ pub const ENCODE_STALL_MAX: Duration = Duration::from_secs(900);
 /// Bytes of address space an encoder may take. Look-ahead at large sizes and many threads needs more
 /// than a decoder does.
 pub const ENCODER_MEMORY_BYTES_MAX: u64 = 24 << 30;
+
+/// Transfer functions of high dynamic range, by `ffmpeg`'s names.
+const HDR_TRANSFERS: [&str; 2] = ["smpte2084", "arib-std-b67"];
 
 /// Frames per second where neither the file nor the caller says any.
 pub const FRAME_RATE_DEFAULT: (u32, u32) = (25, 1);
@@ -72,6 +77,8 @@ pub struct EncodedFile {
     pub encoded: Encoded,
     /// What was encoded.
     pub reference: VideoInfo,
+    /// What the source says of its light and colours and the file does not.
+    pub warnings: Vec<Warning>,
 }
 
 /// How many frames an encoder has taken. Cloning shares it.
@@ -111,12 +118,12 @@ pub fn encode(
         // Half a file is no file. That there is none to remove is no second error.
         let _ = std::fs::remove_file(job.output);
     }
-    let (reference, frame_count, encoder_version) = written?;
+    let (reference, frame_count, encoder_version, warnings) = written?;
     let bytes = std::fs::metadata(job.output).map_err(EncoderError::output(job.output))?.len();
     let frame_rate = reference.frame_rate.unwrap_or(FRAME_RATE_DEFAULT);
     let encode_time = began.elapsed();
     let encoded = Encoded { bytes, frame_count, frame_rate, encode_time, encoder_version };
-    Ok(EncodedFile { encoded, reference })
+    Ok(EncodedFile { encoded, reference, warnings })
 }
 
 fn encode_frames(
@@ -124,7 +131,7 @@ fn encode_frames(
     media: &MediaConfig,
     stop: &Stop,
     progress: &EncodeProgress,
-) -> Result<(VideoInfo, u64, String), EncoderError> {
+) -> Result<(VideoInfo, u64, String, Vec<Warning>), EncoderError> {
     let mut video = open(job.reference, media, stop)?;
     let skipped = video.skip_frames(job.first_frame_index)?;
     let mut frame = Vec::new();
@@ -133,7 +140,14 @@ fn encode_frames(
             format!("it has {skipped} and the encode begins after {}", job.first_frame_index);
         return Err(MediaError::ZeroFrames { name: video.info().name.clone(), detail }.into());
     }
-    let mut encoder = start(job, &video, &media.ffmpeg, stop)?;
+    let light = match may_say_more(&video) {
+        true => Light::of(job.reference, media, stop)?,
+        false => Light::default(),
+    };
+    let mut request = job.request.clone();
+    light.tell(&mut request);
+    let told = EncodeJob { request: &request, ..*job };
+    let mut encoder = start(&told, &video, &light, &media.ffmpeg, stop)?;
     let mut header = video.y4m_header();
     header.push(b'\n');
     encoder.write(&header)?;
@@ -157,16 +171,26 @@ fn encode_frames(
         let detail = format!("this version rounds quality {quality}; ask for a whole number");
         return Err(EncoderError::Refused { encoder: job.request.encoder, detail });
     }
-    Ok((info, count, version))
+    let file = std::fs::File::open(job.output).map_err(EncoderError::output(job.output))?;
+    let warnings = light.missing_in(file, media, stop)?;
+    Ok((info, count, version, warnings))
+}
+
+/// Whether a source may say more of its light than comes along with its frames: what a y4m or raw file
+/// says is all there is, and pictures of 8 bits bring their siting themselves.
+fn may_say_more(video: &Video) -> bool {
+    video.colour().is_some_and(|[_, _, transfer]| HDR_TRANSFERS.contains(&transfer.as_str()))
+        || (video.is_decoded() && video.info().format.bit_depth > 8)
 }
 
 fn start(
     job: &EncodeJob<'_>,
     video: &Video,
+    light: &Light,
     config: &FfmpegConfig,
     stop: &Stop,
 ) -> Result<EncoderChild, EncoderError> {
-    let arguments = options::arguments(job, video)?;
+    let arguments = options::arguments(job, video, light)?;
     let EncodeJob { output, bytes_max, .. } = *job;
     let target = Target { encoder: job.request.encoder, output, bytes_max };
     EncoderChild::start(config, &target, &arguments, stop)

@@ -5,13 +5,18 @@ use std::path::Path;
 
 use types::{EncodeRequest, Encoder};
 
+use super::light::Light;
 use super::{EncodeJob, container_of};
 use crate::encode::error::EncoderError;
 use crate::ffmpeg::pixel_format_name;
 use crate::video::Video;
 
 /// Everything after the program's name.
-pub(super) fn arguments(job: &EncodeJob<'_>, video: &Video) -> Result<Vec<OsString>, EncoderError> {
+pub(super) fn arguments(
+    job: &EncodeJob<'_>,
+    video: &Video,
+    light: &Light,
+) -> Result<Vec<OsString>, EncoderError> {
     let request = job.request;
     let container = container_of(job.output)?;
     let own_format = pixel_format_name(video.info().format);
@@ -22,26 +27,38 @@ pub(super) fn arguments(job: &EncodeJob<'_>, video: &Video) -> Result<Vec<OsStri
     say(&["-nostats", "-v", "level+info"]);
     say(&["-protocol_whitelist", "pipe", "-f", "yuv4mpegpipe", "-i", "pipe:0"]);
     say(&["-map", "0:v:0", "-fps_mode", "passthrough"]);
-    if let Some((width, height)) = request.size {
-        say(&["-vf", &format!("scale={width}:{height}:flags=bicubic+accurate_rnd")]);
+    let filters = filters(request, video.colour());
+    if !filters.is_empty() {
+        say(&["-vf", &filters.join(",")]);
     }
     say(&["-pix_fmt", format, "-c:v", request.encoder.as_str()]);
     say(&["-threads", &request.threads.to_string()]);
     for (name, value) in encoder_words(request) {
         say(&[&format!("-{name}"), &value]);
     }
-    if let Some([matrix, primaries, transfer]) = video.colour() {
-        for (name, value) in
-            [("-colorspace", matrix), ("-color_primaries", primaries), ("-color_trc", transfer)]
-        {
-            if value != "unknown" && value != "gbr" {
-                say(&[name, &value]);
-            }
-        }
+    if let Some(siting) = light.siting() {
+        say(&["-chroma_sample_location:v", siting]);
     }
     say(&["-flags:v", "+bitexact"]);
     words.extend(output_words(container, request.encoder, job.output));
     Ok(words)
+}
+
+/// What happens to pictures before they are encoded. They are told which colours they have: what an
+/// encoder is told by options of its own, pictures that say nothing overrule.
+fn filters(request: &EncodeRequest, colour: Option<[String; 3]>) -> Vec<String> {
+    let scale = request
+        .size
+        .map(|(width, height)| format!("scale={width}:{height}:flags=bicubic+accurate_rnd"));
+    let named = colour.map(|[matrix, primaries, transfer]| {
+        let named =
+            [("colorspace", matrix), ("color_primaries", primaries), ("color_trc", transfer)];
+        // What is unknown stays so, and RGB's matrix is none of these pictures.
+        let named = named.into_iter().filter(|(_, name)| name != "unknown" && name != "gbr");
+        named.map(|(key, name)| format!("{key}={name}")).collect::<Vec<_>>().join(":")
+    });
+    let named = named.filter(|named| !named.is_empty()).map(|named| format!("setparams={named}"));
+    scale.into_iter().chain(named).collect()
 }
 
 /// Everything for putting listed files one after the other.

@@ -197,7 +197,7 @@ pub(super) fn ask(
         if let Err(stopped) = stop.check() {
             break Err(stopped.into());
         }
-        std::thread::sleep(STOP_CHECK_INTERVAL / 5);
+        std::thread::sleep(STOP_CHECK_INTERVAL / 2);
     };
     if outcome.is_err() {
         // Its own children would keep the pipes open. Not yet reaped, so the number is its own.
