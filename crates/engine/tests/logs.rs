@@ -31,7 +31,6 @@ fn report(case: &Case) -> ScoreReport {
         requests: requests.collect(),
         outputs: OutputSet::Full,
         subsample_interval: case.subsample_interval.try_into().expect("never zero"),
-        ..PlanOptions::default()
     };
     let plan = Arc::new(Plan::new(models.collect(), &options).expect("it can be planned"));
     let scores = support::score(&plan, &case.clip.make(), Isa::detect(IsaLevel::Avx512));

@@ -31,6 +31,7 @@
 //! returns, its threads and child processes are gone.
 
 mod error;
+mod heat_maps;
 mod pipeline;
 mod progress;
 mod request;
@@ -40,7 +41,7 @@ mod trial;
 
 pub use error::ScoreError;
 pub use progress::Progress;
-pub use request::ScoreRequest;
+pub use request::{HeatMapRule, ScoreRequest};
 pub use run::{RunConfig, run, run_each, run_job};
 pub use stream::{LiveScores, PairSource, STREAM_CUT, StreamRun};
 pub use trial::{Trial, TrialError, TrialProgress, score_encoded, try_out};
