@@ -337,7 +337,7 @@ async fn prompts_resources_and_completions_know_jobs_and_models() {
     let gone = rmcp::model::ReadResourceRequestParams::new("vmafx://jobs/nonsense");
     assert!(agent.client.read_resource(gone).await.is_err());
     let recommended = agent.call("recommend_model", json!({"view": "4k_tv"})).await;
-    assert_eq!(recommended["model"], "vmaf_4k_v0.6.1");
+    assert_eq!(recommended["model"], "vmaf_v1.0.16_1d5h_2160");
     let status = agent.call("cluster_status", json!({})).await;
     assert_eq!((&status["mode"], &status["slots"]), (&json!("alone"), &json!(1)));
 }

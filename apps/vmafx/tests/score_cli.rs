@@ -332,6 +332,49 @@ fn videos_of_two_sizes_are_compared_where_a_size_is_asked_for() {
     assert!(!said.contains("the reference is brought"), "{said}");
 }
 
+#[test]
+fn headerless_videos_are_scaled_as_others_are() {
+    let folder = Folder::new();
+    let raw = "-r reference.yuv -d distorted.yuv -w 72 -h 50 -p 420 -b 8";
+    let scaled = "--scale 144x100";
+    let (y4m, headerless) =
+        (folder.log(&format!("{PAIR} {scaled}")), folder.log(&format!("{raw} {scaled}")));
+    assert_eq!(y4m["frames"].as_array().map(Vec::len), Some(folder.spec.frame_count as usize));
+    assert_eq!(y4m["frames"], headerless["frames"]);
+    // Of a size that the banding detector takes as one of an encode.
+    let large = ClipSpec::texture(7, 320, 240, 2).make();
+    folder.write("large.yuv", &large.reference.raw_bytes());
+    let large = "-r large.yuv -d large.yuv -w 320 -h 240 -p 420 -b 8";
+    let output = folder.score(&format!("{large} --view tv-1080p --explain --frame_cnt 1"));
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let said = stderr(&output);
+    assert!(said.contains("the reference is scaled from 320x240 to 1440x1080"), "{said}");
+    assert!(said.contains("raised from 8 to 10 bits"), "{said}");
+    // A wrong geometry is found before anything is decoded.
+    let wrong = folder.score(&format!("{} {scaled}", raw.replace("72", "70")));
+    assert!(stderr(&wrong).contains("is the geometry right?"), "{}", stderr(&wrong));
+}
+
+#[test]
+fn heat_maps_are_written_where_the_folder_is_named() {
+    let folder = Folder::new();
+    let pair = ClipSpec::texture(7, 320, 240, 3).make();
+    folder.write("r.y4m", &pair.reference.y4m_bytes());
+    folder.write("d.y4m", &pair.distorted.y4m_bytes());
+    let line = "-r r.y4m -d d.y4m --feature cambi=heatmaps_path=maps/of/d";
+    let output = folder.score(line);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let bytes =
+        |name: &str| std::fs::metadata(folder.path("maps/of/d").join(name)).map(|it| it.len());
+    assert_eq!(bytes("cambi_heatmap_scale_0_320x240_16b.gray").expect("there"), 3 * 320 * 240 * 2);
+    assert_eq!(bytes("cambi_heatmap_scale_4_20x15_16b.gray").expect("there"), 3 * 20 * 15 * 2);
+    let several = folder.score(&format!("{line} -d r.y4m"));
+    assert!(stderr(&several).contains("one distorted video at a time"), "{}", stderr(&several));
+    folder.write("file", b"in the way");
+    let blocked = folder.score("-r r.y4m -d d.y4m --feature cambi=heatmaps_path=file/maps");
+    assert!(stderr(&blocked).contains("file/maps"), "{}", stderr(&blocked));
+}
+
 /// A reference with two bits more, of which the distorted video has the upper ones.
 #[test]
 fn different_depths_are_compared_at_the_larger_one_under_presets_that_say_so_and_nowhere_else() {

@@ -14,6 +14,7 @@ use thiserror::Error;
 
 use crate::clip_error::SquaredErrors;
 use crate::features::{ExtractorKind, MotionOptions, Plan, Prepared, Refusal, Scratch};
+use crate::heat_map::HeatMapSink;
 use crate::picture::{Picture, PictureSpec};
 
 /// How many frames back an extractor may look.
@@ -132,6 +133,7 @@ pub struct FrameAnalyzer {
     /// What one instance gave for each distorted picture.
     values: Vec<Vec<f64>>,
     times: [Duration; ExtractorKind::ALL.len()],
+    heat_maps: Option<Arc<dyn HeatMapSink>>,
 }
 
 impl FrameAnalyzer {
@@ -155,7 +157,14 @@ impl FrameAnalyzer {
             motion_scratch: MotionScratch::new(),
             values: Vec::new(),
             times: Default::default(),
+            heat_maps: None,
         }
+    }
+
+    /// Shows the heat maps that the plan was asked for to this sink.
+    #[must_use]
+    pub fn with_heat_maps(self, sink: Arc<dyn HeatMapSink>) -> Self {
+        Self { heat_maps: Some(sink), ..self }
     }
 
     /// Computes what the plan wants of one frame, for each distorted picture in their order. What
@@ -314,7 +323,9 @@ impl FrameAnalyzer {
         self.values.resize_with(input.distorted.len(), Vec::new);
         self.values.iter_mut().for_each(Vec::clear);
         let (kind, prepared) = &self.instances[instance];
-        let ran = prepared.run(self.isa, input, &mut self.scratch, &mut self.values);
+        let has_maps = self.plan.heat_map_instance() == Some(instance);
+        let maps = self.heat_maps.as_deref().filter(|_| has_maps);
+        let ran = prepared.run(self.isa, input, &mut self.scratch, maps, &mut self.values);
         let kind = *kind;
         self.charge(kind, start, clock);
         ran.map_err(|Refusal(what)| AnalyzeError::Refused {

@@ -58,6 +58,7 @@ mod assemble;
 mod clip_error;
 mod digest;
 mod features;
+mod heat_map;
 mod hex;
 mod live;
 mod log;
@@ -79,6 +80,7 @@ pub use features::{
     MODEL_NAME_CHARS_MAX, MODELS_MAX, MotionOptions, Needs, OutputSet, Plan, PlanOptions,
     REQUESTS_MAX,
 };
+pub use heat_map::{HEAT_MAP_FILES, HeatMap, HeatMapSink, HeatMaps};
 pub use kernels::{Isa, IsaLevel, IsaUnavailable, UnknownIsa};
 pub use live::{AHEAD_MAX, LiveFrame, LiveSequence, TABLE_BYTES_MAX};
 pub use log::{LogFormat, LogOptions, Precision, write_log};

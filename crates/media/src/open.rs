@@ -95,7 +95,7 @@ pub fn open(media: &MediaRef, config: &MediaConfig, stop: &Stop) -> Result<Video
 /// stored as. A video that is that way already is best opened by [`open`], which changes no sample.
 ///
 /// # Errors
-/// As [`open`]; headerless YUV and pipes cannot be converted.
+/// As [`open`]; pipes cannot be converted.
 pub fn open_as(
     media: &MediaRef,
     conform: Conform,
@@ -108,13 +108,21 @@ pub fn open_as(
         Err(MediaError::UnsupportedFormat { name, detail })
     };
     let target = match config.policy.resolve(name)? {
-        _ if media.raw.is_some() => {
-            return unsupported("headerless YUV cannot be converted; wrap it as y4m");
-        }
         Resolved::File { regular: false, .. } => {
             return unsupported("a pipe cannot be converted; name a file");
         }
-        Resolved::File { file, .. } => Target::File(file),
+        Resolved::File { file, .. } => match media.raw {
+            None => Target::File(file),
+            Some(geometry) => {
+                let metadata = file.metadata();
+                let bytes = metadata.map_err(|source| MediaError::from_open(name, source))?.len();
+                check_raw(name, geometry, Some(bytes), config.picture_pixels_max)?;
+                Target::Raw(file, geometry)
+            }
+        },
+        Resolved::Url { .. } if media.raw.is_some() => {
+            return unsupported("headerless YUV must be a local file");
+        }
         Resolved::Url { url, scheme } => Target::Url { url, scheme },
     };
     open_spelt(
@@ -145,28 +153,22 @@ fn check_size(name: &str, width: u32, height: u32, pixels_max: u64) -> Result<()
     Err(MediaError::UnsupportedFormat { name: name.to_owned(), detail })
 }
 
-fn open_raw(input: Input, geometry: RawGeometry, pixels_max: u64) -> Result<Video, MediaError> {
-    let name = input.name().to_owned();
+/// Refuses a geometry that is not taken, and a file of another one: a wrong geometry would otherwise
+/// show at the end of a long run, or never. Gives the bytes of a frame.
+fn check_raw(
+    name: &str,
+    geometry: RawGeometry,
+    file_bytes: Option<u64>,
+    pixels_max: u64,
+) -> Result<u64, MediaError> {
     let RawGeometry { width, height, format } = geometry;
+    let name = name.to_owned();
     if !(8..=16).contains(&format.bit_depth) {
         let detail = format!("{} bits a sample were given; 8 to 16 are taken", format.bit_depth);
         return Err(MediaError::UnsupportedFormat { name, detail });
     }
     check_size(&name, width, height, pixels_max)?;
     let frame_bytes = format.frame_bytes(width, height);
-    let file_bytes = input.file_bytes();
-    let info = VideoInfo {
-        name: name.clone(),
-        width,
-        height,
-        format,
-        frame_count_estimate: file_bytes.map(|bytes| bytes / frame_bytes),
-        frame_rate: None,
-        decoder: "raw".to_owned(),
-        declared: Declared::default(),
-    };
-    let video = Video::new(info, input, Framing::Raw);
-    // Found at once: a wrong geometry would otherwise show at the end of a long run, or never.
     match file_bytes {
         Some(bytes) if bytes % frame_bytes != 0 => Err(MediaError::Truncated {
             name,
@@ -176,8 +178,26 @@ fn open_raw(input: Input, geometry: RawGeometry, pixels_max: u64) -> Result<Vide
                  (is the geometry right?)"
             ),
         }),
-        _ => Ok(video),
+        _ => Ok(frame_bytes),
     }
+}
+
+fn open_raw(input: Input, geometry: RawGeometry, pixels_max: u64) -> Result<Video, MediaError> {
+    let name = input.name().to_owned();
+    let RawGeometry { width, height, format } = geometry;
+    let file_bytes = input.file_bytes();
+    let frame_bytes = check_raw(&name, geometry, file_bytes, pixels_max)?;
+    let info = VideoInfo {
+        name,
+        width,
+        height,
+        format,
+        frame_count_estimate: file_bytes.map(|bytes| bytes / frame_bytes),
+        frame_rate: None,
+        decoder: "raw".to_owned(),
+        declared: Declared::default(),
+    };
+    Ok(Video::new(info, input, Framing::Raw))
 }
 
 /// Opens bytes that begin with a y4m header.
@@ -251,6 +271,9 @@ fn open_spelt(
         let mut input = Input::new(name, Source::Decoder(child), stop.clone());
         if input.peek(y4m::MAGIC.len())? == y4m::MAGIC {
             let mut decoder = input.decoder_version();
+            if matches!(target, Target::Raw(..)) {
+                decoder.insert_str(0, "raw by ");
+            }
             if let Some(conform) = spelling.conform {
                 decoder.push_str(&format!(", {conform}"));
             }
@@ -302,7 +325,7 @@ impl Input {
             return Err(error);
         }
         let report = child.report();
-        let is_file = matches!(target, Target::File(_));
+        let is_file = matches!(target, Target::File(_) | Target::Raw(..));
         let unknown_protocol = report.complains_of("Protocol not found")
             || report.complains_of("Unknown protocol")
             || report.complains_of("fd:: Invalid argument")

@@ -37,6 +37,28 @@ pub enum ScoreError {
     /// An extractor does not take what a frame holds.
     #[error(transparent)]
     Frame(AnalyzeError),
+    /// A request from elsewhere that asks for files.
+    #[error(
+        "cambi: heatmaps_path={folder} would write files, which only `vmafx score` does on the machine it is called on; ask without it"
+    )]
+    HeatMapsRefused {
+        /// As asked for, cut short.
+        folder: String,
+    },
+    /// Heat maps of several videos in one folder.
+    #[error(
+        "cambi: heatmaps_path takes one distorted video at a time: the names of its files have no place for more"
+    )]
+    HeatMapsOfMany,
+    /// A heat map could not be written.
+    #[error("cambi: the heat maps cannot be written to {path}; choose another place")]
+    HeatMap {
+        /// The folder or file.
+        path: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// A thread could not be started.
     #[error("a thread could not be started")]
     Thread(#[source] io::Error),
@@ -57,7 +79,7 @@ impl From<AnalyzeError> for ScoreError {
 impl ScoreError {
     /// What callers branch on.
     #[must_use]
-    pub const fn kind(&self) -> FailureKind {
+    pub fn kind(&self) -> FailureKind {
         match self {
             Self::Media(error) => error.kind(),
             Self::ModelFile(error) => match error.kind() {
@@ -80,9 +102,11 @@ impl ScoreError {
                 | FeatureError::Syntax(_) => FailureKind::UnknownFeature,
             },
             Self::Picture(_) | Self::Frame(_) => FailureKind::UnsupportedFormat,
-            Self::Sequence(SequenceError::TooLong) | Self::NothingDistorted => {
-                FailureKind::InvalidJob
-            }
+            Self::Sequence(SequenceError::TooLong)
+            | Self::NothingDistorted
+            | Self::HeatMapsRefused { .. }
+            | Self::HeatMapsOfMany => FailureKind::InvalidJob,
+            Self::HeatMap { source, .. } => writing(source.kind()),
             Self::Thread(_) => FailureKind::Io,
             Self::Sequence(_) | Self::Analyze(_) | Self::Panicked(_) => FailureKind::Internal,
         }
@@ -95,7 +119,7 @@ impl ScoreError {
             return Failure::new(self.kind(), error.to_failure().message);
         }
         let mut message = self.to_string();
-        if let Self::Thread(source) = self {
+        if let Self::Thread(source) | Self::HeatMap { source, .. } = self {
             message = format!("{message}: {source}");
         }
         Failure::new(self.kind(), message)
@@ -108,6 +132,18 @@ impl ScoreError {
             .map(|text| (*text).to_owned())
             .or_else(|| payload.downcast_ref::<String>().cloned());
         Self::Panicked(text.unwrap_or_else(|| "no message".to_owned()))
+    }
+}
+
+/// What a file that cannot be written means.
+fn writing(kind: io::ErrorKind) -> FailureKind {
+    match kind {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => FailureKind::NotFound,
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            FailureKind::PermissionDenied
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FailureKind::DiskFull,
+        _ => FailureKind::Io,
     }
 }
 

@@ -31,6 +31,7 @@
 //! returns, its threads and child processes are gone.
 
 mod error;
+mod heat_maps;
 mod memory;
 mod pipeline;
 mod progress;
@@ -42,7 +43,7 @@ mod trial;
 pub use error::ScoreError;
 pub use memory::refuse_huge_pages;
 pub use progress::Progress;
-pub use request::ScoreRequest;
+pub use request::{HeatMapRule, ScoreRequest};
 pub use run::{RunConfig, run, run_each, run_job};
 pub use stream::{LiveScores, PairSource, STREAM_CUT, StreamRun};
 pub use trial::{Trial, TrialError, TrialProgress, score_encoded, try_out};

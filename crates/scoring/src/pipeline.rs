@@ -17,7 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::{
-    FrameAnalyzer, FrameValues, Isa, Needs, PicturePool, PictureSpec, Plan, Sequence, SequenceError,
+    FrameAnalyzer, FrameValues, HeatMapSink, Isa, Needs, PicturePool, PictureSpec, Plan, Sequence,
+    SequenceError,
 };
 use media::{PairRange, Stop, Video};
 use rustix::time::{ClockId, clock_gettime};
@@ -32,10 +33,12 @@ use shared::Shared;
 const LOOKAHEAD_PICTURES: usize = 2;
 
 /// What computes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Workers {
     pub threads: NonZeroUsize,
     pub isa: Isa,
+    /// What is shown the heat maps of `cambi`.
+    pub heat_maps: Option<Arc<dyn HeatMapSink>>,
 }
 
 /// The number of the reference among the videos of a run; the distorted ones follow.
@@ -87,7 +90,7 @@ pub(crate) fn run(
     plan: &Arc<Plan>,
     videos: (Video, Vec<Video>),
     range: &PairRange,
-    workers: Workers,
+    workers: &Workers,
     stop: &Stop,
     progress: &Progress,
 ) -> Result<Outcome, ScoreError> {
@@ -104,7 +107,7 @@ fn run_in(
     plan: &Arc<Plan>,
     (reference, distorted): (Video, Vec<Video>),
     range: &PairRange,
-    workers: Workers,
+    workers: &Workers,
     stop: &Stop,
     progress: &Progress,
     pools: &Pools,
@@ -134,7 +137,7 @@ pub(crate) fn run_fed<C: Collect>(
     spec: PictureSpec,
     (source, frames_max): (&mut dyn PairSource, u64),
     collector: C,
-    workers: Workers,
+    workers: &Workers,
     stop: &Stop,
     progress: &Progress,
 ) -> Result<Outcome<C>, ScoreError> {
@@ -154,12 +157,16 @@ fn spawn_workers<'scope, 'env, C: Collect>(
     shared: &'scope Shared<'_, C>,
     plan: &'scope Arc<Plan>,
     spec: PictureSpec,
-    workers: Workers,
+    workers: &Workers,
 ) {
     for _ in 0..workers.threads.get() {
+        let (isa, heat_maps) = (workers.isa, workers.heat_maps.clone());
         spawn(scope, shared, "score-compute", move || {
-            let analyzer = FrameAnalyzer::new(Arc::clone(plan), spec, workers.isa);
-            shared.score(analyzer)
+            let analyzer = FrameAnalyzer::new(Arc::clone(plan), spec, isa);
+            shared.score(match heat_maps {
+                Some(sink) => analyzer.with_heat_maps(sink),
+                None => analyzer,
+            })
         });
     }
 }

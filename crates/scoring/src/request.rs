@@ -28,6 +28,16 @@ fn read_model(path: &str, policy: &SourcePolicy) -> Result<Vec<u8>, ScoreError> 
     Ok(json)
 }
 
+/// What becomes of heat maps (`cambi=heatmaps_path=…`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum HeatMapRule {
+    /// Who asks for them is refused: a request from elsewhere must not write files here.
+    #[default]
+    Refused,
+    /// They are written to the folder that was named: by whoever may write there anyway.
+    Written,
+}
+
 /// One pair of videos and everything that decides its scores.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScoreRequest {
@@ -50,6 +60,8 @@ pub struct ScoreRequest {
     pub conform: [Option<Conform>; 2],
     /// What is done where bit depths differ.
     pub depths: Depths,
+    /// What becomes of heat maps.
+    pub heat_maps: HeatMapRule,
 }
 
 impl ScoreRequest {
@@ -66,6 +78,7 @@ impl ScoreRequest {
             range: PairRange::default(),
             conform: [None, None],
             depths: Depths::Equal,
+            heat_maps: HeatMapRule::Refused,
         }
     }
 
@@ -103,6 +116,12 @@ impl ScoreRequest {
             outputs: self.outputs,
             subsample_interval: self.subsample_interval,
         };
-        Ok(Plan::new(models, &options)?)
+        let plan = Plan::new(models, &options)?;
+        match (self.heat_maps, plan.heat_maps_folder()) {
+            (HeatMapRule::Refused, Some(folder)) => {
+                Err(ScoreError::HeatMapsRefused { folder: folder.chars().take(64).collect() })
+            }
+            _ => Ok(plan),
+        }
     }
 }

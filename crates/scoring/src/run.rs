@@ -4,11 +4,12 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use engine::{Isa, IsaLevel, PictureSpec, Sequence, SequenceError};
+use engine::{HeatMapSink, Isa, IsaLevel, PictureSpec, Plan, Sequence, SequenceError};
 use media::{MediaConfig, MediaError, Renditions, Stop, VideoInfo, depth_warning, length_warning};
 use types::{JobSpec, MediaRef, Provenance, ScoreReport, Stage, StageTimings, Warning};
 
 use crate::error::ScoreError;
+use crate::heat_maps::HeatMapFiles;
 use crate::pipeline::{self, Collected, Ended, Workers};
 use crate::progress::Progress;
 use crate::request::ScoreRequest;
@@ -140,6 +141,7 @@ fn run_here(
     let stop = &stop.child();
     let plan = Arc::new(request.plan(&config.media.policy)?);
     let distorted: Vec<&MediaRef> = std::iter::once(&request.distorted).chain(others).collect();
+    let distorted_count = distorted.len();
     let opened = Renditions::open(
         &request.reference,
         &distorted,
@@ -169,11 +171,14 @@ fn run_here(
     let shares = u32::try_from(videos.len()).unwrap_or(u32::MAX);
     progress.set_total(total);
     let isa = Isa::detect(config.isa_limit);
-    let workers = Workers { threads: config.threads, isa };
+    let heat_maps = heat_maps(&plan, &reference_info.0, distorted_count)?;
+    let sink = heat_maps.clone().map(|files| files as Arc<dyn HeatMapSink>);
+    let workers = Workers { threads: config.threads, isa, heat_maps: sink };
     clock.end_of(Stage::Fetch);
 
     let range = &request.range;
-    let outcome = pipeline::run(&plan, (reference, videos), range, workers, stop, progress)?;
+    let outcome = pipeline::run(&plan, (reference, videos), range, &workers, stop, progress)
+        .map_err(|error| heat_maps.and_then(|files| files.take_failure()).unwrap_or(error))?;
     clock.share(Stage::Score, outcome.score_time, Stage::Decode);
     let mut collected = outcome.collected.into_iter();
     let report = |info: (VideoInfo, u8), collected: Collected<Sequence>| {
@@ -202,6 +207,20 @@ fn run_here(
         report.timings = timings.clone();
     }
     Ok(reports)
+}
+
+/// The files of heat maps, where some were asked for.
+fn heat_maps(
+    plan: &Plan,
+    info: &VideoInfo,
+    distorted_count: usize,
+) -> Result<Option<Arc<HeatMapFiles>>, ScoreError> {
+    if plan.heat_maps_folder().is_some() && distorted_count > 1 {
+        return Err(ScoreError::HeatMapsOfMany);
+    }
+    let VideoInfo { width, height, format, .. } = *info;
+    let spec = PictureSpec { width, height, format, planes: plan.needs().planes };
+    plan.heat_maps(&spec).map(|maps| HeatMapFiles::create(&maps).map(Arc::new)).transpose()
 }
 
 /// What whoever reads the score should know of the pair's videos.

@@ -197,13 +197,13 @@ impl StreamRun {
         stop.check()?;
         let stop = &stop.child();
         let isa = Isa::detect(self.config.isa_limit);
-        let workers = Workers { threads: self.config.threads, isa };
+        let workers = Workers { threads: self.config.threads, isa, heat_maps: None };
         // What passed since the models were loaded was a wait for the first frame.
         self.clock.end_of(Stage::Decode);
         let collector = self.live.clone();
         let source = (source, self.frames_max);
         let outcome =
-            pipeline::run_fed(&self.plan, self.spec, source, collector, workers, stop, progress)?;
+            pipeline::run_fed(&self.plan, self.spec, source, collector, &workers, stop, progress)?;
         self.clock.share(Stage::Score, outcome.score_time, Stage::Decode);
         let sequence = self.live.lock().take().ok_or(SequenceError::Empty)?;
         let scores = sequence.finish()?;

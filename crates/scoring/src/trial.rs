@@ -52,7 +52,7 @@ pub enum TrialError {
 impl TrialError {
     /// What callers branch on.
     #[must_use]
-    pub const fn kind(&self) -> FailureKind {
+    pub fn kind(&self) -> FailureKind {
         match self {
             Self::Encode(error) => error.kind(),
             Self::Score(error) => error.kind(),

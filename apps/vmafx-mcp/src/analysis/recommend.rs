@@ -1,6 +1,6 @@
-//! Which model fits a viewing situation, of those that are built in, and why.
+//! Which model fits a viewing situation, and why: the choice of `vmafx score --view`, for agents.
 
-use engine::builtin_models;
+use engine::{PictureSpec, Stored, Watched, choose};
 
 /// How the video is watched.
 #[derive(
@@ -9,10 +9,14 @@ use engine::builtin_models;
 #[serde(rename_all = "snake_case")]
 pub(crate) enum View {
     /// A television of 1080 lines, from three picture heights.
+    #[serde(alias = "tv-1080p")]
     HdTv,
-    /// A television of 2160 lines, from one and a half picture heights.
-    #[serde(rename = "4k_tv")]
+    /// A television of 2160 lines, from one and a half picture heights: the critical eye.
+    #[serde(rename = "4k_tv", alias = "tv-4k-close")]
     FourKTv,
+    /// A television of 2160 lines, from three picture heights: the sofa at its usual place.
+    #[serde(rename = "4k_tv_sofa", alias = "tv-4k")]
+    FourKTvSofa,
     /// A phone, held in the hand.
     Phone,
     /// A computer's screen.
@@ -23,6 +27,8 @@ pub(crate) enum View {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Situation {
     pub view: Option<View>,
+    /// Where only lines are known, pictures are taken for 16:9.
+    pub width: Option<u32>,
     pub height: Option<u32>,
     pub frames_per_second: Option<f64>,
     pub bit_depth: Option<u8>,
@@ -41,93 +47,80 @@ pub(crate) struct Recommendation {
     pub not_available: Vec<String>,
 }
 
-/// Why encoders are compared without credit for enhancement.
-const NO_CREDIT: &str = "encoders are compared: this model gives no credit for sharpening and other \
-                         enhancement, which an encoder or preprocessor could use to raise its score";
-
 /// From this height on a video is taken for one of 2160 lines.
 const FOUR_K_HEIGHT: u32 = 1_440;
-/// From this rate on motion looks other than the models were trained with.
-const HIGH_FRAME_RATE: f64 = 47.0;
-/// The height that the HD models judge pictures at.
-const HD_HEIGHT: u32 = 1_080;
+/// The depth that the models look for banding at.
+const BIT_DEPTH: u8 = 10;
 
-/// Chooses among the built-in models. Deterministic, and names only models that are built in.
-pub(crate) fn recommend(situation: &Situation) -> Recommendation {
-    let view = situation.view;
-    let is_four_k = match view {
-        Some(View::FourKTv) => true,
-        Some(_) => false,
-        None => situation.height.is_some_and(|height| height >= FOUR_K_HEIGHT),
-    };
-    let mut why = Vec::new();
-    let model = if is_four_k {
-        why.push(match view {
-            Some(_) => "a 4K television at one and a half picture heights is what this model was \
-                        trained for"
-                .to_owned(),
-            None => format!(
-                "the video has {} lines and no view was given: taken as watched on a 4K television",
-                situation.height.unwrap_or_default()
-            ),
-        });
-        if situation.compares_encoders {
-            why.push(NO_CREDIT.to_owned());
-            "vmaf_4k_v0.6.1neg"
-        } else {
-            "vmaf_4k_v0.6.1"
+/// The view that the engine chooses for, and why, where none was named.
+fn engine_view(situation: &Situation, why: &mut Vec<String>) -> engine::View {
+    match (situation.view, situation.height) {
+        (Some(View::HdTv | View::Desktop), _) => engine::View::Tv1080p,
+        (Some(View::Phone), _) => engine::View::Phone,
+        (Some(View::FourKTv), _) => engine::View::Tv4kClose,
+        (Some(View::FourKTvSofa), _) => engine::View::Tv4k,
+        (None, Some(height)) if height >= FOUR_K_HEIGHT => {
+            why.push(format!(
+                "the video has {height} lines and no view was given: taken as watched on a 4K television"
+            ));
+            engine::View::Tv4k
         }
-    } else if situation.compares_encoders {
-        why.push(NO_CREDIT.to_owned());
-        "vmaf_v0.6.1neg"
-    } else {
-        why.push(
-            "an HD television at three picture heights, the default, is what this model was \
-             trained for"
-                .to_owned(),
-        );
-        "vmaf_v0.6.1"
-    };
-    debug_assert!(builtin_models().iter().any(|built| built.version == model));
-    let (warnings, not_available) = caveats(situation, is_four_k);
-    Recommendation { model, why, warnings, not_available }
+        (None, _) => {
+            why.push(
+                "no view was given: taken as watched on a television of 1080 lines".to_owned(),
+            );
+            engine::View::Tv1080p
+        }
+    }
 }
 
-fn caveats(situation: &Situation, is_four_k: bool) -> (Vec<String>, Vec<String>) {
-    let (mut warnings, mut missing) = (Vec::new(), Vec::new());
-    if let (Some(height), false) = (situation.height, is_four_k)
-        && height < HD_HEIGHT
-        && situation.view != Some(View::Phone)
-    {
-        warnings.push(format!(
-            "the model judges pictures as if they filled {HD_HEIGHT} lines: scale reference and \
-             distorted to {HD_HEIGHT} lines (bicubic) to judge a {height}-line rendition as it is \
-             watched; at its own size it scores as if it were watched smaller, and so higher"
-        ));
-    }
-    if let Some(height) = situation.height.filter(|height| is_four_k && *height < 2_160) {
-        warnings.push(format!(
-            "scale both videos from {height} to 2160 lines (bicubic), the size this model judges at"
-        ));
-    }
-    match situation.view {
-        Some(View::Phone) => warnings.push(
-            "this model is too strict for a small screen, and differences among high scores mean \
-             less there. For phones there are vmaf_v1.0.16_5d0h, of generation 1, and the phone \
-             transform of this one: vmaf_v0.6.1:enable_transform"
+/// Chooses as `vmafx score --view` does. Deterministic, and names only models that are built in.
+pub(crate) fn recommend(situation: &Situation) -> Recommendation {
+    let mut why = Vec::new();
+    let view = engine_view(situation, &mut why);
+    // Pictures that need no change: what is left of the reasons is why this model.
+    let ready = Stored { size: view.display(), bit_depth: BIT_DEPTH };
+    let frames_per_second = situation.frames_per_second;
+    let choice = choose(&Watched { view, reference: ready, distorted: ready, frames_per_second });
+    why.extend(choice.why);
+    if situation.compares_encoders {
+        why.push(
+            "encoders are compared: this model gives no credit for sharpening and other \
+             enhancement, which an encoder or preprocessor could use to raise its score"
                 .to_owned(),
-        ),
-        Some(View::Desktop) => warnings.push(
+        );
+    }
+    let (warnings, not_available) = caveats(situation, view);
+    Recommendation { model: choice.model, why, warnings, not_available }
+}
+
+/// What must be done with the videos first: the tools score them as they are.
+fn preparation(situation: &Situation, view: engine::View) -> Option<String> {
+    let height = situation.height?.min(PictureSpec::SIDE_MAX);
+    let width = situation.width.unwrap_or_else(|| (height * 16).div_ceil(18) * 2);
+    let bit_depth = situation.bit_depth.unwrap_or(BIT_DEPTH);
+    let stored = Stored { size: (width, height), bit_depth };
+    let frames_per_second = situation.frames_per_second;
+    let choice = choose(&Watched { view, reference: stored, distorted: stored, frames_per_second });
+    let is_ready = (choice.size, choice.bit_depth) == (stored.size, bit_depth);
+    let (to_width, to_height) = choice.size;
+    (!is_ready).then(|| {
+        format!(
+            "this model judges pictures as they are shown, {to_width}x{to_height} at {} bits, and the tools score \
+             videos as they are: bring both to that first (bicubic), or let `vmafx score --view {view}` do it, which \
+             tells the banding detector how the video was encoded too",
+            choice.bit_depth
+        )
+    })
+}
+
+fn caveats(situation: &Situation, view: engine::View) -> (Vec<String>, Vec<String>) {
+    let mut missing = Vec::new();
+    let mut warnings: Vec<String> = preparation(situation, view).into_iter().collect();
+    if situation.view == Some(View::Desktop) {
+        warnings.push(
             "a computer's screen is watched from nearer than the model assumes: artifacts show \
              more than the score says"
-                .to_owned(),
-        ),
-        _ => {}
-    }
-    if situation.frames_per_second.is_some_and(|rate| rate >= HIGH_FRAME_RATE) {
-        warnings.push(
-            "this model was trained with up to 30 frames a second; compare only scores of the same \
-             rate, or score with one for high frame rates, of generation 1 (vmaf_v1.0.16_hfr_*)"
                 .to_owned(),
         );
     }
@@ -146,8 +139,9 @@ fn caveats(situation: &Situation, is_four_k: bool) -> (Vec<String>, Vec<String>)
         );
     }
     warnings.push(
-        "the models of generation 1 (vmaf_v1.0.16_*) see banding and damaged chroma too, and name \
-         the distance they judge at; their scores are not comparable with this one's"
+        "this model is of generation 1: it sees banding and damaged chroma, and its scores are not \
+         comparable with those of vmaf_v0.6.1, which is what score takes where no model is named, \
+         nor with those of another distance or frame rate"
             .to_owned(),
     );
     (warnings, missing)
@@ -155,6 +149,8 @@ fn caveats(situation: &Situation, is_four_k: bool) -> (Vec<String>, Vec<String>)
 
 #[cfg(test)]
 mod tests {
+    use engine::{Model, builtin_models};
+
     use super::*;
 
     fn model(situation: &Situation) -> &'static str {
@@ -165,34 +161,76 @@ mod tests {
     }
 
     #[test]
-    fn the_view_goes_before_the_size() {
+    fn the_choice_is_that_of_the_view_and_goes_before_the_size() {
         let at = |view, height| Situation { view, height: Some(height), ..Situation::default() };
-        assert_eq!(model(&Situation::default()), "vmaf_v0.6.1");
-        assert_eq!(model(&at(None, 2_160)), "vmaf_4k_v0.6.1");
-        assert_eq!(model(&at(None, 1_080)), "vmaf_v0.6.1");
-        assert_eq!(model(&at(Some(View::HdTv), 2_160)), "vmaf_v0.6.1");
-        assert_eq!(model(&at(Some(View::FourKTv), 1_080)), "vmaf_4k_v0.6.1");
-        let compared = Situation { compares_encoders: true, ..Situation::default() };
-        assert_eq!(model(&compared), "vmaf_v0.6.1neg");
-        let large = Situation { height: Some(2_160), ..compared };
-        assert_eq!(model(&large), "vmaf_4k_v0.6.1neg");
+        assert_eq!(model(&Situation::default()), "vmaf_v1.0.16_3d0h");
+        assert_eq!(model(&at(None, 2_160)), "vmaf_v1.0.16_3d0h_2160");
+        assert_eq!(model(&at(None, 1_080)), "vmaf_v1.0.16_3d0h");
+        assert_eq!(model(&at(Some(View::HdTv), 2_160)), "vmaf_v1.0.16_3d0h");
+        assert_eq!(model(&at(Some(View::FourKTv), 1_080)), "vmaf_v1.0.16_1d5h_2160");
+        assert_eq!(model(&at(Some(View::FourKTvSofa), 1_080)), "vmaf_v1.0.16_3d0h_2160");
+        let phone = at(Some(View::Phone), 1_080);
+        assert_eq!(model(&phone), "vmaf_v1.0.16_5d0h");
+        let fast = Situation { frames_per_second: Some(59.94), ..phone };
+        assert_eq!(model(&fast), "vmaf_v1.0.16_hfr_5d0h");
     }
 
     #[test]
-    fn what_is_missing_is_said() {
+    fn names_of_views_are_those_of_before_and_those_of_the_command_line() {
+        for (name, view) in [
+            ("hd_tv", View::HdTv),
+            ("tv-1080p", View::HdTv),
+            ("4k_tv", View::FourKTv),
+            ("tv-4k-close", View::FourKTv),
+            ("tv-4k", View::FourKTvSofa),
+            ("phone", View::Phone),
+            ("desktop", View::Desktop),
+        ] {
+            let read: View = serde_json::from_value(name.into()).expect(name);
+            assert_eq!(read, view);
+        }
+        for view in engine::View::ALL {
+            assert!(serde_json::from_value::<View>(view.name().into()).is_ok(), "{view}");
+        }
+    }
+
+    /// What is said of comparing encoders holds of every model that can be chosen.
+    #[test]
+    fn every_model_of_a_view_gives_no_credit_for_enhancement() {
+        for model in builtin_models().iter().filter(|it| it.version.starts_with("vmaf_v1")) {
+            let model = Model::builtin(model.version).expect("built in");
+            for feature in model.features() {
+                let is_adm = feature.name.contains("adm");
+                let limit = feature.options.get("adm_enhn_gain_limit");
+                assert!(!is_adm || limit == Some("1"), "{}: {limit:?}", feature.name);
+                assert!(!feature.name.contains("vif"), "{}", feature.name);
+            }
+        }
+    }
+
+    #[test]
+    fn what_must_be_done_first_and_what_is_missing_is_said() {
         let hard = Situation {
             view: Some(View::Phone),
-            frames_per_second: Some(59.94),
             transfer: Some("smpte2084".to_owned()),
             ..Situation::default()
         };
-        let found = recommend(&hard);
-        assert!(found.not_available.join("\n").contains("HDR"));
-        let warnings = found.warnings.join("\n");
-        for word in ["phones", "hfr", "generation 1"] {
-            assert!(warnings.contains(word), "{word}");
-        }
-        let small = Situation { height: Some(720), ..Situation::default() };
-        assert!(recommend(&small).warnings[0].contains("1080 lines"));
+        assert!(recommend(&hard).not_available.join("\n").contains("HDR"));
+        let small = Situation {
+            width: Some(1_280),
+            height: Some(720),
+            bit_depth: Some(8),
+            ..Situation::default()
+        };
+        let warning = recommend(&small).warnings.remove(0);
+        assert!(warning.contains("1920x1080 at 10 bits"), "{warning}");
+        assert!(warning.contains("--view tv-1080p"), "{warning}");
+        let ready = Situation {
+            width: Some(1_920),
+            height: Some(1_080),
+            bit_depth: Some(10),
+            ..Situation::default()
+        };
+        assert!(!recommend(&ready).warnings.join("\n").contains("--view"));
     }
 }

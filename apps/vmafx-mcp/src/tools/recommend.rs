@@ -1,4 +1,5 @@
-//! `recommend_model`: which of the built-in models fits, why, and what none of them can.
+//! `recommend_model`: which of the built-in models fits, why, and what none of them can. The choice is
+//! that of `vmafx score --view`.
 
 use engine::{Model, builtin_models};
 use media::{MediaConfig, Stop};
@@ -79,6 +80,7 @@ impl Tool for RecommendModel {
     async fn run(mut call: Call, input: RecommendIn) -> Result<Answer<RecommendOut>, ToolError> {
         let mut situation = Situation {
             view: input.view,
+            width: None,
             height: input.height,
             frames_per_second: input.frame_rate,
             bit_depth: input.bit_depth,
@@ -90,6 +92,7 @@ impl Tool for RecommendModel {
                 probe::probe(&MediaRef::new(path), false, config, stop, meter)
             };
             let media = call.decode("probing", Meter::of(None), work).await?;
+            situation.width = Some(media.width);
             situation.height = Some(media.height);
             situation.frames_per_second = media.frame_rate.or(situation.frames_per_second);
             situation.bit_depth = Some(media.bit_depth);

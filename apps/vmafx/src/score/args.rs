@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args};
 use engine::{IsaLevel, LogFormat, OutputSet, PictureSpec, Precision, View};
 use media::{Depths, FfmpegConfig, MediaConfig, PairRange, SourcePolicy};
-use scoring::{RunConfig, ScoreRequest};
+use scoring::{HeatMapRule, RunConfig, ScoreRequest};
 use types::{ChromaSubsampling, MediaRef, ModelSpec, PixelFormat, RawGeometry};
 
 use crate::preset::PresetArgs;
@@ -195,6 +195,7 @@ impl ScoreArgs {
                 skip_distorted: self.frame_skip_dist,
                 frame_count_max: Some(self.frame_cnt).filter(|count| *count > 0),
             },
+            heat_maps: HeatMapRule::Written,
             depths: if asked.common_bit_depth { Depths::Largest } else { Depths::Equal },
             ..ScoreRequest::pair(media(&self.reference), first)
         };

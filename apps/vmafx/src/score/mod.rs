@@ -82,6 +82,13 @@ fn run_groups(
     stop: &Stop,
 ) -> Result<Vec<Result<ScoreReport, ScoreError>>, Failure> {
     let config = args.config();
+    if !others.is_empty() {
+        // In groups of one they would overwrite each other's.
+        let plan = request.plan(&config.media.policy).map_err(|error| error.to_failure())?;
+        if plan.heat_maps_folder().is_some() {
+            return Err(ScoreError::HeatMapsOfMany.to_failure());
+        }
+    }
     let mut results = Vec::new();
     for (group, why) in fit::groups(args, request, others, &config.media, stop)? {
         if args.explain {

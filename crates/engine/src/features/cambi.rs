@@ -1,16 +1,23 @@
 //! `cambi`: how much banding the distorted picture shows and, in full reference, the reference.
 
 use kernels::Isa;
-use kernels::cambi::{CambiError, CambiOptions, CambiParams, CambiScratch, CambiSide, Eotf, cambi};
+use kernels::cambi::{
+    CambiError, CambiHeatMap, CambiOptions, CambiParams, CambiScratch, CambiSide, Eotf, cambi,
+};
 
-use super::options::{CheckedOptions, OptionSpec, flag, integer, real, unbuilt, word};
+use super::kind::Refusal;
+use super::options::{CheckedOptions, OptionSpec, flag, folder, integer, real, word};
 use super::outputs::{OutputSpec, When};
 use super::{ExtractorKind, FeatureError};
 use crate::analyze::FrameInput;
+use crate::heat_map::{HeatMap, HeatMapSink, HeatMaps};
 use crate::picture::PictureSpec;
 
 /// The first is the default.
 const EOTFS: &[&str] = &["bt1886", "pq"];
+
+/// Where the heat maps of the distorted picture go.
+pub(super) const HEAT_MAPS: &str = "heatmaps_path";
 
 /// A size or depth that is not given is that of the picture.
 const NOT_GIVEN: i32 = 0;
@@ -26,7 +33,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     integer("enc_width", "encw", NOT_GIVEN, (180, 7680)),
     word("eotf", "eotf", EOTFS),
     flag("full_ref", None),
-    unbuilt("heatmaps_path"),
+    folder(HEAT_MAPS),
     integer("max_log_contrast", "mlc", 2, (0, 5)),
     integer("src_height", "srch", NOT_GIVEN, (200, 4320)),
     integer("src_width", "srcw", NOT_GIVEN, (320, 7680)),
@@ -82,23 +89,56 @@ pub(super) fn check(options: &CambiOptions, spec: &PictureSpec) -> Result<(), Fe
     })
 }
 
+/// The files of maps of such pictures in this folder.
+pub(super) fn heat_maps(
+    options: &CambiOptions,
+    spec: &PictureSpec,
+    folder: &str,
+) -> Result<HeatMaps, CambiError> {
+    Ok(HeatMaps::new(folder, prepare(options, spec)?.size(CambiSide::Distorted)))
+}
+
+/// Buffers.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    kernel: CambiScratch,
+    /// The levels of one map.
+    levels: Vec<u8>,
+}
+
 pub(super) fn run(
     params: &CambiParams,
     isa: Isa,
     frame: &FrameInput<'_>,
-    scratch: &mut CambiScratch,
+    scratch: &mut Scratch,
+    maps: Option<&dyn HeatMapSink>,
     values: &mut [Vec<f64>],
-) -> Result<(), CambiError> {
+) -> Result<(), Refusal> {
+    let refusal = |error: CambiError| Refusal(error.to_string());
+    let Scratch { kernel, levels } = scratch;
     let reference = if params.options().full_reference {
         let luma = frame.reference.picture.luma();
-        Some(cambi(isa, &luma, CambiSide::Reference, params, scratch, None)?)
+        let score = cambi(isa, &luma, CambiSide::Reference, params, kernel, None);
+        Some(score.map_err(refusal)?)
     } else {
         None
     };
-    for (distorted, values) in frame.distorted.iter().zip(values) {
+    for (place, (distorted, values)) in frame.distorted.iter().zip(values).enumerate() {
         let luma = distorted.picture.luma();
-        let distorted = cambi(isa, &luma, CambiSide::Distorted, params, scratch, None)?;
-        let scores = params.scores(distorted, reference);
+        let mut written = Ok(());
+        let mut write = |map: CambiHeatMap<'_>| {
+            let Some(sink) = maps.filter(|_| written.is_ok()) else { return };
+            levels.clear();
+            levels.extend(map.levels().flat_map(u16::to_le_bytes));
+            let (frame_index, scale) = (frame.frame_index, map.scale);
+            written = sink.write(&HeatMap { frame_index, distorted: place, scale, levels });
+        };
+        let shown: Option<&mut dyn FnMut(CambiHeatMap<'_>)> =
+            if maps.is_some() { Some(&mut write) } else { None };
+        let score = cambi(isa, &luma, CambiSide::Distorted, params, kernel, shown);
+        let score = score.map_err(refusal)?;
+        written.map_err(Refusal)?;
+        let scores = params.scores(score, reference);
         values.push(scores.distorted);
         let full = scores.full_reference;
         values.extend(full.iter().flat_map(|full| [full.source, full.difference]));

@@ -6,7 +6,9 @@ use super::kind::Settings;
 use super::options::CheckedOptions;
 use super::outputs::{Output, OutputSpec, When};
 use super::psnr::{self, PsnrOptions};
-use super::{ExtractorKind, FeatureError, FeatureOptions};
+use super::{ExtractorKind, FeatureError, FeatureOptions, cambi};
+use crate::heat_map::HeatMaps;
+use crate::picture::PictureSpec;
 
 /// The one flag that takes outputs away instead of adding some, where it is true.
 const SKIP_AIM: &str = "adm_skip_aim";
@@ -20,6 +22,8 @@ pub struct Extractor {
     suffix: String,
     /// Flags that are set and bear on which outputs there are, on no value.
     flags: BTreeSet<&'static str>,
+    /// Where its heat maps go.
+    folder: Option<String>,
 }
 
 impl Extractor {
@@ -30,10 +34,11 @@ impl Extractor {
     /// built.
     pub fn new(name: &str, options: &FeatureOptions) -> Result<Self, FeatureError> {
         let kind = ExtractorKind::by_name(name)?;
+        let folder = options.get(cambi::HEAT_MAPS).map(str::to_owned);
         let options = CheckedOptions::new(kind, options)?;
         let settings = kind.settings(&options)?;
         let (suffix, flags) = (options.name_suffix(), options.silent_flags().collect());
-        Ok(Self { kind, settings, suffix, flags })
+        Ok(Self { kind, settings, suffix, flags, folder })
     }
 
     /// What kind of extractor it is.
@@ -65,6 +70,21 @@ impl Extractor {
         }
     }
 
+    /// The folder that heat maps were asked to be written to.
+    pub(super) fn folder(&self) -> Option<&str> {
+        self.folder.as_deref()
+    }
+
+    /// The files in it, for pictures of this kind.
+    pub(super) fn heat_maps(&self, spec: &PictureSpec) -> Option<HeatMaps> {
+        match (&self.settings, &self.folder) {
+            (Settings::Cambi(options), Some(folder)) => {
+                cambi::heat_maps(options, spec, folder).ok()
+            }
+            _ => None,
+        }
+    }
+
     /// Whether `other` computes the same values under the same names.
     pub(super) fn computes_the_same(&self, other: &Self) -> bool {
         self.kind == other.kind && self.suffix == other.suffix && self.settings == other.settings
@@ -74,6 +94,7 @@ impl Extractor {
     pub(super) fn absorb(&mut self, other: &Self) {
         let both_skip = self.skips_aim() && other.skips_aim();
         self.flags.extend(&other.flags);
+        self.folder = self.folder.take().or_else(|| other.folder.clone());
         if !both_skip {
             self.flags.remove(SKIP_AIM);
         }

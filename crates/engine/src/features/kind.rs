@@ -2,7 +2,7 @@
 
 use kernels::Isa;
 use kernels::adm::{AdmOptions, AdmParams, AdmScratch};
-use kernels::cambi::{CambiError, CambiOptions, CambiParams, CambiScratch};
+use kernels::cambi::{CambiError, CambiOptions, CambiParams};
 use kernels::ciede::{ChromaLayout, CiedeScratch};
 use kernels::psnr_hvs::PsnrHvsScratch;
 use kernels::ssim::SsimScratch;
@@ -21,6 +21,7 @@ use super::{
 };
 use crate::analyze::FrameInput;
 use crate::clip_error::SquaredErrors;
+use crate::heat_map::HeatMapSink;
 use crate::picture::{PictureSpec, PlanesWanted};
 
 /// The extractors that are built.
@@ -107,7 +108,7 @@ pub(crate) struct Refusal(pub(crate) String);
 pub(crate) struct Scratch {
     vif: VifScratch,
     adm: AdmScratch,
-    cambi: CambiScratch,
+    cambi: cambi::Scratch,
     psnr_hvs: PsnrHvsScratch,
     ciede: CiedeScratch,
     speed: speed::Scratch,
@@ -288,7 +289,7 @@ impl Needs {
 
 impl Prepared {
     /// Appends, for each distorted picture, the value of every output in the order of the
-    /// extractor's table.
+    /// extractor's table. `maps` is shown the heat maps, of an extractor that has some.
     ///
     /// # Errors
     /// When the extractor does not take the pictures.
@@ -297,6 +298,7 @@ impl Prepared {
         isa: Isa,
         frame: &FrameInput<'_>,
         scratch: &mut Scratch,
+        maps: Option<&dyn HeatMapSink>,
         values: &mut [Vec<f64>],
     ) -> Result<(), Refusal> {
         match self {
@@ -305,7 +307,7 @@ impl Prepared {
             Self::Motion => {}
             Self::Cambi(params) => {
                 let params = params.as_ref().map_err(refusal)?;
-                cambi::run(params, isa, frame, &mut scratch.cambi, values).map_err(refusal)?;
+                cambi::run(params, isa, frame, &mut scratch.cambi, maps, values)?;
             }
             Self::SpeedChroma(settings) => {
                 let run = speed_chroma::run(settings, isa, frame, &mut scratch.speed, values);

@@ -22,8 +22,9 @@ enum Domain {
     },
     /// One of these; the first by default.
     Word(&'static [&'static str]),
-    /// libvmaf has it; no value is taken here.
-    Unbuilt,
+    /// Any text but none: where something is written to. It bears on no value, and is kept by the
+    /// extractor: here is only whether it was given.
+    Folder,
 }
 
 /// One option as libvmaf 3.2 declares it. Tables are sorted by name, which is the order in which
@@ -72,9 +73,9 @@ pub(super) const fn word(
     OptionSpec { name, alias: Some(alias), domain: Domain::Word(words) }
 }
 
-/// An option of libvmaf's that is refused, whatever its value.
-pub(super) const fn unbuilt(name: &'static str) -> OptionSpec {
-    OptionSpec { name, alias: None, domain: Domain::Unbuilt }
+/// Where something is written to.
+pub(super) const fn folder(name: &'static str) -> OptionSpec {
+    OptionSpec { name, alias: None, domain: Domain::Folder }
 }
 
 impl OptionSpec {
@@ -145,7 +146,7 @@ impl CheckedOptions {
             suffix.push('_');
             suffix.push_str(alias);
             match spec.domain {
-                Domain::Flag | Domain::FlagSet | Domain::Unbuilt => {}
+                Domain::Flag | Domain::FlagSet | Domain::Folder => {}
                 Domain::Word(words) => {
                     suffix.push('_');
                     suffix.push_str(words[*value as usize]);
@@ -163,7 +164,7 @@ impl CheckedOptions {
 impl OptionSpec {
     fn default(&self) -> f64 {
         match self.domain {
-            Domain::Flag | Domain::Word(_) | Domain::Unbuilt => 0.0,
+            Domain::Flag | Domain::Word(_) | Domain::Folder => 0.0,
             Domain::FlagSet => 1.0,
             Domain::Integer { default, .. } => f64::from(default),
             Domain::Real { default, .. } => default,
@@ -172,7 +173,7 @@ impl OptionSpec {
 
     fn parse(&self, text: &str) -> Option<f64> {
         match self.domain {
-            Domain::Unbuilt => None,
+            Domain::Folder => (!text.is_empty()).then_some(1.0),
             Domain::Word(words) => {
                 words.iter().position(|word| *word == text).map(|place| place as f64)
             }
@@ -195,7 +196,7 @@ impl OptionSpec {
     fn expected(&self) -> String {
         match self.domain {
             Domain::Flag | Domain::FlagSet => "true or false".to_owned(),
-            Domain::Unbuilt => "supported".to_owned(),
+            Domain::Folder => "the name of a folder".to_owned(),
             Domain::Word(words) => format!("one of {}", words.join(", ")),
             Domain::Integer { min, max, .. } => format!("a whole number from {min} to {max}"),
             Domain::Real { min, max: f64::MAX, .. } => format!("a number of {min} or more"),

@@ -10,8 +10,9 @@ use super::motion::{self, MotionColumn};
 use super::outputs::{Output, OutputSpec, When};
 use super::{
     Extractor, ExtractorKind, FeatureError, FeatureRequest, MODEL_NAME_CHARS_MAX, MODELS_MAX,
-    MotionOptions, PsnrOptions, REQUESTS_MAX,
+    MotionOptions, PsnrOptions, REQUESTS_MAX, cambi,
 };
+use crate::heat_map::HeatMaps;
 use crate::hex::lower_hex;
 use crate::model::{LIBVMAF_VERSION, Model};
 use crate::picture::PictureSpec;
@@ -126,6 +127,7 @@ impl Plan {
             let extractor = Extractor::new(&request.name, &request.options)?;
             register(&mut instances, extractor, true);
         }
+        check_folders(&instances, &models, options)?;
         let spatial = spatial_outputs(&instances);
         let mut reads = reads.into_iter();
         let models: Vec<_> = models
@@ -187,6 +189,28 @@ impl Plan {
     /// With which options it does so.
     pub(crate) fn clip_psnr(&self) -> Option<&PsnrOptions> {
         self.instances.iter().find_map(|planned| planned.extractor.clip_psnr())
+    }
+
+    /// The folder that somebody asked heat maps to be written to. Nothing writes there unless an
+    /// analyzer is given a sink ([`FrameAnalyzer::with_heat_maps`]): whoever serves others must refuse
+    /// such a plan.
+    ///
+    /// [`FrameAnalyzer::with_heat_maps`]: crate::FrameAnalyzer::with_heat_maps
+    #[must_use]
+    pub fn heat_maps_folder(&self) -> Option<&str> {
+        self.instances.iter().find_map(|planned| planned.extractor.folder())
+    }
+
+    /// The files of heat maps, for pictures of this kind; `None` where none were asked for or the
+    /// pictures are not taken.
+    #[must_use]
+    pub fn heat_maps(&self, spec: &PictureSpec) -> Option<HeatMaps> {
+        self.instances.iter().find_map(|planned| planned.extractor.heat_maps(spec))
+    }
+
+    /// Which instance makes heat maps.
+    pub(crate) fn heat_map_instance(&self) -> Option<usize> {
+        self.instances.iter().position(|planned| planned.extractor.folder().is_some())
     }
 
     /// How many reference pictures back each measured motion looks: 1, 2, both or none.
@@ -303,6 +327,23 @@ fn check_counts(models: &[Model], options: &PlanOptions) -> Result<(), FeatureEr
     }
     if models.is_empty() && options.requests.is_empty() {
         return Err(FeatureError::Nothing);
+    }
+    Ok(())
+}
+
+/// libvmaf's names of heat maps have no place for whose they are: one folder a run.
+fn check_folders(
+    instances: &[Planned],
+    models: &[Model],
+    options: &PlanOptions,
+) -> Result<(), FeatureError> {
+    let of_models = models.iter().flat_map(|model| model.features()).map(|it| &it.options);
+    let all = options.requests.iter().map(|request| &request.options).chain(of_models);
+    let folders: BTreeSet<&str> = all.filter_map(|it| it.get(cambi::HEAT_MAPS)).collect();
+    let writers = instances.iter().filter(|planned| planned.extractor.folder().is_some());
+    if folders.len() > 1 || writers.count() > 1 {
+        let what = format!("{} may be given to one instance only", cambi::HEAT_MAPS);
+        return Err(FeatureError::Unsupported { extractor: ExtractorKind::Cambi.name(), what });
     }
     Ok(())
 }

@@ -230,7 +230,6 @@ fn fingerprints_tell_plans_apart_by_what_frames_hold() {
 fn what_is_not_built_is_refused_by_name() {
     for (request, parts) in [
         ("ssimulacra2", &["ssimulacra2", "vif, adm, motion"][..]),
-        ("cambi=heatmaps_path=maps", &["cambi", "heatmaps_path=maps is not supported"]),
         ("cambi=enc_width=0", &["enc_width=0", "from 180 to 7680"]),
         ("cambi=cambi_eotf=PQ", &["cambi_eotf=PQ", "one of bt1886, pq"]),
         ("cambi=window_size=14", &["window_size=14", "from 15 to 127"]),

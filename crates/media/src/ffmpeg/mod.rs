@@ -20,7 +20,7 @@ use std::time::Duration;
 
 pub(crate) use child::Child;
 
-use types::{ChromaSubsampling, PixelFormat};
+use types::{ChromaSubsampling, PixelFormat, RawGeometry};
 
 use crate::error::MediaError;
 use crate::process::{Process, prepare};
@@ -67,6 +67,8 @@ impl FfmpegConfig {
 pub(crate) enum Target {
     /// An open regular file.
     File(File),
+    /// An open regular file of frames back to back, which nothing but this tells apart.
+    Raw(File, RawGeometry),
     /// A URL that the policy allows, and its scheme (`http` or `https`).
     Url { url: String, scheme: String },
 }
@@ -125,6 +127,9 @@ pub fn pixel_format_name(format: PixelFormat) -> String {
 const SELF_CONTAINED_FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,ivf,nut,\
                                       h264,hevc,vvc,obu,av1,ogg,mxf,asf,m4v,vc1,yuv4mpegpipe,gxf,dv,mjpeg,dirac,h263";
 
+/// The demuxer of headerless frames; it names no further source.
+const RAW_FORMAT: &str = "rawvideo";
+
 /// Starts `ffmpeg` on `target`. A file is read from its first byte, wherever its position is.
 pub(crate) fn start(
     config: &FfmpegConfig,
@@ -139,15 +144,22 @@ pub(crate) fn start(
     prepare(&mut command);
     command.args(["-nostdin", "-nostats", "-v", "level+info", "-noautorotate", "-threads"]);
     command.arg(config.threads.to_string());
+    if let Target::Raw(_, geometry) = target {
+        let size = format!("{}x{}", geometry.width, geometry.height);
+        command.args(["-f", RAW_FORMAT, "-video_size", &size]);
+        command.args(["-pixel_format", &pixel_format_name(geometry.format)]);
+    }
     match target {
-        Target::File(file) => {
+        Target::File(file) | Target::Raw(file, _) => {
             let mut file = file.try_clone().map_err(io_error)?;
             file.rewind().map_err(io_error)?;
             command.stdin(file);
             if spelling.descriptor_by_path {
                 // This protocol opens any path, so nothing that names paths may be read.
                 command.args(["-protocol_whitelist", "file"]);
-                command.args(["-format_whitelist", SELF_CONTAINED_FORMATS]);
+                let is_raw = matches!(target, Target::Raw(..));
+                let formats = if is_raw { RAW_FORMAT } else { SELF_CONTAINED_FORMATS };
+                command.args(["-format_whitelist", formats]);
                 command.args(["-i", "file:/dev/fd/0"]);
             } else {
                 command.args(["-protocol_whitelist", "fd", "-i", "fd:"]);

@@ -32,14 +32,17 @@ fn run_pair(threads: usize, stop: &Stop) -> (Result<Outcome, ScoreError>, Pools)
         format: info.format,
         planes: plan.needs().planes,
     };
-    let workers =
-        Workers { threads: NonZeroUsize::new(threads).expect("some"), isa: Isa::BASELINE };
+    let workers = Workers {
+        threads: NonZeroUsize::new(threads).expect("some"),
+        isa: Isa::BASELINE,
+        heat_maps: None,
+    };
     let pools = Pools::new(spec, 1, workers.threads, plan.needs()).expect("supported");
     let outcome = run_in(
         &plan,
         (reference, vec![distorted]),
         &request.range,
-        workers,
+        &workers,
         stop,
         &Progress::new(),
         &pools,
