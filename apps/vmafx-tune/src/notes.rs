@@ -152,6 +152,7 @@ pub(crate) fn key_of(
         "source": source_sha256,
         "encode": request.encode,
         "search": request.search,
+        "model": request.search.score.model_sha256(),
         "besides": request.besides,
         "wrap": format!("{:?}", wanted.wrap),
         "chain": chain,

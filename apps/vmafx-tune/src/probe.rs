@@ -81,7 +81,7 @@ impl ProbeSpec {
             "range": self.range,
             "encode": self.request,
             "score": self.score,
-            "model": self.model_sha256(),
+            "model": self.score.model_sha256(),
             "chain": chain,
         });
         let digest = Sha256::digest(text.to_string().as_bytes());
@@ -89,9 +89,10 @@ impl ProbeSpec {
     }
 }
 
-impl ProbeSpec {
-    fn model_sha256(&self) -> Option<String> {
-        let ModelRef::Path(path) = &self.score.model.source else { return None };
+impl ScoreSettings {
+    /// The content of a model that is named by its file, where it can be read here.
+    pub(crate) fn model_sha256(&self) -> Option<String> {
+        let ModelRef::Path(path) = &self.model.source else { return None };
         let text = std::fs::read(path).ok()?;
         Some(Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect())
     }

@@ -128,7 +128,12 @@ impl Remembered {
         wanted: &Wanted,
     ) -> Result<Verified, TuneError> {
         let session = hunt.session;
-        if let Some(made) = self.made {
+        let is_there = match (&self.made, &self.notes) {
+            // The search may have taken hours.
+            (Some(_), Some(notes)) => notes.find(&self.key, &wanted.path, &session.stop)?,
+            _ => None,
+        };
+        if let Some(made) = is_there {
             let message = format!("{} is there and whole", wanted.path.display());
             session.sink.event(&Event::Note { message });
             return Ok(made);

@@ -91,7 +91,22 @@ pub(crate) fn make_tracks(
                 one
             }
             None => {
-                let one = make(session, known, (place, track, how), &path)?;
+                let mut one = make(session, known, (place, track, how), &path);
+                let is_auto = request.audio == LadderAudio::Auto;
+                if is_auto && how == Sound::Copy && one.as_ref().is_err_and(is_the_tracks_fault) {
+                    let how = Sound::Aac(request.audio_kilobits);
+                    one = make(session, known, (place, track, how), &path);
+                }
+                let one = match one {
+                    // Nobody asked for this track by name: the pictures do not fail for it.
+                    Err(error) if is_auto && is_the_tracks_fault(&error) => {
+                        let message =
+                            format!("track {} of the sound is left out: {error}", place + 1);
+                        session.sink.event(&Event::Note { message });
+                        continue;
+                    }
+                    one => one?,
+                };
                 notes.add(key, &one, &session.stop)?;
                 one
             }
@@ -99,6 +114,15 @@ pub(crate) fn make_tracks(
         made.push(one);
     }
     Ok(made)
+}
+
+/// Whether it is the track that cannot be taken over, and not the disk, the program or the user.
+const fn is_the_tracks_fault(error: &TuneError) -> bool {
+    matches!(
+        error,
+        TuneError::Encode(EncoderError::Streams { .. } | EncoderError::Refused { .. })
+            | TuneError::Request(_)
+    )
 }
 
 /// Makes one and decodes it from its beginning to its end, before it gets its name.
@@ -116,7 +140,7 @@ fn make(
         Sound::Aac(rate) => format!("encoding the sound, track {}, at {rate} kbit/s", place + 1),
     };
     session.sink.event(&Event::Note { message: text });
-    sound(&source.media, place, how, &held.path, media, stop).map_err(|error| match error {
+    sound(&source.media, track, how, &held.path, media, stop).map_err(|error| match error {
         EncoderError::Streams { streams, detail, .. } if how == Sound::Copy => {
             let detail = format!("{detail} (--audio aac encodes them)");
             EncoderError::Streams { output: path.display().to_string(), streams, detail }

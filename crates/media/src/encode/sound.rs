@@ -33,6 +33,8 @@ const FLAGS: &str = "+empty_moov+delay_moov+default_base_moof+global_sidx";
 /// A track of sound as the source describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Track {
+    /// Which of the source's streams it is.
+    pub stream: usize,
     /// By which codec, as `ffmpeg` names it.
     pub codec: String,
     /// In which language, as the source says.
@@ -79,17 +81,26 @@ fn tracks_in(said: &str) -> Vec<Track> {
         if kind != "Audio" {
             return None;
         }
+        let number = stream.strip_prefix("Stream #0:")?;
+        let digits = number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len());
+        let number = number[..digits].parse().ok()?;
         let language = stream.rsplit_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
         let channels = described.split(", ").find_map(channels_of);
         let codec = short(described.split([' ', ',']).next().unwrap_or_default());
         Some(Track {
+            stream: number,
             // Whatever it is, it has its place among the tracks.
             codec: codec.unwrap_or_else(|| "unknown".to_owned()),
             language: language.filter(|language| *language != "und").and_then(short),
             channels,
         })
     };
-    streams.filter_map(track).take(TRACKS_MAX).collect()
+    let mut tracks: Vec<Track> = streams.filter_map(track).collect();
+    // Where a source has programs its streams are listed by them, and some more than once.
+    tracks.sort_by_key(|track| track.stream);
+    tracks.dedup_by_key(|track| track.stream);
+    tracks.truncate(TRACKS_MAX);
+    tracks
 }
 
 /// `stereo`, `5.1(side)`, `6 channels`.
@@ -108,7 +119,7 @@ fn channels_of(text: &str) -> Option<u8> {
     main.parse::<u8>().ok()?.checked_add(low.parse().ok()?)
 }
 
-/// Writes the track of that place among the source's tracks into an mp4 file of fragments with an index
+/// Writes a track into an mp4 file of fragments with an index
 /// of them at its beginning.
 ///
 /// # Errors
@@ -116,7 +127,7 @@ fn channels_of(text: &str) -> Option<u8> {
 /// opened, the disk is full, `ffmpeg` fails, or the work is stopped.
 pub fn sound(
     source: &MediaRef,
-    track: usize,
+    track: &Track,
     how: Sound,
     output: &Path,
     media: &MediaConfig,
@@ -125,7 +136,7 @@ pub fn sound(
     let late = first_picture_seconds(source, media, stop)?;
     let skip = format!("{late:.6}");
     let mut words = if late > 0.0 { opening(&["-ss", &skip]) } else { opening(&[]) };
-    words.extend(["-map".to_owned(), format!("0:a:{track}")].map(OsString::from));
+    words.extend(["-map".to_owned(), format!("0:{}", track.stream)].map(OsString::from));
     match how {
         Sound::Copy => words.extend(["-c", "copy"].map(OsString::from)),
         Sound::Aac(kilobits) => {
@@ -196,18 +207,27 @@ mod tests {
                     Stream #0:2: Audio: ac3, 48000 Hz, 5.1(side), fltp, 448 kb/s\n  \
                     Stream #0:3(und): Audio: opus, 48000 Hz, 8 channels, fltp\n  \
                     Stream #0:4(ger): Subtitle: subrip (srt)\n";
-        let track = |codec: &str, language: Option<&str>, channels| Track {
+        let track = |stream, codec: &str, language: Option<&str>, channels| Track {
+            stream,
             codec: codec.to_owned(),
             language: language.map(str::to_owned),
             channels: Some(channels),
         };
         let expected =
-            [track("aac", Some("eng"), 2), track("ac3", None, 6), track("opus", None, 8)];
+            [track(1, "aac", Some("eng"), 2), track(2, "ac3", None, 6), track(3, "opus", None, 8)];
         assert_eq!(tracks_in(said), expected);
-        let many = "  Stream #0:1: Audio: aac, 48000 Hz, mono\n".repeat(TRACKS_MAX + 1);
+        let line = |stream| format!("  Stream #0:{stream}[0x1]: Audio: aac, 48000 Hz, mono\n");
+        let many: String = (0..=TRACKS_MAX).map(line).collect();
         assert_eq!(tracks_in(&many).len(), TRACKS_MAX, "bounded");
+        let by_programs = [line(4), line(1), line(4)].concat();
+        assert_eq!(
+            tracks_in(&by_programs),
+            [track(1, "aac", None, 1), track(4, "aac", None, 1)],
+            "each once, in the source's order"
+        );
         let hostile = "  Stream #0:1(\"><x): Audio: aac\", 48000 Hz, 900.900\n";
-        let nothing = Track { codec: "unknown".to_owned(), language: None, channels: None };
+        let codec = "unknown".to_owned();
+        let nothing = Track { stream: 1, codec, language: None, channels: None };
         assert_eq!(tracks_in(hostile), [nothing]);
     }
 }
