@@ -73,13 +73,16 @@ impl Running {
         soon("a gRPC connection", endpoint.connect()).await.expect("it connects")
     }
 
-    /// A connection on which so many bytes may be on their way to the caller.
+    /// A connection on which so many bytes of each call may be on their way to the caller. The window
+    /// of the connection is wide: HTTP/2 libraries measure by it how many small messages a caller may
+    /// leave unread before they close the connection themselves.
     pub async fn narrow_channel(&self, window_bytes: u32) -> Channel {
+        const WIDE_BYTES: u32 = 8 << 20;
         let endpoint = format!("http://{}", self.handle.grpc_addr);
         let endpoint = tonic::transport::Endpoint::try_from(endpoint)
             .expect("an address")
             .initial_stream_window_size(window_bytes)
-            .initial_connection_window_size(window_bytes);
+            .initial_connection_window_size(WIDE_BYTES);
         soon("a connection", endpoint.connect()).await.expect("it connects")
     }
 

@@ -20,7 +20,7 @@ pub(super) struct Group {
 /// to be changed there is one group, and no file is looked at.
 ///
 /// # Errors
-/// When a video that is to be looked at cannot be opened.
+/// When the reference is to be looked at and cannot be opened.
 pub(super) fn groups(
     args: &ScoreArgs,
     request: &ScoreRequest,
@@ -40,21 +40,23 @@ pub(super) fn groups(
         opened.map(|video| video.info().clone()).map_err(|error| error.to_failure())
     };
     let reference = look(&request.reference)?;
-    let mut groups: Vec<(Stored, Group, Vec<String>)> = Vec::new();
+    let mut groups: Vec<(Option<Stored>, Group, Vec<String>)> = Vec::new();
     for (number, distorted) in std::iter::once(&request.distorted).chain(others).enumerate() {
-        let info = look(distorted)?;
-        let kind = stored(&info);
-        if let Some((_, group, _)) = groups.iter_mut().find(|(known, ..)| *known == kind) {
+        // One that cannot be opened has a walk of its own, which says why; the others are scored.
+        let info = look(distorted).ok();
+        let kind = info.as_ref().map(stored);
+        let alike = groups.iter_mut().find(|(known, ..)| kind.is_some() && *known == kind);
+        if let Some((_, group, _)) = alike {
             group.others.push(distorted.clone());
             group.numbers.push(number);
             continue;
         }
         let request = ScoreRequest { distorted: distorted.clone(), ..request.clone() };
         let mut group = Group { request, others: Vec::new(), numbers: vec![number] };
-        let why = match (args.view, args.scale) {
-            (Some(view), _) => fit_view(&mut group.request, view, &reference, &info),
-            (None, Some(size)) => fit_size(&mut group.request, size, &reference, &info),
-            (None, None) => Vec::new(),
+        let why = match (&info, args.view, args.scale) {
+            (Some(info), Some(view), _) => fit_view(&mut group.request, view, &reference, info),
+            (Some(info), None, Some(size)) => fit_size(&mut group.request, size, &reference, info),
+            (None, ..) | (_, None, None) => Vec::new(),
         };
         groups.push((kind, group, why));
     }

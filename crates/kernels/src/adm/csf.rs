@@ -6,8 +6,10 @@
 //! step, table V the amplitudes of the basis functions. A weight is the reciprocal of that step.
 //! The blended weights are published numbers for a handful of viewing conditions.
 //!
-//! Rounding: each intermediate is `f32` or `f64` as stated, and `log10` and `pow` come from the
-//! platform's mathematical library (see the module documentation of [`super`]).
+//! Rounding: each intermediate is `f32` or `f64` as stated; `log10`, `pow` and `exp` are those of
+//! [`crate::elementary`].
+
+use crate::elementary::{exp, log10, pow};
 
 use super::geometry::SCALES;
 
@@ -53,10 +55,10 @@ pub(super) fn watson(view_distance: f64, display_height: u32) -> [Weights; SCALE
 
 fn quantisation_step(scale: usize, g: f32, amplitude: f32, pixels_per_degree: f32) -> f32 {
     let octave = f64::from(1_u32 << (scale + 1));
-    let distance = (octave * f64::from(F0) * f64::from(g) / f64::from(pixels_per_degree)).log10();
+    let distance = log10(octave * f64::from(F0) * f64::from(g) / f64::from(pixels_per_degree));
     let distance = distance as f32;
     let exponent = f64::from(K * distance * distance);
-    (2.0 * f64::from(A) * 10.0_f64.powf(exponent) / f64::from(amplitude)) as f32
+    (2.0 * f64::from(A) * pow(10.0, exponent) / f64::from(amplitude)) as f32
 }
 
 /// Barten's contrast sensitivity in the simplified form of HDR-VDP-2 (Mantiuk, Kim, Rempel and
@@ -100,20 +102,21 @@ const TRANSFER: [(f32, f32); 4] =
 /// Sensitivity to a grating of `frequency` cycles per degree: neural, optical and by luminance.
 fn barten_sensitivity(frequency: f32) -> f32 {
     let [from, to, at] = [NEURAL_LUMINANCES[0], NEURAL_LUMINANCES[1], BARTEN_LUMINANCE]
-        .map(|l| f64::from(l).log10() as f32);
+        .map(|l| log10(f64::from(l)) as f32);
     let [low, high] = NEURAL_PARAMETERS;
     let [p0, p1, p2, p3]: [f32; 4] =
         std::array::from_fn(|p| low[p] + (high[p] - low[p]) / (to - from) * (at - from));
-    let rising = (1.0 + f64::from(p0 * frequency).powf(f64::from(p1))) as f32;
-    let dip = 1.0 - (-f64::from(frequency / 7.0).powi(2)).exp();
-    let falling = (1.0 / dip.powf(f64::from(p2))) as f32;
+    let rising = (1.0 + pow(f64::from(p0 * frequency), f64::from(p1))) as f32;
+    let seventh = f64::from(frequency / 7.0);
+    let dip = 1.0 - exp(-(seventh * seventh));
+    let falling = (1.0 / pow(dip, f64::from(p2))) as f32;
     let neural = (f64::from(p3) / f64::from(rising * falling).sqrt()) as f32;
     let optical = TRANSFER.iter().fold(0.0_f32, |sum, (amplitude, decay)| {
-        (f64::from(sum) + f64::from(*amplitude) * f64::from(-decay * frequency).exp()) as f32
+        (f64::from(sum) + f64::from(*amplitude) * exp(f64::from(-decay * frequency))) as f32
     });
     let [gain, drop, steep, flat] = ROD_CONE;
-    let relative = f64::from(drop / BARTEN_LUMINANCE).powf(f64::from(steep)) + 1.0;
-    let luminance = (f64::from(gain) * relative.powf(f64::from(-flat))) as f32;
+    let relative = pow(f64::from(drop / BARTEN_LUMINANCE), f64::from(steep)) + 1.0;
+    let luminance = (f64::from(gain) * pow(relative, f64::from(-flat))) as f32;
     neural * optical * luminance
 }
 

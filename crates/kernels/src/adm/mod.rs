@@ -7,8 +7,8 @@
 //!
 //! Duty: the same bits as libvmaf 3.2.0 (its plain C path) for pictures with both sides above
 //! [`DEFINED_SIDE_MIN`] - 1 samples, at 8 to 16 bits, on every instruction set. The fractional
-//! powers at the end (`powf`, `pow`, `log10`) are the platform's; equality with libvmaf therefore
-//! holds where both use one mathematical library, such as glibc.
+//! powers at the end and the logarithms and exponentials of the contrast sensitivity are those of
+//! [`crate::elementary`]: glibc's bits on every machine.
 //!
 //! Smaller pictures, for which libvmaf reads outside of its buffers, have this definition:
 //! - position 0 of a transform reads inputs 1, 0, 1, 2 and position `i` reads `2i - 1 ..= 2i + 2`;

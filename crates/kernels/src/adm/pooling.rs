@@ -8,6 +8,7 @@
 //! that a band of the largest legal size stays below that.
 
 use super::decouple::WeightedRow;
+use crate::elementary::pow;
 
 /// The least shift that brings `count` values of one unit below or at one unit: `ceil(log2(count))`.
 fn log2_ceil(count: usize) -> u32 {
@@ -197,7 +198,7 @@ impl ReferenceSums {
         let pending = [18, 32, 27, 23][scale];
         let unit = 2.0_f64.powi(pending - (self.row_shift + self.cube_shift) as i32);
         std::array::from_fn(|band| {
-            let weight = f64::from(weights[band]).powf(3.0);
+            let weight = pow(f64::from(weights[band]), 3.0);
             (self.sums[band] as f64 / unit * weight) as f32
         })
     }

@@ -1,5 +1,7 @@
 //! From the sums of all scales to the values that are reported.
 
+use crate::elementary::powf;
+
 use super::geometry::{Axis, SCALES};
 use super::params::AdmParams;
 use super::scale::ScaleSums;
@@ -40,9 +42,9 @@ fn pooled(sums: [f32; 3], noise_floor: f32) -> f32 {
     horizontal + vertical + diagonal
 }
 
-/// `x^(1/3)` by the platform's `powf`, whose last bit decides whether scores equal libvmaf's.
+/// `x^(1/3)`, whose last bit decides whether scores equal libvmaf's.
 fn cube_root(x: f32) -> f32 {
-    x.powf(1.0 / 3.0)
+    powf(x, 1.0 / 3.0)
 }
 
 fn ratio(numerator: f64, denominator: f64) -> f64 {

@@ -9,7 +9,9 @@ mod exp;
 mod log10;
 mod log_table;
 mod pow;
+mod powf;
 
 pub use exp::exp;
 pub use log10::log10;
 pub use pow::pow;
+pub use powf::powf;
