@@ -20,9 +20,7 @@
 mod block;
 mod compare;
 mod halve;
-mod lanes;
 mod measure;
-mod range;
 mod source;
 mod sum;
 mod window;
