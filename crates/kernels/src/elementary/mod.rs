@@ -10,6 +10,7 @@ mod log10;
 mod log_table;
 mod pow;
 mod powf;
+pub(crate) mod powf_table;
 
 pub use exp::exp;
 pub use log10::log10;
