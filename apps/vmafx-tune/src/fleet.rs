@@ -14,12 +14,12 @@ use media::Stop;
 use media::stop::STOP_CHECK_INTERVAL;
 use observability::{Context, with_context};
 use proto::rpc::{GetFrames, JobEvent, Submit, WatchJobs};
-use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
 use types::{
     Encoder, Failure, FailureKind, JobId, JobSummary, JobView, Liveness, NodeView, Stage, State,
 };
 
+use crate::digest::sha256;
 use crate::error::TuneError;
 use crate::local::{TELL_EVERY, job};
 use crate::probe::{FRAME_SCORES_MAX, Probe, ProbeKind, ProbeSpec, Prober};
@@ -93,8 +93,7 @@ impl FleetProber {
     /// The key of a probe's job. The controller holds a key to the whole of what is submitted, so that
     /// what a result does not depend on, and the job says, is part of it too.
     fn job_key(&self, spec: &ProbeSpec, key: &str) -> String {
-        let text = serde_json::json!([key, spec.reference, self.force_trace]).to_string();
-        Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+        sha256(serde_json::json!([key, spec.reference, self.force_trace]).to_string())
     }
 
     async fn run(

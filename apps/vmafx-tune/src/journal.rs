@@ -14,6 +14,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::digest::finished;
 use crate::error::TuneError;
 use crate::probe::Probe;
 
@@ -112,8 +113,7 @@ fn check_sum(key: &str, probe: &str) -> String {
     hash.update(key.as_bytes());
     hash.update([0]);
     hash.update(probe.as_bytes());
-    let hex = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    hex[..SUM_CHARS].to_owned()
+    finished(hash)[..SUM_CHARS].to_owned()
 }
 
 fn read(file: &File) -> io::Result<(HashMap<String, Probe>, usize)> {

@@ -16,7 +16,6 @@ use crate::notes::Notes;
 use crate::outcome::{LadderOutcome, Rendition};
 use crate::output::Wanted;
 use crate::probe::ProbeKind;
-use crate::progress::Event;
 use crate::request::{EncodeSettings, LadderRequest};
 use crate::session::Session;
 use crate::shots::Sample;
@@ -136,12 +135,8 @@ fn make_rungs(
         let spec = at.hunt.spec(&whole, rung.quality, ProbeKind::Whole).in_full();
         let chain = session.chain_here(at.hunt.encode.encoder)?;
         let key = spec.key(&format!("{chain}, a rung for {}", found.target));
-        let made = match notes.find(&key, &path, &session.stop)? {
-            Some(verified) => {
-                let message = format!("{} is there and whole", path.display());
-                session.sink.event(&Event::Note { message });
-                verified
-            }
+        let made = match notes.find_told(&key, &path, session)? {
+            Some(verified) => verified,
             None => {
                 let verified = finish(at.hunt, &found, &Wanted::fragments(&path))?;
                 notes.add(key, &verified, &session.stop)?;

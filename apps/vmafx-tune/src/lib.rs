@@ -34,6 +34,7 @@
 mod combine;
 mod cost;
 mod crf;
+mod digest;
 mod error;
 mod film;
 mod finish;

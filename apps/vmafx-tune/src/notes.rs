@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 use media::Stop;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
+use crate::digest::sha256;
 use crate::error::TuneError;
 use crate::finish::Verified;
 use crate::output::Wanted;
+use crate::progress::Event;
 use crate::request::CrfRequest;
-use crate::session::Environment;
+use crate::session::{Environment, Session};
 use crate::source::hash_of;
 
 /// Bytes of the notes that are read, the last ones; a note takes less than a thousand.
@@ -96,6 +97,20 @@ impl<T: Made> Notes<T> {
         Ok(is_whole.then(|| noted.verified.clone().named(path.to_owned())))
     }
 
+    /// As [`find`](Self::find), and tells that nothing is made.
+    pub(crate) fn find_told(
+        &self,
+        key: &str,
+        path: &Path,
+        session: &Session<'_>,
+    ) -> Result<Option<T>, TuneError> {
+        let found = self.find(key, path, &session.stop)?;
+        if found.is_some() {
+            tell_whole(path, session);
+        }
+        Ok(found)
+    }
+
     /// Notes a file. When this returns, it is on the disk.
     pub(crate) fn add(&mut self, key: String, made: &T, stop: &Stop) -> Result<(), TuneError> {
         let sha256 = hash_of(made.output(), stop)?;
@@ -124,6 +139,12 @@ impl<T: Made> Note<T> {
     fn is_named(&self, path: &Path) -> bool {
         absolute(self.verified.output()) == absolute(path)
     }
+}
+
+/// Tells that a file is there already and nothing is made.
+pub(crate) fn tell_whole(path: &Path, session: &Session<'_>) {
+    let message = format!("{} is there and whole", path.display());
+    session.sink.event(&Event::Note { message });
 }
 
 fn absolute(path: &Path) -> PathBuf {
@@ -157,6 +178,5 @@ pub(crate) fn key_of(
         "wrap": format!("{:?}", wanted.wrap),
         "chain": chain,
     });
-    let digest = Sha256::digest(text.to_string().as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    sha256(text.to_string())
 }

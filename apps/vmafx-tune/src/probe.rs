@@ -6,9 +6,9 @@ use std::time::Duration;
 use media::Stop;
 use observability::Context;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use types::{EncodeRequest, Encoded, Encoder, JobId, MediaRef, ModelRef, PooledScore};
 
+use crate::digest::sha256;
 use crate::error::TuneError;
 use crate::progress::Sink;
 use crate::request::ScoreSettings;
@@ -84,8 +84,7 @@ impl ProbeSpec {
             "model": self.score.model_sha256(),
             "chain": chain,
         });
-        let digest = Sha256::digest(text.to_string().as_bytes());
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        sha256(text.to_string())
     }
 }
 
@@ -93,8 +92,7 @@ impl ScoreSettings {
     /// The content of a model that is named by its file, where it can be read here.
     pub(crate) fn model_sha256(&self) -> Option<String> {
         let ModelRef::Path(path) = &self.model.source else { return None };
-        let text = std::fs::read(path).ok()?;
-        Some(Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect())
+        Some(sha256(std::fs::read(path).ok()?))
     }
 }
 

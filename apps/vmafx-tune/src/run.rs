@@ -1,5 +1,8 @@
 //! A request from its first step to its outcome, within one trace.
 
+use std::path::Path;
+use std::time::SystemTime;
+
 use media::Stop;
 use observability::SpanKind;
 use observability::schema::{attr, span_name};
@@ -11,10 +14,10 @@ use crate::error::TuneError;
 use crate::film::shots;
 use crate::finish::{Verified, finish};
 use crate::ladder::ladder;
-use crate::notes::{Notes, key_of};
+use crate::notes::{Notes, key_of, tell_whole};
 use crate::outcome::{CrfOutcome, TuneOutcome};
 use crate::output::Wanted;
-use crate::progress::{Event, Sink};
+use crate::progress::Sink;
 use crate::request::{
     AUDIO_KILOBITS, CrfRequest, EncodeSettings, LIST_MAX, SOURCES_MAX, SWEEP_MAX, Sampling,
     SearchSettings, TuneRequest,
@@ -90,12 +93,20 @@ fn crf(session: &Session<'_>, request: &CrfRequest) -> Result<CrfOutcome, TuneEr
     Ok(CrfOutcome { source: known.source.media.uri.clone(), found, file })
 }
 
+/// The size of a file, and when it was last written.
+type State = (u64, SystemTime);
+
+fn state(path: &Path) -> Option<State> {
+    let data = path.metadata().ok()?;
+    Some((data.len(), data.modified().ok()?))
+}
+
 /// What is known of a finished file before anything is tried.
 struct Remembered {
     key: String,
     notes: Option<Notes>,
     /// The file is there, and is what this request makes.
-    made: Option<Verified>,
+    made: Option<(Verified, State)>,
 }
 
 impl Remembered {
@@ -108,10 +119,13 @@ impl Remembered {
         let chain = session.chain_here(request.encode.encoder)?;
         let key = key_of(request, &hunt.known.source.sha256, wanted, &chain);
         let notes = Notes::of_files(session.env)?;
+        // Before the file is read: what changes meanwhile differs afterwards.
+        let seen = state(&wanted.path);
         let made = match &notes {
             Some(notes) => notes.find(&key, &wanted.path, &session.stop)?,
             None => None,
         };
+        let made = made.zip(seen);
         if made.is_none() && !session.env.replaces && wanted.path.symlink_metadata().is_ok() {
             return Err(TuneError::Request(format!(
                 "{} is there, and is not what this run makes; name another file",
@@ -128,14 +142,10 @@ impl Remembered {
         wanted: &Wanted,
     ) -> Result<Verified, TuneError> {
         let session = hunt.session;
-        let is_there = match (&self.made, &self.notes) {
-            // The search may have taken hours.
-            (Some(_), Some(notes)) => notes.find(&self.key, &wanted.path, &session.stop)?,
-            _ => None,
-        };
-        if let Some(made) = is_there {
-            let message = format!("{} is there and whole", wanted.path.display());
-            session.sink.event(&Event::Note { message });
+        // The search may have taken hours.
+        let is_as_it_was = |seen: &_| state(&wanted.path).as_ref() == Some(seen);
+        if let Some((made, _)) = self.made.filter(|(_, seen)| is_as_it_was(seen)) {
+            tell_whole(&wanted.path, session);
             return Ok(made);
         }
         let verified = finish(hunt, found, wanted)?;
@@ -250,7 +260,7 @@ fn check_encodes(encodes: &[EncodeSettings]) -> Result<(), TuneError> {
 }
 
 /// A file must not replace its own source, and its name must say what it is.
-fn check_output(output: Option<&std::path::Path>, source: &str) -> Result<(), TuneError> {
+fn check_output(output: Option<&Path>, source: &str) -> Result<(), TuneError> {
     let Some(output) = output else { return Ok(()) };
     media::encode::container_of(output)?;
     if is_same(output, source) {
@@ -270,8 +280,8 @@ fn check_output(output: Option<&std::path::Path>, source: &str) -> Result<(), Tu
 }
 
 /// Whether both name the same file that is there.
-fn is_same(output: &std::path::Path, source: &str) -> bool {
-    match (output.canonicalize(), std::path::Path::new(source).canonicalize()) {
+fn is_same(output: &Path, source: &str) -> bool {
+    match (output.canonicalize(), Path::new(source).canonicalize()) {
         (Ok(output), Ok(source)) => output == source,
         _ => false,
     }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use media::EncoderError;
 use media::encode::{Sound, Track, check_sound, sound, tracks_of};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
+use crate::digest::sha256;
 use crate::error::TuneError;
 use crate::manifest::look_into;
 use crate::notes::{Made, Notes};
@@ -82,14 +82,9 @@ pub(crate) fn make_tracks(
         let Some(how) = how(request.audio, &track.codec, request.audio_kilobits) else { continue };
         let path = folder.join(format!("audio-{}.mp4", place + 1));
         let text = format!("{} {place} {track:?} {how:?} {chain}", known.source.sha256);
-        let key: String =
-            Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-        let one = match notes.find(&key, &path, &session.stop)? {
-            Some(one) => {
-                let message = format!("{} is there and whole", path.display());
-                session.sink.event(&Event::Note { message });
-                one
-            }
+        let key = sha256(text);
+        let one = match notes.find_told(&key, &path, session)? {
+            Some(one) => one,
             None => {
                 let mut one = make(session, known, (place, track, how), &path);
                 let is_auto = request.audio == LadderAudio::Auto;

@@ -7,6 +7,7 @@ use media::{MediaConfig, Stop, VideoInfo};
 use sha2::{Digest as _, Sha256};
 use types::MediaRef;
 
+use crate::digest::finished;
 use crate::error::TuneError;
 use crate::looks::{Look, Looker};
 use crate::probe::FrameRange;
@@ -124,5 +125,5 @@ fn hash_all(file: &mut impl Read, name: &str, stop: &Stop) -> Result<String, Tun
         }
         hash.update(&chunk[..count]);
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(finished(hash))
 }
