@@ -32,7 +32,7 @@ pub(super) async fn run(args: &Args) -> Result<(), Error> {
     }
     let mut table = table("1 000 idle nodes", &place.baseline);
     let beside = "registered and streams open, from the first node's start";
-    table.cpu_row("all connected after", (connected, "s"), Goal::AtMost(3.0), beside);
+    table.row("all connected after", (connected, "s"), Goal::AtMost(3.0), beside);
     let beside = format!("over {} s, a sign of life every 2 s", time.as_secs());
     table.cpu_row("controller's CPU", (used * 100.0, "% of a core"), Goal::AtMost(2.0), beside);
     let bytes = place.controller.rss_bytes()?;

@@ -41,8 +41,8 @@ pub(super) async fn run(args: &Args) -> Result<(), Error> {
     let beside = place.baseline.short();
 
     let idle = measure(&place, &mut starts, args.scaled(JOBS)).await?;
-    table.cpu_row("idle: p50", (idle.p50_ms(), "ms"), Goal::AtMost(1.0), &beside);
-    table.cpu_row("idle: p99", (idle.p99_ms(), "ms"), Goal::AtMost(3.0), &beside);
+    table.row("idle: p50", (idle.p50_ms(), "ms"), Goal::AtMost(1.0), &beside);
+    table.row("idle: p99", (idle.p99_ms(), "ms"), Goal::AtMost(3.0), &beside);
 
     let load = Load::start(place.dir.path())?;
     let busy = measure(&place, &mut starts, args.scaled(JOBS)).await;

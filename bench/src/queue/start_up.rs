@@ -48,7 +48,7 @@ pub(super) async fn run(args: &Args) -> Result<(), Error> {
     let ready_ms = controller.ready_after.as_secs_f64() * 1e3;
     let beside = format!("after kill -9; ready after {} ms", number(ready_ms));
     let took = took.as_secs_f64();
-    table.cpu_row("start to first dispatch", (took, "s"), Goal::AtMost(1.5), beside);
+    table.row("start to first dispatch", (took, "s"), Goal::AtMost(1.5), beside);
     let beside = format!("empty: {} MB", number(empty_bytes as f64 / MB));
     table.row("memory once started", (ready_bytes as f64 / MB, "MB"), Goal::AtMost(150.0), beside);
     let per_100k = |bytes: u64| bytes.saturating_sub(empty_bytes) as f64 / MB / (share * 10.0);
