@@ -12,8 +12,9 @@
 //! - **Passed, not global.** Components get a [`Telemetry`] (a [`Tracer`] and [`Metrics`]).
 //!
 //! When a job's spans are written the programs decide that move jobs; what they look like stands
-//! in [`job_trace`]. Spans and export are our own code over OpenTelemetry's context API and wire
-//! messages, because queue spans need ids and times that are chosen before, or in another process.
+//! in [`job_trace`]. Spans and export are our own code over OpenTelemetry's wire messages, because
+//! queue spans need ids and times that are chosen before, or in another process; the context is our
+//! own because every call has one.
 //!
 //! # A program
 //! ```no_run
@@ -61,6 +62,8 @@
 //! one, and [`layers::ServerSpan::current`] gives the span itself.
 
 pub mod config;
+mod context;
+mod current;
 mod export;
 mod hangup;
 mod ids;
@@ -79,14 +82,16 @@ pub mod testing;
 mod tracer;
 
 pub use config::OtelConfig;
+pub use context::Context;
+pub use current::{ContextGuard, WithContext, with_context};
 pub use export::{DeliveryError, otlp_json};
 pub use hangup::reload_on_hangup;
 pub use ids::{new_span_id, new_trace_id};
 pub use init::{DISABLED_MESSAGE, OtelGuard, SHUTDOWN_BUDGET, Telemetry, init_otel, init_with};
 pub use logs::LogLayer;
 pub use metrics::Metrics;
-pub use opentelemetry::trace::{FutureExt, SpanKind, Status};
-pub use opentelemetry::{Context, KeyValue, Value};
+pub use opentelemetry::trace::{SpanKind, Status};
+pub use opentelemetry::{KeyValue, Value};
 pub use propagation::{Origin, context_of, current_trace, trace_of};
 pub use sampler::{SamplerControl, SamplingDecision, SamplingReason, SamplingRequest};
 pub use span::{
@@ -95,9 +100,3 @@ pub use span::{
 };
 pub use speaker::Speaker;
 pub use tracer::Tracer;
-
-/// Runs `future` with `cx` as the current context whenever it is polled: its logs, spans and calls
-/// belong to the span of `cx`.
-pub fn with_context<F>(cx: Context, future: F) -> opentelemetry::trace::WithContext<F> {
-    future.with_context(cx)
-}

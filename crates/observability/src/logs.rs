@@ -10,8 +10,6 @@ use std::fmt;
 use std::io::IsTerminal as _;
 use std::time::SystemTime;
 
-use opentelemetry::Context;
-use opentelemetry::trace::TraceContextExt;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -24,6 +22,7 @@ use tracing_subscriber::registry::LookupSpan;
 use types::Timestamp;
 
 use crate::config::{LogConfig, LogFormat};
+use crate::context::{Context, SpanPlace};
 
 pub use export::LogLayer;
 
@@ -189,14 +188,11 @@ where
             write!(writer, ",{}:{value}", Value::from(name.as_str()))?;
         }
         Context::map_current(|cx| {
-            let span = cx.span();
-            let context = span.span_context();
-            if !context.is_valid() {
+            let Some(SpanPlace { trace_id, span_id, flags, .. }) = cx.span() else {
                 return Ok(());
-            }
-            let (trace_id, span_id) = (context.trace_id(), context.span_id());
+            };
             // Only whether it is sampled: what people filter by must not depend on other bits.
-            let flags = u8::from(context.is_sampled());
+            let flags = u8::from(flags.is_sampled());
             write!(writer, r#","trace_id":"{trace_id}","span_id":"{span_id}""#)?;
             write!(writer, r#","trace_flags":"{flags:02x}""#)
         })?;
@@ -228,10 +224,8 @@ where
             write!(writer, " {name}={value}")?;
         }
         Context::map_current(|cx| {
-            let span = cx.span();
-            let context = span.span_context();
-            if context.is_valid() {
-                write!(writer, " trace_id={}", context.trace_id())?;
+            if let Some(span) = cx.span() {
+                write!(writer, " trace_id={}", span.trace_id)?;
             }
             Ok(())
         })?;

@@ -8,9 +8,11 @@ use std::borrow::Cow;
 use std::str::FromStr;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use opentelemetry::Context;
-use opentelemetry::trace::{SpanContext, TraceContextExt, TraceState};
-use types::{SpanId, TraceContext, TraceFlags, TraceId};
+use opentelemetry::trace::TraceState;
+use types::{TraceContext, TraceFlags};
+
+pub use crate::context::Origin;
+use crate::context::{Context, Known, SpanPlace};
 
 /// The header that names trace, parent span and flags.
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -37,70 +39,38 @@ impl Default for Propagators {
     }
 }
 
-/// Marks a span that is known to this process alone: no exporter is configured and no caller gave a
-/// trace. Its ids serve the logs; callees are not told, so that one which does export decides for
-/// itself. A bit that W3C has not given away; it never leaves this process.
-const LOCAL_ONLY: u8 = 0x80;
-
-/// The position of a span that is known to this process alone.
-pub(crate) fn local_only(trace: &TraceContext) -> SpanContext {
-    SpanContext::new(
-        opentelemetry::TraceId::from_bytes(trace.trace_id.to_bytes()),
-        opentelemetry::SpanId::from_bytes(trace.span_id.to_bytes()),
-        opentelemetry::TraceFlags::new(trace.flags.0 | LOCAL_ONLY),
-        false,
-        TraceState::NONE,
-    )
-}
-
-/// Whether the span is known to this process alone.
-pub(crate) fn is_local_only(context: &SpanContext) -> bool {
-    context.trace_flags().to_u8() & LOCAL_ONLY != 0
-}
-
-/// The flags of a position, as far as others may know them.
-pub(crate) fn known_flags(context: &SpanContext) -> TraceFlags {
-    TraceFlags(context.trace_flags().to_u8() & TraceFlags::KNOWN.0)
-}
-
-#[derive(Debug, Clone)]
-struct BaggageHeader(HeaderValue);
-
 impl Propagators {
     /// The context that a caller's headers describe; an empty one where there are none.
     #[must_use]
     pub fn extract(self, headers: &HeaderMap) -> Context {
-        self.incoming(headers).cx()
+        let found = Found::among(headers);
+        let baggage = found.baggage.filter(|_| self.baggage);
+        let baggage = baggage.filter(|baggage| baggage.len() <= BAGGAGE_BYTES_MAX).cloned();
+        let cx = Context::with_baggage(baggage);
+        match found.traceparent.and_then(|header| self.read_parent(header)) {
+            Some(parent) if found.has_tracestate => {
+                cx.within(parent).with_tracestate(read_tracestate(headers))
+            }
+            Some(parent) => cx.within(parent),
+            None => cx,
+        }
     }
 
-    /// What a caller's headers say, before a context is made of it.
-    pub(crate) fn incoming(self, headers: &HeaderMap) -> Incoming {
-        let (traceparent, baggage) = find(headers);
-        let baggage = baggage.filter(|baggage| baggage.len() <= BAGGAGE_BYTES_MAX);
-        let baggage = baggage.filter(|_| self.baggage).cloned();
-        let parent = traceparent.and_then(|header| self.read_parent(header, headers));
-        Incoming { parent, baggage: baggage.map(BaggageHeader) }
-    }
-
-    fn read_parent(self, traceparent: &HeaderValue, headers: &HeaderMap) -> Option<SpanContext> {
+    fn read_parent(self, traceparent: &HeaderValue) -> Option<SpanPlace> {
         if !self.trace_context {
             return None;
         }
         let header = traceparent.as_bytes().trim_ascii();
         let (trace_id, span_id, flags) = TraceContext::parse_traceparent(header)?;
-        Some(SpanContext::new(
-            opentelemetry::TraceId::from_bytes(trace_id.to_bytes()),
-            opentelemetry::SpanId::from_bytes(span_id.to_bytes()),
-            opentelemetry::TraceFlags::new(flags.0),
-            true,
-            trace_state(&read_tracestate(headers)),
-        ))
+        Some(SpanPlace { trace_id, span_id, flags, known: Known::Remotely })
     }
 
     /// The position in a trace that a caller's headers name.
     #[must_use]
     pub fn extract_trace(self, headers: &HeaderMap) -> Option<TraceContext> {
-        trace_context(&self.read_parent(headers.get(&TRACEPARENT_NAME)?, headers)?)
+        let parent = self.read_parent(headers.get(&TRACEPARENT_NAME)?)?;
+        let SpanPlace { trace_id, span_id, flags, .. } = parent;
+        Some(TraceContext { trace_id, span_id, flags, tracestate: read_tracestate(headers) })
     }
 
     /// The context that the environment of a process describes, in `TRACEPARENT`, `TRACESTATE` and
@@ -120,36 +90,11 @@ impl Propagators {
 
     /// Writes `cx` into the headers of a call, replacing what they held.
     pub fn inject(self, cx: &Context, headers: &mut HeaderMap) {
-        if self.trace_context {
-            inject_trace(cx.span().span_context(), headers);
+        if let (true, Some(span)) = (self.trace_context, cx.span()) {
+            inject_trace(span, cx.tracestate(), headers);
         }
-        if let (true, Some(BaggageHeader(baggage))) = (self.baggage, cx.get()) {
+        if let (true, Some(baggage)) = (self.baggage, cx.baggage()) {
             headers.insert(BAGGAGE, baggage.clone());
-        }
-    }
-}
-
-/// What a caller's headers say.
-#[derive(Debug)]
-pub(crate) struct Incoming {
-    pub(crate) parent: Option<SpanContext>,
-    baggage: Option<BaggageHeader>,
-}
-
-impl Incoming {
-    /// A context that continues where the caller is.
-    pub(crate) fn cx(&self) -> Context {
-        match &self.parent {
-            Some(parent) => self.base().with_remote_span_context(parent.clone()),
-            None => self.base(),
-        }
-    }
-
-    /// A context with everything but the span.
-    pub(crate) fn base(&self) -> Context {
-        match &self.baggage {
-            Some(baggage) => Context::new().with_value(baggage.clone()),
-            None => Context::new(),
         }
     }
 }
@@ -162,27 +107,43 @@ static BAGGAGE_NAME: HeaderName = BAGGAGE;
 /// Of so few headers each is looked at once, which is less work than to look two up.
 const HEADERS_FEW: usize = 8;
 
-/// The first `traceparent` and the first `baggage`.
-fn find(headers: &HeaderMap) -> (Option<&HeaderValue>, Option<&HeaderValue>) {
-    if headers.len() > HEADERS_FEW {
-        return (headers.get(&TRACEPARENT_NAME), headers.get(&BAGGAGE_NAME));
-    }
-    let (mut traceparent, mut baggage) = (None, None);
-    for (name, value) in headers {
-        if *name == TRACEPARENT_NAME {
-            traceparent = traceparent.or(Some(value));
-        } else if *name == BAGGAGE_NAME {
-            baggage = baggage.or(Some(value));
-        }
-    }
-    (traceparent, baggage)
+/// What of a caller's headers concerns its context.
+struct Found<'a> {
+    traceparent: Option<&'a HeaderValue>,
+    baggage: Option<&'a HeaderValue>,
+    has_tracestate: bool,
 }
 
-/// The `tracestate` headers as one; empty where they are missing or too long to be carried.
-fn read_tracestate(headers: &HeaderMap) -> Cow<'_, str> {
+impl<'a> Found<'a> {
+    /// The first of each.
+    #[inline]
+    fn among(headers: &'a HeaderMap) -> Self {
+        if headers.len() > HEADERS_FEW {
+            return Self {
+                traceparent: headers.get(&TRACEPARENT_NAME),
+                baggage: headers.get(&BAGGAGE_NAME),
+                has_tracestate: headers.contains_key(&TRACESTATE_NAME),
+            };
+        }
+        let mut found = Self { traceparent: None, baggage: None, has_tracestate: false };
+        for (name, value) in headers {
+            if *name == TRACEPARENT_NAME {
+                found.traceparent = found.traceparent.or(Some(value));
+            } else if *name == BAGGAGE_NAME {
+                found.baggage = found.baggage.or(Some(value));
+            } else if *name == TRACESTATE_NAME {
+                found.has_tracestate = true;
+            }
+        }
+        found
+    }
+}
+
+/// The `tracestate` headers as one; empty where they are missing, malformed or too long to be carried.
+fn read_tracestate(headers: &HeaderMap) -> String {
     let mut states =
         headers.get_all(&TRACESTATE_NAME).iter().filter_map(|value| value.to_str().ok());
-    let Some(first) = states.next() else { return Cow::Borrowed("") };
+    let Some(first) = states.next() else { return String::new() };
     let whole = match states.next() {
         None => Cow::Borrowed(first),
         Some(second) => {
@@ -190,11 +151,14 @@ fn read_tracestate(headers: &HeaderMap) -> Cow<'_, str> {
             Cow::Owned(all.join(","))
         }
     };
-    if whole.len() > TraceContext::TRACESTATE_BYTES_MAX { Cow::Borrowed("") } else { whole }
+    if whole.len() > TraceContext::TRACESTATE_BYTES_MAX {
+        return String::new();
+    }
+    valid_tracestate(&whole)
 }
 
-fn inject_trace(context: &SpanContext, headers: &mut HeaderMap) {
-    if !context.is_valid() || is_local_only(context) {
+fn inject_trace(span: &SpanPlace, tracestate: &str, headers: &mut HeaderMap) {
+    if span.known == Known::HereAlone {
         return;
     }
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -205,92 +169,50 @@ fn inject_trace(context: &SpanContext, headers: &mut HeaderMap) {
             text[at + 2 * index + 1] = DIGITS[usize::from(byte & 15)];
         }
     };
-    write(3, &context.trace_id().to_bytes());
-    write(36, &context.span_id().to_bytes());
-    write(53, &[known_flags(context).0]);
+    write(3, &span.trace_id.to_bytes());
+    write(36, &span.span_id.to_bytes());
+    write(53, &[span.flags.0]);
     if let Ok(value) = HeaderValue::from_bytes(&text) {
         headers.insert(TRACEPARENT, value);
     }
-    if *context.trace_state() == TraceState::NONE {
+    if tracestate.is_empty() {
         headers.remove(TRACESTATE);
-    } else if let Ok(value) = HeaderValue::from_str(&state_header(context.trace_state())) {
+    } else if let Ok(value) = HeaderValue::from_str(tracestate) {
         headers.insert(TRACESTATE, value);
     }
 }
 
-/// Where a context was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// In this process.
-    Local,
-    /// In another one, or in an earlier run of this one: it came by wire or out of the store.
-    Remote,
-}
-
-/// The same position, for the OpenTelemetry API. A `tracestate` that it refuses is dropped.
-#[must_use]
-pub fn span_context(trace: &TraceContext, origin: Origin) -> SpanContext {
-    let state = trace_state(&trace.tracestate);
-    SpanContext::new(
-        opentelemetry::TraceId::from_bytes(trace.trace_id.to_bytes()),
-        opentelemetry::SpanId::from_bytes(trace.span_id.to_bytes()),
-        opentelemetry::TraceFlags::new(trace.flags.0 & TraceFlags::KNOWN.0),
-        origin == Origin::Remote,
-        state,
-    )
-}
-
-/// A `tracestate` for the OpenTelemetry API; none where it refuses it.
-pub(crate) fn trace_state(text: &str) -> TraceState {
+/// A `tracestate` as it is handed on; empty where OpenTelemetry's API refuses it.
+fn valid_tracestate(text: &str) -> String {
     if text.is_empty() {
-        return TraceState::NONE;
+        return String::new();
     }
-    TraceState::from_str(text).unwrap_or(TraceState::NONE)
+    TraceState::from_str(text).map_or_else(|_| String::new(), |state| state.header())
 }
 
-/// A `tracestate` as its header.
-pub(crate) fn state_header(state: &TraceState) -> String {
-    let members = || state.into_iter();
-    let length = members().map(|(key, value)| key.len() + value.len() + 2).sum();
-    let mut text = String::with_capacity(length);
-    for (key, value) in members() {
-        if !text.is_empty() {
-            text.push(',');
-        }
-        text.push_str(key);
-        text.push('=');
-        text.push_str(value);
-    }
-    text
-}
-
-/// The same position, as plain data; `None` when it is no valid position.
-#[must_use]
-pub fn trace_context(context: &SpanContext) -> Option<TraceContext> {
-    Some(TraceContext {
-        trace_id: TraceId::new(context.trace_id().to_bytes())?,
-        span_id: SpanId::new(context.span_id().to_bytes())?,
-        flags: known_flags(context),
-        tracestate: state_header(context.trace_state()),
-    })
-}
-
-/// A context in which `trace` is the current span: for logs, for children, for calls.
+/// A context in which `trace` is the current span: for logs, for children, for calls. A malformed
+/// `tracestate` is dropped.
 #[must_use]
 pub fn context_of(trace: &TraceContext, origin: Origin) -> Context {
-    Context::new().with_remote_span_context(span_context(trace, origin))
+    let known = match origin {
+        Origin::Local => Known::Here,
+        Origin::Remote => Known::Remotely,
+    };
+    let flags = TraceFlags(trace.flags.0 & TraceFlags::KNOWN.0);
+    let place = SpanPlace { trace_id: trace.trace_id, span_id: trace.span_id, flags, known };
+    Context::new().within(place).with_tracestate(valid_tracestate(&trace.tracestate))
 }
 
 /// The trace position of a context, if it has one.
 #[must_use]
 pub fn trace_of(cx: &Context) -> Option<TraceContext> {
-    trace_context(cx.span().span_context())
+    cx.trace()
 }
 
 /// The trace position of the code that runs now, if it runs within a span.
 #[must_use]
 pub fn current_trace() -> Option<TraceContext> {
-    Context::map_current(|cx| trace_context(cx.span().span_context()))
+    Context::map_current(Context::trace)
 }
 
 #[cfg(test)]
@@ -357,15 +279,33 @@ mod tests {
         none.inject(&full, &mut outgoing);
         none.inject(&none.extract(&incoming), &mut outgoing);
         assert!(outgoing.is_empty());
-        assert!(!none.extract(&incoming).span().span_context().is_valid());
+        assert_eq!(trace_of(&none.extract(&incoming)), None);
     }
 
     #[test]
-    fn plain_and_api_forms_convert_into_each_other() {
+    fn a_position_survives_its_context() {
         let plain = TraceContext::parse(PARENT, "a=1,b=2").expect("valid");
-        let api = span_context(&plain, Origin::Remote);
-        assert!(api.is_remote() && api.is_sampled());
-        assert_eq!(trace_context(&api), Some(plain));
-        assert_eq!(trace_context(&SpanContext::NONE), None);
+        for (origin, is_remote) in [(Origin::Remote, true), (Origin::Local, false)] {
+            let cx = context_of(&plain, origin);
+            assert_eq!(cx.span().map(SpanPlace::is_remote), Some(is_remote));
+            assert_eq!(trace_of(&cx).as_ref(), Some(&plain));
+        }
+        assert_eq!(trace_of(&Context::new()), None);
+    }
+
+    #[test]
+    fn a_malformed_tracestate_is_dropped_and_a_loose_one_is_written_as_w3c_asks() {
+        for (sent, kept) in [
+            ("a=1 ,, b=2", "a=1,b=2"),
+            ("no member", ""),
+            ("UPPER=1", ""),
+            (&format!("a={}", "x".repeat(600)), ""),
+        ] {
+            let incoming = headers(&[(&TRACEPARENT, PARENT), (&TRACESTATE, sent)]);
+            let cx = Propagators::default().extract(&incoming);
+            assert_eq!(trace_of(&cx).expect("a trace").tracestate, kept, "{sent}");
+            let trace = Propagators::default().extract_trace(&incoming);
+            assert_eq!(trace.expect("a trace").tracestate, kept, "{sent}");
+        }
     }
 }

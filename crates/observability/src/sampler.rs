@@ -24,7 +24,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
-use opentelemetry::trace::TraceState;
 use types::{TraceContext, TraceFlags, TraceId};
 
 pub use budget::{DEFAULT_SPANS_PER_SECOND_MAX, SPANS_PER_SECOND_MAX};
@@ -33,7 +32,6 @@ pub use control::{
     SamplingStatus,
 };
 
-use crate::propagation::{state_header, trace_state};
 use budget::SpanBudget;
 use control::Rules;
 use floor::Floor;
@@ -224,18 +222,15 @@ impl SamplingDecision {
         }
     }
 
-    /// As [`tracestate`](Self::tracestate), for OpenTelemetry's API.
-    pub(crate) fn trace_state(self, callers: Option<&TraceState>) -> TraceState {
-        let callers = callers.filter(|state| **state != TraceState::NONE);
-        match (self.threshold, callers) {
-            (Threshold::Keep, Some(callers)) => callers.clone(),
-            (Threshold::Set(threshold), None) => {
-                let member = (threshold::MEMBER, threshold::written(threshold));
-                TraceState::from_key_value([member]).unwrap_or(TraceState::NONE)
-            }
-            (Threshold::Keep | Threshold::Erase, None) => TraceState::NONE,
-            (_, Some(callers)) => trace_state(&self.tracestate(&state_header(callers))),
-        }
+    /// The `tracestate` as [`tracestate`](Self::tracestate) has it; `None` where the caller's stays.
+    #[inline]
+    pub(crate) fn new_tracestate(self, callers: &str) -> Option<String> {
+        let stays = match self.threshold {
+            Threshold::Keep => true,
+            Threshold::Erase => callers.is_empty(),
+            Threshold::Set(_) => false,
+        };
+        (!stays).then(|| self.tracestate(callers))
     }
 
     /// The same trace where nothing is exported.

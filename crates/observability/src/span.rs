@@ -7,12 +7,12 @@
 use std::borrow::Cow;
 use std::time::{Duration, Instant, SystemTime};
 
-use opentelemetry::trace::{SpanKind, Status, TraceContextExt};
-use opentelemetry::{Context, KeyValue, Value};
+use opentelemetry::trace::{SpanKind, Status};
+use opentelemetry::{KeyValue, Value};
 use types::{SpanId, Timestamp, TraceContext};
 
 use crate::config::SpanLimits;
-use crate::propagation::{Origin, is_local_only, span_context, trace_context};
+use crate::context::{Context, Known, Origin, SpanPlace};
 use crate::sampler::{SamplingReason, without_threshold};
 use crate::schema;
 use crate::speaker::Speaker;
@@ -305,7 +305,7 @@ impl Recording {
     #[cold]
     fn begin(
         reason: Option<SamplingReason>,
-        unrecorded_caller: Option<TraceContext>,
+        unrecorded_caller: Option<Box<TraceContext>>,
         particulars: Particulars,
     ) -> Box<Self> {
         let Particulars { kind, name, start, mut links } = particulars;
@@ -313,7 +313,7 @@ impl Recording {
         if let Some(reason) = reason {
             attributes.push(KeyValue::new(schema::attr::SAMPLING_REASON, reason.as_str()));
         }
-        links.extend(unrecorded_caller.map(|caller| SpanLink::new(caller, "caller")));
+        links.extend(unrecorded_caller.map(|caller| SpanLink::new(*caller, "caller")));
         Box::new(Self {
             kind,
             name,
@@ -388,7 +388,7 @@ pub(crate) struct StartedSpan {
     /// Why the trace is recorded or not, if this span is to say so.
     pub(crate) reason: Option<SamplingReason>,
     /// The caller, where it does not record the trace: it will never arrive as a parent.
-    pub(crate) unrecorded_caller: Option<TraceContext>,
+    pub(crate) unrecorded_caller: Option<Box<TraceContext>>,
 }
 
 impl StartedSpan {
@@ -449,7 +449,7 @@ impl ActiveSpan {
     /// The position to give to whoever continues the trace; `None` when there is no trace.
     #[must_use]
     pub fn trace(&self) -> Option<TraceContext> {
-        trace_context(self.cx.span().span_context())
+        self.cx.trace()
     }
 
     /// Whose position [`trace`](Self::trace) is: where nothing is exported a span has none of its
@@ -458,8 +458,10 @@ impl ActiveSpan {
     pub fn position(&self) -> Position {
         match self.room {
             Some(_) => Position::Own,
-            None if is_local_only(self.cx.span().span_context()) => Position::Local,
-            None => Position::Callers,
+            None => match self.cx.span() {
+                Some(SpanPlace { known: Known::HereAlone, .. }) => Position::Local,
+                _ => Position::Callers,
+            },
         }
     }
 
@@ -518,12 +520,13 @@ impl ActiveSpan {
         if self.ended || self.recording.is_some() || self.room.is_none() {
             return;
         }
-        let Some(mut trace) = self.trace() else { return };
+        let (Some(trace), Some(span)) = (self.trace(), self.cx.span().copied()) else { return };
         let caller = self.parent_span_id.take().map(|parent| trace.with_span(parent));
         self.parent_origin = Origin::Local;
-        trace.flags = trace.flags.with_sampled(true);
-        trace.tracestate = without_threshold(&trace.tracestate);
-        self.cx = self.cx.with_remote_span_context(span_context(&trace, Origin::Local));
+        let flags = span.flags.with_sampled(true);
+        self.cx = std::mem::take(&mut self.cx)
+            .within(SpanPlace { flags, known: Known::Here, ..span })
+            .with_tracestate(without_threshold(&trace.tracestate));
         let forced = SamplingReason::Forced.as_str();
         self.recording = Some(Box::new(Recording {
             kind,

@@ -8,16 +8,14 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use opentelemetry::Context;
-use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt};
-use types::{SpanId, TraceContext, TraceFlags, TraceId};
+use opentelemetry::trace::SpanKind;
+use types::{SpanId, TraceFlags};
 
 use crate::config::OtelConfig;
+use crate::context::{Context, Known, SpanPlace};
 use crate::export::{DeliveryError, SpanSink};
 use crate::ids::{new_ids, new_span_id, new_trace_id};
-use crate::propagation::{
-    Incoming, Origin, Propagators, context_of, known_flags, local_only, state_header, trace_context,
-};
+use crate::propagation::{Origin, Propagators, context_of};
 use crate::sampler::{
     Question, Sampler, SamplerControl, SamplingDecision, SamplingReason, SamplingRequest,
     named_randomness,
@@ -49,17 +47,6 @@ pub(crate) struct Start {
     /// Roots of a kind share a token of the sampler's floor.
     pub(crate) kind_of_root: u64,
     pub(crate) now: Instant,
-}
-
-/// How the context of a new span came to be.
-struct Next {
-    recorded: bool,
-    parent: Option<SpanId>,
-    parent_origin: Origin,
-    /// Why, if that is to be said on the span: it is the first of what is recorded.
-    reason: Option<SamplingReason>,
-    /// The caller, where it does not record the trace and this span is recorded all the same.
-    unrecorded_caller: Option<TraceContext>,
 }
 
 impl Tracer {
@@ -172,10 +159,10 @@ impl Tracer {
     pub(crate) fn start_span(&self, builder: SpanBuilder<'_>) -> ActiveSpan {
         let start = builder.begin(Instant::now());
         let started = match &builder.parent {
-            Parent::Current => Context::map_current(|cx| self.continue_from(cx, &start)),
-            Parent::Root => self.continue_from(&Context::new(), &start),
-            Parent::Context(cx) => self.continue_from(cx, &start),
-            Parent::Remote(trace) => self.continue_from(&context_of(trace, Origin::Remote), &start),
+            Parent::Current => self.continue_from(Context::current(), &start),
+            Parent::Root => self.continue_from(Context::new(), &start),
+            Parent::Context(cx) => self.continue_from(cx.clone(), &start),
+            Parent::Remote(trace) => self.continue_from(context_of(trace, Origin::Remote), &start),
         };
         let tracer = Some(self.clone());
         ActiveSpan::new(tracer, self.0.room, started, start.now, || builder.particulars())
@@ -184,19 +171,10 @@ impl Tracer {
     /// The span of a call of that name, which lives as long as the process, that came with
     /// `incoming`. Whoever gets it ends it by [`ActiveSpan::finish_after`].
     #[inline]
-    pub(crate) fn serve(&self, incoming: &Incoming, name: RootName, now: Instant) -> ActiveSpan {
+    pub(crate) fn serve(&self, incoming: Context, name: RootName, now: Instant) -> ActiveSpan {
         let kind_of_root = name.hash;
         let start = Start { span_id: None, forced: false, linked: false, kind_of_root, now };
-        let parent = incoming.parent.as_ref();
-        let started = if self.is_enabled() {
-            let (context, next) = self.next(parent, &start);
-            next.started(incoming.base().with_remote_span_context(context))
-        } else {
-            StartedSpan::unrecorded(match parent {
-                Some(_) => incoming.cx(),
-                None => incoming.base().with_remote_span_context(unexported(&start)),
-            })
-        };
+        let started = self.continue_from(incoming, &start);
         ActiveSpan::new(None, self.0.room, started, now, || Particulars {
             kind: SpanKind::Server,
             name: Cow::Borrowed(name.text),
@@ -205,35 +183,32 @@ impl Tracer {
         })
     }
 
-    /// A new span under `parent_cx`.
-    fn continue_from(&self, parent_cx: &Context, start: &Start) -> StartedSpan {
-        let parent_span = parent_cx.span();
-        let parent = Some(parent_span.span_context()).filter(|context| context.is_valid());
+    /// A new span under the one of `cx`.
+    #[inline]
+    fn continue_from(&self, cx: Context, start: &Start) -> StartedSpan {
         if self.is_enabled() {
-            let (context, next) = self.next(parent, start);
-            return next.started(parent_cx.with_remote_span_context(context));
+            return self.next(cx, start);
         }
-        StartedSpan::unrecorded(match parent {
-            Some(_) => parent_cx.clone(),
-            None => parent_cx.with_remote_span_context(unexported(start)),
+        StartedSpan::unrecorded(match cx.span() {
+            Some(_) => cx,
+            None => cx.within(unexported(start)),
         })
     }
 
-    /// The context of a new span after `parent`, and the decision if one was made.
+    /// A new span under the one of `cx`, where spans are exported.
     #[inline]
-    fn next(&self, parent: Option<&SpanContext>, start: &Start) -> (SpanContext, Next) {
-        let parent_flags = parent.map(known_flags);
-        let api_trace_id = parent.map(SpanContext::trace_id);
-        let trace_id = api_trace_id.and_then(|id| TraceId::new(id.to_bytes()));
-        let (trace_id, span_id) = match (trace_id, start.span_id) {
-            (Some(trace_id), span_id) => (trace_id, span_id.unwrap_or_else(new_span_id)),
+    fn next(&self, cx: Context, start: &Start) -> StartedSpan {
+        let parent = cx.span().copied();
+        let (trace_id, span_id) = match (parent, start.span_id) {
+            (Some(parent), Some(span_id)) => (parent.trace_id, span_id),
+            (Some(parent), None) => (parent.trace_id, new_span_id()),
             (None, Some(span_id)) => (new_trace_id(), span_id),
             (None, None) => new_ids(),
         };
-        let decided_here = parent.is_none_or(|parent| {
-            // Within a process a trace is not torn, whatever the rules for callers are.
-            parent.is_remote() || start.forced || start.linked
-        });
+        let parent_flags = parent.map(|parent| parent.flags);
+        // Within a process a trace is not torn, whatever the rules for callers are.
+        let decided_here =
+            parent.is_none_or(|parent| parent.is_remote() || start.forced || start.linked);
         let decision = decided_here.then(|| {
             let question = Question {
                 trace_id,
@@ -242,25 +217,12 @@ impl Tracer {
                 parent: parent_flags,
                 kind: start.kind_of_root,
             };
-            let named = || named_randomness(&state_header(parent?.trace_state()));
-            self.sampler().answer(&question, named, || start.now)
+            self.sampler().answer(&question, || named_randomness(cx.tracestate()), || start.now)
         });
         let flags = match decision {
             Some(decision) => decision.flags(),
             None => parent_flags.unwrap_or_default(),
         };
-        let callers = parent.map(SpanContext::trace_state);
-        let state = match decision {
-            Some(decision) => decision.trace_state(callers),
-            None => callers.cloned().unwrap_or_default(),
-        };
-        let context = SpanContext::new(
-            opentelemetry::TraceId::from_bytes(trace_id.to_bytes()),
-            opentelemetry::SpanId::from_bytes(span_id.to_bytes()),
-            opentelemetry::TraceFlags::new(flags.0),
-            false,
-            state,
-        );
         let recorded = flags.is_sampled();
         let against_caller = recorded
             && parent_flags.is_some_and(|flags| !flags.is_sampled())
@@ -268,38 +230,27 @@ impl Tracer {
                 matches!(decision.reason, SamplingReason::Forced | SamplingReason::Link)
             });
         let begins = parent.is_none() || against_caller;
-        let is_remote = parent.is_some_and(SpanContext::is_remote);
-        let next = Next {
-            recorded,
-            parent: parent
-                .filter(|_| !against_caller)
-                .and_then(|parent| SpanId::new(parent.span_id().to_bytes())),
-            parent_origin: if is_remote && !begins { Origin::Remote } else { Origin::Local },
-            reason: decision.filter(|_| begins).map(|decision| decision.reason),
-            unrecorded_caller: parent.filter(|_| against_caller).and_then(trace_context),
-        };
-        (context, next)
-    }
-}
-
-impl Next {
-    #[inline]
-    fn started(self, cx: Context) -> StartedSpan {
+        let is_remote = parent.is_some_and(|parent| parent.is_remote());
+        let unrecorded_caller = if against_caller { cx.trace().map(Box::new) } else { None };
+        let tracestate = decision.and_then(|decision| decision.new_tracestate(cx.tracestate()));
+        let cx = cx.within(SpanPlace { trace_id, span_id, flags, known: Known::Here });
         StartedSpan {
-            cx,
-            parent_span_id: self.parent,
-            parent_origin: self.parent_origin,
-            recorded: self.recorded,
-            reason: self.reason,
-            unrecorded_caller: self.unrecorded_caller,
+            cx: match tracestate {
+                Some(tracestate) => cx.with_tracestate(tracestate),
+                None => cx,
+            },
+            parent_span_id: parent.filter(|_| !against_caller).map(|parent| parent.span_id),
+            parent_origin: if is_remote && !begins { Origin::Remote } else { Origin::Local },
+            recorded,
+            reason: decision.filter(|_| begins).map(|decision| decision.reason),
+            unrecorded_caller,
         }
     }
 }
 
 /// The position of a span that begins a trace where nothing is exported.
-fn unexported(start: &Start) -> SpanContext {
+fn unexported(start: &Start) -> SpanPlace {
     let (trace_id, span_id) = new_ids();
     let span_id = start.span_id.unwrap_or(span_id);
-    let (flags, tracestate) = (TraceFlags::RANDOM, String::new());
-    local_only(&TraceContext { trace_id, span_id, flags, tracestate })
+    SpanPlace { trace_id, span_id, flags: TraceFlags::RANDOM, known: Known::HereAlone }
 }

@@ -1,12 +1,11 @@
 //! What all layers share: the span of a call, and the future and the body through which a call is
 //! followed.
 //!
-//! While a call's future or body runs, its context is the current one. While its handler runs, its server
-//! span lies on a stack of the thread, where [`ServerSpan`] finds it; otherwise it belongs to the future
-//! or the body. So a span that nobody records needs no lock, and, since a thread uses the places of
-//! spans again, no allocation but its context's.
+//! While a call's future or body runs, its span lies on the thread's stack of what is current, where
+//! children and logs find its context and [`ServerSpan`] finds the span itself; otherwise it belongs to
+//! the future or the body. So a span that nobody records needs no lock and, since a thread uses the
+//! places of spans again, no allocation.
 
-use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -16,42 +15,15 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
+use opentelemetry::Value;
 use opentelemetry::trace::SpanKind;
-use opentelemetry::{Context, Value};
 use pin_project_lite::pin_project;
 use types::TraceContext;
 
+use crate::context::Context;
+use crate::current::{Followed, Held, with_served};
 use crate::span::{ActiveSpan, SpanLink};
 use crate::tracer::Tracer;
-
-/// What a call leaves behind, and for a server that its handler may reach it.
-#[derive(Debug)]
-struct Followed {
-    span: ActiveSpan,
-    /// The name it gets should somebody ask for its trace.
-    name: &'static str,
-    /// Whether the handler reaches the span.
-    serves: bool,
-}
-
-/// Where what is followed lies, so that futures and bodies, which are moved often, stay small.
-type Place = Box<Option<Followed>>;
-
-/// Places that a thread keeps for further calls.
-const PLACES_SPARE_MAX: usize = 64;
-
-/// What a thread knows of calls.
-struct Thread {
-    /// Of the code that runs on this thread: the server spans, the innermost last.
-    serving: Vec<Place>,
-    spare: Vec<Place>,
-}
-
-thread_local! {
-    static THREAD: RefCell<Thread> = const {
-        RefCell::new(Thread { serving: Vec::new(), spare: Vec::new() })
-    };
-}
 
 /// The span of the request being served, by [`current`](Self::current). It is at hand in the handler
 /// and in what the handler awaits, until the response begins; later, and in a task of its own, it
@@ -67,81 +39,74 @@ impl ServerSpan {
     /// The span of the request that the code here serves, if it serves one.
     #[must_use]
     pub fn current() -> Option<Self> {
-        Self::HANDLE.with(|_| Self::HANDLE)
-    }
-
-    fn with<T>(&self, read: impl FnOnce(&mut Followed) -> T) -> Option<T> {
-        THREAD.with_borrow_mut(|thread| thread.serving.last_mut()?.as_mut().as_mut().map(read))
+        with_served(|_| Self::HANDLE)
     }
 
     /// The position to give to whoever continues the trace.
     #[must_use]
     pub fn trace(&self) -> Option<TraceContext> {
-        self.with(|serving| serving.span.trace()).flatten()
+        with_served(|serving| serving.span.trace()).flatten()
     }
 
     /// The context in which this span is the current one.
     #[must_use]
     pub fn cx(&self) -> Context {
-        let cx = self.with(|serving| serving.span.cx().clone());
+        let cx = with_served(|serving| serving.span.cx().clone());
         cx.unwrap_or_else(Context::current)
     }
 
     /// Sets an attribute, if recording.
     pub fn set(&self, key: &'static str, value: impl Into<Value>) {
-        self.with(|serving| serving.span.set(key, value));
+        with_served(|serving| serving.span.set(key, value));
     }
 
     /// Adds a link, if recording.
     pub fn link(&self, link: SpanLink) {
-        self.with(|serving| serving.span.link(link));
+        with_served(|serving| serving.span.link(link));
     }
 
     /// Records the span though sampling had dropped it: the request itself asks for its trace. The
     /// context handed out from now on is sampled.
     pub fn promote(&self) {
-        self.with(|serving| serving.span.promote(SpanKind::Server, serving.name));
+        with_served(|serving| serving.span.promote(SpanKind::Server, serving.name));
     }
 }
 
-/// The span of a call, or the context of a call without one; `None` while it lies on the thread's stack.
+/// The span of a call, or the context of a call without one.
 #[derive(Debug)]
-pub(super) struct CallSpan(Option<Place>);
+pub(super) struct CallSpan(Held);
 
 impl CallSpan {
     /// Of a server: its handler reaches it.
     #[inline]
     pub(super) fn server(span: ActiveSpan, name: &'static str) -> Self {
-        Self::new(Followed { span, name, serves: true })
+        Self(Held::new(Followed { span, name, serves: true }))
     }
 
     /// Of a client.
+    #[inline]
     pub(super) fn client(span: ActiveSpan) -> Self {
-        Self::new(Followed { span, name: "", serves: false })
+        Self(Held::new(Followed { span, name: "", serves: false }))
     }
 
     /// A call that leaves a duration only, in the context of its caller, from `now` on.
+    #[inline]
     pub(super) fn none(cx: Context, now: Instant) -> Self {
         Self::client(ActiveSpan::without_record(cx, now))
     }
 
+    /// Runs code of the call in its context; that of a handler has the server span at hand.
     #[inline]
-    fn new(followed: Followed) -> Self {
-        let spare = THREAD.try_with(|thread| thread.try_borrow_mut().ok()?.spare.pop());
-        let mut place = spare.ok().flatten().unwrap_or_default();
-        *place = Some(followed);
-        Self(Some(place))
+    fn run<T>(&mut self, code: impl FnOnce() -> T) -> T {
+        let _lent = self.0.lend();
+        code()
     }
 
-    fn followed(&mut self) -> Option<&mut Followed> {
-        self.0.as_mut()?.as_mut().as_mut()
-    }
-
-    /// The context in which the call runs.
-    pub(super) fn cx(&mut self) -> Context {
-        match self.followed() {
-            Some(followed) => followed.span.cx().clone(),
-            None => Context::current(),
+    /// The handler has answered: what runs from now on does not reach the span.
+    #[inline]
+    fn answered(&mut self) {
+        if let Some(followed) = self.0.get() {
+            followed.serves = false;
         }
     }
 
@@ -154,7 +119,7 @@ impl CallSpan {
         describe: impl FnOnce(&mut ActiveSpan),
     ) {
         // It is never dropped while it is lent.
-        let Some(Followed { span, .. }) = self.followed() else { return };
+        let Some(Followed { span, .. }) = self.0.get() else { return };
         let took: Duration = span.elapsed();
         duration(took.as_secs_f64(), span.cx());
         if span.is_recording() {
@@ -162,55 +127,6 @@ impl CallSpan {
         }
         span.finish_after(took, tracer);
     }
-}
-
-impl Drop for CallSpan {
-    fn drop(&mut self) {
-        let Some(mut place) = self.0.take() else { return };
-        *place = None;
-        // Where the thread itself ends, there is nobody to keep it for.
-        let _ = THREAD.try_with(|thread| {
-            if let Ok(mut thread) = thread.try_borrow_mut()
-                && thread.spare.len() < PLACES_SPARE_MAX
-            {
-                thread.spare.push(place);
-            }
-        });
-    }
-}
-
-/// Puts a server span on the thread's stack, and back when dropped.
-struct Lent<'a>(Option<&'a mut CallSpan>);
-
-impl<'a> Lent<'a> {
-    fn new(call: &'a mut CallSpan) -> Self {
-        if !call.followed().is_some_and(|followed| followed.serves) {
-            return Self(None);
-        }
-        THREAD.with_borrow_mut(|thread| thread.serving.extend(call.0.take()));
-        Self(Some(call))
-    }
-}
-
-impl Drop for Lent<'_> {
-    fn drop(&mut self) {
-        if let Some(CallSpan(place)) = &mut self.0 {
-            *place = THREAD.with_borrow_mut(|thread| thread.serving.pop());
-        }
-    }
-}
-
-/// Runs code of the call in its context.
-fn within<T>(call: &mut impl Call, run: impl FnOnce() -> T) -> T {
-    let _attached = call.span().cx().attach();
-    run()
-}
-
-/// Runs code of the handler: as [`within`], with the server span at hand.
-fn serving<T>(call: &mut impl Call, run: impl FnOnce() -> T) -> T {
-    let _attached = call.span().cx().attach();
-    let _lent = Lent::new(call.span());
-    run()
 }
 
 /// A call that is being followed. It ends when dropped.
@@ -270,13 +186,14 @@ where
     fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let result = ready!(match this.call {
-            Some(call) => serving(call, || this.inner.poll(task)),
+            Some(call) => call.span().run(|| this.inner.poll(task)),
             None => this.inner.poll(task),
         });
         let mut call = this.call.take();
         match result {
             Ok(response) => {
                 if let Some(call) = &mut call {
+                    call.span().answered();
                     call.responded(response.status(), response.headers());
                 }
                 if response.body().is_end_stream() {
@@ -343,7 +260,9 @@ where
         let mut this = self.project();
         // Looked at where it lies, not taken out: it is large to be moved.
         let polled = match this.call {
-            Some(call) if *this.runs_code => within(call, || this.inner.as_mut().poll_frame(task)),
+            Some(call) if *this.runs_code => {
+                call.span().run(|| this.inner.as_mut().poll_frame(task))
+            }
             _ => this.inner.as_mut().poll_frame(task),
         };
         match &polled {

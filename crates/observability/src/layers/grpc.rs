@@ -10,7 +10,6 @@ use std::time::Instant;
 
 use http::{HeaderMap, HeaderName, Request, Response, StatusCode, Uri};
 use http_body::Body;
-use opentelemetry::Context;
 use opentelemetry::trace::SpanKind;
 use tonic::Code;
 use tonic::transport::server::TcpConnectInfo;
@@ -20,6 +19,7 @@ use tower_service::Service;
 use super::call::{Call, CallBody, CallFuture, CallSpan};
 use super::intern::{OTHER, intern};
 use super::methods::{GrpcMethods, Visibility};
+use crate::context::Context;
 use crate::init::Telemetry;
 use crate::metrics::Histogram;
 use crate::schema::attr;
@@ -158,11 +158,11 @@ where
             return CallFuture::new(self.inner.call(request), None);
         }
         let tracer = &shared.telemetry.tracer;
-        let incoming = tracer.propagators().incoming(request.headers());
+        let incoming = tracer.extract(request.headers());
         let now = Instant::now();
         let span = if visibility == Visibility::Span {
             let name = shared.methods.root(method);
-            let mut span = tracer.serve(&incoming, name, now);
+            let mut span = tracer.serve(incoming, name, now);
             if span.is_recording() {
                 describe_peer(&mut span, request.extensions());
                 if name.text == OTHER {
@@ -171,7 +171,7 @@ where
             }
             CallSpan::server(span, name.text)
         } else {
-            CallSpan::none(incoming.cx(), now)
+            CallSpan::none(incoming, now)
         };
         follow(&mut self.inner, shared, method, span, request)
     }

@@ -97,18 +97,18 @@ where
             return CallFuture::new(self.inner.call(request), None);
         }
         let tracer = &shared.telemetry.tracer;
-        let incoming = tracer.propagators().incoming(request.headers());
+        let incoming = tracer.extract(request.headers());
         let now = Instant::now();
         let method = KnownMethod::of(request.method());
         let span = if visibility == Visibility::Span {
             let name = route.span_name(method);
-            let mut span = tracer.serve(&incoming, name, now);
+            let mut span = tracer.serve(incoming, name, now);
             if span.is_recording() {
                 describe_request(&mut span, &request);
             }
             CallSpan::server(span, name.text)
         } else {
-            CallSpan::none(incoming.cx(), now)
+            CallSpan::none(incoming, now)
         };
         let ending = Ending { status: None, is_broken: false };
         let call = HttpCall { shared: Arc::clone(shared), method, matched, span, ending };

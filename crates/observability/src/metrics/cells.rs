@@ -4,11 +4,10 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use opentelemetry::Context;
-use opentelemetry::trace::{SpanContext, TraceContextExt};
 use types::{SpanId, TraceId};
 
 use crate::config::ExemplarFilter;
+use crate::context::{Context, SpanPlace};
 
 /// A sum that only grows.
 #[derive(Debug, Clone, Default)]
@@ -136,9 +135,9 @@ impl Histogram {
         self.0.filter.store(filter as u8, Ordering::Relaxed);
     }
 
-    fn may_be_exemplar(&self, context: &SpanContext) -> bool {
+    fn may_be_exemplar(&self, span: &SpanPlace) -> bool {
         let filter = self.0.filter.load(Ordering::Relaxed);
-        context.is_sampled() && filter != ExemplarFilter::AlwaysOff as u8
+        span.flags.is_sampled() && filter != ExemplarFilter::AlwaysOff as u8
             || filter == ExemplarFilter::AlwaysOn as u8
     }
 
@@ -162,15 +161,11 @@ impl Histogram {
         let add = |bits| Some((f64::from_bits(bits) + value).to_bits());
         // The closure never returns None, so the update cannot fail.
         let _ = cell.sum.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
-        let span = cx.span();
-        let context = span.span_context();
-        if self.may_be_exemplar(context)
-            && let (Some(trace_id), Some(span_id)) = (
-                TraceId::new(context.trace_id().to_bytes()),
-                SpanId::new(context.span_id().to_bytes()),
-            )
+        if let Some(span) = cx.span()
+            && self.may_be_exemplar(span)
             && let Ok(mut slot) = cell.exemplars[bucket].try_lock()
         {
+            let SpanPlace { trace_id, span_id, .. } = *span;
             *slot = Some(Exemplar { value, at: SystemTime::now(), trace_id, span_id });
         }
     }

@@ -4,8 +4,6 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-use opentelemetry::trace::TraceContextExt as _;
-
 use super::*;
 
 /// One variable.
@@ -425,6 +423,6 @@ fn the_environment_of_a_process_carries_a_context() {
     );
     for bad in ["", "00-zz", "\n"] {
         let cx = Propagators::default().extract_env(|_| Some(bad.to_owned()));
-        assert!(!cx.span().span_context().is_valid(), "{bad:?}");
+        assert_eq!(cx.span(), None, "{bad:?}");
     }
 }

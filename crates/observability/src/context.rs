@@ -1,0 +1,170 @@
+//! The context in which code runs: its place in a trace, and what rides along with it.
+//!
+//! Our own in place of OpenTelemetry's, which is allocated for every span: every call has a context,
+//! and of most calls nobody ever asks for it. This one is a small value that is copied; only what
+//! few callers send, a `tracestate` or baggage, lies on the heap, once for all copies.
+//!
+//! What is current on a thread stands in [`current`](crate::current).
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::HeaderValue;
+use types::{SpanId, TraceContext, TraceFlags, TraceId};
+
+/// Where a context was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// In this process.
+    Local,
+    /// In another one, or in an earlier run of this one: it came by wire or out of the store.
+    Remote,
+}
+
+/// Who may know of a span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// This process made it, and tells callees.
+    Here,
+    /// This process made it and keeps it to itself: no exporter is configured and no caller gave a
+    /// trace. Its ids serve the logs; callees are not told, so that one which does export decides for
+    /// itself.
+    HereAlone,
+    /// It came from elsewhere.
+    Remotely,
+}
+
+/// A span as its context knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SpanPlace {
+    pub(crate) trace_id: TraceId,
+    pub(crate) span_id: SpanId,
+    /// Of the flags those that are known.
+    pub(crate) flags: TraceFlags,
+    pub(crate) known: Known,
+}
+
+impl SpanPlace {
+    pub(crate) fn is_remote(&self) -> bool {
+        self.known == Known::Remotely
+    }
+}
+
+/// What few contexts carry.
+#[derive(Clone, Default, PartialEq, Eq)]
+struct Carried {
+    /// As its header; empty where there is none.
+    tracestate: String,
+    baggage: Option<HeaderValue>,
+}
+
+/// A place in a trace, or none, and what rides along. Cheap to clone; attach it to make it the
+/// current one.
+#[derive(Clone, Default)]
+pub struct Context {
+    span: Option<SpanPlace>,
+    carried: Option<Arc<Carried>>,
+}
+
+impl Context {
+    /// A context outside of every trace.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { span: None, carried: None }
+    }
+
+    /// A context without a span that carries a caller's baggage.
+    pub(crate) fn with_baggage(baggage: Option<HeaderValue>) -> Self {
+        let carry = |baggage| Carried { tracestate: String::new(), baggage: Some(baggage) };
+        Self { span: None, carried: baggage.map(|baggage| Arc::new(carry(baggage))) }
+    }
+
+    /// The span in which the code runs.
+    #[inline]
+    pub(crate) fn span(&self) -> Option<&SpanPlace> {
+        self.span.as_ref()
+    }
+
+    /// The vendor data that rides along; empty where there is none.
+    #[inline]
+    pub(crate) fn tracestate(&self) -> &str {
+        self.carried.as_ref().map_or("", |carried| &carried.tracestate)
+    }
+
+    /// The baggage as it came.
+    pub(crate) fn baggage(&self) -> Option<&HeaderValue> {
+        self.carried.as_ref()?.baggage.as_ref()
+    }
+
+    /// The same context within `span`; `tracestate` rides along unchanged.
+    #[inline]
+    #[must_use]
+    pub(crate) fn within(mut self, span: SpanPlace) -> Self {
+        self.span = Some(span);
+        self
+    }
+
+    /// The same context with this `tracestate` in place of the one it has.
+    #[must_use]
+    pub(crate) fn with_tracestate(mut self, tracestate: String) -> Self {
+        if tracestate != self.tracestate() {
+            let baggage = self.baggage().cloned();
+            let is_needed = baggage.is_some() || !tracestate.is_empty();
+            self.carried = is_needed.then(|| Arc::new(Carried { tracestate, baggage }));
+        }
+        self
+    }
+
+    /// The position to give to whoever continues the trace, as plain data.
+    pub(crate) fn trace(&self) -> Option<TraceContext> {
+        let SpanPlace { trace_id, span_id, flags, .. } = self.span?;
+        Some(TraceContext { trace_id, span_id, flags, tracestate: self.tracestate().to_owned() })
+    }
+}
+
+impl fmt::Debug for Context {
+    /// Without the baggage, which is for others.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = f.debug_struct("Context");
+        text.field("span", &self.span).field("tracestate", &self.tracestate());
+        text.field("has_baggage", &self.baggage().is_some()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place() -> SpanPlace {
+        SpanPlace {
+            trace_id: TraceId::new([7; 16]).expect("not zero"),
+            span_id: SpanId::new([8; 8]).expect("not zero"),
+            flags: TraceFlags::SAMPLED,
+            known: Known::Here,
+        }
+    }
+
+    #[test]
+    fn a_context_is_small_and_carries_nothing_unless_it_must() {
+        assert!(size_of::<Context>() <= 40, "{}", size_of::<Context>());
+        let plain = Context::new().within(place()).with_tracestate(String::new());
+        assert!(plain.carried.is_none());
+        let stated = plain.with_tracestate("a=1".to_owned());
+        assert_eq!(stated.tracestate(), "a=1");
+        let again = stated.clone().with_tracestate("a=1".to_owned());
+        assert!(Arc::ptr_eq(
+            stated.carried.as_ref().expect("carried"),
+            again.carried.as_ref().expect("carried")
+        ));
+        assert!(again.with_tracestate(String::new()).carried.is_none());
+    }
+
+    #[test]
+    fn a_change_of_tracestate_leaves_the_baggage() {
+        let baggage = HeaderValue::from_static("tenant=7");
+        let cx = Context::with_baggage(Some(baggage.clone())).within(place());
+        let cx = cx.with_tracestate("a=1".to_owned()).with_tracestate(String::new());
+        assert_eq!((cx.tracestate(), cx.baggage()), ("", Some(&baggage)));
+        assert!(!format!("{cx:?}").contains("tenant"), "{cx:?}");
+    }
+}
