@@ -107,7 +107,10 @@ impl Context {
     /// The same context with this `tracestate` in place of the one it has.
     #[must_use]
     pub(crate) fn with_tracestate(mut self, tracestate: String) -> Self {
-        if tracestate != self.tracestate() {
+        // Of most contexts both are empty, and to compare empty texts is not free: their addresses
+        // point nowhere, which the widest comparisons of a processor stumble over.
+        let is_same = tracestate.is_empty() && self.carried.is_none();
+        if !is_same && tracestate != self.tracestate() {
             let baggage = self.baggage().cloned();
             let is_needed = baggage.is_some() || !tracestate.is_empty();
             self.carried = is_needed.then(|| Arc::new(Carried { tracestate, baggage }));

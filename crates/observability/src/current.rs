@@ -107,7 +107,7 @@ impl Context {
 }
 
 /// Puts something on the stack and says where. Where it cannot, the entry stays with its owner.
-#[inline]
+#[inline(always)]
 fn push(entry: &mut Option<Entry>) -> Option<usize> {
     let pushed = THREAD.try_with(|thread| {
         let mut thread = thread.try_borrow_mut().ok()?;
@@ -136,7 +136,7 @@ impl Drop for ContextGuard {
 }
 
 /// Takes what was put at this depth off the stack.
-#[inline]
+#[inline(always)]
 fn take(depth: usize) -> Option<Entry> {
     let taken = THREAD.try_with(|thread| {
         let mut thread = thread.try_borrow_mut().ok()?;

@@ -105,7 +105,7 @@ static TRACESTATE_NAME: HeaderName = TRACESTATE;
 static BAGGAGE_NAME: HeaderName = BAGGAGE;
 
 /// Of so few headers each is looked at once, which is less work than to look two up.
-const HEADERS_FEW: usize = 8;
+pub(crate) const HEADERS_FEW: usize = 8;
 
 /// What of a caller's headers concerns its context.
 struct Found<'a> {

@@ -168,15 +168,21 @@ impl Tracer {
         ActiveSpan::new(tracer, self.0.room, started, start.now, || builder.particulars())
     }
 
-    /// The span of a call of that name, which lives as long as the process, that came with
-    /// `incoming`. Whoever gets it ends it by [`ActiveSpan::finish_after`].
+    /// The span of a call of that name, which lives as long as the process, under the span of `cx`.
+    /// Whoever gets it ends it by [`ActiveSpan::finish_after`].
     #[inline]
-    pub(crate) fn serve(&self, incoming: Context, name: RootName, now: Instant) -> ActiveSpan {
+    pub(crate) fn of_call(
+        &self,
+        kind: SpanKind,
+        name: RootName,
+        cx: Context,
+        now: Instant,
+    ) -> ActiveSpan {
         let kind_of_root = name.hash;
         let start = Start { span_id: None, forced: false, linked: false, kind_of_root, now };
-        let started = self.continue_from(incoming, &start);
+        let started = self.continue_from(cx, &start);
         ActiveSpan::new(None, self.0.room, started, now, || Particulars {
-            kind: SpanKind::Server,
+            kind,
             name: Cow::Borrowed(name.text),
             start: None,
             links: Vec::new(),

@@ -3,8 +3,8 @@
 //! by `span_allocations`. `cargo xtask bench telemetry` runs both.
 //!
 //! A call is a whole unary call in memory: the request is made, the service answers at once, the
-//! body is read to its trailers. With a number as argument, that variant runs alone, for a profiler;
-//! otherwise what a variant costs is its time minus the bare service's.
+//! body is read to its trailers. With a number as argument, that variant runs alone, for a profiler,
+//! as often as a second number says; otherwise what a variant costs is its time minus the bare service's.
 
 use std::time::Instant;
 
@@ -21,14 +21,15 @@ const ROUNDS: usize = 100;
 /// Calls of a variant in a round; fewer than the queue of spans holds.
 const CALLS: u32 = 2_000;
 
-/// Calls of one variant alone.
-const ALONE: u32 = 3_000_000;
+/// Calls of one variant alone, unless said otherwise.
+const ALONE: usize = 3_000_000;
 
 fn main() {
     let services = Services::start();
     let mut variants = services.variants();
-    if let Some(alone) = std::env::args().nth(1).and_then(|number| number.parse::<usize>().ok()) {
-        return (0..ALONE).for_each(|_| (variants[alone].call)());
+    let number = |nth| std::env::args().nth(nth).and_then(|number| number.parse::<usize>().ok());
+    if let Some(alone) = number(1) {
+        return (0..number(2).unwrap_or(ALONE)).for_each(|_| (variants[alone].call)());
     }
     let costs = measure(&mut variants, &services);
     println!("| call | ns | more than bare | goal | ratio |");

@@ -9,7 +9,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context as TaskContext, Poll, ready};
+use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -163,6 +163,7 @@ pin_project! {
 }
 
 impl<F, C> CallFuture<F, C> {
+    #[inline(always)]
     pub(super) fn new(inner: F, call: Option<C>) -> Self {
         Self { inner, call }
     }
@@ -185,27 +186,29 @@ where
 
     fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let result = ready!(match this.call {
+        let polled = match this.call {
             Some(call) => call.span().run(|| this.inner.poll(task)),
             None => this.inner.poll(task),
-        });
-        let mut call = this.call.take();
-        match result {
-            Ok(response) => {
-                if let Some(call) = &mut call {
+        };
+        // One look at it where it lies: a response is large to be moved.
+        match polled {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(response)) => {
+                if let Some(call) = this.call {
                     call.span().answered();
                     call.responded(response.status(), response.headers());
                 }
                 if response.body().is_end_stream() {
-                    end(&mut call);
+                    end(this.call);
                 }
+                let call = this.call.take();
                 // A body that only hands out what the handler made runs no code of the call.
                 let runs_code = call.as_ref().is_some_and(Call::streams)
                     && response.body().size_hint().exact().is_none();
                 Poll::Ready(Ok(response.map(|inner| CallBody { inner, call, runs_code })))
             }
-            Err(error) => {
-                if let Some(mut call) = call {
+            Poll::Ready(Err(error)) => {
+                if let Some(mut call) = this.call.take() {
                     call.failed();
                 }
                 Poll::Ready(Err(error))

@@ -22,6 +22,7 @@ use super::methods::{GrpcMethods, Visibility};
 use crate::context::Context;
 use crate::init::Telemetry;
 use crate::metrics::Histogram;
+use crate::propagation::HEADERS_FEW;
 use crate::schema::attr;
 use crate::span::{ActiveSpan, cut};
 
@@ -162,7 +163,7 @@ where
         let now = Instant::now();
         let span = if visibility == Visibility::Span {
             let name = shared.methods.root(method);
-            let mut span = tracer.serve(incoming, name, now);
+            let mut span = tracer.of_call(SpanKind::Server, name, incoming, now);
             if span.is_recording() {
                 describe_peer(&mut span, request.extensions());
                 if name.text == OTHER {
@@ -178,6 +179,7 @@ where
 }
 
 /// Calls the service and follows the call from then on.
+#[inline(always)]
 fn follow<S, B>(
     service: &mut S,
     shared: &Arc<Shared>,
@@ -216,10 +218,11 @@ where
         let shared = &self.shared;
         let tracer = &shared.telemetry.tracer;
         let (method, visibility) = shared.methods.find(request.uri().path());
+        let (caller, now) = (Context::current(), Instant::now());
         let span = if visibility == Visibility::Span {
-            tracer.span(shared.methods.name(method)).kind(SpanKind::Client).start()
+            tracer.of_call(SpanKind::Client, shared.methods.root(method), caller, now)
         } else {
-            ActiveSpan::without_record(Context::current(), Instant::now())
+            ActiveSpan::without_record(caller, now)
         };
         tracer.inject(span.cx(), request.headers_mut());
         if visibility == Visibility::Hidden {
@@ -296,7 +299,12 @@ fn describe_unknown(span: &mut ActiveSpan, path: &str) {
 }
 
 fn read_code(headers: &HeaderMap) -> Option<Code> {
-    headers.get(&GRPC_STATUS).map(|value| Code::from_bytes(value.as_bytes()))
+    let value = if headers.len() > HEADERS_FEW {
+        headers.get(&GRPC_STATUS)
+    } else {
+        headers.iter().find(|(name, _)| **name == GRPC_STATUS).map(|(_, value)| value)
+    };
+    value.map(|value| Code::from_bytes(value.as_bytes()))
 }
 
 /// The status that gRPC gives an answer that did not come from a gRPC server.

@@ -138,6 +138,15 @@ impl Route {
     }
 }
 
+/// A route by its place, so that a call need not look for it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RouteNumber(usize);
+
+impl RouteNumber {
+    /// Of all requests without a route.
+    const NONE: Self = Self(ROUTES_MAX);
+}
+
 /// The routes of a server.
 #[derive(Debug)]
 pub(super) struct Routes {
@@ -159,19 +168,24 @@ impl Routes {
         found.map_or(Visibility::Span, |(_, visibility)| *visibility)
     }
 
-    /// The route with this template.
-    pub(super) fn of(&self, template: Option<&str>) -> &Route {
-        let Some(template) = template else { return &self.none };
+    /// The number of the route with this template.
+    pub(super) fn find(&self, template: Option<&str>) -> RouteNumber {
+        let Some(template) = template else { return RouteNumber::NONE };
         let start = quick_hash(template.as_bytes()) as usize;
         for step in 0..ROUTES_MAX {
-            let slot = &self.by_hash[start.wrapping_add(step) % ROUTES_MAX];
+            let number = start.wrapping_add(step) % ROUTES_MAX;
             let new = || Route::new(Some(intern(template)), self.visibility(template));
-            let route = slot.get_or_init(new);
+            let route = self.by_hash[number].get_or_init(new);
             if route.template == Some(template) {
-                return route;
+                return RouteNumber(number);
             }
         }
-        &self.none
+        RouteNumber::NONE
+    }
+
+    /// The route of this number.
+    pub(super) fn get(&self, number: RouteNumber) -> &Route {
+        self.by_hash.get(number.0).and_then(OnceLock::get).unwrap_or(&self.none)
     }
 }
 
@@ -181,17 +195,20 @@ mod tests {
 
     #[test]
     fn a_route_is_kept_once_and_too_many_are_as_none() {
+        fn of<'a>(routes: &'a Routes, template: Option<&str>) -> &'a Route {
+            routes.get(routes.find(template))
+        }
         let routes = Routes::new(vec![("/hidden".to_owned(), Visibility::Hidden)]);
         let get = KnownMethod::of(&Method::GET);
-        let first = routes.of(Some("/v1/jobs/{id}"));
-        assert!(std::ptr::eq(first, routes.of(Some("/v1/jobs/{id}"))));
+        let first = of(&routes, Some("/v1/jobs/{id}"));
+        assert!(std::ptr::eq(first, of(&routes, Some("/v1/jobs/{id}"))));
         assert_eq!(first.span_name(get).text, "GET /v1/jobs/{id}");
-        assert_eq!(routes.of(Some("/hidden")).visibility, Visibility::Hidden);
+        assert_eq!(of(&routes, Some("/hidden")).visibility, Visibility::Hidden);
         let templates: Vec<_> = (0..ROUTES_MAX).map(|index| format!("/r{index}/{{id}}")).collect();
-        let kept = templates.iter().filter(|t| routes.of(Some(t)).template.is_some()).count();
+        let kept = templates.iter().filter(|t| of(&routes, Some(t)).template.is_some()).count();
         assert_eq!(kept, ROUTES_MAX - 2);
-        assert!(std::ptr::eq(first, routes.of(Some("/v1/jobs/{id}"))), "still there");
-        assert_eq!(routes.of(None).span_name(KnownMethod::of(&Method::TRACE)).text, "TRACE");
+        assert!(std::ptr::eq(first, of(&routes, Some("/v1/jobs/{id}"))), "still there");
+        assert_eq!(of(&routes, None).span_name(KnownMethod::of(&Method::TRACE)).text, "TRACE");
     }
 
     #[test]

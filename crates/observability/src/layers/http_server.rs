@@ -12,11 +12,12 @@ use axum::extract::{ConnectInfo, MatchedPath};
 use http::uri::Scheme;
 use http::{HeaderMap, Request, Response, StatusCode, Version, header};
 use http_body::Body;
+use opentelemetry::trace::SpanKind;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::call::{Call, CallBody, CallFuture, CallSpan};
-use super::http_route::{Ending, KnownMethod, Routes};
+use super::http_route::{Ending, KnownMethod, RouteNumber, Routes};
 use super::methods::Visibility;
 use crate::init::Telemetry;
 use crate::schema::attr;
@@ -87,9 +88,10 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let shared = &self.shared;
-        let matched = request.extensions().get::<MatchedPath>().cloned();
-        let route = shared.routes.of(matched.as_ref().map(MatchedPath::as_str));
-        let visibility = match &matched {
+        let matched = request.extensions().get::<MatchedPath>();
+        let number = shared.routes.find(matched.map(MatchedPath::as_str));
+        let route = shared.routes.get(number);
+        let visibility = match matched {
             Some(_) => route.visibility,
             None => shared.routes.visibility(request.uri().path()),
         };
@@ -102,7 +104,7 @@ where
         let method = KnownMethod::of(request.method());
         let span = if visibility == Visibility::Span {
             let name = route.span_name(method);
-            let mut span = tracer.serve(incoming, name, now);
+            let mut span = tracer.of_call(SpanKind::Server, name, incoming, now);
             if span.is_recording() {
                 describe_request(&mut span, &request);
             }
@@ -111,7 +113,7 @@ where
             CallSpan::none(incoming, now)
         };
         let ending = Ending { status: None, is_broken: false };
-        let call = HttpCall { shared: Arc::clone(shared), method, matched, span, ending };
+        let call = HttpCall { shared: Arc::clone(shared), method, route: number, span, ending };
         let inner = self.inner.call(request);
         CallFuture::new(inner, Some(call))
     }
@@ -122,7 +124,7 @@ where
 pub struct HttpCall {
     shared: Arc<Shared>,
     method: KnownMethod,
-    matched: Option<MatchedPath>,
+    route: RouteNumber,
     span: CallSpan,
     ending: Ending,
 }
@@ -148,7 +150,7 @@ impl Call for HttpCall {
 impl Drop for HttpCall {
     fn drop(&mut self) {
         let (shared, method, ending) = (&self.shared, self.method, self.ending);
-        let route = shared.routes.of(self.matched.as_ref().map(MatchedPath::as_str));
+        let route = shared.routes.get(self.route);
         self.span.finish(
             &shared.telemetry.tracer,
             |seconds, cx| {

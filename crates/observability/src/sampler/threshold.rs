@@ -37,7 +37,12 @@ pub(super) fn randomness(trace_id: TraceId) -> u64 {
 }
 
 /// The randomness that `tracestate` names in place of the trace id's, if it does.
+#[inline]
 pub(crate) fn named_randomness(tracestate: &str) -> Option<u64> {
+    if tracestate.is_empty() { None } else { read_randomness(tracestate) }
+}
+
+fn read_randomness(tracestate: &str) -> Option<u64> {
     let value = members(tracestate).find_map(|(key, value)| (key == MEMBER).then_some(value))?;
     let digits = value.split(';').find_map(|field| field.strip_prefix("rv:"))?;
     let is_lower_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
