@@ -1,11 +1,11 @@
 //! Two pictures compared while their rows arrive: a ring of the last blurred rows, and sums.
 
-use super::block::{Block, grow};
-use super::measure::{
-    Detail, Everything, LINES, Parts, Sums, Whole, WindowRows, Work, measure_rows,
-};
+use super::block::{BLOCK, Block, grow};
+use super::lanes::Lanes;
+use super::measure::{Detail, Everything, Parts, Sums, Whole, WindowRows, Work, measure_rows};
+use super::range::Ranges;
 use super::sum::OrderedSum;
-use super::window::{LOSS, Products, ROWS, ROWS_UNDER, blur_row, blurred_blocks};
+use super::window::{LINES, LOSS, Products, ROWS, ROWS_UNDER, blur_across, blurred_blocks};
 use crate::isa::{Isa, per_isa};
 
 /// Which sums a comparison takes.
@@ -33,6 +33,8 @@ pub(super) struct Comparison {
     sums: Sums,
     /// [`ROWS_UNDER`] slots of [`LINES`] blurred lines.
     ring: Vec<Block<f32>>,
+    /// As many slots of the ranges that each block was blurred from.
+    ranges: Vec<Ranges>,
 }
 
 /// Means over all places, as libvmaf rounds them.
@@ -48,8 +50,6 @@ pub(super) struct Means {
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     work: Work,
-    /// Products of two rows.
-    line: Vec<f32>,
 }
 
 impl Comparison {
@@ -61,6 +61,7 @@ impl Comparison {
         self.sums = Sums::default();
         let blocks = blurred_blocks(width);
         grow(&mut self.ring, ROWS_UNDER * LINES * blocks);
+        self.ranges.resize(ROWS_UNDER * blocks, Ranges::default());
         shared.work.reserve(blocks);
     }
 
@@ -68,8 +69,9 @@ impl Comparison {
     pub(super) fn push(&mut self, isa: Isa, rows: [&[f32]; 2], shared: &mut Shared) {
         let slot_len = LINES * blurred_blocks(self.width);
         let slot = &mut self.ring[self.rows % ROWS_UNDER * slot_len..][..slot_len];
-        shared.line.resize(rows[0].len(), 0.0);
-        blur_rows(isa, rows, &mut shared.line, slot, shared.work.products());
+        let blocks = blurred_blocks(self.width);
+        let ranges = &mut self.ranges[self.rows % ROWS_UNDER * blocks..][..blocks];
+        blur_rows(isa, rows, slot, ranges, shared.work.products());
         self.rows += 1;
         if self.rows == self.measured + ROWS_UNDER {
             self.measure(isa, ROWS, shared);
@@ -100,7 +102,11 @@ impl Comparison {
         let rows = std::array::from_fn(|row| {
             &self.ring[(self.measured + row) % ROWS_UNDER * slot_len..][..slot_len]
         });
-        let window = WindowRows { rows, places: self.width - LOSS, count };
+        let blocks = blurred_blocks(self.width);
+        let ranges = std::array::from_fn(|row| {
+            &self.ranges[(self.measured + row) % ROWS_UNDER * blocks..][..blocks]
+        });
+        let window = WindowRows { rows, ranges, places: self.width - LOSS, count };
         let measure = match self.want {
             Want::Whole => measure_whole,
             Want::Everything => measure_everything,
@@ -115,39 +121,43 @@ impl Comparison {
 /// Blurs one row of both pictures, of their squares and of their product.
 #[inline(always)]
 fn blur_rows_body(
+    vector: impl Lanes,
     rows: [&[f32]; 2],
-    line: &mut [f32],
     slot: &mut [Block<f32>],
+    ranges: &mut [Ranges],
     products: &mut Products,
 ) {
     let blocks = slot.len() / LINES;
-    let (means, others) = slot.split_at_mut(2 * blocks);
-    for (row, blurred) in rows.iter().zip(means.chunks_exact_mut(blocks)) {
-        blur_row(row, blurred, products);
-    }
-    for ((first, second), blurred) in
-        [(0, 0), (1, 1), (0, 1)].into_iter().zip(others.chunks_exact_mut(blocks))
-    {
-        for ((product, first), second) in line.iter_mut().zip(rows[first]).zip(rows[second]) {
-            *product = first * second;
-        }
-        blur_row(line, blurred, products);
+    let (mean1, rest) = slot.split_at_mut(blocks);
+    let (mean2, rest) = rest.split_at_mut(blocks);
+    let (square1, rest) = rest.split_at_mut(blocks);
+    let (square2, product) = rest.split_at_mut(blocks);
+    for index in 0..blocks {
+        let rows = rows.map(|row| row[index * BLOCK..].first_chunk().expect("rows are padded"));
+        let blurred = [
+            &mut mean1[index],
+            &mut mean2[index],
+            &mut square1[index],
+            &mut square2[index],
+            &mut product[index],
+        ];
+        ranges[index] = blur_across(vector, rows, blurred, products);
     }
 }
 
 per_isa! {
     fn blur_rows(
         rows: [&[f32]; 2],
-        line: &mut [f32],
         slot: &mut [Block<f32>],
+        ranges: &mut [Ranges],
         products: &mut Products,
-    ) = blur_rows_body;
+    ) = blur_rows_body, with vector;
     fn measure_whole(window: WindowRows<'_>, work: &mut Work, sums: &mut Sums)
-        = measure_rows::<Whole>;
+        = measure_rows::<Whole>, with vector;
     fn measure_everything(window: WindowRows<'_>, work: &mut Work, sums: &mut Sums)
-        = measure_rows::<Everything>;
+        = measure_rows::<Everything>, with vector;
     fn measure_parts(window: WindowRows<'_>, work: &mut Work, sums: &mut Sums)
-        = measure_rows::<Parts>;
+        = measure_rows::<Parts>, with vector;
     fn measure_detail(window: WindowRows<'_>, work: &mut Work, sums: &mut Sums)
-        = measure_rows::<Detail>;
+        = measure_rows::<Detail>, with vector;
 }

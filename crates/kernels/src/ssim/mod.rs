@@ -20,7 +20,9 @@
 mod block;
 mod compare;
 mod halve;
+mod lanes;
 mod measure;
+mod range;
 mod source;
 mod sum;
 mod window;
