@@ -261,10 +261,11 @@ pub(super) fn blur_down<V: Lanes>(
         least = v.min(least, bits);
         most = v.max(most, bits);
     }
-    // Every column has an exponent of its own.
+    // Every column has an exponent of its own. A column of zeros fits; one whose largest value is 0
+    // does not if others are negative, as those around a bright spot are at the smaller scales.
     let exponent = v.and(v.add(most, v.splat_word(MARGIN)), v.splat_word(EXPONENT));
     let exponent = v.max(exponent, v.splat_word(EXPONENT_MIN));
-    if v.all_reach(v.add(least, v.splat_word(SPAN)), exponent, most) {
+    if v.all_reach(v.add(least, v.splat_word(SPAN)), exponent, v.or(least, most)) {
         down_integers(v, rows, at, exponent, blurred);
     } else {
         down_doubles(v, rows, at, blurred);
@@ -444,6 +445,9 @@ mod tests {
                     53 => 0.0,
                     54 => drawn * 1e-30,
                     55 => (drawn * 256.0).floor(),
+                    // Columns of negative values and zeros, as around one bright sample.
+                    56 if number() < 0.02 => -drawn,
+                    56 => 0.0,
                     _ => drawn.min(nearly),
                 };
             }

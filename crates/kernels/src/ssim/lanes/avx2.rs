@@ -157,6 +157,11 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
+    fn or(self, a: __m256i, b: __m256i) -> __m256i {
+        proven!(_mm256_or_si256(a, b))
+    }
+
+    #[inline(always)]
     fn min(self, a: __m256i, b: __m256i) -> __m256i {
         proven!(_mm256_min_epi32(a, b))
     }

@@ -151,6 +151,11 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
+    fn or(self, a: __m512i, b: __m512i) -> __m512i {
+        proven!(_mm512_or_si512(a, b))
+    }
+
+    #[inline(always)]
     fn min(self, a: __m512i, b: __m512i) -> __m512i {
         proven!(_mm512_min_epi32(a, b))
     }

@@ -68,6 +68,8 @@ pub(super) trait Lanes: Copy {
     fn sub(self, a: Self::Words, b: Self::Words) -> Self::Words;
     /// `a & b`.
     fn and(self, a: Self::Words, b: Self::Words) -> Self::Words;
+    /// `a | b`.
+    fn or(self, a: Self::Words, b: Self::Words) -> Self::Words;
     /// The smaller of both as signed numbers.
     fn min(self, a: Self::Words, b: Self::Words) -> Self::Words;
     /// The larger of both as signed numbers.

@@ -105,6 +105,11 @@ impl Lanes for Plain {
     }
 
     #[inline(always)]
+    fn or(self, a: [u32; 4], b: [u32; 4]) -> [u32; 4] {
+        from_fn(|i| a[i] | b[i])
+    }
+
+    #[inline(always)]
     fn min(self, a: [u32; 4], b: [u32; 4]) -> [u32; 4] {
         from_fn(|i| (a[i] as i32).min(b[i] as i32) as u32)
     }

@@ -168,6 +168,11 @@ impl Lanes for Portable {
     }
 
     #[inline(always)]
+    fn or(self, a: __m128i, b: __m128i) -> __m128i {
+        proven!(_mm_or_si128(a, b))
+    }
+
+    #[inline(always)]
     fn min(self, a: __m128i, b: __m128i) -> __m128i {
         proven!(min(a, b))
     }
