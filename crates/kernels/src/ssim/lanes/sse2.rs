@@ -88,11 +88,6 @@ impl Lanes for Portable {
     }
 
     #[inline(always)]
-    fn fetch(self, run: &[f32], ahead: usize) {
-        proven!(_mm_prefetch::<_MM_HINT_T0>(run.as_ptr().wrapping_add(ahead).cast()))
-    }
-
-    #[inline(always)]
     fn store(self, lanes: __m128, run: &mut [f32]) {
         store_run!(_mm_storeu_ps, lanes, run, LANES)
     }
@@ -269,6 +264,11 @@ impl Lanes for Portable {
             load_run!(_mm_loadu_pd, run, LANES / 2),
             load_run!(_mm_loadu_pd, run[LANES / 2..], LANES / 2),
         ]
+    }
+
+    #[inline(always)]
+    fn load_wide(self, run: &[f32]) -> [__m128d; 2] {
+        self.widen(self.load(run))
     }
 
     #[inline(always)]
