@@ -5,13 +5,25 @@
 //! rounded to `f32` at the end. The window is applied only where it lies within the picture, so
 //! that the result is ten samples narrower and lower.
 //!
-//! Rounding the products costs more than adding them. A value meets each of the six distinct taps
-//! once, and whoever needs the product takes it from memory: both positions of the tap across, and
-//! up to [`ROWS`] rows of results down.
+//! Where the values under a group of windows differ by little more than a factor of 8, which is
+//! nearly everywhere, sums are taken in 32-bit integers instead: those of the four outermost taps
+//! and those of the other seven apart, the former with [`FRACTION_BITS`] more bits. With `e` the
+//! exponent of the largest value, and all values at least `2^(e - 3)`:
 //!
-//! Range: values are below 2^17 in magnitude, and the taps sum to about 1. Nothing overflows.
+//! - In units of `2^(e - 31)` a value is from 2^28 to below 2^32, and its product with an inner tap,
+//!   0.036 to 0.266, from 2^23 to below 2^31: a float of 24 bits that is a whole number. Its product
+//!   with an outer tap, 0.001 and 0.0076, is one in units that are 2^5 times finer.
+//! - Both sums are below 2^32, and so is their total, though the taps add up to 1.000002: `e` is
+//!   taken of the largest value and a little more. Everything is exact, in any order, and in `f64`
+//!   it would be too; so one rounding at the end gives the same bits.
+//!
+//! Range: values are below 2^35 in magnitude. Nothing overflows.
 
-use super::block::{Aligned, BLOCK, Block, blocks};
+use super::block::{Aligned, BLOCK, blocks};
+use super::lanes::{FRACTION_BITS, Lanes};
+use super::range::{
+    EXPONENT, EXPONENT_0, EXPONENT_MIN, EXPONENT_STEP, MARGIN, Ranges, SPAN, units,
+};
 
 /// Rows and columns of the window.
 pub(super) const WINDOW: usize = 11;
@@ -20,7 +32,7 @@ pub(super) const WINDOW: usize = 11;
 pub(super) const LOSS: usize = WINDOW - 1;
 
 /// Rows of results made at a time.
-pub(super) const ROWS: usize = 4;
+pub(super) const ROWS: usize = 8;
 
 /// Rows of values under [`ROWS`] windows.
 pub(super) const ROWS_UNDER: usize = ROWS + LOSS;
@@ -28,15 +40,38 @@ pub(super) const ROWS_UNDER: usize = ROWS + LOSS;
 /// Outermost to middle; the window is symmetric.
 const TAPS: [f32; 6] = [0.001028, 0.007599, 0.036001, 0.109361, 0.213006, 0.266012];
 
-/// Values filtered across at a time: their products then stay in the first-level cache.
-const CHUNK: usize = 2 * BLOCK;
+/// How many of [`TAPS`] are outer ones.
+const OUTER: usize = 2;
 
-/// Values that the windows of a chunk cover, in whole vectors.
-const LINE: usize = CHUNK + 16;
+/// Values that the windows of a block cover, in whole vectors.
+pub(super) const LINE: usize = BLOCK + 16;
+
+/// Columns of a strip: the values of a cache line.
+pub(super) const COLUMNS: usize = 16;
+
+/// Strips of a block.
+pub(super) const STRIPS: usize = BLOCK / COLUMNS;
+
+/// What was blurred across under [`ROWS`] windows down a strip, line by line and row by row, so that
+/// blurring down reads one value after the other.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(super) struct Strip(pub(super) [[[f32; COLUMNS]; ROWS_UNDER]; LINES]);
+
+impl Default for Strip {
+    fn default() -> Self {
+        Self([[[0.0; COLUMNS]; ROWS_UNDER]; LINES])
+    }
+}
 
 /// The length that a row of `width` values is padded to, for windows read in whole vectors.
 pub(super) const fn padded_len(width: usize) -> usize {
-    (width - LOSS).next_multiple_of(BLOCK) + LINE - CHUNK
+    (width - LOSS).next_multiple_of(BLOCK) + LINE - BLOCK
+}
+
+/// Blocks that one blurred row of pictures of `width` samples takes.
+pub(super) const fn blurred_blocks(width: usize) -> usize {
+    blocks(width - LOSS)
 }
 
 /// Which of [`TAPS`] stands at `position` of the window.
@@ -44,115 +79,416 @@ const fn tap_at(position: usize) -> usize {
     if position < TAPS.len() { position } else { LOSS - position }
 }
 
-/// Products of one chunk of a row with each tap.
-pub(super) type AcrossProducts = Aligned<[[f64; LINE]; TAPS.len()]>;
+/// The taps as floats in units of which `one` make 1, the outer ones in finer units.
+#[inline(always)]
+fn taps_in_units<V: Lanes>(v: V, one: V::Floats) -> [V::Floats; TAPS.len()] {
+    let finer = v.mul(one, v.splat((1_u32 << FRACTION_BITS) as f32));
+    [
+        v.mul(finer, v.splat(TAPS[0])),
+        v.mul(finer, v.splat(TAPS[1])),
+        v.mul(one, v.splat(TAPS[2])),
+        v.mul(one, v.splat(TAPS[3])),
+        v.mul(one, v.splat(TAPS[4])),
+        v.mul(one, v.splat(TAPS[5])),
+    ]
+}
 
-/// Products of one block of the rows under the windows with each tap.
-pub(super) type DownProducts = [[Block<f32>; TAPS.len()]; ROWS_UNDER];
+/// Lines that are blurred: reference, distorted, their squares, and their product.
+pub(super) const LINES: usize = 5;
 
-/// What is kept from call to call only to save clearing it.
+/// Which pictures' values are multiplied in each of [`LINES`], if any are.
+pub(super) const FACTORS: [(usize, Option<usize>); LINES] =
+    [(0, None), (1, None), (0, Some(0)), (1, Some(1)), (0, Some(1))];
+
+/// How many lines are multiplied before one is summed.
+const AHEAD: usize = 2;
+
+/// Products of one line's block with each tap, as integers.
+type IntegerProducts = [[u32; LINE]; TAPS.len()];
+
+/// What is kept from call to call only to save clearing it: products of a block with each tap.
 #[derive(Debug)]
 pub(super) struct Products {
-    across: AcrossProducts,
-    down: DownProducts,
+    /// Of one line, and of the next ones.
+    integers: Box<Aligned<[IntegerProducts; AHEAD + 1]>>,
+    doubles: Box<Aligned<[[f64; LINE]; TAPS.len()]>>,
 }
 
 impl Default for Products {
     fn default() -> Self {
         Self {
-            across: Aligned([[0.0; LINE]; TAPS.len()]),
-            down: [[Block([0.0; BLOCK]); TAPS.len()]; ROWS_UNDER],
+            integers: Box::new(Aligned([[[0; LINE]; TAPS.len()]; AHEAD + 1])),
+            doubles: Box::new(Aligned([[0.0; LINE]; TAPS.len()])),
         }
     }
 }
 
-/// What the window sees across a row: `blurred[x]` covers `values[x..x + WINDOW]`.
+/// What the window sees across one block of rows of both pictures, of their squares and of their
+/// product: place `x` of the strips covers `rows(..)[..][x..x + WINDOW]`. There is a row for each of
+/// `ranges`, which are its own; they go into the strips from row `slot` on.
 ///
-/// `values` has the length that [`padded_len`] says; what lies beyond the picture only reaches
-/// results beyond it.
+/// Products are written [`AHEAD`] lines before they are read: a load across two stores waits until
+/// both have left for the cache.
 #[inline(always)]
-pub(super) fn blur_row(values: &[f32], blurred: &mut [Block<f32>], products: &mut Products) {
-    let Aligned(products) = &mut products.across;
-    for (chunk, blurred) in blurred.chunks_mut(CHUNK / BLOCK).enumerate() {
-        let count = blurred.len() * BLOCK;
-        let values = &values[chunk * CHUNK..][..count + LINE - CHUNK];
-        for (line, tap) in products.iter_mut().zip(TAPS) {
-            for (product, value) in line.iter_mut().zip(values) {
-                *product = f64::from(value * tap);
-            }
-        }
-        for (index, Block(blurred)) in blurred.iter_mut().enumerate() {
-            let [p0, p1, p2, p3, p4, p5] =
-                products.each_ref().map(|line| &line[index * BLOCK..][..BLOCK + LOSS]);
-            for x in 0..BLOCK {
-                let sum = p0[x]
-                    + p1[x + 1]
-                    + p2[x + 2]
-                    + p3[x + 3]
-                    + p4[x + 4]
-                    + p5[x + 5]
-                    + p4[x + 6]
-                    + p3[x + 7]
-                    + p2[x + 8]
-                    + p1[x + 9]
-                    + p0[x + 10];
-                blurred[x] = sum as f32;
-            }
-        }
-    }
-}
-
-/// The first and last of [`TAPS`] that row `row` of those under [`ROWS`] windows meets.
-const fn taps_of(row: usize) -> [usize; 2] {
-    let first = row.saturating_sub(ROWS - 1);
-    let last = if row < LOSS { row } else { LOSS };
-    let (a, b) = (tap_at(first), tap_at(last));
-    let least = if a < b { a } else { b };
-    let most = if first <= LOSS / 2 && LOSS / 2 <= last { LOSS / 2 } else { a + b - least };
-    [least, most]
-}
-
-/// What the windows see down the columns of one block.
-///
-#[inline(always)]
-pub(super) fn blur_columns(
-    rows: [&Block<f32>; ROWS_UNDER],
-    blurred: &mut [Block<f32>; ROWS],
-    products: &mut Products,
+pub(super) fn blur_across<'a, V: Lanes>(
+    v: V,
+    rows: impl Fn(usize) -> [&'a [f32; LINE]; 2],
+    ranges: &[Ranges],
+    strips: &mut [Strip; STRIPS],
+    slot: usize,
+    Products { integers, doubles }: &mut Products,
 ) {
-    let products = &mut products.down;
-    for (row, Block(values)) in rows.iter().enumerate() {
-        let [first, last] = const { all_taps_of() }[row];
-        for tap in first..=last {
-            let Block(line) = &mut products[row][tap];
+    let steps = ranges.len() * LINES;
+    let place = |step: usize| (step / LINES, step % LINES);
+    for next in 0..steps + AHEAD {
+        if next < steps {
+            let (row, line) = place(next);
+            if let Some(exponent) = ranges[row].0[line].exponent() {
+                multiply(v, line, rows(row), exponent, &mut integers.0[next % (AHEAD + 1)]);
+            }
+        }
+        let Some(step) = next.checked_sub(AHEAD) else {
+            continue;
+        };
+        let (row, line) = place(step);
+        let mut blurred = strips.each_mut().map(|Strip(lines)| &mut lines[line][slot + row]);
+        if let Some(exponent) = ranges[row].0[line].exponent() {
+            let unit = v.splat(units(exponent)[1] * V::UNIT);
+            across_integers(v, &integers.0[step % (AHEAD + 1)], unit, &mut blurred);
+        } else {
+            let rows = rows(row);
+            match FACTORS[line] {
+                (first, None) => across_doubles::<false>([rows[first]; 2], &mut blurred, doubles),
+                (first, Some(second)) => {
+                    across_doubles::<true>([rows[first], rows[second]], &mut blurred, doubles);
+                }
+            }
+        }
+    }
+}
+
+/// Products of a line's values with the taps.
+#[inline(always)]
+fn multiply<V: Lanes>(
+    v: V,
+    line: usize,
+    rows: [&[f32; LINE]; 2],
+    exponent: u32,
+    products: &mut IntegerProducts,
+) {
+    let taps = taps_in_units(v, v.splat(units(exponent)[0]));
+    match FACTORS[line] {
+        (first, None) => multiply_values::<V, false>(v, [rows[first]; 2], taps, products),
+        (first, Some(second)) => {
+            multiply_values::<V, true>(v, [rows[first], rows[second]], taps, products);
+        }
+    }
+}
+
+/// Products of the first row's values, or of their products with the second's.
+#[inline(always)]
+fn multiply_values<V: Lanes, const MULTIPLIED: bool>(
+    v: V,
+    rows: [&[f32; LINE]; 2],
+    taps: [V::Floats; TAPS.len()],
+    products: &mut IntegerProducts,
+) {
+    for at in (0..LINE).step_by(V::LANES) {
+        let mut values = v.load(&rows[0][at..]);
+        if MULTIPLIED {
+            values = v.mul(values, v.load(&rows[1][at..]));
+        }
+        for (line, tap) in products.iter_mut().zip(taps) {
+            v.store_words(v.integers(v.mul(values, tap)), &mut line[at..]);
+        }
+    }
+}
+
+#[inline(always)]
+fn across_integers<V: Lanes>(
+    v: V,
+    [p0, p1, p2, p3, p4, p5]: &IntegerProducts,
+    unit: V::Floats,
+    blurred: &mut [&mut [f32; COLUMNS]; STRIPS],
+) {
+    for at in (0..BLOCK).step_by(V::LANES) {
+        let mut inner = v.add(v.load_words(&p2[at + 2..]), v.load_words(&p3[at + 3..]));
+        inner = v.add(inner, v.load_words(&p4[at + 4..]));
+        inner = v.add(inner, v.load_words(&p5[at + 5..]));
+        inner = v.add(inner, v.load_words(&p4[at + 6..]));
+        inner = v.add(inner, v.load_words(&p3[at + 7..]));
+        inner = v.add(inner, v.load_words(&p2[at + 8..]));
+        let mut outer = v.add(v.load_words(&p0[at..]), v.load_words(&p1[at + 1..]));
+        outer = v.add(outer, v.load_words(&p1[at + 9..]));
+        outer = v.add(outer, v.load_words(&p0[at + 10..]));
+        let strip = &mut blurred[at / COLUMNS];
+        v.store(v.mul(v.nearest(inner, outer), unit), &mut strip[at % COLUMNS..]);
+    }
+}
+
+#[inline(always)]
+fn across_doubles<const MULTIPLIED: bool>(
+    rows: [&[f32; LINE]; 2],
+    blurred: &mut [&mut [f32; COLUMNS]; STRIPS],
+    Aligned(products): &mut Aligned<[[f64; LINE]; TAPS.len()]>,
+) {
+    for (line, tap) in products.iter_mut().zip(TAPS) {
+        for x in 0..LINE {
+            let value = if MULTIPLIED { rows[0][x] * rows[1][x] } else { rows[0][x] };
+            line[x] = f64::from(value * tap);
+        }
+    }
+    let [p0, p1, p2, p3, p4, p5] = &*products;
+    let Aligned(mut sums) = Aligned([0.0; BLOCK]);
+    for x in 0..BLOCK {
+        let sum = p0[x]
+            + p1[x + 1]
+            + p2[x + 2]
+            + p3[x + 3]
+            + p4[x + 4]
+            + p5[x + 5]
+            + p4[x + 6]
+            + p3[x + 7]
+            + p2[x + 8]
+            + p1[x + 9]
+            + p0[x + 10];
+        sums[x] = sum as f32;
+    }
+    for (blurred, sums) in blurred.iter_mut().zip(sums.as_chunks().0) {
+        **blurred = *sums;
+    }
+}
+
+/// Does something for every row under [`ROWS`] windows, its number a constant.
+macro_rules! each_row {
+    (@ [$($row:literal)+] |$name:ident| $body:expr) => {
+        each_row!(@@ $($row)+; $name; $body)
+    };
+    (@@ $first:literal $($row:literal)*; $name:ident; $body:expr) => {
+        { const $name: usize = $first; $body }
+        each_row!(@@ $($row)*; $name; $body)
+    };
+    (@@ ; $name:ident; $body:expr) => {};
+    (|$name:ident| $body:expr) => {
+        each_row!(@ [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17] |$name| $body);
+    };
+}
+
+/// A vector of what [`ROWS`] windows see.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C, align(64))]
+pub(super) struct Blurred(pub(super) [[f32; 16]; ROWS]);
+
+/// What the windows see down one line of the columns of one vector of a strip, that at `at`; with the
+/// exponent for sums in integers, where it is known.
+#[inline(always)]
+pub(super) fn blur_down<V: Lanes>(
+    v: V,
+    rows: &[[f32; COLUMNS]; ROWS_UNDER],
+    at: usize,
+    exponent: Option<u32>,
+    blurred: &mut Blurred,
+) {
+    if let Some(exponent) = exponent {
+        return down_integers(v, rows, at, v.splat_word(exponent), blurred);
+    }
+    let first = v.bits(v.load(&rows[0][at..]));
+    let (mut least, mut most) = (first, first);
+    for row in &rows[1..] {
+        let bits = v.bits(v.load(&row[at..]));
+        least = v.min(least, bits);
+        most = v.max(most, bits);
+    }
+    // Every column has an exponent of its own. A column of zeros fits; one whose largest value is 0
+    // does not if others are negative, as those around a bright spot are at the smaller scales.
+    let exponent = v.and(v.add(most, v.splat_word(MARGIN)), v.splat_word(EXPONENT));
+    let exponent = v.max(exponent, v.splat_word(EXPONENT_MIN));
+    if v.all_reach(v.add(least, v.splat_word(SPAN)), exponent, v.or(least, most)) {
+        down_integers(v, rows, at, exponent, blurred);
+    } else {
+        down_doubles(v, rows, at, blurred);
+    }
+}
+
+#[inline(always)]
+fn down_integers<V: Lanes>(
+    v: V,
+    rows: &[[f32; COLUMNS]; ROWS_UNDER],
+    at: usize,
+    exponent: V::Words,
+    Blurred(blurred): &mut Blurred,
+) {
+    const TOP: u32 = 31 * EXPONENT_STEP;
+    let one = v.floats(v.sub(v.splat_word(2 * EXPONENT_0 + TOP), exponent));
+    let unit = v.floats(v.sub(exponent, v.splat_word(TOP)));
+    let unit = v.mul(unit, v.splat(V::UNIT));
+    let taps = taps_in_units(v, one);
+    let mut inner = [v.splat_word(0); ROWS];
+    let mut outer = [v.splat_word(0); ROWS];
+    each_row!(|ROW| {
+        let values = v.load(&rows[ROW][at..]);
+        let mut products = [v.splat_word(0); TAPS.len()];
+        for tap in 0..TAPS.len() {
+            products[tap] = v.integers(v.mul(values, taps[tap]));
+        }
+        for window in 0..ROWS {
+            if let Some(position @ 0..WINDOW) = ROW.checked_sub(window) {
+                let tap = tap_at(position);
+                if tap < OUTER {
+                    outer[window] = v.add(outer[window], products[tap]);
+                } else {
+                    inner[window] = v.add(inner[window], products[tap]);
+                }
+            }
+        }
+        if let Some(window) = ROW.checked_sub(LOSS) {
+            let result = v.mul(v.nearest(inner[window], outer[window]), unit);
+            v.store(result, &mut blurred[window]);
+        }
+    });
+}
+
+#[inline(always)]
+fn down_doubles<V: Lanes>(
+    v: V,
+    rows: &[[f32; COLUMNS]; ROWS_UNDER],
+    at: usize,
+    Blurred(blurred): &mut Blurred,
+) {
+    let mut sums = [v.widen(v.splat(0.0)); ROWS];
+    each_row!(|ROW| {
+        let values = v.load(&rows[ROW][at..]);
+        for tap in 0..TAPS.len() {
+            let product = v.widen(v.mul(values, v.splat(TAPS[tap])));
+            for window in 0..ROWS {
+                if let Some(position @ 0..WINDOW) = ROW.checked_sub(window)
+                    && tap_at(position) == tap
+                {
+                    sums[window] = v.add_doubles(sums[window], product);
+                }
+            }
+        }
+        if let Some(window) = ROW.checked_sub(LOSS) {
+            v.store(v.narrow(sums[window]), &mut blurred[window]);
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lanes::Plain;
+    use super::*;
+    use crate::isa::{Isa, per_isa};
+
+    /// Rows of both pictures, long enough for one block.
+    type Rows = [[[f32; LINE]; ROWS_UNDER]; 2];
+
+    /// All results of a block: those across, those down, and for how many lines down integers served.
+    type Results = (Box<[Strip; STRIPS]>, Box<[Blurred; LINES * BLOCK]>, usize);
+
+    #[inline(always)]
+    fn blur_body(v: impl Lanes, rows: &Rows) -> Results {
+        blur(v, rows)
+    }
+
+    #[inline(always)]
+    fn blur<V: Lanes>(v: V, rows: &Rows) -> Results {
+        let mut products = Products::default();
+        let mut strips = Box::new([Strip::default(); STRIPS]);
+        let mut ranges = [Ranges::default(); ROWS_UNDER];
+        let rows_at = |row: usize| [&rows[0][row], &rows[1][row]];
+        for (row, ranges) in ranges.iter_mut().enumerate() {
+            *ranges = Ranges::of(v, rows_at(row));
+        }
+        blur_across(v, rows_at, &ranges, &mut strips, 0, &mut products);
+        let exponents = Ranges::of_all(&ranges).exponents_down();
+        let mut down = Box::new([Blurred::default(); LINES * BLOCK]);
+        for line in 0..LINES {
+            for at in (0..BLOCK).step_by(V::LANES) {
+                let Strip(lines) = &strips[at / COLUMNS];
+                let blurred = &mut down[line * BLOCK + at];
+                blur_down(v, &lines[line], at % COLUMNS, exponents[line], blurred);
+            }
+        }
+        (strips, down, exponents.iter().flatten().count())
+    }
+
+    per_isa! {
+        fn blur_here(rows: &Rows) -> Results = blur_body, with vector;
+    }
+
+    fn naive(values: [f32; WINDOW]) -> f32 {
+        let product = |(position, value)| f64::from(value * TAPS[tap_at(position)]);
+        values.into_iter().enumerate().map(product).fold(0.0, |sum, product| sum + product) as f32
+    }
+
+    fn check(rows: &Rows, (strips, down, _): &Results, lanes: usize) {
+        for line in 0..LINES {
+            let (first, second) = FACTORS[line];
+            let value = |row: usize, x: usize| {
+                rows[first][row][x] * second.map_or(1.0, |second| rows[second][row][x])
+            };
             for x in 0..BLOCK {
-                line[x] = values[x] * TAPS[tap];
+                let across = |row: usize| strips[x / COLUMNS].0[line][row][x % COLUMNS];
+                for row in 0..ROWS_UNDER {
+                    let expected = naive(std::array::from_fn(|at| value(row, x + at)));
+                    assert_eq!(across(row).to_bits(), expected.to_bits());
+                }
+                for window in 0..ROWS {
+                    let column = std::array::from_fn(|at| across(window + at));
+                    let expected = naive(column);
+                    let actual = down[line * BLOCK + x / lanes * lanes].0[window][x % lanes];
+                    assert_eq!(actual.to_bits(), expected.to_bits(), "{line} {window} {x}");
+                }
             }
         }
     }
-    for (row, Block(blurred)) in blurred.iter_mut().enumerate() {
-        let products: &[_; WINDOW] = products[row..].first_chunk().expect("eleven rows");
-        for x in 0..BLOCK {
-            let mut sum = f64::from(products[0][0].0[x]);
-            for position in 1..WINDOW {
-                sum += f64::from(products[position][tap_at(position)].0[x]);
-            }
-            blurred[x] = sum as f32;
+
+    /// Numbers of 0 to 1, from a linear congruence.
+    fn numbers(seed: u64) -> impl FnMut() -> f32 {
+        let mut state = seed;
+        move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695);
+            (state >> 40) as f32 / (1 << 24) as f32
         }
     }
-}
 
-const fn all_taps_of() -> [[usize; 2]; ROWS_UNDER] {
-    let mut all = [[0; 2]; ROWS_UNDER];
-    let mut row = 0;
-    while row < ROWS_UNDER {
-        all[row] = taps_of(row);
-        row += 1;
+    #[test]
+    fn sums_in_integers_have_the_bits_of_sums_in_doubles() {
+        let lanes = |isa: Isa| match isa.level() {
+            crate::isa::IsaLevel::Avx512 => 16,
+            crate::isa::IsaLevel::Avx2 => 8,
+            crate::isa::IsaLevel::Baseline => 4,
+        };
+        let (mut in_integers, mut count) = (0, 0);
+        for case in 0..60_u8 {
+            let mut number = numbers(u64::from(case) + 1);
+            // Values from 2^(most - span) on, up to just below a power of two.
+            let (span, most) = (f32::from(case % 6), f32::from(case / 6) - 2.0);
+            let mut rows: Rows = [[[0.0; LINE]; ROWS_UNDER]; 2];
+            for value in rows.as_flattened_mut().as_flattened_mut() {
+                let drawn = (most - span * number()).exp2();
+                let nearly = f32::from_bits(most.exp2().to_bits() - 1);
+                *value = match case {
+                    50 => nearly,
+                    51 if number() < 0.1 => 0.0,
+                    52 if number() < 0.01 => -drawn,
+                    53 => 0.0,
+                    54 => drawn * 1e-30,
+                    55 => (drawn * 256.0).floor(),
+                    // Columns of negative values and zeros, as around one bright sample.
+                    56 if number() < 0.02 => -drawn,
+                    56 => 0.0,
+                    _ => drawn.min(nearly),
+                };
+            }
+            let results = blur(Plain, &rows);
+            check(&rows, &results, Plain::LANES);
+            (in_integers, count) = (in_integers + results.2, count + LINES);
+            for isa in Isa::available() {
+                check(&rows, &blur_here(isa, &rows), lanes(isa));
+            }
+        }
+        assert!(in_integers > count / 4 && in_integers < count, "{in_integers} of {count}");
     }
-    all
-}
-
-/// Blocks that one blurred row of pictures of `width` samples takes.
-pub(super) const fn blurred_blocks(width: usize) -> usize {
-    blocks(width - LOSS)
 }
