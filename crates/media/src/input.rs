@@ -151,6 +151,11 @@ impl Input {
         &self.stop
     }
 
+    /// Whether nobody else must first write what is read.
+    pub(crate) const fn is_file(&self) -> bool {
+        matches!(self.source, Source::File(_))
+    }
+
     pub(crate) const fn decoder(&self) -> Option<&Child> {
         match &self.source {
             Source::Decoder(child) => Some(child),

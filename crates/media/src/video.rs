@@ -105,6 +105,13 @@ impl Video {
         self.input.decoder().is_some()
     }
 
+    /// Whether its frames lie in a file as they are, so that reading one waits for nobody who
+    /// could have made it meanwhile.
+    #[must_use]
+    pub const fn is_at_hand(&self) -> bool {
+        self.input.is_file()
+    }
+
     /// What is known of it.
     #[must_use]
     pub const fn info(&self) -> &VideoInfo {

@@ -29,7 +29,8 @@ use crate::stream::PairSource;
 use shared::Shared;
 
 /// Pictures of each video that may wait for workers or be filled, beyond those being scored. A
-/// single worker is served by the one that is filled while it scores.
+/// single worker is served by the one that is filled while it scores; by none where the frames lie
+/// in a file, from where they come in a fiftieth of the time that scoring takes.
 const LOOKAHEAD_PICTURES: usize = 2;
 
 /// What computes.
@@ -98,7 +99,13 @@ pub(crate) fn run(
     let (width, height, format) = (info.width, info.height, info.format);
     let spec = PictureSpec { width, height, format, planes: plan.needs().planes };
     plan.check_pictures(&spec)?;
-    let pools = Pools::new(spec, videos.1.len(), workers.threads, plan.needs())?;
+    let at_hand = videos.1.iter().map(Video::is_at_hand);
+    let pools = Pools::new(
+        spec,
+        (videos.0.is_at_hand(), at_hand.collect()),
+        workers.threads,
+        plan.needs(),
+    )?;
     run_in(plan, videos, range, workers, stop, progress, &pools)
 }
 
@@ -142,7 +149,7 @@ pub(crate) fn run_fed<C: Collect>(
     progress: &Progress,
 ) -> Result<Outcome<C>, ScoreError> {
     plan.check_pictures(&spec)?;
-    let pools = Pools::new(spec, 1, workers.threads, plan.needs())?;
+    let pools = Pools::new(spec, (false, vec![false]), workers.threads, plan.needs())?;
     let shared = Shared::new(vec![collector], plan.needs(), stop, progress, frames_max);
     std::thread::scope(|scope| {
         let (shared, pools) = (&shared, &pools);
@@ -204,27 +211,32 @@ struct Pools {
 impl Pools {
     /// A worker holds the picture of its frame and those before that are looked at, which may be
     /// no other worker's; those before the frame to come are kept. Where motion alone looks back,
-    /// a single worker soon lets go of all but those, of which its own is one.
+    /// a worker soon lets go of all but its own, which for a single one is among those kept.
+    ///
+    /// `at_hand` says of the reference, and of each distorted video, whether its frames lie in a
+    /// file: nothing is gained then by reading them while a single worker scores.
     fn new(
         spec: PictureSpec,
-        distorted_count: usize,
+        at_hand: (bool, Vec<bool>),
         threads: NonZeroUsize,
         needs: Needs,
     ) -> Result<Self, ScoreError> {
-        let pool = |before: u64| {
+        let pool = |before: u64, at_hand: bool| {
             let before = before as usize;
             let pictures = match threads.get() {
+                1 if at_hand => before + 1,
                 1 if !needs.spatial_looks_back() => before.max(1) + 1,
                 1 => before + 2,
+                threads if !needs.spatial_looks_back() => threads + before + LOOKAHEAD_PICTURES,
                 threads => (1 + before) * threads + before + LOOKAHEAD_PICTURES,
             };
             let capacity = NonZeroUsize::new(pictures).expect("a worker holds one at least");
             PicturePool::new(spec, capacity)
         };
         Ok(Self {
-            reference: pool(needs.references_before)?,
-            distorted: (0..distorted_count)
-                .map(|_| pool(needs.distorted_before))
+            reference: pool(needs.references_before, at_hand.0)?,
+            distorted: (at_hand.1.into_iter())
+                .map(|at_hand| pool(needs.distorted_before, at_hand))
                 .collect::<Result<_, _>>()?,
         })
     }

@@ -1,7 +1,7 @@
 //! `vif`: visual information fidelity at four scales.
 
 use kernels::Isa;
-use kernels::vif::{VifParams, VifScratch, vif};
+use kernels::vif::{VifParams, VifScratch, vif_each};
 
 use super::options::{CheckedOptions, OptionSpec, flag, real};
 use super::outputs::OutputSpec;
@@ -46,9 +46,11 @@ pub(super) fn run(
     values: &mut [Vec<f64>],
 ) {
     let reference = frame.reference.picture.luma();
-    for (distorted, values) in frame.distorted.iter().zip(values) {
-        let scores = vif(isa, &reference, &distorted.picture.luma(), params, scratch)
-            .expect("the analyzer checked that the pictures are of one kind");
+    let distorted: Vec<_> =
+        frame.distorted.iter().map(|distorted| distorted.picture.luma()).collect();
+    let all = vif_each(isa, &reference, &distorted, params, scratch)
+        .expect("the analyzer checked that the pictures are of one kind");
+    for (scores, values) in all.into_iter().zip(values) {
         values.extend(scores.scales.iter().map(|scale| scale.score));
         values.extend([scores.score(), scores.num(), scores.den()]);
         values.extend(scores.scales.iter().flat_map(|scale| [scale.num, scale.den]));
