@@ -30,8 +30,13 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 /// How often progress is shown while something runs.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
 
-/// An acknowledgement older than the lease divided by this is asked for.
+/// An acknowledgement older than the lease divided by this is asked for while something is in hand:
+/// it must be new enough when the attempt ends.
 const ACKNOWLEDGE_DIVISOR: u32 = 3;
+
+/// The same with empty hands. An answer that is late then costs a lease that is handed back, and
+/// large fleets idle: half the controller's work for an idle node is to answer it.
+const ACKNOWLEDGE_DIVISOR_IDLE: u32 = 2;
 
 /// Why a work stream ended.
 #[derive(Debug)]
@@ -235,7 +240,11 @@ impl<'a> Serving<'a> {
     /// Sends a sign of life; asks for it to be acknowledged where the last answer is old.
     fn send(&mut self, stream: &WorkStream, status: NodeStatus) {
         let now = boot_time();
-        let old = self.shared.acknowledged.age(now) >= self.session.lease / ACKNOWLEDGE_DIVISOR;
+        let divisor = match status.running.is_empty() {
+            true => ACKNOWLEDGE_DIVISOR_IDLE,
+            false => ACKNOWLEDGE_DIVISOR,
+        };
+        let old = self.shared.acknowledged.age(now) >= self.session.lease / divisor;
         stream.send(status.clone(), if old { micros(now) } else { 0 });
         self.last_status = status;
         self.last_sent = Instant::now();

@@ -14,7 +14,7 @@ use proto::controller as pb;
 use proto::rpc::{FromNode, REPORT_VALUES_MAX, STREAM_MESSAGE_BYTES_MAX, SignOfLife};
 use proto::{WireError, rpc};
 use tokio::time::{Instant, Sleep};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::metadata::MetadataMap;
 use tonic::{Status, Streaming};
 use types::ToNode;
@@ -46,6 +46,7 @@ pub(super) async fn pull(
         signs,
         work,
         closing: app.closing.clone(),
+        closed: Box::pin(app.closing.clone().cancelled_owned()),
         old: Box::pin(tokio::time::sleep(jittered(app.stream_age_max))),
         asked_to_reconnect: false,
     };
@@ -72,6 +73,9 @@ struct Stream {
     signs: Streaming<pb::NodeMessage>,
     work: WorkStream,
     closing: CancellationToken,
+    /// Ends when the controller goes down. One for the stream's whole life: each such future stands in
+    /// a list that all streams share, and would enter and leave it with every message.
+    closed: Pin<Box<WaitForCancellationFutureOwned>>,
     /// Ends when the stream is old, and again when its grace is over.
     old: Pin<Box<Sleep>>,
     asked_to_reconnect: bool,
@@ -114,7 +118,7 @@ impl Stream {
                     None => Next::End,
                 },
                 () = &mut self.old => return self.aged(),
-                () = self.closing.cancelled() => return Next::Last(ToNode::Reconnect),
+                () = &mut self.closed => return Next::Last(ToNode::Reconnect),
             }
         }
     }
