@@ -18,8 +18,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use types::{
     AttemptReport, Capabilities, Column, FrameTable, Incarnation, JobSpec, MediaRef, ModelScore,
-    NodeId, NodeStatus, Outcome, PooledScore, Provenance, Registration, ReportAnswer, ScoreReport,
-    SpanId, StageTimings, ToNode, TraceContext, TraceFlags, TraceId,
+    NodeId, NodeStatus, Outcome, PooledScore, Provenance, Registration, ReportAnswer, ReportCall,
+    ScoreReport, SpanId, StageTimings, SubmitCall, SubmitMethod, Timestamp, ToNode, TraceContext,
+    TraceFlags, TraceId,
 };
 use vmafx_controller::queue::{
     FinishedJob, Queue, QueueConfig, QueueEvent, QueueObserver, Submission,
@@ -48,7 +49,11 @@ fn submission() -> Submission {
         TraceContext { trace_id, span_id, flags: TraceFlags::default(), tracestate: String::new() };
     let mut spec = JobSpec::pair(reference, distorted);
     spec.labels.insert("title".into(), "title-0001".into());
-    Submission { spec, tenant: String::new(), idempotency: None, trace, root_span_id: span_id }
+    let (began_at, sent_at) = (Timestamp::EPOCH, Timestamp::EPOCH);
+    let (method, caller) = (SubmitMethod::SubmitJob, None);
+    let call = Some(SubmitCall { method, span_id, caller, began_at, sent_at });
+    let tenant = String::new();
+    Submission { spec, tenant, idempotency: None, trace, root_span_id: span_id, call }
 }
 
 /// A result of a clip of ten frames: what a no-op costs least.
@@ -185,7 +190,7 @@ async fn node(queue: &Queue, name: &str, credit: u32, done: impl Fn() + Clone + 
             let (part, fence, timings) = (lease.part, lease.fence, StageTimings::default());
             let (outcome, digest) = (success(), [1; 32]);
             let report = AttemptReport { part, fence, outcome, timings, digest };
-            let answer = queue.report(session, incarnation, report).await;
+            let answer = queue.report(session, incarnation, report, ReportCall::default()).await;
             assert_eq!(answer, Ok(ReportAnswer::Accepted));
             done();
         });

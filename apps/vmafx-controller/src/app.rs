@@ -4,12 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use observability::job_trace::root_span_id;
-use observability::layers::ServerSpan;
+use observability::layers::{ServedCall, ServerSpan};
 use observability::metrics::RetryCause;
 use observability::schema::{attr, span_name};
-use observability::{
-    ActiveSpan, Parent, Position, Telemetry, current_trace, new_span_id, new_trace_id,
-};
+use observability::{ActiveSpan, Parent, Position, Telemetry, new_span_id, new_trace_id};
 use opentelemetry::trace::SpanKind;
 use proto::ApiError;
 use proto::rpc::{RetryJobs, Submit};
@@ -17,12 +15,12 @@ use service::{ForceBudget, Tokens};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 use types::{
-    AttemptReport, Incarnation, JobSpec, ReportAnswer, SessionId, TraceContext, TraceFlags,
+    AttemptReport, CallerSpan, Incarnation, JobSpec, ReportAnswer, ReportCall, ReportSpans,
+    SessionId, SubmitCall, SubmitMethod, TraceContext, TraceFlags,
 };
 
 use crate::error::api_error;
 use crate::queue::{Idempotency, Queue, RetrySelection, Submission, Submitted};
-use crate::telemetry::ReportsInFlight;
 
 /// What both faces share.
 #[derive(Debug)]
@@ -36,7 +34,6 @@ pub(crate) struct App {
     /// Whether whoever reaches the HTTP face may change how this process works: callers are known,
     /// or come from this machine.
     pub(crate) admin: bool,
-    pub(crate) reports: ReportsInFlight,
     /// Whether new work is welcome.
     pub(crate) ready: AtomicBool,
     /// Cancelled when the controller goes down: streams end.
@@ -52,16 +49,21 @@ impl App {
     /// Puts jobs into the queue, all or none, durably. Each gets a `send` span, whose context is
     /// the job's creation context.
     ///
-    /// `server` is the span of the request. A job that forces its trace has it recorded too.
+    /// `server` is the span of the request, which is one of `method`. A job that forces its trace has
+    /// it recorded too.
     pub(crate) async fn submit(
         &self,
+        method: SubmitMethod,
         jobs: Vec<Submit>,
         server: Option<&ServerSpan>,
     ) -> Result<Vec<Submitted>, ApiError> {
         let mut spans = Vec::with_capacity(jobs.len());
         let mut submissions = Vec::with_capacity(jobs.len());
+        // Before a job makes it the first span of its trace.
+        let call = server.and_then(ServerSpan::call).map(|call| self.submit_call(method, &call));
         for job in jobs {
-            let (span, submission) = self.submission(job, server);
+            let (span, mut submission) = self.submission(job, server);
+            submission.call = call.map(|call| SubmitCall { sent_at: self.queue.now(), ..call });
             spans.push(span);
             submissions.push(submission);
         }
@@ -125,7 +127,20 @@ impl App {
             Position::Callers => new_span_id(),
         };
         let tenant = String::new();
-        (span, Submission { spec, tenant, idempotency, trace, root_span_id })
+        (span, Submission { spec, tenant, idempotency, trace, root_span_id, call: None })
+    }
+
+    /// The request as it is kept with its jobs.
+    fn submit_call(&self, method: SubmitMethod, call: &ServedCall) -> SubmitCall {
+        let now = self.queue.now();
+        let is_parent = call.is_recorded;
+        SubmitCall {
+            method,
+            span_id: call.trace.span_id,
+            caller: call.caller.map(|span_id| CallerSpan { span_id, is_parent }),
+            began_at: now.before(call.elapsed),
+            sent_at: now,
+        }
     }
 
     /// Whether a wish for a trace is granted.
@@ -160,8 +175,17 @@ impl App {
         incarnation: Incarnation,
         report: AttemptReport,
     ) -> Result<ReportAnswer, ApiError> {
-        let _in_flight = self.reports.begin(report.part, report.fence, current_trace());
-        let answer = self.queue.report(session, incarnation, report).await;
+        let call = ServerSpan::current().and_then(|server| server.call());
+        let call = call.map_or_else(ReportCall::default, |call| ReportCall {
+            lead: call.elapsed,
+            spans: Some(ReportSpans {
+                trace_id: call.trace.trace_id,
+                span_id: call.trace.span_id,
+                caller: call.caller,
+                is_recorded: call.is_recorded,
+            }),
+        });
+        let answer = self.queue.report(session, incarnation, report, call).await;
         answer.map_err(|error| api_error(&error))
     }
 }

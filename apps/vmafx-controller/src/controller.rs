@@ -24,7 +24,7 @@ use crate::error::StartError;
 use crate::grpc::{self, Face};
 use crate::queue::{Queue, QueueConfig, QueueThread};
 use crate::retention::{self, Retention};
-use crate::telemetry::{GAUGES_INTERVAL, QueueTelemetry, ReportsInFlight, set_gauges};
+use crate::telemetry::{GAUGES_INTERVAL, QueueTelemetry, set_gauges};
 use crate::trace_export::{self, DueTraces, TracePolicy};
 
 type Served = VmafxControllerServer<Face>;
@@ -64,11 +64,10 @@ impl Controller {
         let (grpc, grpc_addr) = bind("gRPC", config.grpc_listen).await?;
         let (http, http_addr) = bind("HTTP", config.http_listen).await?;
         make_directory(&config.db_path)?;
-        let reports = ReportsInFlight::default();
         let queue_metrics = telemetry.metrics.queue().clone();
         let policy = TracePolicy::new(config.traces, queue_metrics, Instant::now());
         let due = policy.due();
-        let observer = QueueTelemetry::new(telemetry.clone(), reports.clone(), policy);
+        let observer = QueueTelemetry::new(telemetry.clone(), policy);
         let queue_config = queue_config(&config);
         let opened = Instant::now();
         let open = move || Queue::open(queue_config, Arc::new(observer));
@@ -85,7 +84,6 @@ impl Controller {
             tokens,
             forced,
             admin,
-            reports,
             ready: AtomicBool::new(false),
             closing: CancellationToken::new(),
             stream_age_max: config.stream_age_max,

@@ -8,8 +8,9 @@ use tokio::time::timeout;
 use types::{
     AttemptOutcome, AttemptReport, Capabilities, Column, Failure, FailureKind, Fence, FrameTable,
     Incarnation, JobFilter, JobId, JobSpec, Lease, MediaRef, ModelScore, NodeId, NodeStatus,
-    Outcome, PooledScore, Provenance, Registration, ReportAnswer, RunningPart, ScoreReport,
-    SessionId, SpanId, StageTimings, State, StopReason, ToNode, TraceContext, TraceFlags, TraceId,
+    Outcome, PooledScore, Provenance, Registration, ReportAnswer, ReportCall, RunningPart,
+    ScoreReport, SessionId, SpanId, StageTimings, State, StopReason, ToNode, TraceContext,
+    TraceFlags, TraceId,
 };
 use vmafx_controller::queue::{
     Idempotency, Queue, QueueConfig, QueueError, QueueEvent, QueueObserver, QueueThread,
@@ -130,7 +131,8 @@ impl Node {
         let digest = digest(&outcome);
         let (part, fence, timings) = (lease.part, lease.fence, StageTimings::default());
         let report = AttemptReport { part, fence, outcome, timings, digest };
-        queue.report(self.session, self.incarnation, report).await.expect("answered")
+        let call = ReportCall::default();
+        queue.report(self.session, self.incarnation, report, call).await.expect("answered")
     }
 }
 
@@ -169,6 +171,7 @@ fn submission() -> Submission {
         idempotency: None,
         trace,
         root_span_id: SpanId::new([9; 8]).expect("not zero"),
+        call: None,
     }
 }
 
@@ -552,7 +555,8 @@ async fn work_goes_on_by_itself_once_the_store_can_be_written_again() {
     let released = async {
         loop {
             let report = report(Outcome::Released);
-            match site.queue.report(node.session, node.incarnation, report).await {
+            let call = ReportCall::default();
+            match site.queue.report(node.session, node.incarnation, report, call).await {
                 Ok(answer) => return answer,
                 Err(QueueError::Store(_)) => tokio::time::sleep(Duration::from_millis(10)).await,
                 Err(other) => panic!("{other:?}"),

@@ -10,7 +10,9 @@ use http::Method;
 use observability::config::OtelConfig;
 use observability::job_trace::{Begins, rebuild, rebuild_recorded};
 use observability::layers::{GrpcClient, GrpcClientLayer, GrpcMethods};
-use observability::schema::span_name::{COMMIT, JOB, PROCESS, QUEUE_WAIT as WAIT, SEND, SETTLE};
+use observability::schema::span_name::{
+    COMMIT, FETCH, JOB, PROCESS, QUEUE_WAIT as WAIT, SCORE, SEND, SETTLE,
+};
 use observability::testing::{OtlpReceiver, ReceivedSpan, check_tree, render_tree};
 use observability::{OtelGuard, Parent, SpanKind, SpanRecord, Telemetry, with_context};
 use proto::controller as pb;
@@ -149,6 +151,52 @@ async fn a_forced_job_is_one_tree_from_its_submission_to_its_settlement() {
 }
 
 #[tokio::test]
+async fn what_an_older_program_did_not_keep_is_not_told_and_what_a_crash_lost_is_told_as_lost() {
+    let running = Running::start().await;
+    let body = r#"{"reference":"/r","distorted":"/d"}"#;
+    let answer = running.http().post("/v1/jobs", body).await.json();
+    let mut node = Node::join(running.grpc().await, "node").await;
+    let lease = node.lease().await;
+    assert_eq!(lease.job.to_string(), answer["id"]);
+    node.report(&lease, succeeded(1)).await;
+    let view = running.reached(lease.job, State::Succeeded).await;
+    running.handle.shutdown().await;
+
+    let mut crashed = view.clone();
+    crashed.submitted_by = None;
+    crashed.attempts[0].leased_by = None;
+    crashed.attempts[0].ended_by = None;
+    let mut older = crashed.clone();
+    older.call = None;
+    older.attempts[0].report = None;
+    let names = |spans: &[SpanRecord]| -> Vec<String> {
+        spans.iter().map(|span| span.name.to_string()).collect()
+    };
+    let ids = |spans: &[SpanRecord]| -> Vec<_> {
+        spans.iter().map(|span| (span.context.span_id, span.parent_span_id)).collect()
+    };
+    let whole = rebuild(&view, ExportReason::Asked);
+    let post = "POST /v1/jobs";
+    let sent = [post, SEND, COMMIT, JOB, WAIT, COMMIT];
+    let worked = [PROCESS, FETCH, SCORE, REPORT, REPORT];
+    assert_eq!(names(&whole), [&sent[..], &worked, &[SETTLE, COMMIT]].concat());
+    let lost = rebuild(&crashed, ExportReason::Asked);
+    assert_eq!(ids(&lost), ids(&whole), "the same spans");
+    let says_so = |span: &&SpanRecord| {
+        span.attributes.iter().any(|pair| pair.key.as_str() == "vmafx.span.end")
+    };
+    let commits: Vec<_> = lost.iter().filter(|span| span.name == COMMIT).collect();
+    assert_eq!(commits, lost.iter().filter(says_so).collect::<Vec<_>>());
+    assert!(commits.iter().all(|span| span.start == span.end));
+    assert_eq!(whole.iter().filter(says_so).count(), 0);
+
+    let told = rebuild(&older, ExportReason::Asked);
+    assert_eq!(names(&told), [SEND, JOB, WAIT, PROCESS, FETCH, SCORE, SETTLE]);
+    assert_eq!(told[0].parent_span_id, None);
+    assert_eq!(told[6].parent_span_id, Some(lease.trace.span_id));
+}
+
+#[tokio::test]
 async fn a_lost_attempt_and_its_retry_are_in_the_same_tree_with_the_cause() {
     let receiver = OtlpReceiver::start().expect("a port");
     let (controller, worker) =
@@ -227,7 +275,7 @@ async fn a_job_that_failed_and_was_retried_by_hand_writes_no_span_twice() {
     // What is rebuilt of it later has the same ids and the same places.
     assert_eq!(job.earlier_ends.len(), 1);
     let rebuilt = rebuild(&job, ExportReason::Asked);
-    for name in [JOB, WAIT, PROCESS, SETTLE] {
+    for name in [SUBMIT, SEND, JOB, WAIT, PROCESS, REPORT, SETTLE, COMMIT] {
         let mut then: Vec<_> = named(&spans, name).iter().map(|span| span.span_id).collect();
         let of_name = rebuilt.iter().filter(|span| span.name == name);
         let mut now: Vec<_> = of_name.map(|span| span.context.span_id).collect();

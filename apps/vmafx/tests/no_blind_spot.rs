@@ -24,6 +24,17 @@ const THRESHOLD: Duration = Duration::from_secs(8);
 /// The lowest randomness, the last 56 bits of a trace id, that a ratio of 1 % takes.
 const TAKEN_FROM: u64 = 0xfd_70a3_d70a_3d70;
 
+/// What every tree holds, recorded or rebuilt.
+const NAMES: [&str; 7] = [
+    "vmafx.controller.v1.VmafxController/SubmitJob",
+    span_name::SEND,
+    span_name::JOB,
+    span_name::PROCESS,
+    "vmafx.controller.v1.VmafxController/ReportResult",
+    span_name::SETTLE,
+    span_name::COMMIT,
+];
+
 /// Whether a ratio of 1 % takes a trace, by the specification of consistent sampling.
 fn is_taken(trace_id: &str) -> bool {
     let randomness = u64::from_str_radix(&trace_id[18..], 16).expect("hex digits");
@@ -142,10 +153,7 @@ fn the_traces_of_failed_and_slow_jobs_arrive_whole_and_of_the_rest_what_the_rati
     }
     for id in &expected {
         let tree = Tree::of(traces[*id].clone(), id);
-        // What is rebuilt from the store begins with the job; calls are not stored.
-        let names = [span_name::JOB, span_name::PROCESS, span_name::SETTLE, span_name::SEND];
-        let names = if taken.contains(*id) { &names[..] } else { &names[..3] };
-        tree.check(names).unwrap_or_else(|why| panic!("{id}: {why}\n{}", tree.draw()));
+        tree.check(&NAMES).unwrap_or_else(|why| panic!("{id}: {why}\n{}", tree.draw()));
     }
     // Other calls, such as those that ask how a job is, are sampled too.
     let ids_of_jobs: BTreeSet<String> = jobs.iter().map(trace).collect();

@@ -22,6 +22,8 @@ use support::{DEADLINE, Fleet, Ran, demo_folder, demo_pair, free_port, long_pair
 
 /// Repeats of the demonstration's clip: enough to be killed or cancelled in the middle.
 const LONG: usize = 60;
+/// Submissions after which the controller is killed.
+const SUBMISSIONS_MAX: usize = 5;
 
 /// Everything is recorded and sent soon.
 fn telemetry(receiver: &OtlpReceiver) -> Vec<(&'static str, String)> {
@@ -122,6 +124,37 @@ impl Scenario {
         let second = self.node("second", &[("VMAFX_NODE_LISTEN", &listen)]);
         wait_for_state(&self.fleet, &job, "succeeded");
         second
+    }
+
+    /// A job that nobody records, told afterwards: its report had come over the work stream.
+    fn dropped_and_exported(&self) {
+        let (reference, distorted) = demo_pair();
+        let mut command = std::process::Command::new(support::binary("vmafx"));
+        command
+            .args(["submit", &reference, &distorted, "--json", "--wait"])
+            .env("VMAFX_CONTROLLER_ADDR", self.fleet.controller_url())
+            .env("TRACEPARENT", format!("00-{}-{}-00", "c".repeat(32), "d".repeat(16)));
+        let job = submitted(&Ran::of(&mut command));
+        assert_eq!(self.fleet.vmafx(&["trace", "export", &job]).code, Some(0));
+    }
+
+    /// The controller is killed right after a submission, before it could keep how that commit went;
+    /// the next run tells of it all the same.
+    fn killed_after_a_submission(&self, mut controller: support::Process) -> support::Process {
+        let (reference, distorted) = demo_pair();
+        // What else is committed now and then would keep it.
+        for _ in 0..SUBMISSIONS_MAX {
+            let job = submitted(&self.submit(&[&reference, &distorted]));
+            controller.kill_9();
+            controller = self.fleet.start_controller();
+            assert_eq!(self.fleet.vmafx(&["cancel", &job]).code, Some(0));
+            let told = self.fleet.vmafx(&["trace", "export", &job, "--json"]).stdout;
+            if told.contains("vmafx.span.end") {
+                assert_eq!(self.fleet.vmafx(&["trace", "export", &job]).code, Some(0));
+                return controller;
+            }
+        }
+        panic!("how a commit went was always known");
     }
 
     fn cancelled(&self) {
@@ -353,7 +386,9 @@ fn what_is_emitted_is_declared_and_what_is_declared_is_emitted() {
     let receiver = OtlpReceiver::start().expect("a receiver on loopback");
     let scenario = Scenario::new(&receiver);
     let controller = scenario.fleet.start_controller();
+    let controller = scenario.killed_after_a_submission(controller);
     let node = scenario.lost_and_retried();
+    scenario.dropped_and_exported();
     let (reference, distorted) = demo_pair();
     let ran = scenario.submit(&[&reference, &distorted, "--wait"]);
     let job = submitted(&ran);

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use types::{
     AttemptOutcome, Failure, FailureKind, Fence, Incarnation, JobId, JobSpec, NodeId, NodeStatus,
-    NodeView, PartId, Progress, Registered, Registration, ReportAnswer, Requirements, SessionId,
-    SpanId, StageTimings, State, StopReason, Timestamp, TraceContext, TraceId,
+    NodeView, PartId, Progress, Registered, Registration, ReportAnswer, ReportWay, Requirements,
+    SessionId, SpanId, StageTimings, State, StopReason, SubmitCall, Timestamp, TraceContext,
+    TraceId,
 };
 
 use crate::retry::Tally;
@@ -57,6 +58,8 @@ pub struct Draft {
     pub trace: TraceContext,
     /// The span that will stand for the whole job.
     pub root_span_id: SpanId,
+    /// The request that submits it, where it has a span of its own.
+    pub call: Option<SubmitCall>,
 }
 
 /// What became of one submission.
@@ -137,6 +140,8 @@ pub struct Report {
     pub digest: [u8; 32],
     /// When it arrived.
     pub received_at: Timestamp,
+    /// How it came.
+    pub way: ReportWay,
 }
 
 /// What happened.
@@ -361,6 +366,8 @@ pub struct Ended {
     pub timings: Option<StageTimings>,
     /// From the report's arrival to the decision.
     pub settle: Option<Duration>,
+    /// How the report came, where there was one.
+    pub report: Option<ReportWay>,
     /// Where the worker vanished: how that showed.
     pub lost_cause: Option<FailureKind>,
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use types::{
-    AttemptOutcome, Capabilities, ExportReason, Failure, Fence, Incarnation, JobId, JobSpec,
-    NodeId, PartId, SessionId, SpanId, StageTimings, State, Timestamp, TraceContext, TraceId,
+    AttemptOutcome, Capabilities, CommitNote, ExportReason, Failure, Fence, Incarnation, JobId,
+    JobSpec, NodeId, PartId, ReportWay, SessionId, SpanId, StageTimings, State, SubmitCall,
+    Timestamp, TraceContext, TraceId,
 };
 
 use crate::command::Idempotency;
@@ -43,6 +44,8 @@ pub struct NewJob {
     pub trace: TraceContext,
     /// The span that stands for the whole job.
     pub root_span_id: SpanId,
+    /// The request that submitted it, where it has a span of its own.
+    pub call: Option<SubmitCall>,
 }
 
 impl NewJob {
@@ -122,6 +125,8 @@ pub struct AttemptEnd {
     pub timings: Option<StageTimings>,
     /// From the report's arrival to this decision.
     pub settle: Option<Duration>,
+    /// How the report came, where there was one.
+    pub report: Option<ReportWay>,
     /// The report's digest, where there was one.
     pub digest: Option<[u8; 32]>,
     /// When it ended.
@@ -204,6 +209,8 @@ pub enum Transition {
         /// Until when.
         until: Timestamp,
     },
+    /// How an earlier commit went, which nobody can know while it is made. Condition: none.
+    Committed(CommitNote),
     /// A job that has ended goes, with everything that is kept of it. Condition: none; one that is
     /// gone already, or that was retried meanwhile, stays as it is.
     Forget {

@@ -10,20 +10,22 @@
 //! follows from one of these by [`derived_span_id`]; the root span's is stored too, and tells by
 //! following from the creation context that this is the job's own `send` span.
 //!
-//! Calls (`SubmitJob`, `ReportResult`) and commits are written while they happen and not rebuilt:
-//! neither their number nor their times are stored. So a rebuilt tree begins with `send`, and
-//! `settle` lies below its attempt; their ids are the same.
+//! The calls that submitted the job and reported its attempts are written by the layers while they
+//! happen. The ids of their spans are stored where they have some, and how the commits went is stored
+//! by the commit after; so a rebuilt tree has them too. Of jobs that an older program stored it begins
+//! with `send`, and `settle` lies below its attempt.
 
 mod attempt;
+mod calls;
 mod commit;
 mod ids;
 mod tree;
 
 pub use attempt::{AttemptEnd, AttemptTrace, RunResult, run_stages};
-pub use commit::Commit;
+pub use commit::commit_span;
 pub use ids::{SpanRole, derived_span_id, root_span_id};
 pub use tree::{ATTEMPTS_SHOWN_MAX, Begins, rebuild, rebuild_recorded, terminal_spans};
-pub use types::ExportReason;
+pub use types::{Commit, ExportReason};
 
 use types::{JobId, SpanId, TraceContext};
 
@@ -62,6 +64,14 @@ pub fn messaging(record: SpanRecord, operation: &'static str) -> SpanRecord {
         .with(attr::MESSAGING_OPERATION_NAME, operation)
         .with(attr::MESSAGING_OPERATION_TYPE, operation)
         .with(attr::MESSAGING_DESTINATION_NAME, DESTINATION)
+}
+
+/// Says on the first span of what is told why it is.
+fn because(record: SpanRecord, reason: Option<ExportReason>) -> SpanRecord {
+    match reason {
+        Some(reason) => record.with(attr::SAMPLING_REASON, reason.as_str()),
+        None => record,
+    }
 }
 
 fn count(value: u64) -> i64 {

@@ -13,7 +13,7 @@ mod http_server;
 mod intern;
 mod methods;
 
-pub use call::{CallBody, CallFuture, ServerSpan};
+pub use call::{CallBody, CallFuture, ServedCall, ServerSpan};
 pub use grpc::{GrpcClient, GrpcClientLayer, GrpcServer, GrpcServerLayer};
 pub use http_client::{HttpClient, HttpClientLayer};
 pub use http_server::{HttpServer, HttpServerLayer};

@@ -452,6 +452,11 @@ impl ActiveSpan {
         self.cx.trace()
     }
 
+    /// The span it continues from, whether or not it is recorded.
+    pub(crate) fn parent_span_id(&self) -> Option<SpanId> {
+        self.parent_span_id
+    }
+
     /// Whose position [`trace`](Self::trace) is: where nothing is exported a span has none of its
     /// own.
     #[must_use]

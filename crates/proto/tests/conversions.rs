@@ -9,14 +9,14 @@ use proto::rpc::{
 };
 use proto::{FrameTableBuilder, WireError, frame_chunks, limits, report_request};
 use types::{
-    AttemptOutcome, AttemptReport, AttemptView, Capabilities, ChromaSubsampling, Column,
-    EarlierEnd, EncodeRequest, Encoded, Encoder, Failure, FailureKind, Fence, FrameTable,
-    Incarnation, JobFilter, JobId, JobPage, JobSpec, JobSummary, JobView, Lease, Liveness,
-    MediaRef, ModelRef, ModelScore, NodeId, NodeStatus, NodeView, Outcome, PartId, PixelFormat,
-    PooledScore, Priority, Progress, Provenance, Quality, RawGeometry, Registered, Registration,
-    ReportAnswer, Requirements, ResultView, RunTimings, RunningPart, ScoreReport, SessionId,
-    SpanId, Stage, StageTimings, State, StopReason, Timestamp, ToNode, TraceContext, TraceId,
-    Warning,
+    AttemptOutcome, AttemptReport, AttemptView, CallerSpan, Capabilities, ChromaSubsampling,
+    Column, Commit, EarlierEnd, EncodeRequest, Encoded, Encoder, Failure, FailureKind, Fence,
+    FrameTable, Incarnation, JobFilter, JobId, JobPage, JobSpec, JobSummary, JobView, Lease,
+    Liveness, MediaRef, ModelRef, ModelScore, NodeId, NodeStatus, NodeView, Outcome, PartId,
+    PixelFormat, PooledScore, Priority, Progress, Provenance, Quality, RawGeometry, Registered,
+    Registration, ReportAnswer, ReportCall, ReportSpans, ReportWay, Requirements, ResultView,
+    RunTimings, RunningPart, ScoreReport, SessionId, SpanId, Stage, StageTimings, State,
+    StopReason, SubmitCall, SubmitMethod, Timestamp, ToNode, TraceContext, TraceId, Warning,
 };
 
 /// Sends a value over the wire and back, through the encoded bytes.
@@ -201,6 +201,27 @@ fn at(micros: i64) -> Timestamp {
     Timestamp::from_unix_micros(micros)
 }
 
+fn span(byte: u8) -> SpanId {
+    SpanId::new([byte; 8]).expect("not zero")
+}
+
+fn commit(start: i64) -> Commit {
+    Commit { start: at(start), end: at(start + 7), writes: 3 }
+}
+
+/// Another way for each outcome.
+fn way(outcome: AttemptOutcome) -> ReportWay {
+    let trace_id = TraceId::new([6; 16]).expect("not zero");
+    let spans = ReportSpans { trace_id, span_id: span(4), caller: None, is_recorded: true };
+    let spans = match outcome {
+        AttemptOutcome::Succeeded => return ReportWay::Stream,
+        AttemptOutcome::Failed => None,
+        AttemptOutcome::Lost => Some(ReportSpans { is_recorded: false, ..spans }),
+        _ => Some(ReportSpans { caller: Some(span(5)), ..spans }),
+    };
+    ReportWay::Call(ReportCall { lead: Duration::from_micros(12), spans })
+}
+
 fn attempt(outcome: Option<AttemptOutcome>) -> AttemptView {
     AttemptView {
         part: PartId(3),
@@ -217,6 +238,9 @@ fn attempt(outcome: Option<AttemptOutcome>) -> AttemptView {
         failure: Some(Failure::new(FailureKind::DiskFull, "full")),
         timings: Some(timings()),
         settle: Some(Duration::from_micros(17)),
+        report: outcome.map(way),
+        leased_by: Some(commit(20)),
+        ended_by: outcome.map(|_| commit(30)),
     }
 }
 
@@ -232,6 +256,14 @@ fn view() -> JobView {
         available_at: Some(at(4)),
         trace: trace(1),
         root_span_id: SpanId::parse("00f067aa0ba902b8").expect("valid"),
+        call: Some(SubmitCall {
+            method: SubmitMethod::PostJobs,
+            span_id: span(7),
+            caller: Some(CallerSpan { span_id: span(8), is_parent: true }),
+            began_at: at(-3),
+            sent_at: at(-2),
+        }),
+        submitted_by: Some(commit(2)),
         attempts: AttemptOutcome::ALL.into_iter().map(Some).chain([None]).map(attempt).collect(),
         earlier_ends: vec![EarlierEnd {
             failed_at: at(5),

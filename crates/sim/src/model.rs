@@ -102,6 +102,7 @@ impl Model {
             | Transition::TraceDue { .. }
             | Transition::TraceDone { .. }
             | Transition::TracesTold { .. }
+            | Transition::Committed(_)
             | Transition::Forget { .. } => Ok(()),
         }
     }

@@ -7,7 +7,7 @@ use control::{
 };
 use types::{
     Capabilities, Failure, FailureKind, Fence, Incarnation, NodeStatus, PartId, ReportAnswer,
-    RunningPart, SessionId, StageTimings, Timestamp,
+    ReportWay, RunningPart, SessionId, StageTimings, Timestamp,
 };
 
 use crate::network::{Arrival, Request, between, chance};
@@ -197,7 +197,8 @@ impl SimNode {
                 let digest = execution_digest(part, fence, self.incarnation);
                 let outcome = outcome(part, random);
                 let timings = StageTimings::default();
-                self.spool.push(Report { part, fence, outcome, timings, digest, received_at: now });
+                let (received_at, way) = (now, ReportWay::Stream);
+                self.spool.push(Report { part, fence, outcome, timings, digest, received_at, way });
                 (digest, part, fence)
             })
             .collect()

@@ -459,6 +459,9 @@ mod tests {
             failure: None,
             timings: None,
             settle: None,
+            report: None,
+            leased_by: None,
+            ended_by: None,
         }
     }
 
@@ -487,6 +490,8 @@ mod tests {
             )
             .expect("valid"),
             root_span_id: SpanId::new([1; 8]).expect("not zero"),
+            call: None,
+            submitted_by: None,
             attempts,
             earlier_ends: Vec::new(),
             progress: None,

@@ -3,6 +3,7 @@
 //! Nothing here decides, waits, reads a clock or touches a file. Time and randomness come in as
 //! arguments. Constructors check what a type promises, so that a value that exists is valid.
 
+pub mod calls;
 pub mod encode;
 mod encode_parameters;
 pub mod encoder;
@@ -22,6 +23,9 @@ pub mod trace;
 pub mod view;
 pub mod work;
 
+pub use calls::{
+    CallerSpan, Commit, CommitNote, ReportCall, ReportSpans, ReportWay, SubmitCall, SubmitMethod,
+};
 pub use encode::{EncodeError, EncodeRequest, Encoded};
 pub use encoder::Encoder;
 pub use failure::{Failure, FailureKind};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::calls::{Commit, ReportWay, SubmitCall};
 use crate::encode::Encoded;
 use crate::failure::Failure;
 use crate::id::{Fence, JobId, NodeId, PartId, SessionId};
@@ -49,6 +50,15 @@ pub struct AttemptView {
     pub timings: Option<StageTimings>,
     /// How long the report took from arrival to its commit, where there was one.
     pub settle: Option<Duration>,
+    /// How the report came, where there was one and the program of then kept it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<ReportWay>,
+    /// The commit that made the lease durable, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leased_by: Option<Commit>,
+    /// The commit that made the end durable, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_by: Option<Commit>,
 }
 
 impl AttemptView {
@@ -154,6 +164,12 @@ pub struct JobView {
     pub trace: TraceContext,
     /// The root span that stands for the whole job, a child of `trace.span_id`.
     pub root_span_id: SpanId,
+    /// The request that submitted it, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<SubmitCall>,
+    /// The commit that accepted it, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submitted_by: Option<Commit>,
     /// Every attempt, oldest first.
     pub attempts: Vec<AttemptView>,
     /// How often it had failed before and was retried by hand, oldest first.

@@ -6,6 +6,7 @@ use observability::layers::ServerSpan;
 use proto::controller as pb;
 use proto::rpc::{GetFrames, JobEvent, Submit, Submitted, WatchJobs};
 use tonic::Status;
+use types::SubmitMethod;
 
 use super::{BoxStream, going_down, status};
 use crate::app::App;
@@ -13,10 +14,11 @@ use crate::queue::WatchEvent;
 
 pub(super) async fn submit(
     app: &App,
+    method: SubmitMethod,
     jobs: Vec<Submit>,
     span: Option<&ServerSpan>,
 ) -> Result<Vec<pb::SubmitJobResponse>, Status> {
-    let submitted = app.submit(jobs, span).await?;
+    let submitted = app.submit(method, jobs, span).await?;
     let answer = |submitted: crate::queue::Submitted| {
         let crate::queue::Submitted { job, existing, trace } = submitted;
         Submitted { job, existing, trace_id: trace.trace_id }.into()

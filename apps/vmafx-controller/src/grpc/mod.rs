@@ -16,7 +16,7 @@ use proto::controller::vmafx_controller_server::{VmafxController, VmafxControlle
 use proto::{ApiError, rpc};
 use service::grpc::DoorLayer;
 use tonic::{Request, Response, Status, Streaming};
-use types::{AttemptReport, Incarnation, Registration, SessionId};
+use types::{AttemptReport, Incarnation, Registration, SessionId, SubmitMethod};
 
 use crate::app::App;
 use crate::error::{StartError, api_error};
@@ -76,7 +76,8 @@ impl VmafxController for Face {
     ) -> Answer<pb::SubmitJobResponse> {
         let span = ServerSpan::current();
         let job = request.into_inner().try_into()?;
-        let submitted = jobs::submit(&self.app, vec![job], span.as_ref()).await?;
+        let method = SubmitMethod::SubmitJob;
+        let submitted = jobs::submit(&self.app, method, vec![job], span.as_ref()).await?;
         let submitted = submitted.into_iter().next();
         submitted.map(Response::new).ok_or_else(|| Status::internal("no answer for the one job"))
     }
@@ -87,7 +88,8 @@ impl VmafxController for Face {
     ) -> Answer<pb::SubmitJobsResponse> {
         let span = ServerSpan::current();
         let jobs = rpc::submits(request.into_inner())?;
-        let jobs = jobs::submit(&self.app, jobs, span.as_ref()).await?;
+        let method = SubmitMethod::SubmitJobs;
+        let jobs = jobs::submit(&self.app, method, jobs, span.as_ref()).await?;
         Ok(Response::new(pb::SubmitJobsResponse { jobs }))
     }
 

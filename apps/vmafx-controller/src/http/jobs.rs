@@ -15,7 +15,7 @@ use proto::rpc::{RetryJobs, Submit};
 use proto::{ApiError, ErrorKind};
 use serde::Serialize;
 use service::http::{Parameters, Problem, json};
-use types::{JobFilter, JobId, Timestamp};
+use types::{JobFilter, JobId, SubmitMethod, Timestamp};
 
 use super::body::{RetryBody, SpecBody};
 use super::query::{filter, job_id};
@@ -51,7 +51,8 @@ pub(super) async fn submit(
     let spec = json::<SpecBody>(&headers, body)?.into_spec()?;
     let idempotency_key = idempotency_key(&headers)?;
     let span = ServerSpan::current();
-    let submitted = app.submit(vec![Submit { spec, idempotency_key }], span.as_ref()).await?;
+    let jobs = vec![Submit { spec, idempotency_key }];
+    let submitted = app.submit(SubmitMethod::PostJobs, jobs, span.as_ref()).await?;
     let submitted = submitted.into_iter().next();
     let submitted =
         submitted.ok_or_else(|| ApiError::new(ErrorKind::Internal, "no answer for the one job"))?;

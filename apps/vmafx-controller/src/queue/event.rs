@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use types::{
-    AttemptView, ExportReason, FailureKind, JobId, JobView, Lease, NodeId, PartId, ReportAnswer,
-    SpanId, State, Timestamp, TraceContext,
+    AttemptView, Commit, ExportReason, FailureKind, JobId, JobView, Lease, NodeId, PartId,
+    ReportAnswer, SpanId, State, Timestamp, TraceContext,
 };
 
 /// Told of everything that became durable. Must not block: it runs on the queue's own threads.
@@ -111,10 +111,8 @@ pub enum QueueEvent<'a> {
     },
     /// A transaction was committed.
     Committed {
-        /// Transitions in it.
-        writes: usize,
-        /// From its first statement to the end of its commit.
-        duration: Duration,
+        /// How it went.
+        commit: Commit,
     },
     /// Two successful results of one part differ.
     Nondeterminism {

@@ -12,8 +12,8 @@ use store::SqliteReader;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use types::{
     AttemptReport, FrameTable, Incarnation, JobFilter, JobId, JobPage, JobSpec, JobView, NodeId,
-    NodeStatus, NodeView, PartId, Registered, Registration, ReportAnswer, SessionId, SpanId, State,
-    Timestamp, ToNode, TraceContext,
+    NodeStatus, NodeView, PartId, Registered, Registration, ReportAnswer, ReportCall, ReportWay,
+    SessionId, SpanId, State, SubmitCall, Timestamp, ToNode, TraceContext,
 };
 
 use super::config::QueueConfig;
@@ -43,6 +43,8 @@ pub struct Submission {
     pub trace: TraceContext,
     /// The span that will stand for the whole job, allocated by the caller.
     pub root_span_id: SpanId,
+    /// The request that submits it, where it has a span of its own.
+    pub call: Option<SubmitCall>,
 }
 
 /// Which failed jobs are tried again.
@@ -58,7 +60,7 @@ pub enum RetrySelection {
 #[derive(Debug)]
 pub(super) enum Response {
     Answer(Answer),
-    /// To `TracesDone`, `TracesTold` and `Forget`.
+    /// To `TracesDone`, `TracesTold`, `Forget` and `NoteCommits`.
     Done,
     ToNode(Vec<ToNode>),
     Attached {
@@ -106,6 +108,7 @@ pub(super) enum Message {
     TracesTold { until: Timestamp, to: Reply },
     Forget { jobs: Vec<PartId>, to: Reply },
     HandOver { to: Reply },
+    NoteCommits { to: Reply },
     Shutdown,
 }
 
@@ -370,6 +373,15 @@ impl Queue {
         self.commands.ask(|to| Message::HandOver { to }).await.map(drop)
     }
 
+    /// Answers once the store knows how every commit went that was made before the question: what is
+    /// told of jobs from then on is what any later run will tell of them.
+    ///
+    /// # Errors
+    /// Overload and store trouble: then the last ones are known to this process alone.
+    pub async fn note_commits(&self) -> Result<(), QueueError> {
+        self.commands.ask(|to| Message::NoteCommits { to }).await.map(drop)
+    }
+
     /// The newest recorded jobs that have ended since, at most `limit`.
     ///
     /// # Errors
@@ -495,7 +507,7 @@ impl Queue {
         messages(self.commands.command(poll).await?)
     }
 
-    /// Takes an attempt's end: durable before it answers.
+    /// Takes an attempt's end, which `call` brought: durable before it answers.
     ///
     /// # Errors
     /// Overload and store trouble. That the session is not known is an answer, not an error.
@@ -504,10 +516,11 @@ impl Queue {
         session: SessionId,
         incarnation: Incarnation,
         report: AttemptReport,
+        call: ReportCall,
     ) -> Result<ReportAnswer, QueueError> {
         let received_at = self.shared.clock.now();
         let values = report.outcome.value_count();
-        let encode = move || encode_report(report, received_at);
+        let encode = move || encode_report(report, received_at, ReportWay::Call(call));
         let report = if values > INLINE_VALUES_MAX {
             tokio::task::spawn_blocking(encode).await.map_err(|_| QueueError::Shutdown)??
         } else {

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use control::{Draft, Report, ReportedOutcome, StoreError, StoredResult};
 use store::codec;
-use types::{AttemptReport, JobSpec, MediaRef, Outcome, Registration};
+use types::{AttemptReport, JobSpec, MediaRef, Outcome, Registration, ReportWay};
 
 use super::error::QueueError;
 use super::handle::Submission;
 
 pub(super) fn draft(submission: Submission) -> Result<Draft, QueueError> {
-    let Submission { mut spec, tenant, idempotency, trace, root_span_id } = submission;
+    let Submission { mut spec, tenant, idempotency, trace, root_span_id, call } = submission;
     spec.check().map_err(QueueError::InvalidSpec)?;
     let bounded = |text: &str, max: usize| text.len() <= max;
     if spec.requirements.codecs.is_empty() && needs_ffmpeg(&spec) {
@@ -46,6 +46,7 @@ pub(super) fn draft(submission: Submission) -> Result<Draft, QueueError> {
         existing: None,
         trace,
         root_span_id,
+        call,
     })
 }
 
@@ -96,6 +97,7 @@ pub(super) fn check_capabilities(registration: &Registration) -> Result<(), Queu
 pub(super) fn encode_report(
     report: AttemptReport,
     received_at: types::Timestamp,
+    way: ReportWay,
 ) -> Result<Report, StoreError> {
     let AttemptReport { part, fence, outcome, timings, digest } = report;
     let outcome = match outcome {
@@ -106,7 +108,7 @@ pub(super) fn encode_report(
         Outcome::Failed(failure) => ReportedOutcome::Failed(failure),
         Outcome::Released => ReportedOutcome::Released,
     };
-    Ok(Report { part, fence, outcome, timings, digest, received_at })
+    Ok(Report { part, fence, outcome, timings, digest, received_at, way })
 }
 
 #[cfg(test)]

@@ -1,10 +1,14 @@
-//! What only memory knows of jobs: progress, and which nodes there are. And the queue's clock.
+//! What only memory knows of jobs: progress, which nodes there are, and how the last commits went.
+//! And the queue's clock.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use types::{Capabilities, JobId, JobSummary, JobView, PartId, Progress, State, Timestamp};
+use types::{
+    Capabilities, Commit, CommitNote, JobId, JobSummary, JobView, PartId, Progress, State,
+    Timestamp,
+};
 
 use super::handle::waiting_reason;
 
@@ -38,7 +42,13 @@ impl Clock {
 pub(super) struct Live {
     progress: RwLock<HashMap<JobId, BTreeMap<PartId, Progress>>>,
     nodes: RwLock<Arc<Vec<Arc<Capabilities>>>>,
+    /// The newest last.
+    commits: Mutex<VecDeque<CommitNote>>,
 }
+
+/// Commits that are remembered. The store knows each once the next is made; a few may be made while
+/// somebody reads.
+const COMMITS_REMEMBERED_MAX: usize = 16;
 
 impl Live {
     pub(super) fn set_progress(&self, job: JobId, part: PartId, progress: Option<Progress>) {
@@ -67,7 +77,34 @@ impl Live {
         })
     }
 
+    /// A commit was made that the store cannot know of yet.
+    pub(super) fn committed(&self, note: CommitNote) {
+        let mut commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
+        if commits.len() == COMMITS_REMEMBERED_MAX {
+            commits.pop_front();
+        }
+        commits.push_back(note);
+    }
+
+    /// Adds the commits that the store did not know of when the job was read.
+    fn complete_commits(&self, view: &mut JobView) {
+        let commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
+        let complete = |known: &mut Option<Commit>, at: Timestamp| {
+            if known.is_none() {
+                *known = commits.iter().find(|note| note.holds(at)).map(|note| note.commit);
+            }
+        };
+        complete(&mut view.submitted_by, view.submitted_at);
+        for attempt in &mut view.attempts {
+            complete(&mut attempt.leased_by, attempt.started_at);
+            if let Some(ended_at) = attempt.ended_at {
+                complete(&mut attempt.ended_by, ended_at);
+            }
+        }
+    }
+
     pub(super) fn complete(&self, view: &mut JobView, now: Timestamp) {
+        self.complete_commits(view);
         if view.state == State::Running {
             view.progress = self.progress(view.id);
         }

@@ -366,7 +366,8 @@ impl Release {
     }
 
     fn attempt_ended(&mut self, ended: Ended, reader: &mut dyn Read) {
-        let Ended { grant, ended_at, outcome, failure, timings, settle, lost_cause } = ended;
+        let Ended { grant, ended_at, outcome, failure, timings, settle, report, lost_cause } =
+            ended;
         let part = grant.part;
         let Some(head) = self.head(part, reader) else { return };
         self.running.remove(&part);
@@ -386,6 +387,9 @@ impl Release {
             failure,
             timings,
             settle,
+            report,
+            leased_by: None,
+            ended_by: None,
         };
         self.observer.observe(&QueueEvent::AttemptEnded {
             job: head.job,

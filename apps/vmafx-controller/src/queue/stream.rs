@@ -6,7 +6,8 @@ use control::{Command, ConnectionId};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
 use types::{
-    AttemptReport, Fence, Incarnation, NodeStatus, PartId, ReportAnswer, SessionId, ToNode,
+    AttemptReport, Fence, Incarnation, NodeStatus, PartId, ReportAnswer, ReportWay, SessionId,
+    ToNode,
 };
 
 use super::error::QueueError;
@@ -95,7 +96,8 @@ impl WorkStream {
         let (session, connection) = (self.session, self.connection);
         let to = || StreamReply { session, connection, replies: self.replies.clone(), part, fence };
         let has_room = self.unanswered <= REPORTS_UNANSWERED_MAX;
-        let encoded = has_room.then(|| encode_report(report, self.clock.now()));
+        let encode = || encode_report(report, self.clock.now(), ReportWay::Stream);
+        let encoded = has_room.then(encode);
         let Some(report) = encoded.and_then(Result::ok).map(Box::new) else {
             to().send(None);
             return Ok(());

@@ -12,7 +12,7 @@ use control::{
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use store::{SqliteConfig, SqliteStore};
 use tokio::sync::Semaphore;
-use types::{Failure, FailureKind, JobId, Timestamp};
+use types::{Commit, CommitNote, Failure, FailureKind, JobId, Timestamp};
 
 use super::config::QueueConfig;
 use super::error::QueueError;
@@ -130,6 +130,9 @@ pub(super) fn open(
         again: Vec::new(),
         trouble: None,
         pause: None,
+        since: now,
+        note: None,
+        note_asked: false,
         gauges_at: None,
         looked_at: Instant::now(),
         look_every: QuietSigns::pause(config.liveness_interval),
@@ -195,6 +198,12 @@ struct Writer {
     trouble: Option<Trouble>,
     /// The pause after the next failure; `None` once something was written since the last.
     pause: Option<Duration>,
+    /// When the last commit ended, or the queue was opened: from then on the next one gathers.
+    since: Timestamp,
+    /// How the last commit went that the job's traces tell of; written with the next commit.
+    note: Option<CommitNote>,
+    /// Somebody waits for the note: it is written even if nothing else is to be.
+    note_asked: bool,
     gauges_at: Option<Instant>,
     /// When quiet signs of life were last taken, and how often they are.
     looked_at: Instant,
@@ -222,7 +231,7 @@ impl Writer {
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             if self.recover() && self.batch(first) == Flow::Stop {
-                return;
+                return self.write_note();
             }
         }
     }
@@ -326,6 +335,10 @@ impl Writer {
                 self.write(jobs.into_iter().map(forget), to);
             }
             Message::HandOver { to } => self.handing_over.push(to),
+            Message::NoteCommits { to } => {
+                self.note_asked = self.trouble.is_none();
+                self.write([], to);
+            }
             Message::TracesTold { until, to } => self.write([Transition::TracesTold { until }], to),
         }
         Flow::On
@@ -430,8 +443,9 @@ impl Writer {
         let effects = std::mem::take(&mut self.out.effects);
         let told = std::mem::take(&mut self.told);
         self.mark_traces(&effects, &mut transitions);
-        if !transitions.is_empty()
-            && let Err(error) = self.commit(&transitions)
+        let note_asked = std::mem::take(&mut self.note_asked) && self.note.is_some();
+        if (note_asked || !transitions.is_empty())
+            && let Err(error) = self.commit(transitions)
         {
             self.release.refuse(effects, &error);
             for to in told.into_iter().chain(std::mem::take(&mut self.handing_over)) {
@@ -468,15 +482,23 @@ impl Writer {
         }
     }
 
-    fn commit(&mut self, transitions: &[Transition]) -> Result<(), StoreError> {
-        let started = Instant::now();
-        let verdicts = self.store.commit(transitions)?;
+    fn commit(&mut self, mut transitions: Vec<Transition>) -> Result<(), StoreError> {
+        let writes = transitions.len() as u64;
+        let is_told = transitions.iter().any(is_of_a_trace);
+        transitions.extend(self.note.map(Transition::Committed));
+        let start = self.now();
+        let verdicts = self.store.commit(&transitions)?;
+        let commit = Commit { start, end: self.now(), writes };
+        let note = CommitNote { since: std::mem::replace(&mut self.since, commit.end), commit };
+        self.note = is_told.then_some(note);
+        if is_told {
+            self.shared.live.committed(note);
+        }
         if self.pause.take().is_some() {
             tracing::info!("the store works again");
         }
-        let duration = started.elapsed();
         self.shared.gauges.commits.fetch_add(1, Ordering::Relaxed);
-        self.observer.observe(&QueueEvent::Committed { writes: transitions.len(), duration });
+        self.observer.observe(&QueueEvent::Committed { commit });
         let refused = verdicts.iter().position(|verdict| *verdict == Verdict::Refused);
         match refused {
             None => Ok(()),
@@ -485,6 +507,14 @@ impl Writer {
                 "commit to the queue",
                 format!("memory and store disagree over {:?}", transitions[index]),
             )),
+        }
+    }
+
+    /// Writes how the last commit went, for no other follows.
+    fn write_note(mut self) {
+        if self.trouble.is_none() {
+            self.note_asked = true;
+            self.commit_and_release();
         }
     }
 
@@ -514,6 +544,11 @@ impl Writer {
         let oldest = counts.oldest_ready_at.map_or(i64::MAX, Timestamp::unix_micros);
         gauges.oldest_ready_us.store(oldest, Ordering::Relaxed);
     }
+}
+
+/// Whether a trace tells of the commit that makes this durable.
+fn is_of_a_trace(transition: &Transition) -> bool {
+    matches!(transition, Transition::Submit(_) | Transition::Lease(_) | Transition::End(_))
 }
 
 /// In trouble: refuses what may write, lets pass what touches memory only.

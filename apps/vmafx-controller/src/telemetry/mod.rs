@@ -11,27 +11,20 @@
 //! attempt where no call did.
 
 mod commits;
-mod reports;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use observability::Telemetry;
-use observability::job_trace::{AttemptEnd, AttemptTrace, JobTrace, terminal_spans};
+use observability::job_trace::{AttemptEnd, AttemptTrace, JobTrace, commit_span, terminal_spans};
 use observability::metrics::{LeaseLostCause, Metrics, NodeLiveness, RetryCause};
-use types::{
-    AttemptView, ExportReason, FailureKind, JobView, SpanId, State, Timestamp, TraceContext,
-};
+use types::{AttemptView, ExportReason, FailureKind, JobView, SpanId, State, TraceContext};
 
 use crate::queue::{FinishedJob, QueueEvent, QueueObserver, QueueStats};
 use crate::trace_export::TracePolicy;
 
 use commits::LastCommit;
-pub(crate) use reports::ReportsInFlight;
-
-/// A commit that seems to have taken longer is a clock that was set.
-const COMMIT_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// The queue's observer.
 #[derive(Debug)]
@@ -39,14 +32,13 @@ pub(crate) struct QueueTelemetry {
     policy: TracePolicy,
     last_commit: LastCommit,
     telemetry: Telemetry,
-    reports: ReportsInFlight,
     panicked: AtomicBool,
 }
 
 impl QueueTelemetry {
-    pub(crate) fn new(telemetry: Telemetry, reports: ReportsInFlight, policy: TracePolicy) -> Self {
+    pub(crate) fn new(telemetry: Telemetry, policy: TracePolicy) -> Self {
         let (last_commit, panicked) = (LastCommit::default(), AtomicBool::new(false));
-        Self { policy, last_commit, telemetry, reports, panicked }
+        Self { policy, last_commit, telemetry, panicked }
     }
 
     fn is_recorded(&self, trace: &TraceContext) -> bool {
@@ -101,10 +93,11 @@ impl QueueTelemetry {
                 tracing::debug!(%job, "the end of a recorded job is told later, from the store");
                 self.policy.recorded_job_lost();
             }
-            QueueEvent::Committed { writes, duration } => {
-                self.telemetry.metrics.store().committed(*writes, *duration);
+            QueueEvent::Committed { commit } => {
+                let (writes, duration) = (commit.writes as usize, commit.end.since(commit.start));
+                self.telemetry.metrics.store().committed(writes, duration);
                 self.policy.committed();
-                self.last_commit.set(*writes, *duration);
+                self.last_commit.set(*commit);
             }
             QueueEvent::Nondeterminism { part, digests } => {
                 queue.contradicted();
@@ -125,13 +118,13 @@ impl QueueTelemetry {
         lost_cause: Option<FailureKind>,
     ) {
         let trace = AttemptTrace::of_view(job, attempt, None);
+        let ended_at = attempt.ended_at.unwrap_or(attempt.started_at);
         if let (Some(_), Some(end)) = (lost_cause, AttemptEnd::of_view(attempt)) {
             // The node cannot tell any more: its span is written on its behalf.
-            let ended_at = attempt.ended_at.unwrap_or(attempt.started_at);
             self.telemetry.tracer.emit_span(trace.process(attempt.started_at, ended_at, &end));
         }
-        let call = self.reports.call_of(attempt, job.trace);
-        let settle = trace.settle(attempt, call, settled_at(attempt));
+        let settled_at = self.last_commit.get().map_or(ended_at, |commit| commit.end);
+        let settle = trace.settle(attempt, settled_at);
         self.commit_of(&settle.context, settle.context.span_id);
         self.telemetry.tracer.emit_span(settle);
     }
@@ -139,7 +132,7 @@ impl QueueTelemetry {
     /// Writes the commit that has just been made, below `parent`.
     fn commit_of(&self, parent: &TraceContext, about: SpanId) {
         if let Some(commit) = self.last_commit.get() {
-            self.telemetry.tracer.emit_span(commit.span(parent, about));
+            self.telemetry.tracer.emit_span(commit_span(&commit, parent, about));
         }
     }
 
@@ -170,16 +163,6 @@ impl QueueObserver for QueueTelemetry {
     fn trace_due(&self, job: &FinishedJob<'_>) -> Option<ExportReason> {
         self.contain(None, || self.policy.mark(job, Instant::now()))
     }
-}
-
-/// When the commit that has just been made ended. Should the system's clock have been set
-/// meanwhile, the commit is left out.
-fn settled_at(attempt: &AttemptView) -> Timestamp {
-    let ended_at = attempt.ended_at.unwrap_or(attempt.started_at);
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let committed_at = Timestamp::EPOCH.after(since_epoch);
-    let is_sane = committed_at >= ended_at && committed_at.since(ended_at) <= COMMIT_TIME_MAX;
-    if is_sane { committed_at } else { ended_at }
 }
 
 /// Brings the gauges up to date from numbers that are always at hand.

@@ -30,6 +30,8 @@ pub const EXPORT_WAIT_MAX: Duration = Duration::from_secs(20);
 impl App {
     /// Rebuilds the trace of a job that has ended and sends it to the collector.
     pub(crate) async fn export_trace(&self, job: JobId) -> Result<ExportedTrace, ApiError> {
+        // So that whoever tells it next has no less to tell.
+        self.queue.note_commits().await.map_err(|error| api_error(&error))?;
         let view = self.queue.job(job).await.map_err(|error| api_error(&error))?;
         if !view.state.is_terminal() {
             return Err(api_error(&QueueError::NotReady(view.state)));

@@ -71,6 +71,8 @@ async fn export_some(app: &App, due: &DueTraces) -> Result<usize, ExportError> {
     if traces.is_empty() {
         return Ok(0);
     }
+    // A crash after the export, too, must find what is told now.
+    app.queue.note_commits().await?;
     // By the clock that made the marks: the system's may have been set since.
     let now = app.queue.now();
     let is_kept = |trace: &DueTrace| now.since(trace.due_at) <= DUE_KEPT;

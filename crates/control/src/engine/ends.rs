@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use types::{AttemptOutcome, Failure, FailureKind, PartId, SessionId, StageTimings, State};
+use types::{
+    AttemptOutcome, Failure, FailureKind, PartId, ReportWay, SessionId, StageTimings, State,
+};
 
 use super::submit::Siblings;
 use super::{Control, Running, Turn};
@@ -18,6 +20,7 @@ pub(super) struct End {
     pub failure: Option<Failure>,
     pub timings: Option<StageTimings>,
     pub settle: Option<Duration>,
+    pub report: Option<ReportWay>,
     pub digest: Option<[u8; 32]>,
     pub lost_cause: Option<FailureKind>,
     pub next: Next,
@@ -82,6 +85,7 @@ impl<T> Control<T> {
             failure: Some(Failure::new(kind, text)),
             timings: None,
             settle: None,
+            report: None,
             digest: None,
             lost_cause: Some(kind),
             next,
@@ -138,7 +142,7 @@ impl<T> Control<T> {
             }
             Next::Done { .. } => self.release_key(key),
         }
-        let End { outcome, failure, timings, settle, digest, lost_cause, next } = end;
+        let End { outcome, failure, timings, settle, report, digest, lost_cause, next } = end;
         turn.event(Event::Ended(Box::new(Ended {
             grant,
             ended_at: turn.now,
@@ -146,10 +150,12 @@ impl<T> Control<T> {
             failure: failure.clone(),
             timings: timings.clone(),
             settle,
+            report,
             lost_cause,
         })));
         let ended_at = turn.now;
-        let end = AttemptEnd { lease, outcome, failure, timings, settle, digest, ended_at, next };
+        let end =
+            AttemptEnd { lease, outcome, failure, timings, settle, report, digest, ended_at, next };
         turn.out.transitions.push(Transition::End(Box::new(end)));
     }
 

@@ -59,6 +59,7 @@ impl<T> Control<T> {
             failure,
             timings: Some(report.timings),
             settle: Some(turn.now.since(report.received_at)),
+            report: Some(report.way),
             digest: Some(report.digest),
             lost_cause: None,
             next,

@@ -112,6 +112,7 @@ impl<T> Control<T> {
             idempotency: draft.idempotency.map(|wanted| (wanted, expires_at)),
             trace: draft.trace,
             root_span_id: draft.root_span_id,
+            call: draft.call,
         });
         for (part_index, part) in job.part_ids() {
             if part_index > 0 {
@@ -263,6 +264,7 @@ impl<T> Control<T> {
             failure: failure.cloned(),
             timings: None,
             settle: None,
+            report: None,
             digest: None,
             lost_cause: None,
             next: crate::transition::Next::Done { state, result: None },

@@ -10,6 +10,7 @@ use types::{
     TraceContext,
 };
 
+use super::calls::{Recorded, ReportIds, report_ids};
 use super::{JobTrace, SpanRole, count, derived_span_id, meaning, messaging};
 use crate::propagation::Origin;
 use crate::sampler::SamplingReason;
@@ -259,21 +260,40 @@ impl<'a> AttemptTrace<'a> {
         }
     }
 
-    /// The end of the attempt in the store, from the report's arrival, or the loss, until
-    /// `settled_at`. `call` is the call that brought the report, where it is recorded.
+    /// The end of a recorded attempt in the store, from the report's arrival, or the loss, until
+    /// `settled_at`.
     #[must_use]
-    pub fn settle(
+    pub fn settle(&self, attempt: &AttemptView, settled_at: Timestamp) -> SpanRecord {
+        self.settle_below(attempt, self.report_ids(attempt, Recorded::Yes), settled_at)
+    }
+
+    /// The spans of the report that ended the attempt.
+    pub(super) fn report_ids(
         &self,
         attempt: &AttemptView,
-        call: Option<SpanId>,
+        recorded: Recorded,
+    ) -> Option<ReportIds> {
+        report_ids(attempt, &self.trace, recorded)
+    }
+
+    /// The position of the attempt's own span.
+    pub(super) fn position(&self) -> &TraceContext {
+        &self.trace
+    }
+
+    /// The end of the attempt in the store, below the spans of the report where there are any.
+    pub(super) fn settle_below(
+        &self,
+        attempt: &AttemptView,
+        report: Option<ReportIds>,
         settled_at: Timestamp,
     ) -> SpanRecord {
         let lost = match (attempt.outcome, &attempt.failure) {
             (Some(AttemptOutcome::Lost), Some(failure)) => Some(failure.kind),
             _ => None,
         };
-        let (parent, origin) = match call {
-            Some(call) => (call, Origin::Local),
+        let (parent, origin) = match report {
+            Some(report) => (report.controller, Origin::Local),
             // Ended by the controller without a report, by a cancel or because the lease never
             // arrived: its node may never write the attempt's span.
             None if attempt.settle.is_none() && lost.is_none() => match self.parent {
@@ -311,7 +331,7 @@ impl<'a> AttemptTrace<'a> {
 }
 
 /// When an attempt's end began to be settled.
-fn settling_from(attempt: &AttemptView) -> Timestamp {
+pub(super) fn settling_from(attempt: &AttemptView) -> Timestamp {
     let ended_at = attempt.ended_at.unwrap_or(attempt.started_at);
     ended_at.before(attempt.settle.unwrap_or_default())
 }

@@ -24,6 +24,10 @@ pub enum SpanRole {
     Commit,
     /// The job as a whole; from the id of the span that sent it.
     Job,
+    /// The report as its node sent it, where no call of the trace brought it; from the attempt's id.
+    Report,
+    /// The report as the controller took it, likewise.
+    Reported,
 }
 
 impl SpanRole {
@@ -39,6 +43,8 @@ impl SpanRole {
             Self::Commit => 7,
             Self::Job => 8,
             Self::Encode => 9,
+            Self::Report => 10,
+            Self::Reported => 11,
         }
     }
 }
@@ -77,7 +83,7 @@ mod tests {
 
     use super::*;
 
-    const ROLES: [SpanRole; 9] = [
+    const ROLES: [SpanRole; 11] = [
         SpanRole::Wait,
         SpanRole::Settle,
         SpanRole::Fetch,
@@ -87,6 +93,8 @@ mod tests {
         SpanRole::Commit,
         SpanRole::Job,
         SpanRole::Encode,
+        SpanRole::Report,
+        SpanRole::Reported,
     ];
 
     #[test]
@@ -101,7 +109,7 @@ mod tests {
         assert_eq!(all, EXPECTED);
     }
 
-    const EXPECTED: [&str; 10] = [
+    const EXPECTED: [&str; 12] = [
         "ea358c3c939e4766",
         "541342f8ef1243c8",
         "f7142807c05ae87d",
@@ -111,6 +119,8 @@ mod tests {
         "a52b6f6025ba8d3f",
         "6cef181e598711c5",
         "18d5d5b20932a45c",
+        "ec2f446f4c9794da",
+        "c3ad0d0a23780d57",
         "d13bc92638008915",
     ];
 

@@ -6,8 +6,12 @@ use types::{
     TraceFlags,
 };
 
-use super::attempt::{AttemptEnd, AttemptTrace, RunResult};
-use super::{JobTrace, SpanRole, count, derived_span_id, meaning, messaging, root_span_id};
+use super::attempt::{AttemptEnd, AttemptTrace, RunResult, settling_from};
+use super::calls::{self, Recorded, ReportTimes};
+use super::commit::Afterwards;
+use super::{
+    JobTrace, SpanRole, because, count, derived_span_id, meaning, messaging, root_span_id,
+};
 use crate::propagation::Origin;
 use crate::schema::{attr, span_name};
 use crate::span::{SpanLink, SpanRecord};
@@ -98,28 +102,30 @@ impl Episode<'_> {
     }
 }
 
-/// Says on the first span of what is told why it is.
-fn because(record: SpanRecord, reason: Option<ExportReason>) -> SpanRecord {
-    match reason {
-        Some(reason) => record.with(attr::SAMPLING_REASON, reason.as_str()),
-        None => record,
-    }
-}
-
 /// Whether the stored creation context is of the job's own `send` span, and not of its caller: a
 /// controller that exports nothing hands the caller's position on, and older ones did not tell.
 fn has_send(job: &JobView) -> bool {
     job.root_span_id == root_span_id(job.trace.span_id)
 }
 
-/// The span that sent the job, as far as it is known: without the call that it was part of, and at
-/// the moment in which the job was accepted.
-fn send(job: &JobView, reason: Option<ExportReason>) -> SpanRecord {
-    let (at, name) = (job.submitted_at, span_name::SEND);
-    let record = SpanRecord::new(job.trace.clone(), SpanKind::Producer, name, at, at);
-    because(messaging(record, "send"), reason)
+/// The job's way into the store: the request, the span that sent the job, and the commit. Where the
+/// request is not known, which an older program did not keep, the sending is told without it.
+fn sending(job: &JobView, reason: Option<ExportReason>) -> Vec<SpanRecord> {
+    let commit = Afterwards::of(job.submitted_by, job);
+    let accepted_at = job.submitted_at;
+    let start = job.call.map_or(accepted_at, |call| call.sent_at);
+    let (end, name) = (commit.durable(accepted_at), span_name::SEND);
+    let send = SpanRecord::new(job.trace.clone(), SpanKind::Producer, name, start, end);
+    let send = messaging(send, "send")
         .with(attr::JOB_PRIORITY, i64::from(job.spec.priority.get()))
-        .with(attr::JOB_ID, job.id.to_string())
+        .with(attr::JOB_ID, job.id.to_string());
+    let send = match job.call {
+        Some(call) => send.child_of(call.span_id, Origin::Local),
+        None => because(send, reason),
+    };
+    let commit_span = commit.span(&job.trace, job.trace.span_id, accepted_at);
+    let request = calls::submission(job, &commit, reason);
+    request.into_iter().chain([send]).chain(commit_span).collect()
 }
 
 fn of_job(job: &JobView) -> JobTrace<'_> {
@@ -164,7 +170,8 @@ pub fn terminal_spans(job: &JobView) -> Vec<SpanRecord> {
 pub fn rebuild(job: &JobView, reason: ExportReason) -> Vec<SpanRecord> {
     let mut sampled = job.clone();
     sampled.trace.flags = TraceFlags(job.trace.flags.0 | TraceFlags::SAMPLED.0);
-    tree(&sampled, Some(reason), Begins::WithSend)
+    let recorded = if job.trace.flags.is_sampled() { Recorded::Yes } else { Recorded::No };
+    tree(&sampled, recorded, Some(reason), Begins::WithSend)
 }
 
 /// The tree of a recorded job once more, because what was said while it ran may not have arrived:
@@ -172,25 +179,31 @@ pub fn rebuild(job: &JobView, reason: ExportReason) -> Vec<SpanRecord> {
 /// recorded.
 #[must_use]
 pub fn rebuild_recorded(job: &JobView, begins: Begins) -> Vec<SpanRecord> {
-    if job.trace.flags.is_sampled() { tree(job, None, begins) } else { Vec::new() }
+    let is_recorded = job.trace.flags.is_sampled();
+    if is_recorded { tree(job, Recorded::Yes, None, begins) } else { Vec::new() }
 }
 
 /// With which span a tree that is told again begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Begins {
-    /// The span that sent the job, which may not have arrived.
+    /// The request that submitted the job, or the span that sent it: it may not have arrived.
     WithSend,
     /// The span that stands for the job: what sent it has arrived, with the call that did.
     BelowSend,
 }
 
-fn tree(job: &JobView, reason: Option<ExportReason>, begins: Begins) -> Vec<SpanRecord> {
+fn tree(
+    job: &JobView,
+    recorded: Recorded,
+    reason: Option<ExportReason>,
+    begins: Begins,
+) -> Vec<SpanRecord> {
     let episodes = episodes(job);
     let Some(last) = episodes.len().checked_sub(1) else { return Vec::new() };
     let tells_send = has_send(job) && begins == Begins::WithSend;
     let is_below = tells_send || begins == Begins::BelowSend;
     let top = if is_below { Top::Send } else { Top::Nowhere(reason) };
-    let mut spans: Vec<SpanRecord> = tells_send.then(|| send(job, reason)).into_iter().collect();
+    let mut spans = if tells_send { sending(job, reason) } else { Vec::new() };
     let told = episodes.iter().enumerate();
     spans.extend(told.map(|(index, episode)| episode.record(job, &top, index == last)));
     let unfinished_from = match job.earlier_ends.last() {
@@ -206,13 +219,21 @@ fn tree(job: &JobView, reason: Option<ExportReason>, begins: Begins) -> Vec<Span
             .find(|(index, episode)| episode.holds(attempt, next(*index)))
             .map_or(&episodes[0], |(_, episode)| episode);
         spans.push(wait(job, episode, attempt));
-        attempt_spans(job, attempt, &mut spans);
+        let lease = Afterwards::of(attempt.leased_by, job);
+        let root = job.trace.with_span(job.root_span_id);
+        spans.extend(lease.span(&root, attempt.span_id, attempt.started_at));
+        attempt_spans(job, attempt, recorded, &mut spans);
     }
     spans
 }
 
 /// The spans of an attempt that has ended.
-fn attempt_spans(job: &JobView, attempt: &AttemptView, spans: &mut Vec<SpanRecord>) {
+fn attempt_spans(
+    job: &JobView,
+    attempt: &AttemptView,
+    recorded: Recorded,
+    spans: &mut Vec<SpanRecord>,
+) {
     let (Some(end), Some(ended_at)) = (AttemptEnd::of_view(attempt), attempt.ended_at) else {
         return;
     };
@@ -220,17 +241,22 @@ fn attempt_spans(job: &JobView, attempt: &AttemptView, spans: &mut Vec<SpanRecor
     // As written on its node's behalf: without the link, which the wait before it has.
     let before_it = attempt_before(job, attempt).filter(|_| !is_lost);
     let trace = AttemptTrace::of_view(of_job(job), attempt, before_it);
+    let commit = Afterwards::of(attempt.ended_by, job);
+    let settled_at = commit.durable(ended_at);
     let measured = attempt.timings.as_ref().filter(|timings| !timings.wall.is_zero());
-    let (arrived_at, until) = match measured {
-        None => (attempt.started_at, ended_at),
+    let (arrived_at, sent_at, until) = match measured {
+        None => (attempt.started_at, settling_from(attempt), ended_at),
         Some(timings) => {
             let took = timings.wall + attempt.settle.unwrap_or_default();
             let arrived_at =
                 timings.arrived_at.unwrap_or_else(|| ended_at.before(took).max(attempt.started_at));
             // The node's clock may go before or after the controller's.
-            (arrived_at, arrived_at.after(took).max(ended_at))
+            let until = arrived_at.after(took).max(ended_at);
+            (arrived_at, arrived_at.after(timings.wall), until)
         }
     };
+    // What was reported ended with the answer, which came after the commit.
+    let until = if attempt.settle.is_some() { until.max(settled_at) } else { until };
     spans.push(trace.process(arrived_at, until, &end));
     let done = [AttemptOutcome::Succeeded, AttemptOutcome::Failed];
     let timings = attempt.timings.as_ref();
@@ -242,5 +268,15 @@ fn attempt_spans(job: &JobView, attempt: &AttemptView, spans: &mut Vec<SpanRecor
         let failure = end.error.map(|(kind, _)| kind);
         spans.extend(trace.stages(arrived_at, timings, &results, failure));
     }
-    spans.push(trace.settle(attempt, None, ended_at));
+    let report = trace.report_ids(attempt, recorded);
+    if let Some(ids) = report {
+        let arrived_at = settling_from(attempt);
+        let (durable_at, answered_at) = (settled_at, until);
+        let times = ReportTimes { sent_at, arrived_at, durable_at, answered_at };
+        spans.extend(calls::report(attempt, trace.position(), ids, &times));
+    }
+    let settle = trace.settle_below(attempt, report, settled_at);
+    let commit = commit.span(&settle.context, settle.context.span_id, ended_at);
+    spans.push(settle);
+    spans.extend(commit);
 }

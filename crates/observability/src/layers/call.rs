@@ -18,11 +18,11 @@ use http_body::{Body, Frame, SizeHint};
 use opentelemetry::Value;
 use opentelemetry::trace::SpanKind;
 use pin_project_lite::pin_project;
-use types::TraceContext;
+use types::{SpanId, TraceContext};
 
 use crate::context::Context;
 use crate::current::{Followed, Held, with_served};
-use crate::span::{ActiveSpan, SpanLink};
+use crate::span::{ActiveSpan, Position, SpanLink};
 use crate::tracer::Tracer;
 
 /// The span of the request being served, by [`current`](Self::current). It is at hand in the handler
@@ -31,6 +31,19 @@ use crate::tracer::Tracer;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerSpan {
     _made_by_layers: (),
+}
+
+/// What of a request is kept with what came of it, so that its span can be told again.
+#[derive(Debug, Clone)]
+pub struct ServedCall {
+    /// The position of its span.
+    pub trace: TraceContext,
+    /// The caller's span, where the caller told one.
+    pub caller: Option<SpanId>,
+    /// Whether it is recorded, as far as is known now.
+    pub is_recorded: bool,
+    /// How long it has run.
+    pub elapsed: Duration,
 }
 
 impl ServerSpan {
@@ -46,6 +59,19 @@ impl ServerSpan {
     #[must_use]
     pub fn trace(&self) -> Option<TraceContext> {
         with_served(|serving| serving.span.trace()).flatten()
+    }
+
+    /// The request as it is kept; `None` where its span is none of this process's own: nothing is
+    /// exported here, and the caller's position is handed on.
+    #[must_use]
+    pub fn call(&self) -> Option<ServedCall> {
+        with_served(|serving| {
+            let span = &serving.span;
+            let trace = span.trace().filter(|_| span.position() != Position::Callers)?;
+            let (caller, is_recorded) = (span.parent_span_id(), span.is_recording());
+            Some(ServedCall { trace, caller, is_recorded, elapsed: span.elapsed() })
+        })
+        .flatten()
     }
 
     /// The context in which this span is the current one.

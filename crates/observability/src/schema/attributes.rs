@@ -213,6 +213,8 @@ attributes! {
         "Why a part is tried again: what ended the attempt before, `released` when its node handed it back, `by_hand` when somebody asked for it. The kinds behind `by_hand` are final, so that only a wish brings a retry after them.";
     REPORT_ANSWER = "vmafx.report.answer": OneOf(&["accepted", "duplicate", "stale", "cancelled", "unknown_session"]),
         "What the controller said to a report.";
+    REPORT_WAY = "vmafx.report.way": OneOf(&["stream"]),
+        "How a report came that is told as a call and was none: `stream`, as a message of the work stream.";
     NODE_ID = "vmafx.node.id": Text(&["node-7"]),
         "The node.";
     NODE_STATE = "vmafx.node.state": OneOf(&["alive", "unknown"]),
@@ -225,6 +227,8 @@ attributes! {
         "What a link means: `creation`, `previous_attempt`, `attempt` (which has a trace of its own), `caller` (which is not recorded), `transport` (whatever carried the message).";
     SAMPLING_REASON = "vmafx.sampling.reason": OneOf(&["forced", "link", "ratio", "quiet", "failed", "slow", "asked"]),
         "Why the trace is recorded, on its first span. `failed`, `slow` and `asked`: it was rebuilt after the job's end.";
+    SPAN_END = "vmafx.span.end": OneOf(&["unknown"]),
+        "`unknown` where a span was rebuilt of which only the beginning is known: the process was killed before the next commit.";
     REFUSAL = "vmafx.direct.refusal": OneOf(&["queue_full", "timed_out", "left", "closing"]),
         "Why a request for direct scoring got no slot: too many waited already, its time ran out while it waited, its caller left, or the service goes down.";
     MODEL = "vmafx.model": Text(&["vmaf_v0.6.1"]),

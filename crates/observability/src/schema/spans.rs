@@ -71,7 +71,8 @@ pub const SPANS: &[SpanDef] = &[
             attr::RPC_METHOD_ORIGINAL = "the method is not known",
             attr::RPC_STATUS_CODE,
             attr::NETWORK_PEER_ADDRESS = "the transport tells it",
-            attr::NETWORK_PEER_PORT = "the transport tells it"
+            attr::NETWORK_PEER_PORT = "the transport tells it",
+            attr::REPORT_WAY = "it stands for a report that was no call"
         ],
     },
     SpanDef {
@@ -84,8 +85,9 @@ pub const SPANS: &[SpanDef] = &[
             attr::RPC_SYSTEM_NAME,
             attr::RPC_METHOD,
             attr::RPC_STATUS_CODE,
-            attr::SERVER_ADDRESS,
-            attr::SERVER_PORT
+            attr::SERVER_ADDRESS = "it was not rebuilt",
+            attr::SERVER_PORT = "it was not rebuilt",
+            attr::REPORT_WAY = "it stands for a report that was no call"
         ],
     },
     SpanDef {
@@ -101,9 +103,9 @@ pub const SPANS: &[SpanDef] = &[
             attr::NETWORK_PEER_PORT = "the server tells it",
             attr::HTTP_ROUTE = "a route matched",
             attr::HTTP_RESPONSE_STATUS_CODE = "a response was begun",
-            attr::URL_PATH,
-            attr::URL_SCHEME,
-            attr::NETWORK_PROTOCOL_VERSION,
+            attr::URL_PATH = "it was not rebuilt",
+            attr::URL_SCHEME = "it was not rebuilt",
+            attr::NETWORK_PROTOCOL_VERSION = "it was not rebuilt",
             attr::USER_AGENT_ORIGINAL = "the caller sent one"
         ],
     },
@@ -338,7 +340,8 @@ pub const SPANS: &[SpanDef] = &[
         attributes: attribute_refs![
             attr::DB_SYSTEM_NAME,
             attr::DB_OPERATION_NAME,
-            attr::DB_OPERATION_BATCH_SIZE
+            attr::DB_OPERATION_BATCH_SIZE = "it is known how the commit went",
+            attr::SPAN_END = "it is not known"
         ],
     },
 ];

@@ -3,6 +3,7 @@
 //! To the wire is `From` and cannot fail. From the wire is `TryFrom` and checks all that the type
 //! in `types` promises: bounds, enum values, lengths that must agree. The error names the field.
 
+mod calls;
 mod node;
 mod score;
 mod spec;

@@ -15,11 +15,11 @@ use crate::error::WireError;
 /// Attempts that a view may show: each part has its own budgets.
 const ATTEMPTS_MAX: usize = 100_000;
 
-fn unix_micros(timestamp: Timestamp) -> i64 {
+pub(super) fn unix_micros(timestamp: Timestamp) -> i64 {
     timestamp.unix_micros()
 }
 
-fn span_id(text: &str, field: &str) -> Result<SpanId, WireError> {
+pub(super) fn span_id(text: &str, field: &str) -> Result<SpanId, WireError> {
     SpanId::parse(text)
         .ok_or_else(|| WireError::new(field, "is not a span id of 16 lower-case hex digits"))
 }
@@ -50,6 +50,9 @@ impl From<AttemptView> for pb::Attempt {
             timings: attempt.timings.map(Into::into),
             settle_us: attempt.settle.map(micros),
             trace_id: attempt.trace_id.map(|id| id.to_string()).unwrap_or_default(),
+            report: attempt.report.map(Into::into),
+            leased_by: attempt.leased_by.map(Into::into),
+            ended_by: attempt.ended_by.map(Into::into),
         }
     }
 }
@@ -73,6 +76,9 @@ impl TryFrom<pb::Attempt> for AttemptView {
             failure: optional(attempt.failure, "failure")?,
             timings: optional(attempt.timings, "timings")?,
             settle: attempt.settle_us.map(Duration::from_micros),
+            report: optional(attempt.report, "report")?,
+            leased_by: attempt.leased_by.map(Into::into),
+            ended_by: attempt.ended_by.map(Into::into),
         })
     }
 }
@@ -132,6 +138,8 @@ impl From<JobView> for pb::Job {
             available_at_us: job.available_at.map(unix_micros),
             trace: Some(job.trace.into()),
             root_span_id: job.root_span_id.to_string(),
+            call: job.call.map(Into::into),
+            submitted_by: job.submitted_by.map(Into::into),
             attempts: job.attempts.into_iter().map(Into::into).collect(),
             earlier_ends: job.earlier_ends.into_iter().map(Into::into).collect(),
             progress: job.progress.map(Into::into),
@@ -157,6 +165,8 @@ impl TryFrom<pb::Job> for JobView {
             available_at: job.available_at_us.map(Timestamp::from_unix_micros),
             trace: required(job.trace, "trace")?,
             root_span_id: span_id(&job.root_span_id, "root_span_id")?,
+            call: optional(job.call, "call")?,
+            submitted_by: job.submitted_by.map(Into::into),
             attempts: repeated(job.attempts, "attempts", ATTEMPTS_MAX)?,
             earlier_ends: repeated(job.earlier_ends, "earlier_ends", ATTEMPTS_MAX)?,
             progress: job.progress.map(Into::into),

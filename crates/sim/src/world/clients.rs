@@ -84,5 +84,6 @@ fn draft(key: u64) -> Draft {
             tracestate: String::new(),
         },
         root_span_id: span_id,
+        call: None,
     }
 }

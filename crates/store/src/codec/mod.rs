@@ -3,6 +3,7 @@
 //! Specs, failures and timings are JSON, so that what an older version wrote is read with today's
 //! defaults. Results are JSON whose numbers round-trip bit for bit. Frame tables are binary.
 
+mod calls;
 mod frames;
 mod result;
 
@@ -11,6 +12,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use types::{JobSpec, Requirements, SpanId, TraceContext, TraceFlags, TraceId};
 
+pub(crate) use calls::{
+    decode_report_way, decode_submit_call, encode_report_way, encode_submit_call,
+};
 pub(crate) use frames::join as join_frames;
 pub use frames::{decode_frames, encode_frames};
 pub use result::{decode_results, encode_results};

@@ -8,10 +8,11 @@ use control::{
     Tally, Transition,
 };
 use types::{
-    AttemptOutcome, Capabilities, Column, Failure, FailureKind, Fence, FrameTable, Incarnation,
-    JobId, JobSpec, MediaRef, ModelScore, NodeId, PartId, PooledScore, Provenance, RunTimings,
-    ScoreReport, SessionId, SpanId, Stage, StageTimings, State, Timestamp, TraceContext,
-    TraceFlags, TraceId, Warning,
+    AttemptOutcome, CallerSpan, Capabilities, Column, Failure, FailureKind, Fence, FrameTable,
+    Incarnation, JobId, JobSpec, MediaRef, ModelScore, NodeId, PartId, PooledScore, Provenance,
+    ReportCall, ReportSpans, ReportWay, RunTimings, ScoreReport, SessionId, SpanId, Stage,
+    StageTimings, State, SubmitCall, SubmitMethod, Timestamp, TraceContext, TraceFlags, TraceId,
+    Warning,
 };
 
 use crate::codec;
@@ -61,6 +62,30 @@ pub(super) fn new_job(number: u64, parts: u64) -> NewJob {
         idempotency: None,
         trace: trace(number),
         root_span_id: span(number + 1_000),
+        call: call(number),
+    }
+}
+
+/// Every second job came by a call that is known.
+pub(super) fn call(number: u64) -> Option<SubmitCall> {
+    let caller = Some(CallerSpan { span_id: span(number + 3_000), is_parent: number > 2 });
+    let (method, span_id) = (SubmitMethod::SubmitJobs, span(number + 2_000));
+    let call = SubmitCall { method, span_id, caller, began_at: at(0), sent_at: at(1) };
+    number.is_multiple_of(2).then_some(call)
+}
+
+/// Every second report came by a call.
+pub(super) fn way(part: u64) -> ReportWay {
+    let spans = ReportSpans {
+        trace_id: trace(part).trace_id,
+        span_id: span(part + 4_000),
+        caller: Some(span(part + 5_000)),
+        is_recorded: true,
+    };
+    let lead = Duration::from_micros(13);
+    match part.is_multiple_of(2) {
+        true => ReportWay::Call(ReportCall { lead, spans: Some(spans) }),
+        false => ReportWay::Stream,
     }
 }
 
@@ -121,6 +146,7 @@ fn end(part: u64, fence: u64, outcome: AttemptOutcome, next: Next) -> AttemptEnd
         failure: None,
         timings: Some(timings()),
         settle: Some(Duration::from_micros(11)),
+        report: Some(way(part)),
         digest: Some([9; 32]),
         ended_at: at(100 * fence + 50),
         next,
@@ -195,16 +221,16 @@ pub(super) fn fail(part: u64, fence: u64) -> Transition {
 pub(super) fn requeue(part: u64, fence: u64) -> Transition {
     let next = Next::Queued { available_at: at(1_000 + fence), tally: tally(0, 1) };
     let end = end(part, fence, AttemptOutcome::Lost, next);
-    let (timings, settle, digest) = (None, None, None);
+    let (timings, settle, report, digest) = (None, None, None, None);
     let failure = Some(Failure::new(FailureKind::NodeLost, "gone"));
-    Transition::End(Box::new(AttemptEnd { failure, timings, settle, digest, ..end }))
+    Transition::End(Box::new(AttemptEnd { failure, timings, settle, report, digest, ..end }))
 }
 
 pub(super) fn cancel_running(part: u64, fence: u64) -> Transition {
     let next = Next::Done { state: State::Cancelled, result: None };
     let end = end(part, fence, AttemptOutcome::Cancelled, next);
-    let (timings, settle, digest) = (None, None, None);
-    Transition::End(Box::new(AttemptEnd { timings, settle, digest, ..end }))
+    let (timings, settle, report, digest) = (None, None, None, None);
+    Transition::End(Box::new(AttemptEnd { timings, settle, report, digest, ..end }))
 }
 
 pub(super) fn drop_queued(part: u64, fence: u64) -> Transition {

@@ -46,6 +46,8 @@ const CHECKS: &[(&str, Check)] = &[
     ("a later mark outlives the end of an earlier one", traces::a_later_mark_stays),
     ("the time until which traces arrived is kept", traces::the_time_told_is_kept),
     ("recorded jobs that have ended since are found", traces::recorded_since),
+    ("how calls came and commits went reads back", traces::calls_and_commits_read_back),
+    ("how commits went is forgotten with the jobs", traces::commits_are_forgotten),
     ("the span of the attempt before is found", jobs::the_attempt_before),
     ("what need not be kept is found and forgotten whole", forget::what_need_not_be_kept),
     ("what is not over is not forgotten", forget::what_is_not_over_stays),

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use control::{DueTrace, Transition, Verdict};
-use types::{ExportReason, PartId, Timestamp, TraceFlags};
+use types::{Commit, CommitNote, ExportReason, JobView, PartId, Timestamp, TraceFlags};
 
 use super::Bench;
-use super::make::{at, fail, job_id, lease, new_job, session, submit, succeed};
+use super::make::{at, call, fail, job_id, lease, new_job, requeue, session, submit, succeed, way};
 
 fn due(part: u64, reason: ExportReason, at: i64) -> Transition {
     Transition::TraceDue { part: PartId(part), reason, at: Timestamp::from_unix_micros(at) }
@@ -93,4 +93,67 @@ pub(super) fn recorded_since(bench: &mut Bench) {
     assert_eq!(since(ended_at, 9), [job_id(3), job_id(1)], "2 is not recorded, 4 still runs");
     assert_eq!(since(ended_at, 1), [job_id(3)], "the newest");
     assert_eq!(since(ended_at.after(Duration::from_micros(1)), 9), []);
+}
+
+fn note(since: u64, start: u64, end: u64) -> CommitNote {
+    let commit = Commit { start: at(start), end: at(end), writes: start };
+    CommitNote { since: at(since), commit }
+}
+
+fn job(bench: &mut Bench, number: u64) -> JobView {
+    bench.store().reader().job(job_id(number)).expect("in good order").expect("there")
+}
+
+pub(super) fn calls_and_commits_read_back(bench: &mut Bench) {
+    bench.applied(session(1, "node", 1));
+    for part in [1, 2] {
+        bench.applied(submit(part));
+        bench.applied(lease(part, 1));
+        bench.applied(requeue(part, 1));
+        bench.applied(lease(part, 2));
+        bench.applied(succeed(part, 2));
+    }
+    bench.reopen();
+    for part in [1, 2] {
+        let view = job(bench, part);
+        assert_eq!((view.call, view.submitted_by), (call(part), None));
+        let ways: Vec<_> = view.attempts.iter().map(|attempt| attempt.report).collect();
+        assert_eq!(ways, [None, Some(way(part))], "a lost attempt has no report");
+        assert!(view.attempts.iter().all(|it| it.leased_by.is_none() && it.ended_by.is_none()));
+    }
+    // They were submitted at 1 and 2, leased at 100 and 200, ended at 150 and 250.
+    let notes = [note(0, 1, 2), note(2, 101, 102), note(180, 199, 201), note(201, 251, 252)];
+    for each in notes {
+        bench.applied(Transition::Committed(each));
+        assert_eq!(bench.apply(Transition::Committed(each)), Verdict::Already);
+    }
+    bench.reopen();
+    let commit = |index: usize| Some(notes[index].commit);
+    let first = job(bench, 1);
+    assert_eq!(first.submitted_by, commit(0));
+    assert_eq!(job(bench, 2).submitted_by, commit(1), "decided when the one before had ended");
+    let [lost, good] = first.attempts.as_slice() else { panic!("two attempts") };
+    assert_eq!(lost.leased_by, commit(1));
+    assert_eq!(lost.ended_by, None, "the next one that is known began to gather later");
+    // Decided while one was made is of no commit.
+    assert_eq!((good.leased_by, good.ended_by), (None, commit(3)));
+}
+
+pub(super) fn commits_are_forgotten(bench: &mut Bench) {
+    bench.applied(session(1, "node", 1));
+    for part in [1, 2] {
+        bench.applied(submit(part));
+        bench.applied(lease(part, 1));
+        bench.applied(succeed(part, 1));
+    }
+    let (first, second) = (note(0, 1, 2), note(2, 101, 102));
+    bench.applied(Transition::Committed(first));
+    bench.applied(Transition::Committed(second));
+    bench.applied(Transition::Forget { first_part: PartId(2) });
+    assert_eq!(job(bench, 1).submitted_by, Some(first.commit), "an older job is kept, and it");
+    bench.applied(submit(3));
+    bench.applied(Transition::Forget { first_part: PartId(1) });
+    // Known again only if it was forgotten.
+    bench.applied(Transition::Committed(first));
+    assert_eq!(bench.apply(Transition::Committed(second)), Verdict::Already);
 }

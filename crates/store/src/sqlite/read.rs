@@ -1,5 +1,6 @@
 //! Questions, answered from committed data.
 
+mod commits;
 mod page;
 mod retention;
 mod view;
@@ -15,7 +16,7 @@ use control::{
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, params};
 use types::{
     Fence, FrameTable, JobFilter, JobId, JobPage, JobSummary, JobView, PartId, ResultView, SpanId,
-    State, Timestamp, TraceContext, TraceId,
+    State, SubmitCall, Timestamp, TraceContext, TraceId,
 };
 
 use super::error::failed;
@@ -64,6 +65,7 @@ pub(super) struct JobRow {
     pub spec: Vec<u8>,
     pub trace: TraceContext,
     pub root_span_id: SpanId,
+    pub call: Option<SubmitCall>,
 }
 
 impl JobRow {
@@ -163,7 +165,7 @@ impl SqliteReader {
 
     fn job_row(&self, job: JobId) -> Result<Option<JobRow>, StoreError> {
         const SQL: &str = "SELECT id, uid, part_count, tenant, priority, needs, errors_max,
-                                  submitted_us, spec, trace, tracestate, root_span
+                                  submitted_us, spec, trace, tracestate, root_span, call
                            FROM job WHERE uid = ?1";
         let found = self.first(SQL, params![job.to_bytes()], raw_job)?;
         found.map(finish_job).transpose()
@@ -171,7 +173,7 @@ impl SqliteReader {
 
     fn job_row_at(&self, first: u64) -> Result<Option<JobRow>, StoreError> {
         const SQL: &str = "SELECT id, uid, part_count, tenant, priority, needs, errors_max,
-                                  submitted_us, spec, trace, tracestate, root_span
+                                  submitted_us, spec, trace, tracestate, root_span, call
                            FROM job WHERE id = ?1";
         let found = self.first(SQL, params![first], raw_job)?;
         found.map(finish_job).transpose()
@@ -274,7 +276,7 @@ fn head_of(row: &Row<'_>) -> rusqlite::Result<Result<JobHead, StoreError>> {
     Ok(head())
 }
 
-type RawJob = (JobRow, Vec<u8>, String);
+type RawJob = (JobRow, Vec<u8>, String, Option<Vec<u8>>);
 
 fn raw_job(row: &Row<'_>) -> rusqlite::Result<RawJob> {
     let nothing = SpanId::new([1; 8]).zip(TraceId::new([1; 16]));
@@ -295,12 +297,14 @@ fn raw_job(row: &Row<'_>) -> rusqlite::Result<RawJob> {
         spec: row.get(8)?,
         trace: placeholder,
         root_span_id,
+        call: None,
     };
-    Ok((job, row.get(9)?, row.get(10)?))
+    Ok((job, row.get(9)?, row.get(10)?, row.get(12)?))
 }
 
-fn finish_job((job, trace, tracestate): RawJob) -> Result<JobRow, StoreError> {
-    Ok(JobRow { trace: codec::decode_trace(&trace, tracestate)?, ..job })
+fn finish_job((job, trace, tracestate, call): RawJob) -> Result<JobRow, StoreError> {
+    let call = call.map(|call| codec::decode_submit_call(&call, job.submitted_at)).transpose()?;
+    Ok(JobRow { trace: codec::decode_trace(&trace, tracestate)?, call, ..job })
 }
 
 impl Read for SqliteReader {

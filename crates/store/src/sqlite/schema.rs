@@ -8,11 +8,25 @@ use super::error::failed;
 
 /// What leads from one version of the tables to the next, from an empty file on. A step that was
 /// delivered is never changed: files were written by it.
-const STEPS: [&str; 3] = [TABLES, TRACES, TOLD];
+const STEPS: [&str; 4] = [TABLES, TRACES, TOLD, CALLS];
 
 /// The version of the tables. A file of a newer version is refused.
 #[expect(clippy::cast_possible_wrap, reason = "a handful of steps")]
 pub(super) const VERSION: i64 = STEPS.len() as i64;
+
+/// Version 4: the calls that submitted a job and reported an attempt's end, and how the commits
+/// went. A commit's row is written with the next one. It holds all that was decided in the
+/// `waited_us` before `start_us`, and is found by that: no other row names it.
+const CALLS: &str = "
+ALTER TABLE job ADD COLUMN call BLOB;
+ALTER TABLE attempt ADD COLUMN report BLOB;
+CREATE TABLE commit_note(
+  start_us INTEGER PRIMARY KEY,
+  waited_us INTEGER NOT NULL,
+  took_us INTEGER NOT NULL,
+  writes INTEGER NOT NULL
+);
+";
 
 /// Version 3: until when the spans of recorded jobs are known to have arrived, in one row; and the
 /// way from a job that is forgotten to its key.

@@ -10,13 +10,15 @@ use rusqlite::{
     CachedStatement, Connection, OptionalExtension, Params, Transaction, TransactionBehavior,
     params,
 };
-use types::{ExportReason, Failure, Fence, PartId, State, Timestamp, TraceId};
+use types::{CommitNote, ExportReason, Failure, Fence, PartId, State, Timestamp, TraceId};
 
 use super::error::failed;
 use super::schema::{frames_id, outcome_number, reason_number, state_number};
 use crate::codec;
 
 const WHAT: &str = "commit to the queue";
+/// Rows of earlier commits that go with one job.
+const COMMITS_FORGOTTEN_MAX: i64 = 64;
 
 pub(super) fn commit(
     connection: &mut Connection,
@@ -78,6 +80,7 @@ impl Write<'_> {
                 let changed = self.execute(sql, params![micros(*until)])?;
                 Ok(if changed == 1 { Verdict::Applied } else { Verdict::Already })
             }
+            Transition::Committed(note) => self.committed(note),
             Transition::Forget { first_part } => self.forget(*first_part),
             Transition::OpenSession(opened) => self.open_session(opened),
             Transition::Drain { session, draining } => {
@@ -123,8 +126,8 @@ impl Write<'_> {
         let errors_max = u16::try_from(spec.attempts_max.get()).unwrap_or(u16::MAX);
         let at = micros(job.submitted_at);
         let sql = "INSERT INTO job(id, uid, part_count, tenant, priority, needs, errors_max,
-                                   submitted_us, spec, trace, tracestate, root_span)
-                   VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+                                   submitted_us, spec, trace, tracestate, root_span, call)
+                   VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
                    ON CONFLICT DO NOTHING";
         let part_count = job.parts.len();
         let inserted = self.execute(
@@ -141,7 +144,8 @@ impl Write<'_> {
                 &*job.spec_encoded,
                 codec::encode_trace(&job.trace),
                 job.trace.tracestate,
-                job.root_span_id.to_bytes()
+                job.root_span_id.to_bytes(),
+                job.call.map(|call| codec::encode_submit_call(&call, job.submitted_at))
             ],
         )?;
         if inserted == 0 {
@@ -256,8 +260,8 @@ impl Write<'_> {
         let lease = &end.lease;
         let sql = "INSERT INTO attempt(part_id, fence, attempt, session, span, available_us,
                                        started_us, ended_us, outcome, failure, timings, settle_us,
-                                       digest, trace_id)
-                   VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+                                       digest, trace_id, report)
+                   VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
         let failure = end.failure.as_ref().map(codec::to_json).transpose()?;
         let timings = end.timings.as_ref().map(codec::to_json).transpose()?;
         let settle = end.settle.map(|it| i64::try_from(it.as_micros()).unwrap_or(i64::MAX));
@@ -275,7 +279,8 @@ impl Write<'_> {
             timings,
             settle,
             end.digest,
-            lease.trace_id.map(TraceId::to_bytes)
+            lease.trace_id.map(TraceId::to_bytes),
+            end.report.as_ref().map(codec::encode_report_way)
         ];
         self.execute(sql, values).map(drop)
     }
@@ -399,7 +404,32 @@ impl Write<'_> {
         // A key without its job would name nothing, and be in the way of the next.
         self.execute("DELETE FROM idem WHERE job_id = ?1", params![first])?;
         self.execute("DELETE FROM trace_due WHERE job_id = ?1", params![first])?;
-        Ok(one(self.execute("DELETE FROM job WHERE id = ?1", params![first])?))
+        let forgotten = one(self.execute("DELETE FROM job WHERE id = ?1", params![first])?);
+        self.forget_commits()?;
+        Ok(forgotten)
+    }
+
+    /// Takes out how commits went that came before anything that is still kept: as many as a job may
+    /// leave behind, and some more, so that they go with the jobs and no commit takes long by it.
+    fn forget_commits(&self) -> Result<(), StoreError> {
+        let sql = "DELETE FROM commit_note WHERE start_us IN (
+                     SELECT start_us FROM commit_note
+                     WHERE start_us < (SELECT submitted_us FROM job ORDER BY id LIMIT 1)
+                     ORDER BY start_us LIMIT ?1)";
+        self.execute(sql, [COMMITS_FORGOTTEN_MAX]).map(drop)
+    }
+
+    fn committed(&self, note: &CommitNote) -> Result<Verdict, StoreError> {
+        let sql = "INSERT INTO commit_note(start_us, waited_us, took_us, writes)
+                   VALUES(?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
+        let CommitNote { since, commit } = note;
+        let between = |from: Timestamp, to: Timestamp| {
+            i64::try_from(to.since(from).as_micros()).unwrap_or(i64::MAX)
+        };
+        let (waited, took) = (between(*since, commit.start), between(commit.start, commit.end));
+        let writes = i64::try_from(commit.writes).unwrap_or(i64::MAX);
+        let changed = self.execute(sql, params![micros(commit.start), waited, took, writes])?;
+        Ok(if changed == 1 { Verdict::Applied } else { Verdict::Already })
     }
 
     fn open_session(&self, opened: &SessionOpened) -> Result<Verdict, StoreError> {

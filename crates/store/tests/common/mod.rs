@@ -31,5 +31,6 @@ pub fn submit(number: u64, reference: &str) -> Transition {
             tracestate: String::new(),
         },
         root_span_id: span,
+        call: None,
     }))
 }

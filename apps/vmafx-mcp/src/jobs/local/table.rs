@@ -70,6 +70,8 @@ pub(in crate::jobs) fn new_view(
         available_at: None,
         trace,
         root_span_id,
+        call: None,
+        submitted_by: None,
         attempts: Vec::new(),
         earlier_ends: Vec::new(),
         progress: None,
@@ -135,6 +137,9 @@ impl Table {
             failure: None,
             timings: None,
             settle: None,
+            report: None,
+            leased_by: None,
+            ended_by: None,
         });
         entry.tell();
         Some(Start { spec: entry.view.spec.clone(), progress: entry.progress.clone() })

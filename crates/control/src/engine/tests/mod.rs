@@ -6,8 +6,8 @@ use std::time::Duration;
 use types::{
     AttemptOutcome, Capabilities, Failure, FailureKind, Fence, Incarnation, JobId, JobSpec,
     Liveness, MediaRef, NodeId, NodeStatus, NodeView, PartId, Priority, Registration, ReportAnswer,
-    RunningPart, SessionId, SpanId, StageTimings, State, StopReason, Timestamp, TraceContext,
-    TraceFlags, TraceId,
+    ReportWay, RunningPart, SessionId, SpanId, StageTimings, State, StopReason, Timestamp,
+    TraceContext, TraceFlags, TraceId,
 };
 
 use super::{Control, Output, Turn, judge_late};
@@ -149,6 +149,7 @@ impl Site {
             timings: StageTimings::default(),
             digest: [1; 32],
             received_at: self.now,
+            way: ReportWay::Stream,
         });
         self.batch(vec![Command::Report { session, incarnation, report, to: 0 }]);
         self.effects.iter().find_map(|effect| match effect {
@@ -232,6 +233,7 @@ fn draft() -> Draft {
             tracestate: String::new(),
         },
         root_span_id: span_id,
+        call: None,
     }
 }
 

@@ -45,6 +45,8 @@ impl SqliteReader {
             available_at: available_at(state, &parts),
             trace: row.trace,
             root_span_id: row.root_span_id,
+            call: row.call,
+            submitted_by: self.commit_of(row.submitted_at)?,
             attempts,
             earlier_ends,
             progress: None,
@@ -110,17 +112,24 @@ impl SqliteReader {
         let (first, last) = (row.first, row.first + u64::from(row.part_count) - 1);
         let sql = "SELECT a.part_id, a.attempt, a.fence, s.node, a.span, a.available_us,
                           a.started_us, a.ended_us, a.outcome, a.failure, a.timings, a.settle_us,
-                          a.trace_id
+                          a.trace_id, a.report
                    FROM attempt a JOIN session s ON s.id = a.session
                    WHERE a.part_id BETWEEN ?1 AND ?2";
         let mut raw = self.all(sql, params![first, last], RawAttempt::read)?;
         let sql = "SELECT l.part_id, l.attempt, l.fence, s.node, l.span, l.available_us,
-                          l.started_us, NULL, NULL, NULL, NULL, NULL, l.trace_id
+                          l.started_us, NULL, NULL, NULL, NULL, NULL, l.trace_id,
+                          NULL
                    FROM lease l JOIN session s ON s.id = l.session
                    WHERE l.part_id BETWEEN ?1 AND ?2";
         raw.extend(self.all(sql, params![first, last], RawAttempt::read)?);
         raw.sort_by_key(|attempt| (attempt.started_us, attempt.part, attempt.fence));
-        raw.into_iter().map(|attempt| attempt.finish(first)).collect()
+        let attempts = raw.into_iter().map(|raw| {
+            let mut attempt = raw.finish(first)?;
+            attempt.leased_by = self.commit_of(attempt.started_at)?;
+            attempt.ended_by = attempt.ended_at.map(|at| self.commit_of(at)).transpose()?.flatten();
+            Ok(attempt)
+        });
+        attempts.collect()
     }
 }
 
@@ -148,6 +157,7 @@ struct RawAttempt {
     timings: Option<String>,
     settle_us: Option<u64>,
     trace_id: Option<[u8; 16]>,
+    report: Option<Vec<u8>>,
 }
 
 impl RawAttempt {
@@ -166,6 +176,7 @@ impl RawAttempt {
             timings: row.get(10)?,
             settle_us: row.get(11)?,
             trace_id: row.get(12)?,
+            report: row.get(13)?,
         })
     }
 
@@ -188,6 +199,9 @@ impl RawAttempt {
             failure: self.failure.as_deref().map(codec::from_json).transpose()?,
             timings: self.timings.as_deref().map(codec::from_json).transpose()?,
             settle: self.settle_us.map(Duration::from_micros),
+            report: self.report.as_deref().map(codec::decode_report_way).transpose()?,
+            leased_by: None,
+            ended_by: None,
         })
     }
 }
