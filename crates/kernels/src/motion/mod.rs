@@ -10,8 +10,14 @@
 //! last frame `sad[i]`, of the others `min(sad[i], sad[i + 1])`.
 
 mod scalar;
+#[cfg(target_arch = "x86_64")]
+mod words;
 
-use crate::isa::{Isa, per_isa};
+#[cfg(target_arch = "x86_64")]
+use crate::isa::{Avx2, Avx512};
+use crate::isa::{Isa, Portable, Vector, per_isa};
+#[cfg(target_arch = "x86_64")]
+use crate::lanes::PictureSample;
 use crate::plane::{PlaneRef, Samples, ShapeMismatch};
 
 use self::scalar::{Buffers, Input};
@@ -38,6 +44,8 @@ impl Default for MotionParams {
 #[derive(Debug, Default)]
 pub struct MotionScratch {
     buffers: Buffers,
+    #[cfg(target_arch = "x86_64")]
+    lines: words::Lines,
 }
 
 impl MotionScratch {
@@ -60,19 +68,18 @@ pub fn motion_sad(
     scratch: &mut MotionScratch,
 ) -> Result<u64, ShapeMismatch> {
     previous.expect_shape_of(current)?;
-    let buffers = &mut scratch.buffers;
-    buffers.reserve(current.width());
+    scratch.buffers.reserve(current.width());
     let (width, height) = (current.width(), current.height());
     let strides = [previous.stride(), current.stride()];
     let bit_depth = current.bit_depth();
     match (previous.samples(), current.samples()) {
         (Samples::U8(previous), Samples::U8(current)) => {
             let pictures = [previous, current];
-            Ok(sad_bytes(isa, &Input { pictures, strides, width, height, bit_depth }, buffers))
+            Ok(sad_bytes(isa, &Input { pictures, strides, width, height, bit_depth }, scratch))
         }
         (Samples::U16(previous), Samples::U16(current)) => {
             let pictures = [previous, current];
-            Ok(sad_words(isa, &Input { pictures, strides, width, height, bit_depth }, buffers))
+            Ok(sad_words(isa, &Input { pictures, strides, width, height, bit_depth }, scratch))
         }
         _ => Err(ShapeMismatch),
     }
@@ -85,6 +92,41 @@ pub fn motion_score(sad: u64, width: usize, height: usize, params: &MotionParams
 }
 
 per_isa! {
-    fn sad_bytes(input: &Input<'_, u8>, buffers: &mut Buffers) -> u64 = scalar::sad::<u8>;
-    fn sad_words(input: &Input<'_, u16>, buffers: &mut Buffers) -> u64 = scalar::sad::<u16>;
+    fn sad_bytes(input: &Input<'_, u8>, scratch: &mut MotionScratch) -> u64 = sad, with vector;
+    fn sad_words(input: &Input<'_, u16>, scratch: &mut MotionScratch) -> u64 = sad, with vector;
 }
+
+/// The sum on one instruction set.
+trait Summed<S>: Vector {
+    fn sad(self, input: &Input<'_, S>, scratch: &mut MotionScratch) -> u64;
+}
+
+#[inline(always)]
+fn sad<V: Summed<S>, S>(vector: V, input: &Input<'_, S>, scratch: &mut MotionScratch) -> u64 {
+    vector.sad(input, scratch)
+}
+
+impl<S: Copy + Into<i32>> Summed<S> for Portable {
+    #[inline(always)]
+    fn sad(self, input: &Input<'_, S>, scratch: &mut MotionScratch) -> u64 {
+        scalar::sad(input, &mut scratch.buffers)
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+macro_rules! summed_in_words {
+    ($($vector:ty),+) => {$(
+        impl<S: PictureSample + Into<i32>> Summed<S> for $vector {
+            #[inline(always)]
+            fn sad(self, input: &Input<'_, S>, scratch: &mut MotionScratch) -> u64 {
+                let MotionScratch { buffers, lines } = scratch;
+                match words::sad(self, input, buffers, lines) {
+                    Some(sum) => sum,
+                    None => scalar::sad(input, buffers),
+                }
+            }
+        }
+    )+};
+}
+#[cfg(target_arch = "x86_64")]
+summed_in_words!(Avx2, Avx512);

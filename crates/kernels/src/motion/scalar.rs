@@ -12,10 +12,10 @@ use crate::border::{extend_line, reflect};
 pub(super) const REACH: usize = 2;
 
 /// Rows and columns of the filter.
-const WINDOW: usize = 2 * REACH + 1;
+pub(super) const WINDOW: usize = 2 * REACH + 1;
 
 /// Outer, inner and middle tap; both outer and both inner ones and the middle sum to 65536.
-const TAPS: [i32; 3] = [3571, 16_004, 26_386];
+pub(super) const TAPS: [i32; 3] = [3571, 16_004, 26_386];
 
 /// Two pictures of one shape.
 #[derive(Clone, Copy)]
@@ -33,7 +33,7 @@ pub(super) struct Buffers {
     /// Differences of the last [`WINDOW`] rows.
     differences: Vec<i32>,
     /// One blurred row and its borders.
-    line: Vec<i32>,
+    pub(super) line: Vec<i32>,
 }
 
 impl Buffers {
@@ -69,9 +69,9 @@ pub(super) fn sad<S: Copy + Into<i32>>(input: &Input<'_, S>, buffers: &mut Buffe
         });
         let blurred = &mut line[REACH..REACH + width];
         if bit_depth < 16 {
-            blur_columns::<false>(rows, bit_depth, blurred);
+            blur_columns::<_, false>(rows, bit_depth, blurred);
         } else {
-            blur_columns::<true>(rows, bit_depth, blurred);
+            blur_columns::<_, true>(rows, bit_depth, blurred);
         }
         let fit_i16 = all_fit_i16(blurred);
         extend_line(line, REACH, width);
@@ -96,11 +96,15 @@ fn subtract_row<S: Copy + Into<i32>>(input: &Input<'_, S>, y: usize, difference:
 }
 
 #[inline(always)]
-fn blur_columns<const LARGE: bool>(rows: [&[i32]; WINDOW], bit_depth: u32, blurred: &mut [i32]) {
+pub(super) fn blur_columns<T: Copy + Into<i32>, const LARGE: bool>(
+    rows: [&[T]; WINDOW],
+    bit_depth: u32,
+    blurred: &mut [i32],
+) {
     let rows = rows.map(|row| &row[..blurred.len()]);
     for x in 0..blurred.len() {
         let values = [rows[0][x], rows[1][x], rows[2][x], rows[3][x], rows[4][x]];
-        blurred[x] = blur::<LARGE>(values, bit_depth);
+        blurred[x] = blur::<LARGE>(values.map(Into::into), bit_depth);
     }
 }
 
@@ -111,7 +115,7 @@ fn all_fit_i16(values: &[i32]) -> bool {
 
 /// Blurs the line between its borders and sums absolute values; at most 16384 * 65535.
 #[inline(always)]
-fn blur_row_and_sum<const LARGE: bool>(line: &[i32], width: usize) -> u32 {
+pub(super) fn blur_row_and_sum<const LARGE: bool>(line: &[i32], width: usize) -> u32 {
     let line = &line[..width + 2 * REACH];
     let mut sum = 0_u32;
     for x in 0..width {

@@ -4,9 +4,9 @@
 //! alone (its transform and the sums of its detail) is done once.
 //!
 //! Not served here, but by the portable code: gain limits with a fraction, Barten's weights beyond
-//! what scale 0 holds in 16 bits, and pictures narrower than a vector.
+//! what scale 0 holds in 16 bits or the others in 31, and pictures narrower than a vector.
 
-mod lanes;
+mod deep;
 mod split;
 mod sums;
 mod transform;
@@ -17,8 +17,8 @@ pub(super) use walk::Scratch;
 use super::geometry::{Axis, SCALES};
 use super::params::AdmParams;
 use crate::isa::{Avx2, Avx512, Isa, IsaLevel};
+use crate::lanes::Lanes;
 use crate::plane::{PlaneRef, Samples};
-use lanes::Lanes;
 use transform::columns_read;
 
 /// The sums of all scales for each distorted picture, in `scratch`; false where this code does not
@@ -37,9 +37,12 @@ pub(super) fn frame_sums<'a>(
         IsaLevel::Avx512 => Avx512::WORDS,
     };
     let [straight, _, _] = params.first_weights();
+    let mut deep_weights = (1..SCALES).flat_map(|scale| params.deep_weights(scale));
+    let are_weights_small =
+        straight <= split::WEIGHT_MAX && deep_weights.all(|weight| weight < deep::WEIGHT_END);
     let gain_is_whole = params.options().enhancement_gain_limit.fract() == 0.0;
     let is_wide = columns_read(&axes[0][0]).0.len() >= words;
-    if straight > split::WEIGHT_MAX || !gain_is_whole || !is_wide {
+    if !are_weights_small || !gain_is_whole || !is_wide {
         return false;
     }
     scratch.fit(axes, distorted.len());

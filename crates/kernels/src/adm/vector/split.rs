@@ -16,8 +16,8 @@
 //! down with what is missing.
 
 use super::super::decouple::{Depth, Shallow, restored};
-use super::lanes::Lanes;
 use super::transform::SLACK;
+use crate::lanes::Lanes;
 
 /// Reference coefficients below this are not divided by.
 const UNDIVIDED: i16 = 1 << 14;
@@ -27,7 +27,7 @@ const UNWRAPPED: i16 = 15_360;
 /// most `(27,411 w + 2^14) >> 15`.
 pub(super) const WEIGHT_MAX: i32 = 39_168;
 /// The tangent of the angle of `COS_ONE_DEGREE_SQUARED`, less and more a thousandth.
-const TANGENTS: [f32; 2] = [0.017_455 * 0.999, 0.017_455 * 1.001];
+pub(super) const TANGENTS: [f32; 2] = [0.017_455 * 0.999, 0.017_455 * 1.001];
 
 /// What masking misses at one place of a [`PartRow`].
 #[derive(Clone, Copy, Debug)]

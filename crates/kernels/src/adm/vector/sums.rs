@@ -6,7 +6,7 @@
 //! a cleared lane adds nothing but that.
 
 use super::super::pooling::{Shifts, half};
-use super::lanes::Lanes;
+use crate::lanes::Lanes;
 
 /// Lanes of integers that lie before `length`, seen from `at`: all, or the first few.
 #[inline(always)]

@@ -12,35 +12,17 @@
 
 use super::super::dwt::{HIGH, LOW, LOW_SUM};
 use super::super::geometry::Axis;
-use super::lanes::Lanes;
+use crate::lanes::{Lanes, PictureSample};
 
 /// Values that may be read and written past the end of every run: a vector and the taps' reach.
 pub(super) const SLACK: usize = 80;
 
-/// A sample of a picture.
-pub(super) trait PictureSample: Copy {
-    /// A vector of samples less `half`, in 16 bits.
-    fn centred<L: Lanes>(lanes: L, from: &[Self], at: usize, half: L::V) -> L::V;
-}
-
-impl PictureSample for u8 {
-    #[inline(always)]
-    fn centred<L: Lanes>(lanes: L, from: &[Self], at: usize, half: L::V) -> L::V {
-        lanes.sub_words(lanes.load_bytes(from, at), half)
-    }
-}
-
-impl PictureSample for u16 {
-    #[inline(always)]
-    fn centred<L: Lanes>(lanes: L, from: &[Self], at: usize, half: L::V) -> L::V {
-        lanes.sub_words(lanes.load_words(as_signed(from), at), half)
-    }
-}
-
-/// The same words, as signed ones.
-fn as_signed(words: &[u16]) -> &[i16] {
-    // SAFETY: both types have one size and alignment, and every word is a value of either.
-    unsafe { std::slice::from_raw_parts(words.as_ptr().cast(), words.len()) }
+/// A vector of samples, less `half` where they may have 16 bits. Bytes are taken as they are, and
+/// the sum of taps less what half of their range adds to it.
+#[inline(always)]
+fn centred<L: Lanes, S: PictureSample>(lanes: L, from: &[S], at: usize, half: L::V) -> L::V {
+    let samples = S::load(lanes, from, at);
+    if size_of::<S>() == 1 { samples } else { lanes.sub_words(samples, half) }
 }
 
 /// One row between the passes: low words, and at the scales above 0 high words.
@@ -134,7 +116,11 @@ pub(super) fn down_picture<L: Lanes, S: PictureSample>(
 ) {
     let taps = taps(lanes);
     let half = lanes.splat_word((1_i32 << (bit_depth - 1)) as i16);
-    let round = lanes.splat_int(1 << (bit_depth - 1));
+    let round = 1 << (bit_depth - 1);
+    let uncentred = if size_of::<S>() == 1 { LOW_SUM << (bit_depth - 1) } else { 0 };
+    let low_round = lanes.splat_int(round - uncentred);
+    // The high-pass taps add up to nothing.
+    let high_round = lanes.splat_int(round);
     let count = lanes.splat_int(bit_depth as i32);
     let length = rows[0].len();
     let [a, b, c, d] = rows;
@@ -142,15 +128,17 @@ pub(super) fn down_picture<L: Lanes, S: PictureSample>(
     while start < length {
         // The last vector overlaps the one before.
         let at = start.min(length - L::WORDS);
-        let (a, b) = (S::centred(lanes, a, at, half), S::centred(lanes, b, at, half));
-        let (c, d) = (S::centred(lanes, c, at, half), S::centred(lanes, d, at, half));
+        let (a, b) = (centred(lanes, a, at, half), centred(lanes, b, at, half));
+        let (c, d) = (centred(lanes, c, at, half), centred(lanes, d, at, half));
         let lower = [lanes.unpack_low(a, b), lanes.unpack_low(c, d)];
         let upper = [lanes.unpack_high(a, b), lanes.unpack_high(c, d)];
-        let low0 = lanes.shift_ints(lanes.add_ints(dot(lanes, lower, taps.low), round), count);
-        let low1 = lanes.shift_ints(lanes.add_ints(dot(lanes, upper, taps.low), round), count);
+        let low0 = lanes.shift_ints(lanes.add_ints(dot(lanes, lower, taps.low), low_round), count);
+        let low1 = lanes.shift_ints(lanes.add_ints(dot(lanes, upper, taps.low), low_round), count);
         lanes.store_words(&mut lines.low.low, entry + at, lanes.pack(low0, low1));
-        let high0 = lanes.shift_ints(lanes.add_ints(dot(lanes, lower, taps.high), round), count);
-        let high1 = lanes.shift_ints(lanes.add_ints(dot(lanes, upper, taps.high), round), count);
+        let high0 =
+            lanes.shift_ints(lanes.add_ints(dot(lanes, lower, taps.high), high_round), count);
+        let high1 =
+            lanes.shift_ints(lanes.add_ints(dot(lanes, upper, taps.high), high_round), count);
         lanes.store_words(&mut lines.high.low, entry + at, lanes.pack(high0, high1));
         start += L::WORDS;
     }

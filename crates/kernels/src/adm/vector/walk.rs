@@ -3,20 +3,18 @@
 //! As in `super::super::scale`: a row of every picture is transformed, decoupled and weighed, and
 //! the row above it, which has all its neighbours then, is masked and summed.
 
-use std::ops::Range;
-
-use super::super::decouple::{PartsRow, Shallow, WeightedRow, Wide, decouple_row};
+use super::super::decouple::{Shallow, WeightedRow};
 use super::super::geometry::{Axis, SCALES, TAPS};
 use super::super::params::AdmParams;
 use super::super::pooling::ReferenceSums;
 use super::super::scale::{KEPT_ROWS, ScaleSums, Work, masking_thresholds, rows_ready};
-use super::lanes::Lanes;
+use super::deep::{self, Divisors};
 use super::split::{Constants, PartRow};
 use super::sums::{masked_deep, masked_first, plain_first, rounded_deep};
 use super::transform::{
-    Lines, PictureSample, SLACK, along_deep, along_first, columns_read, down_deep, down_picture,
-    down_second,
+    Lines, SLACK, along_deep, along_first, columns_read, down_deep, down_picture, down_second,
 };
+use crate::lanes::{Lanes, PictureSample};
 use crate::plane::PlaneRef;
 
 /// One picture: a row of detail, and the low-pass bands for the next scales.
@@ -43,7 +41,7 @@ pub(in super::super) struct Branch {
 #[derive(Clone, Debug, Default)]
 pub(in super::super) struct Scratch {
     lines: Lines,
-    parts: PartsRow,
+    divisors: Divisors,
     masking: Masking,
     reference: Pictured,
     pub(in super::super) branches: Vec<Branch>,
@@ -75,6 +73,7 @@ impl Scratch {
         self.lines.fit(&axes[0][0]);
         self.masking.column_sums.resize(need(0) + 2 + SLACK, 0);
         self.masking.threshold.resize(need(0) + SLACK, 0);
+        self.divisors.fit(need(1) + SLACK);
         self.reference.fit(axes);
         if self.branches.len() < count {
             self.branches.resize_with(count, Branch::default);
@@ -131,7 +130,11 @@ pub(super) fn all_scales<'a, L: Lanes, S: PictureSample + 'a>(
             work: work(scale),
             axes: axes_of(scale),
             source_axes: axes_of(scale - 1),
-            depth: Wide::new(params, scale),
+            constants: deep::Constants::new(
+                lanes,
+                params.deep_weights(scale),
+                options.enhancement_gain_limit,
+            ),
         };
         deep.run(lanes, distorted.len(), scratch);
     }
@@ -294,31 +297,34 @@ fn first_thresholds<L: Lanes>(
 }
 
 /// One of the scales 1 to 3.
-struct Deep<'a> {
+struct Deep<'a, L: Lanes> {
     work: Work,
     axes: [&'a Axis; 2],
     /// Those of the scale before, whose low-pass bands are read.
     source_axes: [&'a Axis; 2],
-    depth: Wide,
+    constants: deep::Constants<L>,
 }
 
-impl Deep<'_> {
+impl<L: Lanes> Deep<'_, L> {
     #[inline(always)]
-    fn run<L: Lanes>(&self, lanes: L, count: usize, scratch: &mut Scratch) {
+    fn run(&self, lanes: L, count: usize, scratch: &mut Scratch) {
         let [columns, rows] = self.axes;
         let scale = self.work.scale;
-        let Scratch { lines, parts, masking, reference, branches } = scratch;
-        parts.fit(columns.need.len());
+        let Scratch { lines, divisors, masking, reference, branches } = scratch;
         for line in rows.made.clone() {
             self.transform(lanes, line, lines, reference);
             let is_needed = rows.need.contains(&line);
             let need = columns.need.start - columns.made.start;
-            let need = need..need + columns.need.len();
+            let needed = reference.deep.each_ref().map(|row| &row[need..]);
+            if is_needed {
+                divisors.set(lanes, columns.need.len(), needed);
+            }
             for branch in &mut branches[..count] {
                 self.transform(lanes, line, lines, &mut branch.picture);
                 if is_needed {
                     let slot = line % KEPT_ROWS;
-                    self.split_row(reference, branch, need.clone(), slot, parts);
+                    let distorted = branch.picture.deep.each_ref().map(|row| &row[need..]);
+                    self.split_row(lanes, [needed, distorted], divisors, &mut branch.deep, slot);
                     for ready in rows_ready(rows, line) {
                         self.mask(lanes, ready, branch, masking);
                     }
@@ -342,7 +348,7 @@ impl Deep<'_> {
     }
 
     #[inline(always)]
-    fn transform<L: Lanes>(&self, lanes: L, line: usize, lines: &mut Lines, made: &mut Pictured) {
+    fn transform(&self, lanes: L, line: usize, lines: &mut Lines, made: &mut Pictured) {
         let [columns, rows] = self.axes;
         let [source_columns, source_rows] = self.source_axes;
         let (range, entry) = columns_read(columns);
@@ -377,26 +383,24 @@ impl Deep<'_> {
     #[inline(always)]
     fn split_row(
         &self,
-        reference: &Pictured,
-        branch: &mut Branch,
-        need: Range<usize>,
+        lanes: L,
+        rows: [[&[i32]; 3]; 2],
+        divisors: &Divisors,
+        [restored, impaired]: &mut [[WeightedRow; KEPT_ROWS]; 2],
         slot: usize,
-        parts: &mut PartsRow,
     ) {
-        let o = reference.deep.each_ref().map(|row| &row[need.clone()]);
-        let t = branch.picture.deep.each_ref().map(|row| &row[need.clone()]);
-        let [restored, impaired] = &mut branch.deep;
+        let length = self.axes[0].need.len();
         let (restored, impaired) = (&mut restored[slot], &mut impaired[slot]);
-        let gain_limit = self.work.gain_limit;
+        let constants = &self.constants;
         if self.work.with_impairments {
-            decouple_row::<_, true>(self.depth, gain_limit, o, t, parts, restored, impaired);
+            constants.split_row::<true>(lanes, length, rows, divisors, restored, impaired);
         } else {
-            decouple_row::<_, false>(self.depth, gain_limit, o, t, parts, restored, impaired);
+            constants.split_row::<false>(lanes, length, rows, divisors, restored, impaired);
         }
     }
 
     #[inline(always)]
-    fn mask<L: Lanes>(&self, lanes: L, line: usize, branch: &mut Branch, masking: &mut Masking) {
+    fn mask(&self, lanes: L, line: usize, branch: &mut Branch, masking: &mut Masking) {
         let [columns, _] = self.axes;
         let (offset, length) = (columns.score.start - columns.need.start, columns.score.len());
         let [restored, impaired] = &branch.deep;

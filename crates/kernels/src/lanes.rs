@@ -1,4 +1,4 @@
-//! The vector operations that the kernels of this folder are written in, for AVX2 and AVX-512.
+//! The vector operations that ADM and motion are written in, for AVX2 and AVX-512.
 //!
 //! A vector is a register of `WORDS` 16-bit or `INTS` 32-bit lanes, or half as many 64-bit ones;
 //! each operation says by its name which. Operations on 128-bit blocks (`unpack`, `pack`) keep the
@@ -11,7 +11,7 @@ use crate::isa::{Avx2, Avx512};
 use std::arch::x86_64::*;
 
 /// See the module.
-pub(super) trait Lanes: Copy {
+pub(crate) trait Lanes: Copy {
     /// A register.
     type V: Copy;
     /// 16-bit lanes.
@@ -60,6 +60,8 @@ pub(super) trait Lanes: Copy {
     fn and(self, a: Self::V, b: Self::V) -> Self::V;
     fn or(self, a: Self::V, b: Self::V) -> Self::V;
     fn xor(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The bits of `b` that `a` has not.
+    fn and_not(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a` where the mask has bits, else `b`.
     fn choose(self, mask: Self::V, a: Self::V, b: Self::V) -> Self::V;
     /// Whether any bit is set.
@@ -82,16 +84,31 @@ pub(super) trait Lanes: Copy {
     fn add_ints(self, a: Self::V, b: Self::V) -> Self::V;
     fn sub_ints(self, a: Self::V, b: Self::V) -> Self::V;
     fn max_ints(self, a: Self::V, b: Self::V) -> Self::V;
+    fn min_ints_unsigned(self, a: Self::V, b: Self::V) -> Self::V;
+    /// All bits where `a > b`.
+    fn greater_ints(self, a: Self::V, b: Self::V) -> Self::V;
     fn mul_ints(self, a: Self::V, b: Self::V) -> Self::V;
     fn abs_ints(self, a: Self::V) -> Self::V;
     /// Arithmetic shift to the right by the counts in the lanes of `count`.
     fn shift_ints(self, a: Self::V, count: Self::V) -> Self::V;
+    /// Logical shift to the right by the counts in the lanes of `count`; 0 where that is above 31.
+    fn shift_ints_unsigned(self, a: Self::V, count: Self::V) -> Self::V;
+    /// Shift to the left by the counts in the lanes of `count`; 0 where that is above 31.
+    fn shift_ints_left_by(self, a: Self::V, count: Self::V) -> Self::V;
     fn shift_ints_left<const BY: u32>(self, a: Self::V) -> Self::V;
     fn shift_ints_right<const BY: u32>(self, a: Self::V) -> Self::V;
     fn shift_ints_right_unsigned<const BY: u32>(self, a: Self::V) -> Self::V;
 
     fn floats(self, ints: Self::V) -> Self::V;
+    /// The integer parts.
+    fn truncated(self, floats: Self::V) -> Self::V;
     fn mul_floats(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a + b c`, rounded once.
+    fn plus_product(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `a - b c`, rounded once.
+    fn less_product(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `1 / a`, off by at most `1.5 * 2^-12` of it, and not the same on every processor.
+    fn inverse_floats(self, a: Self::V) -> Self::V;
     /// All bits where `a <= b`.
     fn floats_at_most(self, a: Self::V, b: Self::V) -> Self::V;
 
@@ -102,10 +119,41 @@ pub(super) trait Lanes: Copy {
     fn mul_longs_unsigned(self, a: Self::V, b: Self::V) -> Self::V;
     /// The high halves of the 64-bit lanes.
     fn high_halves(self, a: Self::V) -> Self::V;
+    /// The low halves of the 64-bit lanes of `low` and the high halves of those of `high`.
+    fn halves(self, low: Self::V, high: Self::V) -> Self::V;
+    fn shift_longs_left<const BY: u32>(self, a: Self::V) -> Self::V;
+    /// Logical.
+    fn shift_longs_right<const BY: u32>(self, a: Self::V) -> Self::V;
     /// Logical shift to the right by the counts in the lanes of `count`.
     fn shift_longs(self, a: Self::V, count: Self::V) -> Self::V;
     /// The sum of all 64-bit lanes.
     fn sum_longs(self, a: Self::V) -> i64;
+}
+
+/// A sample of a picture.
+pub(crate) trait PictureSample: Copy {
+    /// A vector of samples as words.
+    fn load<L: Lanes>(lanes: L, from: &[Self], at: usize) -> L::V;
+}
+
+impl PictureSample for u8 {
+    #[inline(always)]
+    fn load<L: Lanes>(lanes: L, from: &[Self], at: usize) -> L::V {
+        lanes.load_bytes(from, at)
+    }
+}
+
+impl PictureSample for u16 {
+    #[inline(always)]
+    fn load<L: Lanes>(lanes: L, from: &[Self], at: usize) -> L::V {
+        lanes.load_words(as_signed(from), at)
+    }
+}
+
+/// The same words, as signed ones.
+fn as_signed(words: &[u16]) -> &[i16] {
+    // SAFETY: both types have one size and alignment, and every word is a value of either.
+    unsafe { std::slice::from_raw_parts(words.as_ptr().cast(), words.len()) }
 }
 
 /// Methods that are one expression of intrinsics each.
@@ -162,6 +210,7 @@ impl Lanes for Avx2 {
         fn and(a: __m256i, b: __m256i) -> __m256i = _mm256_and_si256(a, b);
         fn or(a: __m256i, b: __m256i) -> __m256i = _mm256_or_si256(a, b);
         fn xor(a: __m256i, b: __m256i) -> __m256i = _mm256_xor_si256(a, b);
+        fn and_not(a: __m256i, b: __m256i) -> __m256i = _mm256_andnot_si256(a, b);
         fn choose(mask: __m256i, a: __m256i, b: __m256i) -> __m256i = _mm256_blendv_epi8(b, a, mask);
         fn any(a: __m256i) -> bool = _mm256_testz_si256(a, a) == 0;
         fn unpack_low(a: __m256i, b: __m256i) -> __m256i = _mm256_unpacklo_epi16(a, b);
@@ -173,19 +222,30 @@ impl Lanes for Avx2 {
         fn add_ints(a: __m256i, b: __m256i) -> __m256i = _mm256_add_epi32(a, b);
         fn sub_ints(a: __m256i, b: __m256i) -> __m256i = _mm256_sub_epi32(a, b);
         fn max_ints(a: __m256i, b: __m256i) -> __m256i = _mm256_max_epi32(a, b);
+        fn min_ints_unsigned(a: __m256i, b: __m256i) -> __m256i = _mm256_min_epu32(a, b);
+        fn greater_ints(a: __m256i, b: __m256i) -> __m256i = _mm256_cmpgt_epi32(a, b);
         fn mul_ints(a: __m256i, b: __m256i) -> __m256i = _mm256_mullo_epi32(a, b);
         fn abs_ints(a: __m256i) -> __m256i = _mm256_abs_epi32(a);
         fn shift_ints(a: __m256i, count: __m256i) -> __m256i = _mm256_srav_epi32(a, count);
+        fn shift_ints_unsigned(a: __m256i, count: __m256i) -> __m256i = _mm256_srlv_epi32(a, count);
+        fn shift_ints_left_by(a: __m256i, count: __m256i) -> __m256i = _mm256_sllv_epi32(a, count);
         fn shift_ints_left<const BY: u32>(a: __m256i) -> __m256i = _mm256_sll_epi32(a, _mm_cvtsi32_si128(BY as i32));
         fn shift_ints_right<const BY: u32>(a: __m256i) -> __m256i = _mm256_sra_epi32(a, _mm_cvtsi32_si128(BY as i32));
         fn shift_ints_right_unsigned<const BY: u32>(a: __m256i) -> __m256i = _mm256_srl_epi32(a, _mm_cvtsi32_si128(BY as i32));
         fn floats(ints: __m256i) -> __m256i = _mm256_castps_si256(_mm256_cvtepi32_ps(ints));
+        fn truncated(floats: __m256i) -> __m256i = _mm256_cvttps_epi32(_mm256_castsi256_ps(floats));
         fn mul_floats(a: __m256i, b: __m256i) -> __m256i = _mm256_castps_si256(_mm256_mul_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b)));
+        fn plus_product(a: __m256i, b: __m256i, c: __m256i) -> __m256i = _mm256_castps_si256(_mm256_fmadd_ps(_mm256_castsi256_ps(b), _mm256_castsi256_ps(c), _mm256_castsi256_ps(a)));
+        fn less_product(a: __m256i, b: __m256i, c: __m256i) -> __m256i = _mm256_castps_si256(_mm256_fnmadd_ps(_mm256_castsi256_ps(b), _mm256_castsi256_ps(c), _mm256_castsi256_ps(a)));
+        fn inverse_floats(a: __m256i) -> __m256i = _mm256_castps_si256(_mm256_rcp_ps(_mm256_castsi256_ps(a)));
         fn floats_at_most(a: __m256i, b: __m256i) -> __m256i = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_LE_OQ>(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b)));
         fn add_longs(a: __m256i, b: __m256i) -> __m256i = _mm256_add_epi64(a, b);
         fn mul_longs(a: __m256i, b: __m256i) -> __m256i = _mm256_mul_epi32(a, b);
         fn mul_longs_unsigned(a: __m256i, b: __m256i) -> __m256i = _mm256_mul_epu32(a, b);
         fn high_halves(a: __m256i) -> __m256i = _mm256_srli_epi64::<32>(a);
+        fn halves(low: __m256i, high: __m256i) -> __m256i = _mm256_blend_epi32::<0b1010_1010>(low, high);
+        fn shift_longs_left<const BY: u32>(a: __m256i) -> __m256i = _mm256_sll_epi64(a, _mm_cvtsi32_si128(BY as i32));
+        fn shift_longs_right<const BY: u32>(a: __m256i) -> __m256i = _mm256_srl_epi64(a, _mm_cvtsi32_si128(BY as i32));
         fn shift_longs(a: __m256i, count: __m256i) -> __m256i = _mm256_srlv_epi64(a, count);
         fn sum_longs(a: __m256i) -> i64 = {
             let halves = _mm_add_epi64(_mm256_castsi256_si128(a), _mm256_extracti128_si256::<1>(a));
@@ -224,6 +284,7 @@ impl Lanes for Avx512 {
         fn and(a: __m512i, b: __m512i) -> __m512i = _mm512_and_si512(a, b);
         fn or(a: __m512i, b: __m512i) -> __m512i = _mm512_or_si512(a, b);
         fn xor(a: __m512i, b: __m512i) -> __m512i = _mm512_xor_si512(a, b);
+        fn and_not(a: __m512i, b: __m512i) -> __m512i = _mm512_andnot_si512(a, b);
         fn choose(mask: __m512i, a: __m512i, b: __m512i) -> __m512i = _mm512_ternarylogic_epi64::<0b1100_1010>(mask, a, b);
         fn any(a: __m512i) -> bool = _mm512_test_epi32_mask(a, a) != 0;
         fn unpack_low(a: __m512i, b: __m512i) -> __m512i = _mm512_unpacklo_epi16(a, b);
@@ -235,19 +296,30 @@ impl Lanes for Avx512 {
         fn add_ints(a: __m512i, b: __m512i) -> __m512i = _mm512_add_epi32(a, b);
         fn sub_ints(a: __m512i, b: __m512i) -> __m512i = _mm512_sub_epi32(a, b);
         fn max_ints(a: __m512i, b: __m512i) -> __m512i = _mm512_max_epi32(a, b);
+        fn min_ints_unsigned(a: __m512i, b: __m512i) -> __m512i = _mm512_min_epu32(a, b);
+        fn greater_ints(a: __m512i, b: __m512i) -> __m512i = _mm512_movm_epi32(_mm512_cmpgt_epi32_mask(a, b));
         fn mul_ints(a: __m512i, b: __m512i) -> __m512i = _mm512_mullo_epi32(a, b);
         fn abs_ints(a: __m512i) -> __m512i = _mm512_abs_epi32(a);
         fn shift_ints(a: __m512i, count: __m512i) -> __m512i = _mm512_srav_epi32(a, count);
+        fn shift_ints_unsigned(a: __m512i, count: __m512i) -> __m512i = _mm512_srlv_epi32(a, count);
+        fn shift_ints_left_by(a: __m512i, count: __m512i) -> __m512i = _mm512_sllv_epi32(a, count);
         fn shift_ints_left<const BY: u32>(a: __m512i) -> __m512i = _mm512_slli_epi32::<BY>(a);
         fn shift_ints_right<const BY: u32>(a: __m512i) -> __m512i = _mm512_srai_epi32::<BY>(a);
         fn shift_ints_right_unsigned<const BY: u32>(a: __m512i) -> __m512i = _mm512_srli_epi32::<BY>(a);
         fn floats(ints: __m512i) -> __m512i = _mm512_castps_si512(_mm512_cvtepi32_ps(ints));
+        fn truncated(floats: __m512i) -> __m512i = _mm512_cvttps_epi32(_mm512_castsi512_ps(floats));
         fn mul_floats(a: __m512i, b: __m512i) -> __m512i = _mm512_castps_si512(_mm512_mul_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b)));
+        fn plus_product(a: __m512i, b: __m512i, c: __m512i) -> __m512i = _mm512_castps_si512(_mm512_fmadd_ps(_mm512_castsi512_ps(b), _mm512_castsi512_ps(c), _mm512_castsi512_ps(a)));
+        fn less_product(a: __m512i, b: __m512i, c: __m512i) -> __m512i = _mm512_castps_si512(_mm512_fnmadd_ps(_mm512_castsi512_ps(b), _mm512_castsi512_ps(c), _mm512_castsi512_ps(a)));
+        fn inverse_floats(a: __m512i) -> __m512i = _mm512_castps_si512(_mm512_rcp14_ps(_mm512_castsi512_ps(a)));
         fn floats_at_most(a: __m512i, b: __m512i) -> __m512i = _mm512_movm_epi32(_mm512_cmp_ps_mask::<_CMP_LE_OQ>(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b)));
         fn add_longs(a: __m512i, b: __m512i) -> __m512i = _mm512_add_epi64(a, b);
         fn mul_longs(a: __m512i, b: __m512i) -> __m512i = _mm512_mul_epi32(a, b);
         fn mul_longs_unsigned(a: __m512i, b: __m512i) -> __m512i = _mm512_mul_epu32(a, b);
         fn high_halves(a: __m512i) -> __m512i = _mm512_srli_epi64::<32>(a);
+        fn halves(low: __m512i, high: __m512i) -> __m512i = _mm512_mask_blend_epi32(0b1010_1010_1010_1010, low, high);
+        fn shift_longs_left<const BY: u32>(a: __m512i) -> __m512i = _mm512_slli_epi64::<BY>(a);
+        fn shift_longs_right<const BY: u32>(a: __m512i) -> __m512i = _mm512_srli_epi64::<BY>(a);
         fn shift_longs(a: __m512i, count: __m512i) -> __m512i = _mm512_srlv_epi64(a, count);
         fn sum_longs(a: __m512i) -> i64 = _mm512_reduce_add_epi64(a);
     }
