@@ -334,6 +334,28 @@ async fn a_handler_reaches_its_span_without_the_request() {
 }
 
 #[tokio::test]
+async fn what_a_handler_begins_once_its_trace_is_asked_for_is_recorded_too() {
+    let bench = Bench::new("0");
+    let tracer = bench.guard.tracer().clone();
+    let handler = service_fn(move |_: Request<()>| {
+        let tracer = tracer.clone();
+        async move {
+            tracer.span("before").start().end();
+            ServerSpan::current().expect("a request is served").promote();
+            tracer.span("after").start().end();
+            Ok::<_, Infallible>(unary("0"))
+        }
+    });
+    let answer = bench.server().layer(handler).oneshot(request("/a.v1.S/Run")).await;
+    answer.expect("infallible").into_body().collect().await.expect("infallible");
+    let spans = bench.finish();
+    let mut names: Vec<_> = spans.iter().map(|span| span.name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, [RUN, "after"]);
+    assert_eq!(check_tree(&spans).expect("whole").name, RUN);
+}
+
+#[tokio::test]
 async fn a_panic_in_a_handler_ends_its_span_and_leaves_the_thread_clean() {
     let bench = Bench::new("1");
     let handler = service_fn(|_: Request<()>| async {
