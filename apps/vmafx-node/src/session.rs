@@ -34,8 +34,8 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
 /// it must be new enough when the attempt ends.
 const ACKNOWLEDGE_DIVISOR: u32 = 3;
 
-/// The same with empty hands. An answer that is late then costs a lease that is handed back, and
-/// large fleets idle: half the controller's work for an idle node is to answer it.
+/// The same with empty hands: an answer that is late then costs no more than a lease that is handed
+/// back, and of an idle node the controller hears, and answers, nothing else.
 const ACKNOWLEDGE_DIVISOR_IDLE: u32 = 2;
 
 /// Why a work stream ended.
