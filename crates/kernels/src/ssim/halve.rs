@@ -6,14 +6,16 @@
 //! reflect and repeat the border sample. An odd side's half is rounded up.
 //!
 //! Where the values under the filter that are not 0 differ by less than a factor of 2^14, which is
-//! nearly everywhere, columns are summed first. With `2^e` up to `2^(e + 1)` the largest magnitude and
-//! none but 0 below `2^(e - 14)`, each product is a multiple of `2^(e - 49)`, the least tap being
-//! above 2^-12; and as the taps' magnitudes add up to less than 2, each sum is below `2^(e + 2)`:
-//! `f64` holds all of them exactly, in any order.
+//! nearly everywhere, each row is summed on its own when it arrives, and its sums serve both results
+//! that it lies at one distance from. With `2^e` up to `2^(e + 1)` the largest magnitude and none but 0
+//! below `2^(e - 14)`, each product is a multiple of `2^(e - 49)`, the least tap being above 2^-12; and
+//! as the taps' magnitudes add up to less than 2, each sum is below `2^(e + 2)`: `f64` holds all of
+//! them exactly, in any order.
 //!
 //! Range: values below 2^16 in magnitude stay so, but for an overshoot of a few tenths.
 
-use super::block::Aligned;
+use super::block::{Aligned, BLOCK, Block, blocks, grow};
+use super::lanes::Lanes;
 use crate::isa::{Isa, per_isa};
 
 /// Rows and columns of the filter.
@@ -32,16 +34,19 @@ const TAPS: [[f32; REACH + 1]; REACH + 1] = [
 ];
 
 /// Results made at a time.
-const CHUNK: usize = 64;
+const CHUNK: usize = BLOCK;
 
 /// Values of one parity that a chunk's windows cover, in whole vectors.
 const LINE: usize = CHUNK + 16;
 
 /// Rows kept. Nine are filtered, and at the end of the picture above, up to three arrive at once.
-const SLOTS: usize = 16;
+const SLOTS: usize = 12;
 
 /// Both pictures' values of even and of odd columns.
 const LINES: usize = 4;
+
+/// Rows of results that are being summed. A row adds to five, and up to three rows arrive at once.
+const SUMS: usize = 8;
 
 /// The half of a side.
 pub(super) const fn half(side: usize) -> usize {
@@ -78,28 +83,26 @@ pub(super) struct Halver {
     made: usize,
     /// [`SLOTS`] slots of [`LINES`] lines of [`line_len`].
     ring: Vec<f32>,
+    /// Both pictures' sums of [`SUMS`] rows of results.
+    sums: Vec<Block<f64>>,
     /// Of the values in each slot, of both pictures.
     ranges: Vec<Range>,
     products: Products,
 }
 
-/// What is kept only to save clearing it.
+/// Products of one row with the taps at each distance; kept only to save clearing them.
 #[derive(Debug)]
 struct Products {
-    /// Of one row with the taps at each distance.
-    row: Aligned<[[f64; LINE]; REACH + 1]>,
-    /// Of all rows with the taps at one distance.
-    column: Aligned<[[f32; LINE]; WINDOW]>,
-    /// Sums of the latter.
-    sums: Aligned<[[f64; LINE]; REACH + 1]>,
+    doubles: Aligned<[[f64; LINE]; REACH + 1]>,
+    /// Of one chunk at one distance from a row of results, and of the next.
+    floats: Aligned<[[[f32; LINE]; REACH + 1]; 2]>,
 }
 
 impl Default for Products {
     fn default() -> Self {
         Self {
-            row: Aligned([[0.0; LINE]; REACH + 1]),
-            column: Aligned([[0.0; LINE]; WINDOW]),
-            sums: Aligned([[0.0; LINE]; REACH + 1]),
+            doubles: Aligned([[0.0; LINE]; REACH + 1]),
+            floats: Aligned([[[0.0; LINE]; REACH + 1]; 2]),
         }
     }
 }
@@ -135,6 +138,7 @@ impl Halver {
         if self.ring.len() < len {
             self.ring.resize(len, 0.0);
         }
+        grow(&mut self.sums, SUMS * 2 * blocks(half(width)));
         self.ranges.clear();
         self.ranges.resize(SLOTS, Range::NONE);
     }
@@ -142,13 +146,17 @@ impl Halver {
     /// Takes the next row of both pictures.
     pub(super) fn push(&mut self, isa: Isa, rows: [&[f32]; 2]) {
         let line_len = line_len(self.width);
-        let slot_len = LINES * line_len;
-        let slot = &mut self.ring[self.rows % SLOTS * slot_len..][..slot_len];
-        for (row, lines) in rows.iter().zip(slot.chunks_exact_mut(2 * line_len)) {
-            split_row(isa, &row[..self.width], lines);
-        }
-        self.ranges[self.rows % SLOTS] =
+        let slot = self.rows % SLOTS;
+        self.ranges[slot] =
             range(isa, &rows[0][..self.width]).and(range(isa, &rows[1][..self.width]));
+        let sums_len = blocks(half(self.width));
+        let sum_row = if self.rows.is_multiple_of(2) { sum_even_row } else { sum_odd_row };
+        for (picture, row) in rows.iter().enumerate() {
+            let lines = &mut self.ring[(2 * slot + picture) * 2 * line_len..][..2 * line_len];
+            split_row(isa, &row[..self.width], lines);
+            let sums = &mut self.sums[picture * SUMS * sums_len..][..SUMS * sums_len];
+            sum_row(isa, lines, sums, self.rows / 2, &mut self.products);
+        }
         self.rows += 1;
     }
 
@@ -158,20 +166,22 @@ impl Halver {
         if middle >= self.height || self.rows < self.height.min(middle + REACH + 1) {
             return false;
         }
+        let rows: [usize; WINDOW] = std::array::from_fn(|position| {
+            reflect((middle + position) as isize - REACH as isize, self.height) % SLOTS
+        });
+        let range = rows.iter().fold(Range::NONE, |range, row| range.and(self.ranges[*row]));
+        // A row that is reflected lies at other distances than those it was summed at.
+        let reflected = middle < REACH || middle + REACH >= self.height;
         let line_len = line_len(self.width);
-        let slot_len = LINES * line_len;
+        let sums_len = blocks(self::half(self.width));
         for (picture, half) in halves.into_iter().enumerate() {
-            let mut values = Range::NONE;
-            let rows = std::array::from_fn(|position| {
-                let row = reflect((middle + position) as isize - REACH as isize, self.height);
-                values = values.and(self.ranges[row % SLOTS]);
-                let lines = &self.ring[row % SLOTS * slot_len..][..slot_len];
-                &lines[picture * 2 * line_len..][..2 * line_len]
-            });
             let half = &mut half[..padded_len(self::half(self.width))];
-            if values.is_narrow() {
-                filter_columns(isa, rows, half, &mut self.products);
+            if range.is_narrow() && !reflected {
+                let slot = picture * SUMS + self.made % SUMS;
+                round_sums(isa, &self.sums[slot * sums_len..][..sums_len], half);
             } else {
+                let rows = rows
+                    .map(|row| &self.ring[(2 * row + picture) * 2 * line_len..][..2 * line_len]);
                 filter_row(isa, rows, half, &mut self.products);
             }
         }
@@ -212,42 +222,123 @@ fn range_body(row: &[f32]) -> Range {
     range
 }
 
-/// Filters one row of results out of nine rows of parted columns, columns first.
-///
-/// Gives what [`filter_row_body`] does where no sum rounds.
-#[inline(always)]
-fn filter_columns_body(rows: [&[f32]; WINDOW], half: &mut [f32], products: &mut Products) {
-    let line_len = rows[0].len() / 2;
-    let Products { column: Aligned(column), sums: Aligned(sums), .. } = products;
-    for (chunk, half) in half.chunks_exact_mut(CHUNK).enumerate() {
-        for (distance, sums) in sums.iter_mut().enumerate() {
+/// One row of parted columns, and how far it lies from rows of results.
+#[derive(Clone, Copy)]
+struct Row<'a, const FIRST: usize> {
+    lines: &'a [f32],
+    /// The row of results at distance `FIRST`, which is 0 of even rows and 1 of odd ones; where there
+    /// are two, the one above.
+    nearest: usize,
+}
+
+impl<const FIRST: usize> Row<'_, FIRST> {
+    /// Distances that the row lies at from rows of results: `FIRST` and every second one from there.
+    const DISTANCES: usize = (REACH - FIRST) / 2 + 1;
+
+    /// Products of a chunk with the taps at one distance from a row of results.
+    #[inline(always)]
+    fn multiply<V: Lanes>(
+        self,
+        v: V,
+        [chunk, run]: [usize; 2],
+        products: &mut [[f32; LINE]; REACH + 1],
+    ) {
+        let line_len = self.lines.len() / 2;
+        for (distance, products) in products.iter_mut().enumerate() {
             let start = distance % 2 * line_len + chunk * CHUNK;
-            for (position, products) in column.iter_mut().enumerate() {
-                let tap = TAPS[position.abs_diff(REACH)][distance];
-                let values: &[f32; LINE] =
-                    rows[position][start..].first_chunk().expect("lines are padded");
-                for x in 0..LINE {
-                    products[x] = values[x] * tap;
-                }
-            }
-            let [p0, p1, p2, p3, p4, p5, p6, p7, p8] = &*column;
-            for x in 0..LINE {
-                sums[x] = f64::from(p0[x])
-                    + f64::from(p1[x])
-                    + f64::from(p2[x])
-                    + f64::from(p3[x])
-                    + f64::from(p4[x])
-                    + f64::from(p5[x])
-                    + f64::from(p6[x])
-                    + f64::from(p7[x])
-                    + f64::from(p8[x]);
+            let values: &[f32; LINE] = self.lines[start..].first_chunk().expect("lines are padded");
+            let tap = v.splat(TAPS[FIRST + 2 * run][distance]);
+            for at in (0..LINE).step_by(V::LANES) {
+                v.store(v.mul(v.load(&values[at..]), tap), &mut products[at..]);
             }
         }
-        let [s0, s1, s2, s3, s4] = &*sums;
+    }
+
+    /// Adds a chunk's sums across, at one distance, to the results above and below. The row furthest
+    /// below begins with them.
+    #[inline(always)]
+    fn add<V: Lanes>(
+        self,
+        v: V,
+        [chunk, run]: [usize; 2],
+        [p0, p1, p2, p3, p4]: &[[f32; LINE]; REACH + 1],
+        sums: &mut [Block<f64>],
+    ) {
+        let blocks = sums.len() / SUMS;
+        let above = (self.nearest + SUMS - run) % SUMS * blocks + chunk;
+        let below = (self.nearest + FIRST + run) % SUMS * blocks + chunk;
+        let begins = FIRST == 0 && run == Self::DISTANCES - 1;
+        for at in (0..CHUNK).step_by(V::LANES) {
+            let far = v.add_doubles(v.load_wide(&p4[at..]), v.load_wide(&p4[at + 4..]));
+            let other = v.add_doubles(v.load_wide(&p3[at..]), v.load_wide(&p3[at + 3..]));
+            let far = v.add_doubles(far, other);
+            let near = v.add_doubles(v.load_wide(&p2[at + 1..]), v.load_wide(&p2[at + 3..]));
+            let other = v.add_doubles(v.load_wide(&p1[at + 1..]), v.load_wide(&p1[at + 2..]));
+            let near = v.add_doubles(near, other);
+            let near = v.add_doubles(near, v.load_wide(&p0[at + 2..]));
+            let across = v.add_doubles(far, near);
+            let Block(results) = &mut sums[above];
+            let sum = v.add_doubles(v.load_doubles(&results[at..]), across);
+            v.store_doubles(sum, &mut results[at..]);
+            if above != below {
+                let Block(results) = &mut sums[below];
+                let sum = if begins {
+                    across
+                } else {
+                    v.add_doubles(v.load_doubles(&results[at..]), across)
+                };
+                v.store_doubles(sum, &mut results[at..]);
+            }
+        }
+    }
+
+    /// Adds the row to all results that it lies under the filter of, of which there are [`SUMS`] rows.
+    ///
+    /// The next products are written before those at hand are read: a load across two stores waits
+    /// until both have left for the cache.
+    #[inline(always)]
+    fn add_to(self, v: impl Lanes, sums: &mut [Block<f64>], products: &mut Products) {
+        let Aligned(products) = &mut products.floats;
+        let steps = sums.len() / SUMS * Self::DISTANCES;
+        let place = |step: usize| [step / Self::DISTANCES, step % Self::DISTANCES];
+        self.multiply(v, place(0), &mut products[0]);
+        for step in 0..steps {
+            if step + 1 < steps {
+                self.multiply(v, place(step + 1), &mut products[(step + 1) % 2]);
+            }
+            self.add(v, place(step), &products[step % 2], sums);
+        }
+    }
+}
+
+#[inline(always)]
+fn sum_even_row_body(
+    v: impl Lanes,
+    lines: &[f32],
+    sums: &mut [Block<f64>],
+    nearest: usize,
+    products: &mut Products,
+) {
+    Row::<0> { lines, nearest }.add_to(v, sums, products);
+}
+
+#[inline(always)]
+fn sum_odd_row_body(
+    v: impl Lanes,
+    lines: &[f32],
+    sums: &mut [Block<f64>],
+    nearest: usize,
+    products: &mut Products,
+) {
+    Row::<1> { lines, nearest }.add_to(v, sums, products);
+}
+
+/// Rounds a row of sums. They are what [`filter_row_body`] gives where no sum rounds.
+#[inline(always)]
+fn round_sums_body(sums: &[Block<f64>], half: &mut [f32]) {
+    for (half, Block(sums)) in half.chunks_exact_mut(CHUNK).zip(sums) {
         for x in 0..CHUNK {
-            let far = s4[x] + s4[x + 4] + (s3[x] + s3[x + 3]);
-            let near = s2[x + 1] + s2[x + 3] + (s1[x + 1] + s1[x + 2]);
-            half[x] = (far + near + s0[x + 2]) as f32;
+            half[x] = sums[x] as f32;
         }
     }
 }
@@ -256,7 +347,7 @@ fn filter_columns_body(rows: [&[f32]; WINDOW], half: &mut [f32], products: &mut 
 #[inline(always)]
 fn filter_row_body(rows: [&[f32]; WINDOW], half: &mut [f32], products: &mut Products) {
     let line_len = rows[0].len() / 2;
-    let Aligned(products) = &mut products.row;
+    let Aligned(products) = &mut products.doubles;
     for (chunk, half) in half.chunks_exact_mut(CHUNK).enumerate() {
         let Aligned(mut sums) = Aligned([0.0_f64; CHUNK]);
         for (position, row) in rows.iter().enumerate() {
@@ -291,8 +382,11 @@ fn filter_row_body(rows: [&[f32]; WINDOW], half: &mut [f32], products: &mut Prod
 per_isa! {
     fn split_row(row: &[f32], lines: &mut [f32]) = split_row_body;
     fn range(row: &[f32]) -> Range = range_body;
-    fn filter_columns(rows: [&[f32]; WINDOW], half: &mut [f32], products: &mut Products)
-        = filter_columns_body;
+    fn sum_even_row(lines: &[f32], sums: &mut [Block<f64>], nearest: usize, products: &mut Products)
+        = sum_even_row_body, with vector;
+    fn sum_odd_row(lines: &[f32], sums: &mut [Block<f64>], nearest: usize, products: &mut Products)
+        = sum_odd_row_body, with vector;
+    fn round_sums(sums: &[Block<f64>], half: &mut [f32]) = round_sums_body;
     fn filter_row(rows: [&[f32]; WINDOW], half: &mut [f32], products: &mut Products)
         = filter_row_body;
 }
@@ -302,7 +396,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_first_has_the_bits_of_rows_first_where_values_are_narrow() {
+    fn sums_row_by_row_have_the_bits_of_sums_in_order_where_values_are_narrow() {
         const LEN: usize = 2 * (CHUNK + LINE);
         let mut state = 1_u64;
         let mut number = || {
@@ -327,10 +421,16 @@ mod tests {
                 for isa in Isa::available() {
                     let rows = rows.each_ref().map(Vec::as_slice);
                     let mut products = Products::default();
-                    let [mut columns, mut expected] = [[0.0; 2 * CHUNK]; 2];
-                    filter_columns(isa, rows, &mut columns, &mut products);
+                    let mut sums = [Block::default(); 2 * SUMS];
+                    for (position, row) in rows.iter().enumerate() {
+                        let sum_row =
+                            if position.is_multiple_of(2) { sum_even_row } else { sum_odd_row };
+                        sum_row(isa, row, &mut sums, position / 2, &mut products);
+                    }
+                    let [mut actual, mut expected] = [[0.0; 2 * CHUNK]; 2];
+                    round_sums(isa, &sums[REACH / 2 * 2..][..2], &mut actual);
                     filter_row(isa, rows, &mut expected, &mut products);
-                    assert_eq!(columns.map(f32::to_bits), expected.map(f32::to_bits), "{isa}");
+                    assert_eq!(actual.map(f32::to_bits), expected.map(f32::to_bits), "{isa}");
                 }
             }
         }

@@ -15,7 +15,9 @@ use super::block::{BLOCK, Block, grow};
 use super::lanes::Lanes;
 use super::range::Ranges;
 use super::sum::OrderedSum;
-use super::window::{Blurred, LINES, Products, ROWS, ROWS_UNDER, blur_down};
+use super::window::{
+    Blurred, COLUMNS, LINES, LOSS, Products, ROWS, ROWS_UNDER, Strip, blur_across, blur_down,
+};
 
 const PEAK: f32 = 255.0;
 const C1: f32 = (0.01 * PEAK) * (0.01 * PEAK);
@@ -75,44 +77,61 @@ impl Wanted for Detail {
     const WHOLE: bool = false;
 }
 
-/// The rows under the windows of up to [`ROWS`] rows of places.
-#[derive(Clone, Copy)]
-pub(super) struct WindowRows<'a> {
-    /// [`LINES`] lines of equal length each; those of rows that are not there are not used.
-    pub(super) rows: [&'a [Block<f32>]; ROWS_UNDER],
-    /// Of the values that each block was blurred from, in each row.
-    pub(super) ranges: [&'a [Ranges]; ROWS_UNDER],
+/// Rows of both pictures that go in at once, and what is known of those before.
+pub(super) struct Batch<'a> {
+    /// Rows one after the other, each of `row_len` values.
+    pub(super) rows: [&'a [f32]; 2],
+    pub(super) row_len: usize,
+    /// How many there are, at most [`ROWS`] after others and at most [`LOSS`] at first.
+    pub(super) count: usize,
+    /// How many came before that windows still cover: [`LOSS`], or none at first.
+    pub(super) kept: usize,
     /// Places of the window in a row.
     pub(super) places: usize,
-    /// Rows of places, 1 to [`ROWS`].
-    pub(super) count: usize,
+    /// Those of every block, left to right.
+    pub(super) strips: &'a mut [Strip],
+    /// Of the values that each row of each block was blurred from.
+    pub(super) ranges: &'a mut [BlockRanges],
 }
 
-impl<'a> WindowRows<'a> {
-    #[inline(always)]
-    fn blocks(&self) -> usize {
-        self.rows[0].len() / LINES
-    }
+/// The ranges of each row under [`ROWS`] windows.
+pub(super) type BlockRanges = [Ranges; ROWS_UNDER];
 
-    /// One block of one line, in all rows.
+impl Batch<'_> {
+    /// Blurs block `index` of all rows across.
+    ///
+    /// All ranges are taken first, since it is long from the values of a row to its range.
     #[inline(always)]
-    fn block(&self, line: usize, index: usize) -> [&'a Block<f32>; ROWS_UNDER] {
-        let at = line * self.blocks() + index;
-        let mut blocks = [&self.rows[0][at]; ROWS_UNDER];
-        for row in 1..ROWS_UNDER {
-            blocks[row] = &self.rows[row][at];
+    fn blur_block(&mut self, v: impl Lanes, index: usize, products: &mut Products) {
+        let (blocks, _) = self.strips.as_chunks_mut();
+        let ranges = &mut self.ranges[index];
+        let block_of = |row: usize| {
+            let start = row * self.row_len + index * BLOCK;
+            self.rows.map(|rows| rows[start..].first_chunk().expect("rows are padded"))
+        };
+        let ranges = &mut ranges[self.kept..][..self.count];
+        for (row, ranges) in ranges.iter_mut().enumerate() {
+            *ranges = Ranges::of(v, block_of(row));
         }
-        blocks
+        blur_across(v, block_of, ranges, &mut blocks[index], self.kept, products);
     }
 
     /// The exponents for sums in integers down block `index` of each line.
     #[inline(always)]
     fn exponents(&self, index: usize) -> [Option<u32>; LINES] {
-        let mut ranges = self.ranges[0][index];
-        for row in 1..ROWS_UNDER {
-            ranges = ranges.and(&self.ranges[row][index]);
+        Ranges::of_all(&self.ranges[index][..self.kept + self.count]).exponents_down()
+    }
+
+    /// Leaves the last rows of a vector of columns where the first ones were.
+    #[inline(always)]
+    fn keep<V: Lanes>(&mut self, v: V, vector: usize) {
+        let (strip, at) = (vector * V::LANES / COLUMNS, vector * V::LANES % COLUMNS);
+        for rows in &mut self.strips[strip].0 {
+            for row in 0..LOSS {
+                let values = v.load(&rows[row + ROWS][at..]);
+                v.store(values, &mut rows[row][at..]);
+            }
         }
-        ranges.exponents_down()
     }
 }
 
@@ -122,38 +141,40 @@ pub(super) struct Work {
     products: Products,
     luminance: Vec<Block<f64>>,
     contrast: Vec<Block<f64>>,
-    structure: Vec<Block<f64>>,
+    /// Floats, as they are divided.
+    structure: Vec<Block<f32>>,
     whole: Vec<Block<f64>>,
 }
 
 impl Work {
     /// Makes room for rows of `blocks`.
     pub(super) fn reserve(&mut self, blocks: usize) {
-        for buffer in
-            [&mut self.luminance, &mut self.contrast, &mut self.structure, &mut self.whole]
-        {
+        for buffer in [&mut self.luminance, &mut self.contrast, &mut self.whole] {
             grow(buffer, ROWS * blocks);
         }
-    }
-
-    pub(super) fn products(&mut self) -> &mut Products {
-        &mut self.products
+        grow(&mut self.structure, ROWS * blocks);
     }
 }
 
-/// Adds up to [`ROWS`] rows of places to `sums`.
+/// Takes a batch of rows, and adds as many rows of places to `sums` where others came before.
 #[inline(always)]
 pub(super) fn measure_rows<W: Wanted>(
     vector: impl Lanes,
-    window: WindowRows<'_>,
+    mut batch: Batch<'_>,
     work: &mut Work,
     sums: &mut Sums,
 ) {
-    let blocks = window.blocks();
-    measure_columns::<W, _>(vector, &window, work);
-    for row in 0..window.count {
+    let blocks = batch.ranges.len();
+    if batch.kept == 0 {
+        for index in 0..blocks {
+            batch.blur_block(vector, index, &mut work.products);
+        }
+        return;
+    }
+    measure_columns::<W, _>(vector, &mut batch, work);
+    for row in 0..batch.count {
         let last = (row + 1) * blocks - 1;
-        work.clear_after::<W>(window.places - (blocks - 1) * BLOCK, last);
+        work.clear_after(batch.places - (blocks - 1) * BLOCK, last);
         let row = row * blocks..last + 1;
         if W::LUMINANCE {
             sums.luminance.add(vector, &work.luminance[row.clone()]);
@@ -170,12 +191,11 @@ pub(super) fn measure_rows<W: Wanted>(
 
 impl Work {
     /// Leaves the first `places` of block `index` and makes the others count nothing.
-    fn clear_after<W: Wanted>(&mut self, places: usize, index: usize) {
-        for buffer in
-            [&mut self.luminance, &mut self.contrast, &mut self.structure, &mut self.whole]
-        {
+    fn clear_after(&mut self, places: usize, index: usize) {
+        for buffer in [&mut self.luminance, &mut self.contrast, &mut self.whole] {
             buffer[index].0[places..].fill(0.0);
         }
+        self.structure[index].0[places..].fill(0.0);
     }
 }
 
@@ -184,9 +204,9 @@ impl Work {
 /// While the lines of one vector are blurred, the places of the one before are measured, a few rows
 /// after each line: dividing keeps one unit of the processor busy and little else.
 #[inline(always)]
-fn measure_columns<W: Wanted, V: Lanes>(v: V, window: &WindowRows<'_>, work: &mut Work) {
+fn measure_columns<W: Wanted, V: Lanes>(v: V, batch: &mut Batch<'_>, work: &mut Work) {
     const ROWS_A_LINE: usize = ROWS.div_ceil(LINES - 1);
-    let blocks = window.blocks();
+    let blocks = batch.ranges.len();
     let mut moments = [[Blurred::default(); LINES]; 2];
     let vectors = blocks * (BLOCK / V::LANES);
     let mut exponents = [None; LINES];
@@ -195,17 +215,21 @@ fn measure_columns<W: Wanted, V: Lanes>(v: V, window: &WindowRows<'_>, work: &mu
         let [this, before] = if vector % 2 == 0 { [this, before] } else { [before, this] };
         let (this, before) = (&mut this[0], &before[0]);
         if vector < vectors && vector * V::LANES % BLOCK == 0 {
-            exponents = window.exponents(vector * V::LANES / BLOCK);
+            let index = vector * V::LANES / BLOCK;
+            batch.blur_block(v, index, &mut work.products);
+            exponents = batch.exponents(index);
+            batch.ranges[index].copy_within(ROWS.., 0);
         }
         for line in 0..LINES {
             if vector < vectors {
-                let (index, at) = place::<V>(vector);
-                blur_down(v, &window.block(line, index), at, exponents[line], &mut this[line]);
+                let (strip, at) = (vector * V::LANES / COLUMNS, vector * V::LANES % COLUMNS);
+                let rows = &batch.strips[strip].0[line];
+                blur_down(v, rows, at, exponents[line], &mut this[line]);
             }
             if vector > 0 {
                 let (index, at) = place::<V>(vector - 1);
-                let first = (line * ROWS_A_LINE).min(window.count);
-                for row in first..(first + ROWS_A_LINE).min(window.count) {
+                let first = (line * ROWS_A_LINE).min(batch.count);
+                for row in first..(first + ROWS_A_LINE).min(batch.count) {
                     let [m1, m2, square1, square2, product] = before;
                     let moments = [
                         v.load(&m1.0[row]),
@@ -217,6 +241,9 @@ fn measure_columns<W: Wanted, V: Lanes>(v: V, window: &WindowRows<'_>, work: &mu
                     measure_places::<W, _>(v, moments, work, row * blocks + index, at);
                 }
             }
+        }
+        if vector < vectors {
+            batch.keep(v, vector);
         }
     }
 }
@@ -241,18 +268,17 @@ fn measure_places<W: Wanted, V: Lanes>(
     let v2 = v.not_negative(v.sub_floats(square2, square_of_m2));
     let covariance = v.sub_floats(product, v.mul(m1, m2));
     let deviations = v.sqrt(v.mul(v1, v2));
-    let twice = v.widen(deviations);
+    let twice = v.widen(v.add_floats(deviations, deviations));
     let contrast = v.div_doubles(
-        v.add_doubles(v.add_doubles(twice, twice), v.splat_double(f64::from(C2))),
+        v.add_doubles(twice, v.splat_double(f64::from(C2))),
         v.widen(v.add_floats(v.add_floats(v1, v2), v.splat(C2))),
     );
     let covariance = v.zero_if_negative_beside(covariance, deviations);
     let c3 = v.splat(C3);
     let structure = v.div_floats(v.add_floats(covariance, c3), v.add_floats(deviations, c3));
-    let structure = v.widen(structure);
     if W::CONTRAST_AND_STRUCTURE {
         v.store_doubles(contrast, &mut work.contrast[index].0[at..]);
-        v.store_doubles(structure, &mut work.structure[index].0[at..]);
+        v.store(structure, &mut work.structure[index].0[at..]);
     }
     if W::LUMINANCE || W::WHOLE {
         let [m1, m2] = [v.widen(m1), v.widen(m2)];
@@ -264,7 +290,7 @@ fn measure_places<W: Wanted, V: Lanes>(
             v.store_doubles(luminance, &mut work.luminance[index].0[at..]);
         }
         if W::WHOLE {
-            let whole = v.mul_doubles(v.mul_doubles(luminance, contrast), structure);
+            let whole = v.mul_doubles(v.mul_doubles(luminance, contrast), v.widen(structure));
             v.store_doubles(whole, &mut work.whole[index].0[at..]);
         }
     }

@@ -10,10 +10,10 @@
 //! to about 256 rows (`source`). MS-SSIM takes the means of each over five scales, each half the
 //! size of the one before (`halve`).
 //!
-//! Nothing is kept but the rows that a window covers: each row is read, filtered across and, where
-//! four more rows of places are complete, filtered down and measured; what the next scale needs of
-//! it goes on to that scale at once. Sums are libvmaf's, place after place (`sum`), so that every
-//! instruction set gives one result.
+//! Nothing is kept but the rows that a window covers: what the next scale needs of a row goes on to
+//! that scale at once, and as soon as some rows wait, they are filtered across, filtered down and
+//! measured, a block of columns at a time. Sums are libvmaf's, place after place (`sum`), so that
+//! every instruction set gives one result.
 //!
 //! Pictures on which the window does not fit are refused; libvmaf scores SSIM of such as 0 or NaN.
 
@@ -183,41 +183,77 @@ impl SsimScratch {
 struct Level {
     comparison: Comparison,
     halver: Halver,
-    /// The row of both pictures that is at hand, padded.
+    /// Rows of both pictures that are not compared yet, [`Level::row_len`] apart, padded.
     rows: [Vec<f32>; 2],
+    width: usize,
+    row_len: usize,
+    /// How many of them came; the next one is the row at hand.
+    waiting: usize,
 }
 
 impl Level {
     fn start(&mut self, width: usize, want: Want, shared: &mut Shared) {
         self.comparison.start(width, want, shared);
-        let len = window::padded_len(width).max(halve::padded_len(width));
-        for row in &mut self.rows {
-            row.clear();
-            row.resize(len, 0.0);
+        (self.width, self.waiting) = (width, 0);
+        self.row_len = window::padded_len(width).max(halve::padded_len(width));
+        for rows in &mut self.rows {
+            rows.clear();
+            rows.resize(window::BATCH_MAX * self.row_len, 0.0);
         }
+    }
+
+    /// The row of both pictures that is at hand.
+    fn at_hand(&mut self) -> [&mut [f32]; 2] {
+        let (start, len) = (self.waiting * self.row_len, self.row_len);
+        self.rows.each_mut().map(|rows| &mut rows[start..][..len])
     }
 
     /// Reads row `y`.
     fn read(&mut self, isa: Isa, sources: &[Source<'_>; 2], y: usize, column_sums: &mut Vec<f64>) {
-        for (source, row) in sources.iter().zip(&mut self.rows) {
+        for (source, row) in sources.iter().zip(self.at_hand()) {
             source.read_row(isa, y, column_sums, row);
         }
     }
 
-    /// Compares the row at hand.
+    /// Compares the row at hand, with others before it as soon as they are enough.
+    ///
+    /// It is padded with its last value: zeros would keep the last windows from integers.
     fn compare(&mut self, isa: Isa, shared: &mut Shared) {
-        self.comparison.push(isa, self.rows.each_ref().map(Vec::as_slice), shared);
+        let width = self.width;
+        for row in self.at_hand() {
+            let last = row[width - 1];
+            row[width..].fill(last);
+        }
+        self.waiting += 1;
+        if self.waiting == self.comparison.batch() {
+            self.compare_waiting(isa, shared);
+        }
+    }
+
+    fn compare_waiting(&mut self, isa: Isa, shared: &mut Shared) {
+        let rows = self.rows.each_ref().map(|rows| &rows[..self.waiting * self.row_len]);
+        self.comparison.push(isa, rows, self.waiting, shared);
+        self.waiting = 0;
     }
 
     /// Compares the row at hand and keeps what the next scale needs of it.
     fn compare_and_halve(&mut self, isa: Isa, shared: &mut Shared) {
+        let (start, len) = (self.waiting * self.row_len, self.row_len);
+        self.halver.push(isa, self.rows.each_ref().map(|rows| &rows[start..][..len]));
         self.compare(isa, shared);
-        self.halver.push(isa, self.rows.each_ref().map(Vec::as_slice));
+    }
+
+    /// Compares the rows that are left and gives the means.
+    fn finish(&mut self, isa: Isa, shared: &mut Shared) -> Means {
+        if self.waiting > 0 {
+            self.compare_waiting(isa, shared);
+        }
+        self.comparison.finish()
     }
 
     /// Makes the next row of the scale below this one, if the rows for it have come.
     fn pull(&mut self, isa: Isa, below: &mut Self) -> bool {
-        self.halver.pull(isa, below.rows.each_mut().map(Vec::as_mut_slice))
+        self.halver.pull(isa, below.at_hand())
     }
 }
 
@@ -246,7 +282,7 @@ pub fn float_ssim(
         level.read(isa, &sources, y, column_sums);
         level.compare(isa, shared);
     }
-    let Means { whole, luminance, contrast, structure } = level.comparison.finish(isa, shared);
+    let Means { whole, luminance, contrast, structure } = level.finish(isa, shared);
     Ok(SsimScores { ssim: whole, luminance, contrast, structure })
 }
 
@@ -284,7 +320,7 @@ pub fn float_ms_ssim(
     }
     let mut scores = MsSsimScores::default();
     for (scale, level) in scratch.levels.iter_mut().enumerate() {
-        let means = level.comparison.finish(isa, &mut scratch.shared);
+        let means = level.finish(isa, &mut scratch.shared);
         scores.luminance[scale] = means.luminance;
         scores.contrast[scale] = means.contrast;
         scores.structure[scale] = means.structure;

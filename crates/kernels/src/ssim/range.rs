@@ -31,7 +31,7 @@ pub(super) struct Range {
 
 impl Range {
     #[inline(always)]
-    pub(super) fn of<V: Lanes>(v: V, values: &[f32; LINE]) -> Self {
+    fn of<V: Lanes>(v: V, values: &[f32; LINE]) -> Self {
         let first = v.bits(v.load(values));
         let (mut least, mut most) = (first, first);
         for at in (V::LANES..LINE).step_by(V::LANES) {
@@ -85,8 +85,10 @@ impl Range {
 pub(super) struct Ranges(pub(super) [Range; LINES]);
 
 impl Ranges {
+    /// Of what both pictures' values give.
     #[inline(always)]
-    pub(super) fn of(pictures: [Range; 2]) -> Self {
+    pub(super) fn of<V: Lanes>(v: V, rows: [&[f32; LINE]; 2]) -> Self {
+        let pictures = [Range::of(v, rows[0]), Range::of(v, rows[1])];
         let mut ranges = Self::default();
         for line in 0..LINES {
             ranges.0[line] = match FACTORS[line] {
@@ -97,13 +99,16 @@ impl Ranges {
         ranges
     }
 
-    /// The ranges of both.
+    /// The ranges of all, of which there is at least one.
     #[inline(always)]
-    pub(super) fn and(mut self, other: &Self) -> Self {
-        for line in 0..LINES {
-            self.0[line] = self.0[line].and(other.0[line]);
+    pub(super) fn of_all(all: &[Self]) -> Self {
+        let mut ranges = all[0];
+        for other in &all[1..] {
+            for line in 0..LINES {
+                ranges.0[line] = ranges.0[line].and(other.0[line]);
+            }
         }
-        self
+        ranges
     }
 
     /// The exponents for sums in integers down lines that were blurred across, where these ranges

@@ -13,6 +13,26 @@ use super::lanes::Lanes;
 /// Blocks that are tried at once.
 const AT_ONCE: usize = 8;
 
+/// What is summed.
+pub(super) trait Summand: Copy + Into<f64> {
+    /// The first lanes of a run in doubles.
+    fn load<V: Lanes>(v: V, run: &[Self]) -> V::Doubles;
+}
+
+impl Summand for f64 {
+    #[inline(always)]
+    fn load<V: Lanes>(v: V, run: &[Self]) -> V::Doubles {
+        v.load_doubles(run)
+    }
+}
+
+impl Summand for f32 {
+    #[inline(always)]
+    fn load<V: Lanes>(v: V, run: &[Self]) -> V::Doubles {
+        v.load_wide(run)
+    }
+}
+
 /// The sum so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct OrderedSum(f64);
@@ -24,7 +44,7 @@ impl OrderedSum {
 
     /// Adds all values, as if one after the other.
     #[inline(always)]
-    pub(super) fn add<V: Lanes>(&mut self, v: V, blocks: &[Block<f64>]) {
+    pub(super) fn add<V: Lanes>(&mut self, v: V, blocks: &[Block<impl Summand>]) {
         for blocks in blocks.chunks(AT_ONCE) {
             if !self.add_at_once(v, blocks) {
                 for block in blocks {
@@ -38,7 +58,7 @@ impl OrderedSum {
 
     /// Adds all values if their order does not matter, and says whether that was so.
     #[inline(always)]
-    fn add_at_once<V: Lanes>(&mut self, v: V, blocks: &[Block<f64>]) -> bool {
+    fn add_at_once<V: Lanes, T: Summand>(&mut self, v: V, blocks: &[Block<T>]) -> bool {
         // 1.5 * 2^52 units: adding it rounds to whole units, of either sign, and then one unit is
         // one more in its bits.
         let exponent = self.0.to_bits() & (0x7ff << 52);
@@ -50,7 +70,7 @@ impl OrderedSum {
         let (mut sums, mut magnitudes, mut midway) = (zero, zero, zero);
         for Block(values) in blocks {
             for at in (0..BLOCK).step_by(V::LANES) {
-                let values = v.load_doubles(&values[at..]);
+                let values = T::load(v, &values[at..]);
                 // A value midway rounds to another unit if it is the least bit more, or less.
                 let above = v.mul_add_doubles(values, more, rounds);
                 let below = v.mul_add_doubles(values, less, rounds);
@@ -83,9 +103,9 @@ impl OrderedSum {
 
     #[cold]
     #[inline(never)]
-    fn add_singly(&mut self, Block(values): &Block<f64>) {
+    fn add_singly(&mut self, Block(values): &Block<impl Summand>) {
         for value in values {
-            self.0 += value;
+            self.0 += (*value).into();
         }
     }
 }
@@ -101,8 +121,14 @@ mod tests {
         sum.add(v, blocks);
     }
 
+    #[inline(always)]
+    fn add_floats_body(v: impl Lanes, sum: &mut OrderedSum, blocks: &[Block<f32>]) {
+        sum.add(v, blocks);
+    }
+
     per_isa! {
         fn add(sum: &mut OrderedSum, blocks: &[Block<f64>]) = add_body, with vector;
+        fn add_floats(sum: &mut OrderedSum, blocks: &[Block<f32>]) = add_floats_body, with vector;
     }
 
     /// Numbers of 0 to 1 with `bits` random bits, from a linear congruence.
@@ -139,6 +165,21 @@ mod tests {
     fn blocks_give_the_bits_of_one_addition_after_the_other() {
         for (seed, bits) in (1..=60).zip([53, 24, 30, 33, 34, 36, 41, 52, 12, 1].iter().cycle()) {
             check(&values(seed, *bits).take(40_000 + seed as usize).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn floats_are_summed_as_doubles() {
+        for (seed, bits) in [(61, 24), (62, 20), (63, 24)] {
+            let values = values(seed, bits).map(|value| value as f32 - 0.2);
+            let values: Vec<f32> = values.take(40_000 / BLOCK * BLOCK).collect();
+            let expected = values.iter().fold(0.0, |sum, value| sum + f64::from(*value));
+            let blocks: Vec<_> = values.as_chunks().0.iter().map(|values| Block(*values)).collect();
+            for isa in Isa::available() {
+                let mut sum = OrderedSum::default();
+                blocks.chunks(30).for_each(|blocks| add_floats(isa, &mut sum, blocks));
+                assert_eq!(sum.value().to_bits(), expected.to_bits(), "{isa}");
+            }
         }
     }
 

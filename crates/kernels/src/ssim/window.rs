@@ -19,10 +19,10 @@
 //!
 //! Range: values are below 2^35 in magnitude. Nothing overflows.
 
-use super::block::{Aligned, BLOCK, Block, blocks};
+use super::block::{Aligned, BLOCK, blocks};
 use super::lanes::{FRACTION_BITS, Lanes};
 use super::range::{
-    EXPONENT, EXPONENT_0, EXPONENT_MIN, EXPONENT_STEP, MARGIN, Range, Ranges, SPAN, units,
+    EXPONENT, EXPONENT_0, EXPONENT_MIN, EXPONENT_STEP, MARGIN, Ranges, SPAN, units,
 };
 
 /// Rows and columns of the window.
@@ -45,6 +45,24 @@ const OUTER: usize = 2;
 
 /// Values that the windows of a block cover, in whole vectors.
 pub(super) const LINE: usize = BLOCK + 16;
+
+/// Columns of a strip: the values of a cache line.
+pub(super) const COLUMNS: usize = 16;
+
+/// Strips of a block.
+pub(super) const STRIPS: usize = BLOCK / COLUMNS;
+
+/// What was blurred across under [`ROWS`] windows down a strip, line by line and row by row, so that
+/// blurring down reads one value after the other.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(super) struct Strip(pub(super) [[[f32; COLUMNS]; ROWS_UNDER]; LINES]);
+
+impl Default for Strip {
+    fn default() -> Self {
+        Self([[[0.0; COLUMNS]; ROWS_UNDER]; LINES])
+    }
+}
 
 /// The length that a row of `width` values is padded to, for windows read in whole vectors.
 pub(super) const fn padded_len(width: usize) -> usize {
@@ -82,123 +100,115 @@ pub(super) const LINES: usize = 5;
 pub(super) const FACTORS: [(usize, Option<usize>); LINES] =
     [(0, None), (1, None), (0, Some(0)), (1, Some(1)), (0, Some(1))];
 
-/// Products of one line's block with each tap, as integers.
-type IntegerProducts = [[u32; LINE]; TAPS.len()];
+/// The most rows that are blurred across at once.
+pub(super) const BATCH_MAX: usize = if ROWS > LOSS { ROWS } else { LOSS };
 
-/// What is kept from call to call only to save clearing it: products of a block with each tap.
+/// Of [`LINES`], those that are pictures.
+const PICTURES: usize = 2;
+
+/// What is kept from call to call only to save clearing it.
 #[derive(Debug)]
 pub(super) struct Products {
-    integers: Box<Aligned<[IntegerProducts; LINES]>>,
+    /// Squares of both pictures and their product, of one block of some rows.
+    squares: Box<Aligned<[[[f32; LINE]; LINES - PICTURES]; BATCH_MAX]>>,
+    /// Of one line with each tap.
     doubles: Box<Aligned<[[f64; LINE]; TAPS.len()]>>,
 }
 
 impl Default for Products {
     fn default() -> Self {
         Self {
-            integers: Box::new(Aligned([[[0; LINE]; TAPS.len()]; LINES])),
+            squares: Box::new(Aligned([[[0.0; LINE]; LINES - PICTURES]; BATCH_MAX])),
             doubles: Box::new(Aligned([[0.0; LINE]; TAPS.len()])),
         }
     }
 }
 
-/// What the window sees across one block of a row of both pictures, of their squares and of their
-/// product: `blurred[line][x]` covers `rows[..][x..x + WINDOW]`.
+/// What the window sees across one block of rows of both pictures, of their squares and of their
+/// product: place `x` of the strips covers `rows(..)[..][x..x + WINDOW]`. There is a row for each of
+/// `ranges`, which are its own, and at most [`BATCH_MAX`]; they go into the strips from row `slot` on.
 ///
-/// The products of all lines are written before any is read: a load across two stores waits until
-/// both have left for the cache.
+/// Squares of all rows are written before any is read: a load across two stores waits until both
+/// have left for the cache. That is why no other products are stored: to multiply a value once more
+/// for each position of the window costs less.
 #[inline(always)]
-pub(super) fn blur_across<V: Lanes>(
+pub(super) fn blur_across<'a, V: Lanes>(
     v: V,
-    rows: [&[f32; LINE]; 2],
-    blurred: [&mut Block<f32>; LINES],
-    Products { integers, doubles }: &mut Products,
-) -> Ranges {
-    let ranges = Ranges::of([Range::of(v, rows[0]), Range::of(v, rows[1])]);
-    let mut exponents = [None; LINES];
-    for line in 0..LINES {
-        let (first, second) = FACTORS[line];
-        let products = &mut integers.0[line];
-        exponents[line] = ranges.0[line].exponent();
-        if let Some(exponent) = exponents[line] {
-            let taps = taps_in_units(v, v.splat(units(exponent)[0]));
-            match second {
-                None => multiply::<V, false>(v, [rows[first]; 2], taps, products),
-                Some(second) => {
-                    multiply::<V, true>(v, [rows[first], rows[second]], taps, products);
-                }
+    rows: impl Fn(usize) -> [&'a [f32; LINE]; PICTURES],
+    ranges: &[Ranges],
+    strips: &mut [Strip; STRIPS],
+    slot: usize,
+    Products { squares, doubles }: &mut Products,
+) {
+    for (row, squares) in squares.0[..ranges.len()].iter_mut().enumerate() {
+        let pictures = rows(row);
+        for (line, squares) in squares.iter_mut().enumerate() {
+            let (first, second) = FACTORS[PICTURES + line];
+            let [first, second] = [first, second.unwrap_or(first)].map(|at| pictures[at]);
+            for at in (0..LINE).step_by(V::LANES) {
+                let product = v.mul(v.load(&first[at..]), v.load(&second[at..]));
+                v.store(product, &mut squares[at..]);
             }
         }
     }
-    for (line, blurred) in blurred.into_iter().enumerate() {
-        match exponents[line] {
-            Some(exponent) => {
-                let unit = v.splat(units(exponent)[1] * V::UNIT);
-                across_integers(v, &integers.0[line], unit, blurred);
+    for (row, (ranges, squares)) in ranges.iter().zip(&squares.0).enumerate() {
+        let pictures = rows(row);
+        for line in 0..LINES {
+            let values = if line < PICTURES { pictures[line] } else { &squares[line - PICTURES] };
+            let mut blurred = strips.each_mut().map(|Strip(lines)| &mut lines[line][slot + row]);
+            match ranges.0[line].exponent() {
+                Some(exponent) => across_integers(v, values, exponent, &mut blurred),
+                None => across_doubles(values, &mut blurred, doubles),
             }
-            None => match FACTORS[line] {
-                (first, None) => across_doubles::<false>([rows[first]; 2], blurred, doubles),
-                (first, Some(second)) => {
-                    across_doubles::<true>([rows[first], rows[second]], blurred, doubles);
-                }
-            },
         }
     }
-    ranges
 }
 
-/// Products of the first row's values, or of their products with the second's.
+/// A vector of products of a run with a tap, which makes them whole numbers.
 #[inline(always)]
-fn multiply<V: Lanes, const MULTIPLIED: bool>(
-    v: V,
-    rows: [&[f32; LINE]; 2],
-    taps: [V::Floats; TAPS.len()],
-    products: &mut IntegerProducts,
-) {
-    for at in (0..LINE).step_by(V::LANES) {
-        let mut values = v.load(&rows[0][at..]);
-        if MULTIPLIED {
-            values = v.mul(values, v.load(&rows[1][at..]));
-        }
-        for (line, tap) in products.iter_mut().zip(taps) {
-            v.store_words(v.integers(v.mul(values, tap)), &mut line[at..]);
-        }
-    }
+fn multiply<V: Lanes>(v: V, run: &[f32], tap: V::Floats) -> V::Words {
+    v.integers(v.mul(v.load(run), tap))
 }
 
 #[inline(always)]
 fn across_integers<V: Lanes>(
     v: V,
-    [p0, p1, p2, p3, p4, p5]: &IntegerProducts,
-    unit: V::Floats,
-    Block(blurred): &mut Block<f32>,
+    values: &[f32; LINE],
+    exponent: u32,
+    blurred: &mut [&mut [f32; COLUMNS]; STRIPS],
 ) {
+    let [one, unit] = units(exponent);
+    let [t0, t1, t2, t3, t4, t5] = taps_in_units(v, v.splat(one));
+    let unit = v.splat(unit * V::UNIT);
     for at in (0..BLOCK).step_by(V::LANES) {
-        let mut inner = v.add(v.load_words(&p2[at + 2..]), v.load_words(&p3[at + 3..]));
-        inner = v.add(inner, v.load_words(&p4[at + 4..]));
-        inner = v.add(inner, v.load_words(&p5[at + 5..]));
-        inner = v.add(inner, v.load_words(&p4[at + 6..]));
-        inner = v.add(inner, v.load_words(&p3[at + 7..]));
-        inner = v.add(inner, v.load_words(&p2[at + 8..]));
-        let mut outer = v.add(v.load_words(&p0[at..]), v.load_words(&p1[at + 1..]));
-        outer = v.add(outer, v.load_words(&p1[at + 9..]));
-        outer = v.add(outer, v.load_words(&p0[at + 10..]));
-        v.store(v.mul(v.nearest(inner, outer), unit), &mut blurred[at..]);
+        let values = &values[at..][..V::LANES + LOSS];
+        let mut outer = v.add(multiply(v, values, t0), multiply(v, &values[1..], t1));
+        let mut inner = v.add(multiply(v, &values[2..], t2), multiply(v, &values[3..], t3));
+        inner = v.add(inner, multiply(v, &values[4..], t4));
+        inner = v.add(inner, multiply(v, &values[5..], t5));
+        inner = v.add(inner, multiply(v, &values[6..], t4));
+        inner = v.add(inner, multiply(v, &values[7..], t3));
+        inner = v.add(inner, multiply(v, &values[8..], t2));
+        outer = v.add(outer, multiply(v, &values[9..], t1));
+        outer = v.add(outer, multiply(v, &values[10..], t0));
+        let strip = &mut blurred[at / COLUMNS];
+        v.store(v.mul(v.nearest(inner, outer), unit), &mut strip[at % COLUMNS..]);
     }
 }
 
 #[inline(always)]
-fn across_doubles<const MULTIPLIED: bool>(
-    rows: [&[f32; LINE]; 2],
-    Block(blurred): &mut Block<f32>,
+fn across_doubles(
+    values: &[f32; LINE],
+    blurred: &mut [&mut [f32; COLUMNS]; STRIPS],
     Aligned(products): &mut Aligned<[[f64; LINE]; TAPS.len()]>,
 ) {
     for (line, tap) in products.iter_mut().zip(TAPS) {
         for x in 0..LINE {
-            let value = if MULTIPLIED { rows[0][x] * rows[1][x] } else { rows[0][x] };
-            line[x] = f64::from(value * tap);
+            line[x] = f64::from(values[x] * tap);
         }
     }
     let [p0, p1, p2, p3, p4, p5] = &*products;
+    let Aligned(mut sums) = Aligned([0.0; BLOCK]);
     for x in 0..BLOCK {
         let sum = p0[x]
             + p1[x + 1]
@@ -211,7 +221,10 @@ fn across_doubles<const MULTIPLIED: bool>(
             + p2[x + 8]
             + p1[x + 9]
             + p0[x + 10];
-        blurred[x] = sum as f32;
+        sums[x] = sum as f32;
+    }
+    for (blurred, sums) in blurred.iter_mut().zip(sums.as_chunks().0) {
+        **blurred = *sums;
     }
 }
 
@@ -235,28 +248,22 @@ macro_rules! each_row {
 #[repr(C, align(64))]
 pub(super) struct Blurred(pub(super) [[f32; 16]; ROWS]);
 
-/// How many values further on the values of a line are fetched from the second-level cache.
-const AHEAD: usize = 32;
-
-/// What the windows see down the columns of one vector of a block, that at `at`; with the exponent
-/// for sums in integers, where it is known.
+/// What the windows see down one line of the columns of one vector of a strip, that at `at`; with the
+/// exponent for sums in integers, where it is known.
 #[inline(always)]
 pub(super) fn blur_down<V: Lanes>(
     v: V,
-    rows: &[&Block<f32>; ROWS_UNDER],
+    rows: &[[f32; COLUMNS]; ROWS_UNDER],
     at: usize,
     exponent: Option<u32>,
     blurred: &mut Blurred,
 ) {
-    for Block(row) in rows {
-        v.fetch(row, at + AHEAD);
-    }
     if let Some(exponent) = exponent {
         return down_integers(v, rows, at, v.splat_word(exponent), blurred);
     }
-    let first = v.bits(v.load(&rows[0].0[at..]));
+    let first = v.bits(v.load(&rows[0][at..]));
     let (mut least, mut most) = (first, first);
-    for Block(row) in &rows[1..] {
+    for row in &rows[1..] {
         let bits = v.bits(v.load(&row[at..]));
         least = v.min(least, bits);
         most = v.max(most, bits);
@@ -275,7 +282,7 @@ pub(super) fn blur_down<V: Lanes>(
 #[inline(always)]
 fn down_integers<V: Lanes>(
     v: V,
-    rows: &[&Block<f32>; ROWS_UNDER],
+    rows: &[[f32; COLUMNS]; ROWS_UNDER],
     at: usize,
     exponent: V::Words,
     Blurred(blurred): &mut Blurred,
@@ -288,7 +295,7 @@ fn down_integers<V: Lanes>(
     let mut inner = [v.splat_word(0); ROWS];
     let mut outer = [v.splat_word(0); ROWS];
     each_row!(|ROW| {
-        let values = v.load(&rows[ROW].0[at..]);
+        let values = v.load(&rows[ROW][at..]);
         let mut products = [v.splat_word(0); TAPS.len()];
         for tap in 0..TAPS.len() {
             products[tap] = v.integers(v.mul(values, taps[tap]));
@@ -313,13 +320,13 @@ fn down_integers<V: Lanes>(
 #[inline(always)]
 fn down_doubles<V: Lanes>(
     v: V,
-    rows: &[&Block<f32>; ROWS_UNDER],
+    rows: &[[f32; COLUMNS]; ROWS_UNDER],
     at: usize,
     Blurred(blurred): &mut Blurred,
 ) {
     let mut sums = [v.widen(v.splat(0.0)); ROWS];
     each_row!(|ROW| {
-        let values = v.load(&rows[ROW].0[at..]);
+        let values = v.load(&rows[ROW][at..]);
         for tap in 0..TAPS.len() {
             let product = v.widen(v.mul(values, v.splat(TAPS[tap])));
             for window in 0..ROWS {
@@ -345,11 +352,8 @@ mod tests {
     /// Rows of both pictures, long enough for one block.
     type Rows = [[[f32; LINE]; ROWS_UNDER]; 2];
 
-    /// Lines of one block in each row.
-    type Lines = [[Block<f32>; LINES]; ROWS_UNDER];
-
     /// All results of a block: those across, those down, and for how many lines down integers served.
-    type Results = (Box<Lines>, Box<[Blurred; LINES * BLOCK]>, usize);
+    type Results = (Box<[Strip; STRIPS]>, Box<[Blurred; LINES * BLOCK]>, usize);
 
     #[inline(always)]
     fn blur_body(v: impl Lanes, rows: &Rows) -> Results {
@@ -359,28 +363,26 @@ mod tests {
     #[inline(always)]
     fn blur<V: Lanes>(v: V, rows: &Rows) -> Results {
         let mut products = Products::default();
-        let mut lines = Box::new([[Block::default(); LINES]; ROWS_UNDER]);
+        let mut strips = Box::new([Strip::default(); STRIPS]);
         let mut ranges = [Ranges::default(); ROWS_UNDER];
-        for row in 0..ROWS_UNDER {
-            let blurred = lines[row].each_mut();
-            ranges[row] = blur_across(v, [&rows[0][row], &rows[1][row]], blurred, &mut products);
+        let rows_at = |row: usize| [&rows[0][row], &rows[1][row]];
+        for (row, ranges) in ranges.iter_mut().enumerate() {
+            *ranges = Ranges::of(v, rows_at(row));
         }
-        let mut all = ranges[0];
-        for other in &ranges[1..] {
-            all = all.and(other);
+        for slot in (0..ROWS_UNDER).step_by(ROWS) {
+            let ranges = &ranges[slot..ROWS_UNDER.min(slot + ROWS)];
+            blur_across(v, |row| rows_at(slot + row), ranges, &mut strips, slot, &mut products);
         }
-        let exponents = all.exponents_down();
+        let exponents = Ranges::of_all(&ranges).exponents_down();
         let mut down = Box::new([Blurred::default(); LINES * BLOCK]);
         for line in 0..LINES {
-            let mut blocks = [&lines[0][line]; ROWS_UNDER];
-            for row in 1..ROWS_UNDER {
-                blocks[row] = &lines[row][line];
-            }
             for at in (0..BLOCK).step_by(V::LANES) {
-                blur_down(v, &blocks, at, exponents[line], &mut down[line * BLOCK + at]);
+                let Strip(lines) = &strips[at / COLUMNS];
+                let blurred = &mut down[line * BLOCK + at];
+                blur_down(v, &lines[line], at % COLUMNS, exponents[line], blurred);
             }
         }
-        (lines, down, exponents.iter().flatten().count())
+        (strips, down, exponents.iter().flatten().count())
     }
 
     per_isa! {
@@ -392,19 +394,20 @@ mod tests {
         values.into_iter().enumerate().map(product).fold(0.0, |sum, product| sum + product) as f32
     }
 
-    fn check(rows: &Rows, (lines, down, _): &Results, lanes: usize) {
+    fn check(rows: &Rows, (strips, down, _): &Results, lanes: usize) {
         for line in 0..LINES {
             let (first, second) = FACTORS[line];
             let value = |row: usize, x: usize| {
                 rows[first][row][x] * second.map_or(1.0, |second| rows[second][row][x])
             };
             for x in 0..BLOCK {
+                let across = |row: usize| strips[x / COLUMNS].0[line][row][x % COLUMNS];
                 for row in 0..ROWS_UNDER {
                     let expected = naive(std::array::from_fn(|at| value(row, x + at)));
-                    assert_eq!(lines[row][line].0[x].to_bits(), expected.to_bits());
+                    assert_eq!(across(row).to_bits(), expected.to_bits());
                 }
                 for window in 0..ROWS {
-                    let column = std::array::from_fn(|at| lines[window + at][line].0[x]);
+                    let column = std::array::from_fn(|at| across(window + at));
                     let expected = naive(column);
                     let actual = down[line * BLOCK + x / lanes * lanes].0[window][x % lanes];
                     assert_eq!(actual.to_bits(), expected.to_bits(), "{line} {window} {x}");

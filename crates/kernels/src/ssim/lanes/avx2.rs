@@ -77,11 +77,6 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
-    fn fetch(self, run: &[f32], ahead: usize) {
-        proven!(_mm_prefetch::<_MM_HINT_T0>(run.as_ptr().wrapping_add(ahead).cast()))
-    }
-
-    #[inline(always)]
     fn store(self, lanes: __m256, run: &mut [f32]) {
         store_run!(_mm256_storeu_ps, lanes, run, LANES)
     }
@@ -124,11 +119,6 @@ impl Lanes for Avx2 {
     #[inline(always)]
     fn zero_if_negative_beside(self, a: __m256, b: __m256) -> __m256 {
         proven!(zero_if_negative_beside(a, b))
-    }
-
-    #[inline(always)]
-    fn load_words(self, run: &[u32]) -> __m256i {
-        load_run!(_mm256_loadu_si256, run, LANES)
     }
 
     #[inline(always)]
@@ -258,6 +248,14 @@ impl Lanes for Avx2 {
             load_run!(_mm256_loadu_pd, run, LANES / 2),
             load_run!(_mm256_loadu_pd, run[LANES / 2..], LANES / 2),
         ]
+    }
+
+    #[inline(always)]
+    fn load_wide(self, run: &[f32]) -> [__m256d; 2] {
+        // Widening from memory takes half the operations of widening a whole vector.
+        let low = load_run!(_mm_loadu_ps, run, LANES / 2);
+        let high = load_run!(_mm_loadu_ps, run[LANES / 2..], LANES / 2);
+        proven!([_mm256_cvtps_pd(low), _mm256_cvtps_pd(high)])
     }
 
     #[inline(always)]

@@ -35,8 +35,6 @@ pub(super) trait Lanes: Copy {
 
     /// The first lanes of a run.
     fn load(self, run: &[f32]) -> Self::Floats;
-    /// Asks for the value `ahead` of a run's start, which may lie beyond it, to be brought near.
-    fn fetch(self, run: &[f32], ahead: usize);
     /// Writes the first lanes of a run.
     fn store(self, lanes: Self::Floats, run: &mut [f32]);
     /// One value in every lane.
@@ -56,8 +54,6 @@ pub(super) trait Lanes: Copy {
     /// 0 where `a < 0` and `b <= 0`, else `a`.
     fn zero_if_negative_beside(self, a: Self::Floats, b: Self::Floats) -> Self::Floats;
 
-    /// The first lanes of a run.
-    fn load_words(self, run: &[u32]) -> Self::Words;
     /// Writes the first lanes of a run.
     fn store_words(self, lanes: Self::Words, run: &mut [u32]);
     /// One value in every lane.
@@ -97,7 +93,7 @@ pub(super) trait Lanes: Copy {
     fn add_doubles(self, a: Self::Doubles, b: Self::Doubles) -> Self::Doubles;
     /// `a * b`, rounded.
     fn mul_doubles(self, a: Self::Doubles, b: Self::Doubles) -> Self::Doubles;
-    /// `a / b`, rounded.
+    /// `a / b`, rounded, where `b` is a float's value and all three are normal, far from the limits.
     fn div_doubles(self, a: Self::Doubles, b: Self::Doubles) -> Self::Doubles;
     /// `a * b + c`, rounded once or twice: only for what does not depend on that.
     fn mul_add_doubles(self, a: Self::Doubles, b: Self::Doubles, c: Self::Doubles)
@@ -108,6 +104,8 @@ pub(super) trait Lanes: Copy {
     fn splat_double(self, value: f64) -> Self::Doubles;
     /// The first lanes of a run.
     fn load_doubles(self, run: &[f64]) -> Self::Doubles;
+    /// The first lanes of a run in doubles.
+    fn load_wide(self, run: &[f32]) -> Self::Doubles;
     /// Writes the first lanes of a run.
     fn store_doubles(self, lanes: Self::Doubles, run: &mut [f64]);
     /// The sum of the bits as numbers; it wraps.
@@ -156,3 +154,66 @@ macro_rules! proven {
 
 #[cfg(target_arch = "x86_64")]
 use {load_run, proven, store_run};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::isa::{Isa, per_isa};
+
+    #[inline(always)]
+    fn divide_body(v: impl Lanes, a: &[f64; 16], b: &[f32; 16]) -> [f64; 16] {
+        divide_all(v, a, b)
+    }
+
+    #[inline(always)]
+    fn divide_all<V: Lanes>(v: V, a: &[f64; 16], b: &[f32; 16]) -> [f64; 16] {
+        let mut quotients = [0.0; 16];
+        for at in (0..16).step_by(V::LANES) {
+            let quotient = v.div_doubles(v.load_doubles(&a[at..]), v.load_wide(&b[at..]));
+            v.store_doubles(quotient, &mut quotients[at..]);
+        }
+        quotients
+    }
+
+    per_isa! {
+        fn divide(a: &[f64; 16], b: &[f32; 16]) -> [f64; 16] = divide_body, with vector;
+    }
+
+    /// The double next to the middle between two quotients, times `b`: what is hardest to round.
+    fn hard_dividend(quotient: f64, b: f32) -> f64 {
+        let middle_times = quotient * f64::from(b);
+        middle_times + f64::from(b) * quotient * f64::EPSILON / 4.0
+    }
+
+    #[test]
+    fn quotients_by_floats_are_rounded_as_the_processor_rounds_them() {
+        let mut state = 9_u64;
+        let mut bits = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695);
+            state >> 12
+        };
+        let mut double = || f64::from_bits(1023 << 52 | bits());
+        for case in 0..200_000 {
+            let mut b = [0.0; 16];
+            b.fill_with(|| match case % 4 {
+                0 => f32::from_bits((double() as f32).to_bits() | 0x7f_fff0),
+                1 => f32::from_bits((double() as f32).to_bits() & !0x7f_fff0),
+                _ => double() as f32 * 50.0,
+            });
+            let a: [f64; 16] = std::array::from_fn(|at| match case % 3 {
+                0 => double() * 300.0,
+                1 => hard_dividend(double(), b[at]),
+                _ => f64::from(b[at]) * (1.0 - double() * f64::EPSILON),
+            });
+            let expected: [f64; 16] = std::array::from_fn(|at| a[at] / f64::from(b[at]));
+            for isa in Isa::available() {
+                let actual = divide(isa, &a, &b);
+                assert_eq!(
+                    actual.map(f64::to_bits),
+                    expected.map(f64::to_bits),
+                    "{isa} {a:?} {b:?}"
+                );
+            }
+        }
+    }
+}

@@ -27,9 +27,6 @@ impl Lanes for Plain {
     }
 
     #[inline(always)]
-    fn fetch(self, _: &[f32], _: usize) {}
-
-    #[inline(always)]
     fn store(self, lanes: [f32; 4], run: &mut [f32]) {
         run[..4].copy_from_slice(&lanes);
     }
@@ -72,11 +69,6 @@ impl Lanes for Plain {
     #[inline(always)]
     fn zero_if_negative_beside(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
         from_fn(|i| if a[i] < 0.0 && b[i] <= 0.0 { 0.0 } else { a[i] })
-    }
-
-    #[inline(always)]
-    fn load_words(self, run: &[u32]) -> [u32; 4] {
-        from_fn(|i| run[i])
     }
 
     #[inline(always)]
@@ -194,6 +186,11 @@ impl Lanes for Plain {
     #[inline(always)]
     fn load_doubles(self, run: &[f64]) -> [f64; 4] {
         from_fn(|i| run[i])
+    }
+
+    #[inline(always)]
+    fn load_wide(self, run: &[f32]) -> [f64; 4] {
+        from_fn(|i| f64::from(run[i]))
     }
 
     #[inline(always)]

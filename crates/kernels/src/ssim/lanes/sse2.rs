@@ -88,11 +88,6 @@ impl Lanes for Portable {
     }
 
     #[inline(always)]
-    fn fetch(self, run: &[f32], ahead: usize) {
-        proven!(_mm_prefetch::<_MM_HINT_T0>(run.as_ptr().wrapping_add(ahead).cast()))
-    }
-
-    #[inline(always)]
     fn store(self, lanes: __m128, run: &mut [f32]) {
         store_run!(_mm_storeu_ps, lanes, run, LANES)
     }
@@ -135,11 +130,6 @@ impl Lanes for Portable {
     #[inline(always)]
     fn zero_if_negative_beside(self, a: __m128, b: __m128) -> __m128 {
         proven!(zero_if_negative_beside(a, b))
-    }
-
-    #[inline(always)]
-    fn load_words(self, run: &[u32]) -> __m128i {
-        load_run!(_mm_loadu_si128, run, LANES)
     }
 
     #[inline(always)]
@@ -269,6 +259,11 @@ impl Lanes for Portable {
             load_run!(_mm_loadu_pd, run, LANES / 2),
             load_run!(_mm_loadu_pd, run[LANES / 2..], LANES / 2),
         ]
+    }
+
+    #[inline(always)]
+    fn load_wide(self, run: &[f32]) -> [__m128d; 2] {
+        self.widen(self.load(run))
     }
 
     #[inline(always)]
