@@ -150,7 +150,7 @@ impl Halver {
         self.ranges[slot] =
             range(isa, &rows[0][..self.width]).and(range(isa, &rows[1][..self.width]));
         let sums_len = blocks(half(self.width));
-        let sum_row = if self.rows % 2 == 0 { sum_even_row } else { sum_odd_row };
+        let sum_row = if self.rows.is_multiple_of(2) { sum_even_row } else { sum_odd_row };
         for (picture, row) in rows.iter().enumerate() {
             let lines = &mut self.ring[(2 * slot + picture) * 2 * line_len..][..2 * line_len];
             split_row(isa, &row[..self.width], lines);
@@ -423,7 +423,8 @@ mod tests {
                     let mut products = Products::default();
                     let mut sums = [Block::default(); 2 * SUMS];
                     for (position, row) in rows.iter().enumerate() {
-                        let sum_row = if position % 2 == 0 { sum_even_row } else { sum_odd_row };
+                        let sum_row =
+                            if position.is_multiple_of(2) { sum_even_row } else { sum_odd_row };
                         sum_row(isa, row, &mut sums, position / 2, &mut products);
                     }
                     let [mut actual, mut expected] = [[0.0; 2 * CHUNK]; 2];

@@ -198,7 +198,7 @@ impl Level {
         self.row_len = window::padded_len(width).max(halve::padded_len(width));
         for rows in &mut self.rows {
             rows.clear();
-            rows.resize(window::ROWS.max(window::LOSS) * self.row_len, 0.0);
+            rows.resize(window::BATCH_MAX * self.row_len, 0.0);
         }
     }
 

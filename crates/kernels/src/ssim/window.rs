@@ -100,24 +100,25 @@ pub(super) const LINES: usize = 5;
 pub(super) const FACTORS: [(usize, Option<usize>); LINES] =
     [(0, None), (1, None), (0, Some(0)), (1, Some(1)), (0, Some(1))];
 
-/// How many lines are multiplied before one is summed.
-const AHEAD: usize = 2;
+/// The most rows that are blurred across at once.
+pub(super) const BATCH_MAX: usize = if ROWS > LOSS { ROWS } else { LOSS };
 
-/// Products of one line's block with each tap, as integers.
-type IntegerProducts = [[u32; LINE]; TAPS.len()];
+/// Of [`LINES`], those that are pictures.
+const PICTURES: usize = 2;
 
-/// What is kept from call to call only to save clearing it: products of a block with each tap.
+/// What is kept from call to call only to save clearing it.
 #[derive(Debug)]
 pub(super) struct Products {
-    /// Of one line, and of the next ones.
-    integers: Box<Aligned<[IntegerProducts; AHEAD + 1]>>,
+    /// Squares of both pictures and their product, of one block of some rows.
+    squares: Box<Aligned<[[[f32; LINE]; LINES - PICTURES]; BATCH_MAX]>>,
+    /// Of one line with each tap.
     doubles: Box<Aligned<[[f64; LINE]; TAPS.len()]>>,
 }
 
 impl Default for Products {
     fn default() -> Self {
         Self {
-            integers: Box::new(Aligned([[[0; LINE]; TAPS.len()]; AHEAD + 1])),
+            squares: Box::new(Aligned([[[0.0; LINE]; LINES - PICTURES]; BATCH_MAX])),
             doubles: Box::new(Aligned([[0.0; LINE]; TAPS.len()])),
         }
     }
@@ -125,117 +126,85 @@ impl Default for Products {
 
 /// What the window sees across one block of rows of both pictures, of their squares and of their
 /// product: place `x` of the strips covers `rows(..)[..][x..x + WINDOW]`. There is a row for each of
-/// `ranges`, which are its own; they go into the strips from row `slot` on.
+/// `ranges`, which are its own, and at most [`BATCH_MAX`]; they go into the strips from row `slot` on.
 ///
-/// Products are written [`AHEAD`] lines before they are read: a load across two stores waits until
-/// both have left for the cache.
+/// Squares of all rows are written before any is read: a load across two stores waits until both
+/// have left for the cache. That is why no other products are stored: to multiply a value once more
+/// for each position of the window costs less.
 #[inline(always)]
 pub(super) fn blur_across<'a, V: Lanes>(
     v: V,
-    rows: impl Fn(usize) -> [&'a [f32; LINE]; 2],
+    rows: impl Fn(usize) -> [&'a [f32; LINE]; PICTURES],
     ranges: &[Ranges],
     strips: &mut [Strip; STRIPS],
     slot: usize,
-    Products { integers, doubles }: &mut Products,
+    Products { squares, doubles }: &mut Products,
 ) {
-    let steps = ranges.len() * LINES;
-    let place = |step: usize| (step / LINES, step % LINES);
-    for next in 0..steps + AHEAD {
-        if next < steps {
-            let (row, line) = place(next);
-            if let Some(exponent) = ranges[row].0[line].exponent() {
-                multiply(v, line, rows(row), exponent, &mut integers.0[next % (AHEAD + 1)]);
+    for (row, squares) in squares.0[..ranges.len()].iter_mut().enumerate() {
+        let pictures = rows(row);
+        for (line, squares) in squares.iter_mut().enumerate() {
+            let (first, second) = FACTORS[PICTURES + line];
+            let [first, second] = [first, second.unwrap_or(first)].map(|at| pictures[at]);
+            for at in (0..LINE).step_by(V::LANES) {
+                let product = v.mul(v.load(&first[at..]), v.load(&second[at..]));
+                v.store(product, &mut squares[at..]);
             }
         }
-        let Some(step) = next.checked_sub(AHEAD) else {
-            continue;
-        };
-        let (row, line) = place(step);
-        let mut blurred = strips.each_mut().map(|Strip(lines)| &mut lines[line][slot + row]);
-        if let Some(exponent) = ranges[row].0[line].exponent() {
-            let unit = v.splat(units(exponent)[1] * V::UNIT);
-            across_integers(v, &integers.0[step % (AHEAD + 1)], unit, &mut blurred);
-        } else {
-            let rows = rows(row);
-            match FACTORS[line] {
-                (first, None) => across_doubles::<false>([rows[first]; 2], &mut blurred, doubles),
-                (first, Some(second)) => {
-                    across_doubles::<true>([rows[first], rows[second]], &mut blurred, doubles);
-                }
+    }
+    for (row, (ranges, squares)) in ranges.iter().zip(&squares.0).enumerate() {
+        let pictures = rows(row);
+        for line in 0..LINES {
+            let values = if line < PICTURES { pictures[line] } else { &squares[line - PICTURES] };
+            let mut blurred = strips.each_mut().map(|Strip(lines)| &mut lines[line][slot + row]);
+            match ranges.0[line].exponent() {
+                Some(exponent) => across_integers(v, values, exponent, &mut blurred),
+                None => across_doubles(values, &mut blurred, doubles),
             }
         }
     }
 }
 
-/// Products of a line's values with the taps.
+/// A vector of products of a run with a tap, which makes them whole numbers.
 #[inline(always)]
-fn multiply<V: Lanes>(
-    v: V,
-    line: usize,
-    rows: [&[f32; LINE]; 2],
-    exponent: u32,
-    products: &mut IntegerProducts,
-) {
-    let taps = taps_in_units(v, v.splat(units(exponent)[0]));
-    match FACTORS[line] {
-        (first, None) => multiply_values::<V, false>(v, [rows[first]; 2], taps, products),
-        (first, Some(second)) => {
-            multiply_values::<V, true>(v, [rows[first], rows[second]], taps, products);
-        }
-    }
-}
-
-/// Products of the first row's values, or of their products with the second's.
-#[inline(always)]
-fn multiply_values<V: Lanes, const MULTIPLIED: bool>(
-    v: V,
-    rows: [&[f32; LINE]; 2],
-    taps: [V::Floats; TAPS.len()],
-    products: &mut IntegerProducts,
-) {
-    for at in (0..LINE).step_by(V::LANES) {
-        let mut values = v.load(&rows[0][at..]);
-        if MULTIPLIED {
-            values = v.mul(values, v.load(&rows[1][at..]));
-        }
-        for (line, tap) in products.iter_mut().zip(taps) {
-            v.store_words(v.integers(v.mul(values, tap)), &mut line[at..]);
-        }
-    }
+fn multiply<V: Lanes>(v: V, run: &[f32], tap: V::Floats) -> V::Words {
+    v.integers(v.mul(v.load(run), tap))
 }
 
 #[inline(always)]
 fn across_integers<V: Lanes>(
     v: V,
-    [p0, p1, p2, p3, p4, p5]: &IntegerProducts,
-    unit: V::Floats,
+    values: &[f32; LINE],
+    exponent: u32,
     blurred: &mut [&mut [f32; COLUMNS]; STRIPS],
 ) {
+    let [one, unit] = units(exponent);
+    let [t0, t1, t2, t3, t4, t5] = taps_in_units(v, v.splat(one));
+    let unit = v.splat(unit * V::UNIT);
     for at in (0..BLOCK).step_by(V::LANES) {
-        let mut inner = v.add(v.load_words(&p2[at + 2..]), v.load_words(&p3[at + 3..]));
-        inner = v.add(inner, v.load_words(&p4[at + 4..]));
-        inner = v.add(inner, v.load_words(&p5[at + 5..]));
-        inner = v.add(inner, v.load_words(&p4[at + 6..]));
-        inner = v.add(inner, v.load_words(&p3[at + 7..]));
-        inner = v.add(inner, v.load_words(&p2[at + 8..]));
-        let mut outer = v.add(v.load_words(&p0[at..]), v.load_words(&p1[at + 1..]));
-        outer = v.add(outer, v.load_words(&p1[at + 9..]));
-        outer = v.add(outer, v.load_words(&p0[at + 10..]));
+        let values = &values[at..][..V::LANES + LOSS];
+        let mut outer = v.add(multiply(v, values, t0), multiply(v, &values[1..], t1));
+        let mut inner = v.add(multiply(v, &values[2..], t2), multiply(v, &values[3..], t3));
+        inner = v.add(inner, multiply(v, &values[4..], t4));
+        inner = v.add(inner, multiply(v, &values[5..], t5));
+        inner = v.add(inner, multiply(v, &values[6..], t4));
+        inner = v.add(inner, multiply(v, &values[7..], t3));
+        inner = v.add(inner, multiply(v, &values[8..], t2));
+        outer = v.add(outer, multiply(v, &values[9..], t1));
+        outer = v.add(outer, multiply(v, &values[10..], t0));
         let strip = &mut blurred[at / COLUMNS];
         v.store(v.mul(v.nearest(inner, outer), unit), &mut strip[at % COLUMNS..]);
     }
 }
 
 #[inline(always)]
-fn across_doubles<const MULTIPLIED: bool>(
-    rows: [&[f32; LINE]; 2],
+fn across_doubles(
+    values: &[f32; LINE],
     blurred: &mut [&mut [f32; COLUMNS]; STRIPS],
     Aligned(products): &mut Aligned<[[f64; LINE]; TAPS.len()]>,
 ) {
     for (line, tap) in products.iter_mut().zip(TAPS) {
         for x in 0..LINE {
-            let value = if MULTIPLIED { rows[0][x] * rows[1][x] } else { rows[0][x] };
-            line[x] = f64::from(value * tap);
+            line[x] = f64::from(values[x] * tap);
         }
     }
     let [p0, p1, p2, p3, p4, p5] = &*products;
@@ -400,7 +369,10 @@ mod tests {
         for (row, ranges) in ranges.iter_mut().enumerate() {
             *ranges = Ranges::of(v, rows_at(row));
         }
-        blur_across(v, rows_at, &ranges, &mut strips, 0, &mut products);
+        for slot in (0..ROWS_UNDER).step_by(ROWS) {
+            let ranges = &ranges[slot..ROWS_UNDER.min(slot + ROWS)];
+            blur_across(v, |row| rows_at(slot + row), ranges, &mut strips, slot, &mut products);
+        }
         let exponents = Ranges::of_all(&ranges).exponents_down();
         let mut down = Box::new([Blurred::default(); LINES * BLOCK]);
         for line in 0..LINES {

@@ -122,11 +122,6 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
-    fn load_words(self, run: &[u32]) -> __m256i {
-        load_run!(_mm256_loadu_si256, run, LANES)
-    }
-
-    #[inline(always)]
     fn store_words(self, lanes: __m256i, run: &mut [u32]) {
         store_run!(_mm256_storeu_si256, lanes, run, LANES)
     }

@@ -141,11 +141,6 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
-    fn load_words(self, run: &[u32]) -> __m512i {
-        load_run!(_mm512_loadu_si512, run, LANES)
-    }
-
-    #[inline(always)]
     fn store_words(self, lanes: __m512i, run: &mut [u32]) {
         store_run!(_mm512_storeu_si512, lanes, run, LANES)
     }

@@ -54,8 +54,6 @@ pub(super) trait Lanes: Copy {
     /// 0 where `a < 0` and `b <= 0`, else `a`.
     fn zero_if_negative_beside(self, a: Self::Floats, b: Self::Floats) -> Self::Floats;
 
-    /// The first lanes of a run.
-    fn load_words(self, run: &[u32]) -> Self::Words;
     /// Writes the first lanes of a run.
     fn store_words(self, lanes: Self::Words, run: &mut [u32]);
     /// One value in every lane.

@@ -72,11 +72,6 @@ impl Lanes for Plain {
     }
 
     #[inline(always)]
-    fn load_words(self, run: &[u32]) -> [u32; 4] {
-        from_fn(|i| run[i])
-    }
-
-    #[inline(always)]
     fn store_words(self, lanes: [u32; 4], run: &mut [u32]) {
         run[..4].copy_from_slice(&lanes);
     }

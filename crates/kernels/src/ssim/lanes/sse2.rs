@@ -133,11 +133,6 @@ impl Lanes for Portable {
     }
 
     #[inline(always)]
-    fn load_words(self, run: &[u32]) -> __m128i {
-        load_run!(_mm_loadu_si128, run, LANES)
-    }
-
-    #[inline(always)]
     fn store_words(self, lanes: __m128i, run: &mut [u32]) {
         store_run!(_mm_storeu_si128, lanes, run, LANES)
     }
