@@ -5,9 +5,10 @@
 use super::fir::FLIP;
 use super::kit::Kit;
 use super::source::{Source, View};
+use super::stream::{RUNS, Stream};
 use super::strip::{STRIP, Strip};
 use super::taps::Taps;
-use super::walk::{RUNS, Rows, Stream, Task};
+use super::walk::{Rows, Task};
 use crate::border::reflect;
 
 /// Reads two rows of all pictures into their rings.
@@ -23,12 +24,12 @@ pub(super) fn fill_slots<S: Source, T: Taps, K: Kit>(
 ) {
     let top = 2 * pair_index as isize - T::REACH as isize;
     let slot = pair_index % T::PAIRS;
-    let view = S::pictures(task.reference, &mut reference.shrunk, task.scale).input;
+    let view = S::view(task.reference, &reference.shrunk, task.scale);
     read_rows(task, strip, view, top, rows);
     let reference = &mut reference.buffers.ring[slot].0;
     fill_slot::<S, K>(kit, task, rows, strip.columns, None, reference);
     for (plane, stream) in task.distorted.iter().zip(distorted) {
-        let view = S::pictures(plane, &mut stream.shrunk, task.scale).input;
+        let view = S::view(plane, &stream.shrunk, task.scale);
         read_rows(task, strip, view, top, rows);
         let slot = &mut stream.buffers.ring[slot].0;
         fill_slot::<S, K>(kit, task, rows, strip.columns, Some(&reference[0]), slot);
@@ -46,7 +47,7 @@ fn read_rows<S: Copy + Into<u16>>(
 ) {
     for (offset, words) in rows.iter_mut().enumerate() {
         let row = top + offset as isize;
-        let start = reflect(row, task.height()) * view.stride;
+        let start = (reflect(row, task.height()) - view.first_row) * view.stride;
         strip.read(&view.samples[start..][..task.width()], words);
         strip.prefetch(view, row + 2);
     }

@@ -16,8 +16,8 @@ pub(super) type Left = [u32; REACH_MAX];
 /// Puts what the last strip left behind before the first `count` lines of both rows. Long before
 /// it is read: what is stored in small pieces cannot be loaded as a vector right away.
 #[inline(always)]
-pub(super) fn take_left(row_pair: usize, count: usize, lines: &mut Lines, left: &[Left]) {
-    let left = &left[row_pair * 2 * LINES..][..2 * LINES];
+pub(super) fn take_left(place: usize, count: usize, lines: &mut Lines, left: &[Left]) {
+    let left = &left[place * 2 * LINES..][..2 * LINES];
     for (lines, left) in lines.iter_mut().zip(left.chunks_exact(LINES)) {
         for (line, left) in lines.iter_mut().zip(left).take(count) {
             put_left(line, left);
@@ -27,8 +27,8 @@ pub(super) fn take_left(row_pair: usize, count: usize, lines: &mut Lines, left: 
 
 /// Leaves the end of the lines to the next strip.
 #[inline(always)]
-pub(super) fn leave(row_pair: usize, count: usize, lines: &Lines, left: &mut [Left]) {
-    let left = &mut left[row_pair * 2 * LINES..][..2 * LINES];
+pub(super) fn leave(place: usize, count: usize, lines: &Lines, left: &mut [Left]) {
+    let left = &mut left[place * 2 * LINES..][..2 * LINES];
     for (lines, left) in lines.iter().zip(left.chunks_exact_mut(LINES)) {
         for (line, left) in lines.iter().zip(left).take(count) {
             *left = end_of(line);

@@ -1,5 +1,6 @@
 //! What the filters read at a scale: bytes with exact 32-bit sums, or words with wider products.
 
+use super::stream::{self, whole};
 use crate::plane::{PlaneRef, Samples};
 
 /// Samples of one picture at one scale.
@@ -7,13 +8,8 @@ use crate::plane::{PlaneRef, Samples};
 pub(super) struct View<'a, S> {
     pub(super) samples: &'a [S],
     pub(super) stride: usize,
-}
-
-/// Where one picture's samples of a scale come from and where those of the next scale go.
-pub(super) struct Pictures<'a, S> {
-    pub(super) input: View<'a, S>,
-    /// Nothing after the last scale.
-    pub(super) next: Option<&'a mut [u16]>,
+    /// The row that comes first in `samples`.
+    pub(super) first_row: usize,
 }
 
 /// Samples of a scale and the arithmetic that goes with their width.
@@ -28,12 +24,12 @@ pub(super) trait Source {
     /// The bits by which sums are scaled down, where they do not depend on the bit depth.
     const SAMPLE_SHIFT: Option<u32>;
 
-    /// The picture at `scale`, which is made of `plane` or was made on the way.
-    fn pictures<'a>(
+    /// The picture at `scale`: `plane`, or what was made of it on the way.
+    fn view<'a>(
         plane: &'a PlaneRef<'_>,
-        shrunk: &'a mut [Vec<u16>],
+        shrunk: &'a [stream::Shrunk],
         scale: usize,
-    ) -> Pictures<'a, Self::Sample>;
+    ) -> View<'a, Self::Sample>;
 }
 
 /// Full size, 8 bits.
@@ -52,17 +48,15 @@ impl Source for Bytes {
     const WIDE: bool = false;
     const SAMPLE_SHIFT: Option<u32> = Some(8);
 
-    fn pictures<'a>(
+    fn view<'a>(
         plane: &'a PlaneRef<'_>,
-        shrunk: &'a mut [Vec<u16>],
+        _shrunk: &'a [stream::Shrunk],
         _scale: usize,
-    ) -> Pictures<'a, u8> {
-        let samples = match plane.samples() {
-            Samples::U8(samples) => samples,
-            Samples::U16(_) => &[],
-        };
-        let input = View { samples, stride: plane.stride() };
-        Pictures { input, next: Some(shrunk[0].as_mut_slice()) }
+    ) -> View<'a, u8> {
+        match plane.samples() {
+            Samples::U8(samples) => whole(plane, samples),
+            Samples::U16(_) => whole(plane, &[]),
+        }
     }
 }
 
@@ -73,17 +67,15 @@ impl Source for Words {
     const WIDE: bool = true;
     const SAMPLE_SHIFT: Option<u32> = None;
 
-    fn pictures<'a>(
+    fn view<'a>(
         plane: &'a PlaneRef<'_>,
-        shrunk: &'a mut [Vec<u16>],
+        _shrunk: &'a [stream::Shrunk],
         _scale: usize,
-    ) -> Pictures<'a, u16> {
-        let samples = match plane.samples() {
-            Samples::U16(samples) => samples,
-            Samples::U8(_) => &[],
-        };
-        let input = View { samples, stride: plane.stride() };
-        Pictures { input, next: Some(shrunk[0].as_mut_slice()) }
+    ) -> View<'a, u16> {
+        match plane.samples() {
+            Samples::U16(samples) => whole(plane, samples),
+            Samples::U8(_) => whole(plane, &[]),
+        }
     }
 }
 
@@ -94,13 +86,11 @@ impl Source for Shrunk {
     const WIDE: bool = true;
     const SAMPLE_SHIFT: Option<u32> = Some(16);
 
-    fn pictures<'a>(
+    fn view<'a>(
         plane: &'a PlaneRef<'_>,
-        shrunk: &'a mut [Vec<u16>],
+        shrunk: &'a [stream::Shrunk],
         scale: usize,
-    ) -> Pictures<'a, u16> {
-        let (made, to_make) = shrunk.split_at_mut(scale);
-        let input = View { samples: &made[scale - 1], stride: plane.width() >> scale };
-        Pictures { input, next: to_make.first_mut().map(Vec::as_mut_slice) }
+    ) -> View<'a, u16> {
+        shrunk[scale - 1].view(plane.width() >> scale)
     }
 }

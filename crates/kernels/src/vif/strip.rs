@@ -100,7 +100,8 @@ impl Strip {
     pub(super) fn prefetch<S>(&self, view: View<'_, S>, row: isize) {
         #[cfg(target_arch = "x86_64")]
         {
-            let row_start = row.max(0) as usize * view.stride;
+            let row = (row.max(0) as usize).saturating_sub(view.first_row);
+            let row_start = row * view.stride;
             let start = row_start + self.first.max(0) as usize;
             for at in (0..STRIP + 64 / size_of::<S>()).step_by(64 / size_of::<S>()) {
                 if let Some(sample) = view.samples.get(start + at) {

@@ -16,40 +16,24 @@
 //! A reference is walked along with any number of distorted pictures: what depends on it alone is
 //! computed once for all.
 
+use std::ops::Range;
+
 use super::fill::fill_slots;
 use super::fir::{FLIP, UNBIAS, Windows, fir_both, fir_both_along, fir_even, fir_even_along};
 use super::kit::Kit;
-use super::lines::{LINES, Left, Lines, end_of, leave, put_left, take_left};
-use super::source::{Pictures, Source};
+use super::lines::{LINES, Lines, end_of, leave, put_left, take_left};
+use super::source::Source;
 use super::statistic::{
     DistortedLanes, DistortedMoments, DistortedSums, Inverse, ReferenceLanes, ReferenceMoments,
     ReferenceSums, measure_distorted, measure_reference,
 };
+use super::stream::{Buffers, NextLine, Slot, Stream};
 use super::strip::{LINE, OWN, STRIP, Strip};
 use super::taps::{PAIRS_MAX, Taps};
 use crate::plane::PlaneRef;
 
-/// Runs of pairs that the ring holds of two rows: samples, then parts of at most two products.
-pub(super) const RUNS: usize = 5;
-
 /// Two rows of a strip.
 pub(super) type Rows = [[u16; STRIP]; 2];
-
-/// What a ring holds of two rows. Whole vectors lie on whole cache lines.
-#[derive(Clone, Copy, Debug)]
-#[repr(align(64))]
-pub(super) struct Slot(pub(super) [[u32; STRIP]; RUNS]);
-
-/// The line that the next scale's row is made of, on whole cache lines.
-#[derive(Clone, Copy, Debug)]
-#[repr(align(64))]
-struct NextLine([u32; LINE]);
-
-impl Default for NextLine {
-    fn default() -> Self {
-        Self([0; LINE])
-    }
-}
 
 /// Moments of the reference in one row of a strip: means, then variances.
 type RowMoments = [[u32; STRIP]; 2];
@@ -69,6 +53,8 @@ pub(super) struct Task<'a> {
     pub(super) measured: bool,
     /// The largest gain that counts.
     pub(super) gain_limit: f64,
+    /// The pairs of rows that are walked.
+    pub(super) pairs: Range<usize>,
 }
 
 impl Task<'_> {
@@ -91,45 +77,6 @@ impl Task<'_> {
     }
 }
 
-/// Buffers of one picture; they grow to the largest seen and are then reused.
-#[derive(Debug, Default)]
-pub(super) struct Stream {
-    /// The picture at scales 1, 2 and 3.
-    pub(super) shrunk: [Vec<u16>; 3],
-    /// What walks need of it.
-    pub(super) buffers: Buffers,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Buffers {
-    /// Pairs of rows.
-    pub(super) ring: Vec<Slot>,
-    /// The last pairs of all lines of a strip, for the next one, row after row.
-    left: Vec<Left>,
-    /// The same of the next scale's lines, every second row.
-    left_next: Vec<Left>,
-    /// The next scale's line.
-    next_line: NextLine,
-}
-
-impl Stream {
-    /// Makes room for pictures of this size.
-    pub(super) fn reserve(&mut self, width: usize, height: usize) {
-        let grow = |buffer: &mut Vec<Left>, len: usize| {
-            if buffer.len() < len {
-                buffer.resize(len, Left::default());
-            }
-        };
-        let rows = height.next_multiple_of(2);
-        self.buffers.ring.resize(PAIRS_MAX, Slot([[0; STRIP]; RUNS]));
-        grow(&mut self.buffers.left, rows * LINES);
-        grow(&mut self.buffers.left_next, rows / 2);
-        for (scale, shrunk) in self.shrunk.iter_mut().enumerate() {
-            shrunk.resize((width >> (scale + 1)) * (height >> (scale + 1)), 0);
-        }
-    }
-}
-
 /// Local arrays of a walk, kept from row to row only to save clearing them. All have the length of
 /// whole cache lines and lie on them.
 #[repr(C, align(64))]
@@ -140,7 +87,7 @@ struct Work {
     inverses: [RowInverses; 2],
 }
 
-/// Walks one scale, of filter `T`; makes the pictures of the next, of filter `N`.
+/// Walks a band of one scale, of filter `T`; makes the pictures of the next, of filter `N`.
 ///
 /// Every distorted picture of the task has its stream and its sums.
 #[inline(always)]
@@ -161,7 +108,7 @@ pub(super) fn walk<S: Source, T: Taps, N: Taps, K: Kit>(
     };
     for index in 0..Strip::count::<T>(width) {
         let strip = Strip::new::<T>(index, width);
-        for pair_index in 0..T::REACH {
+        for pair_index in task.pairs.start..task.pairs.start + T::REACH {
             fill_slots::<S, T, K>(
                 kit,
                 task,
@@ -172,7 +119,7 @@ pub(super) fn walk<S: Source, T: Taps, N: Taps, K: Kit>(
                 &mut work.rows,
             );
         }
-        for row_pair in 0..height.div_ceil(2) {
+        for row_pair in task.pairs.clone() {
             let newest = row_pair + T::REACH;
             fill_slots::<S, T, K>(kit, task, strip, newest, reference, distorted, &mut work.rows);
             // What is stored is not read right after, while it is on its way to the cache.
@@ -184,7 +131,7 @@ pub(super) fn walk<S: Source, T: Taps, N: Taps, K: Kit>(
                 }
             }
             if task.measured {
-                let row = Row::new(strip, row_pair, height);
+                let row = Row::new(task, strip, row_pair);
                 walk_reference::<S, T, K>(
                     kit,
                     task,
@@ -198,9 +145,9 @@ pub(super) fn walk<S: Source, T: Taps, N: Taps, K: Kit>(
                 }
             }
             if shrinks {
-                let pictures = [(task.reference, &mut *reference)].into_iter();
-                for (plane, stream) in pictures.chain(task.distorted.iter().zip(&mut *distorted)) {
-                    shrink_row::<S, T, N, K>(kit, task, strip, row_pair, plane, stream);
+                let streams = [&mut *reference].into_iter().chain(&mut *distorted);
+                for stream in streams {
+                    shrink_row::<T, N, K>(kit, task, strip, row_pair, stream);
                 }
             }
         }
@@ -212,13 +159,16 @@ pub(super) fn walk<S: Source, T: Taps, N: Taps, K: Kit>(
 struct Row {
     strip: Strip,
     pair: usize,
+    /// Which pair of the band.
+    place: usize,
     /// How many of the two are in the picture.
     count: usize,
 }
 
 impl Row {
-    fn new(strip: Strip, pair: usize, height: usize) -> Self {
-        Self { strip, pair, count: (height - 2 * pair).min(2) }
+    fn new(task: &Task<'_>, strip: Strip, pair: usize) -> Self {
+        let count = (task.height() - 2 * pair).min(2);
+        Self { strip, pair, place: pair - task.pairs.start, count }
     }
 }
 
@@ -353,7 +303,7 @@ fn walk_reference<S: Source, T: Taps, K: Kit>(
     sums: &mut ReferenceSums,
 ) {
     let Work { lines, moments, inverses, .. } = work;
-    take_left(row.pair, 3, lines, &buffers.left);
+    take_left(row.place, 3, lines, &buffers.left);
     filter_means::<S, T, K>(kit, task, &buffers.ring, row, lines);
     filter_product::<S, T, K>(kit, task, &buffers.ring, 0, row, lines);
     let mut lanes = ReferenceLanes::new(kit);
@@ -379,7 +329,7 @@ fn walk_reference<S: Source, T: Taps, K: Kit>(
             }
         }
     }
-    leave(row.pair, 3, lines, &mut buffers.left);
+    leave(row.place, 3, lines, &mut buffers.left);
     lanes.add_to(kit, sums);
 }
 
@@ -394,7 +344,7 @@ fn walk_distorted<S: Source, T: Taps, K: Kit>(
     sums: &mut DistortedSums,
 ) {
     let Work { lines, moments, inverses, .. } = work;
-    take_left(row.pair, 5, lines, &buffers.left);
+    take_left(row.place, 5, lines, &buffers.left);
     filter_means::<S, T, K>(kit, task, &buffers.ring, row, lines);
     filter_product::<S, T, K>(kit, task, &buffers.ring, 0, row, lines);
     filter_product::<S, T, K>(kit, task, &buffers.ring, 1, row, lines);
@@ -429,7 +379,7 @@ fn walk_distorted<S: Source, T: Taps, K: Kit>(
             }
         }
     }
-    leave(row.pair, 5, lines, &mut buffers.left);
+    leave(row.place, 5, lines, &mut buffers.left);
     lanes.add_to(kit, sums);
 }
 
@@ -443,7 +393,8 @@ fn filter_next<S: Source, T: Taps, N: Taps, K: Kit>(
     buffers: &mut Buffers,
 ) {
     let Buffers { ring, left_next, next_line: NextLine(line), .. } = buffers;
-    put_left(line, &left_next[row_pair]);
+    let left = &mut left_next[row_pair - task.pairs.start];
+    put_left(line, left);
     let shift = task.sample_shift();
     let windows = ring_windows::<T, N>(ring, row_pair, 0);
     for at in (0..strip.columns.min(STRIP)).step_by(2 * K::LANES) {
@@ -452,23 +403,20 @@ fn filter_next<S: Source, T: Taps, N: Taps, K: Kit>(
         let words = mean_words::<S, K>(kit, [even, odd], shift);
         kit.store(words, &mut line[OWN + at / 2..]);
     }
-    left_next[row_pair] = end_of(line);
+    *left = end_of(line);
 }
 
 /// The horizontal filter of the next scale, every second column, as far as the strip reaches.
 #[inline(always)]
-fn shrink_row<S: Source, T: Taps, N: Taps, K: Kit>(
+fn shrink_row<T: Taps, N: Taps, K: Kit>(
     kit: K,
     task: &Task<'_>,
     strip: Strip,
     row_pair: usize,
-    plane: &PlaneRef<'_>,
     stream: &mut Stream,
 ) {
     let Stream { shrunk, buffers: Buffers { next_line: NextLine(line), .. } } = stream;
-    let Pictures { next: Some(next), .. } = S::pictures(plane, shrunk, task.scale) else {
-        return;
-    };
+    let Some(next) = shrunk.get_mut(task.scale) else { return };
     let mut places = [0; STRIP / 2];
     for at in (0..strip.pairs().min(STRIP / 2)).step_by(K::LANES) {
         let start = OWN - T::REACH + at + (T::REACH - N::REACH) / 2;
@@ -477,7 +425,7 @@ fn shrink_row<S: Source, T: Taps, N: Taps, K: Kit>(
     }
     let width = task.width() / 2;
     let (from, columns) = strip.next_places(width);
-    let row = &mut next[row_pair * width..][..width];
+    let row = next.row_mut(row_pair, width);
     let len = columns.len();
     row[columns].copy_from_slice(&places[from..from + len]);
 }
