@@ -237,14 +237,17 @@ impl<'a> Serving<'a> {
         }
     }
 
-    /// Sends a sign of life; asks for it to be acknowledged where the last answer is old.
+    /// Sends a sign of life; asks for it to be acknowledged where the last answer is old, or would be
+    /// too old by the next.
     fn send(&mut self, stream: &WorkStream, status: NodeStatus) {
         let now = boot_time();
         let divisor = match status.running.is_empty() {
             true => ACKNOWLEDGE_DIVISOR_IDLE,
             false => ACKNOWLEDGE_DIVISOR,
         };
-        let old = self.shared.acknowledged.age(now) >= self.session.lease / divisor;
+        let (lease, interval) = (self.session.lease, self.session.liveness_interval);
+        let old = self.shared.acknowledged.age(now) >= lease / divisor
+            || self.shared.is_fenced_after(lease, interval);
         stream.send(status.clone(), if old { micros(now) } else { 0 });
         self.last_status = status;
         self.last_sent = Instant::now();

@@ -128,8 +128,13 @@ impl Shared {
     /// Whether the lease time may have run out unnoticed: nothing the node has sent lately was
     /// acknowledged, perhaps because the process was stopped or the machine slept.
     pub fn is_fenced(&self, lease: Duration) -> bool {
+        self.is_fenced_after(lease, Duration::ZERO)
+    }
+
+    /// Whether it would be so, after a while without an answer.
+    pub fn is_fenced_after(&self, lease: Duration, silence: Duration) -> bool {
         let margin = FENCE_MARGIN.min(lease / FENCE_MARGIN_DIVISOR);
-        self.acknowledged.age(boot_time()) >= lease.saturating_sub(margin)
+        self.acknowledged.age(boot_time()) + silence >= lease.saturating_sub(margin)
     }
 
     /// Whether the node can be given work.

@@ -84,7 +84,7 @@ fn one_trace_leads_from_the_agents_span_to_the_nodes() {
 fn closing_the_response_cancels_the_job_on_the_node_within_a_second() {
     let fleet = Fleet::new();
     let _controller = fleet.start_controller();
-    let (reference, distorted) = long_pair(fleet.folder(), 60);
+    let (reference, distorted) = long_pair(fleet.folder(), 200);
     let roots = fleet.folder().display().to_string();
     let _node = fleet.start_node_with("a", &[("VMAFX_SCORING_ROOTS", roots.as_str())]);
     let agent = Agent::start(&fleet, free_port(), &roots);

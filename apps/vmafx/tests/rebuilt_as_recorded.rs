@@ -11,7 +11,7 @@ use support::{DEADLINE, Fleet, Process, demo_pair, long_pair, wait_for};
 use types::{SpanId, TraceId};
 
 /// Repeats of the demonstration's clip: enough to be killed in the middle.
-const LONG: usize = 60;
+const LONG: usize = 100;
 /// How long spans may take to arrive that are told while a job runs.
 const ARRIVAL_MAX: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(50);

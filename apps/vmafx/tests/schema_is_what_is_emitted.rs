@@ -21,7 +21,7 @@ use support::agent::Agent;
 use support::{DEADLINE, Fleet, Ran, demo_folder, demo_pair, free_port, long_pair, wait_for};
 
 /// Repeats of the demonstration's clip: enough to be killed or cancelled in the middle.
-const LONG: usize = 60;
+const LONG: usize = 100;
 /// Submissions after which the controller is killed.
 const SUBMISSIONS_MAX: usize = 5;
 

@@ -19,7 +19,7 @@ impl Scene {
             .with_setting("VMAFX_STORE_LEASE_TTL", "1500ms")
             .with_setting("VMAFX_LIVENESS_INTERVAL", "300ms");
         let controller = fleet.start_controller();
-        let (reference, distorted) = long_pair(fleet.folder(), 60);
+        let (reference, distorted) = long_pair(fleet.folder(), 100);
         let roots = fleet.folder().to_str().expect("a UTF-8 path").to_owned();
         let mut scene = Self { fleet, roots, job: String::new() };
         let frozen = scene.start("frozen");

@@ -418,7 +418,7 @@ fn an_attempt_whose_node_was_killed_and_its_retry_are_rebuilt_with_cause_and_lin
         .with_telemetry(&telemetry(&receiver, "0"))
         .with_setting("VMAFX_TRACE_SLOWER_THAN", "1ms");
     let _controller = fleet.start_controller();
-    let (reference, distorted) = long_pair(fleet.folder(), 60);
+    let (reference, distorted) = long_pair(fleet.folder(), 100);
     let roots = fleet.folder().to_str().expect("a UTF-8 path").to_owned();
     let first = fleet.start_node_with("first", &[("VMAFX_SCORING_ROOTS", &roots)]);
     let submitted = fleet.vmafx(&["submit", &reference, &distorted, "--json"]).json();

@@ -98,7 +98,7 @@ fn a_node_killed_with_9_and_a_second_that_finishes_are_one_tree() {
     let collector = Collector::start(folder.path());
     let fleet = Fleet::new().with_telemetry(&collector.over_http());
     let _controller = fleet.start_controller();
-    let (reference, distorted) = long_pair(fleet.folder(), 60);
+    let (reference, distorted) = long_pair(fleet.folder(), 100);
     let roots = fleet.folder().to_str().expect("a UTF-8 path").to_owned();
     let first = fleet.start_node_with("first", &[("VMAFX_SCORING_ROOTS", &roots)]);
     let submitted = fleet.vmafx(&["submit", &reference, &distorted, "--trace", "--json"]);

@@ -5,6 +5,7 @@
 //! the logs alone.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -128,7 +129,11 @@ impl Tracer {
     /// When nothing is exported here, too many deliveries wait, or the collector did not take them.
     pub async fn deliver(&self, mut spans: Vec<SpanRecord>) -> Result<u64, DeliveryError> {
         let sink = self.0.sink.as_ref().ok_or(DeliveryError::Disabled)?;
-        spans.retain(|span| span.context.flags.is_sampled());
+        // Jobs that one request submitted share its span, which is told once.
+        let mut told = HashSet::with_capacity(spans.len());
+        spans.retain(|SpanRecord { context, .. }| {
+            context.flags.is_sampled() && told.insert((context.trace_id, context.span_id))
+        });
         let answer = sink.deliver(spans)?;
         answer.await.unwrap_or(Err(DeliveryError::Shutdown))
     }

@@ -30,8 +30,6 @@ pub const EXPORT_WAIT_MAX: Duration = Duration::from_secs(20);
 impl App {
     /// Rebuilds the trace of a job that has ended and sends it to the collector.
     pub(crate) async fn export_trace(&self, job: JobId) -> Result<ExportedTrace, ApiError> {
-        // So that whoever tells it next has no less to tell.
-        self.queue.note_commits().await.map_err(|error| api_error(&error))?;
         let view = self.queue.job(job).await.map_err(|error| api_error(&error))?;
         if !view.state.is_terminal() {
             return Err(api_error(&QueueError::NotReady(view.state)));
@@ -44,6 +42,15 @@ impl App {
             );
             return Err(ApiError::new(ErrorKind::Overloaded, text));
         }
+        // So that whoever tells it next has no less to tell. A store in trouble is no reason to tell
+        // nothing now.
+        let view = match self.queue.note_commits().await {
+            Ok(()) => self.queue.job(job).await.map_err(|error| api_error(&error))?,
+            Err(error) => {
+                tracing::warn!(%job, %error, "the end of the last commit is not noted");
+                view
+            }
+        };
         let spans = rebuild(&view, ExportReason::Asked);
         let delivery = self.telemetry.tracer.deliver(spans);
         let delivered = tokio::time::timeout(EXPORT_WAIT_MAX, delivery).await;

@@ -121,6 +121,10 @@ async fn step(app: &App, due: &DueTraces, known: &mut Known) -> Result<(), Expor
 
 async fn tell_again(app: &App, since: Timestamp) -> Result<(), ExportError> {
     let jobs = app.queue.recorded_since(since, RETOLD_JOBS_MAX).await?;
+    if !jobs.is_empty() {
+        // A crash after this, too, must find what is told now.
+        app.queue.note_commits().await?;
+    }
     for some in jobs.chunks(JOBS_AT_ONCE) {
         let told = match tell(app, some, since).await {
             Ok(told) => told,

@@ -39,13 +39,14 @@ const CHUNK: usize = BLOCK;
 /// Values of one parity that a chunk's windows cover, in whole vectors.
 const LINE: usize = CHUNK + 16;
 
-/// Rows kept. Nine are filtered, and at the end of the picture above, up to three arrive at once.
+/// Rows kept. Nine are filtered, and at the end of the picture above up to four arrive at once: r rows need
+/// r + 8 places.
 const SLOTS: usize = 12;
 
 /// Both pictures' values of even and of odd columns.
 const LINES: usize = 4;
 
-/// Rows of results that are being summed. A row adds to five, and up to three rows arrive at once.
+/// Rows of results that are being summed. A row adds to five, and up to four rows arrive at once.
 const SUMS: usize = 8;
 
 /// The half of a side.

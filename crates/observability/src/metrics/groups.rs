@@ -172,7 +172,10 @@ impl StoreMetrics {
     /// `writes` shared a commit that took this long.
     pub fn committed(&self, writes: usize, took: Duration) {
         self.commit.record(took);
-        self.batch.record_value(writes as f64);
+        // A commit of nothing but how the last one went is no batch.
+        if writes > 0 {
+            self.batch.record_value(writes as f64);
+        }
     }
 
     /// The disk made 4 KiB durable in this time, the median when the store was opened.

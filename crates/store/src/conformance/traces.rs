@@ -149,10 +149,12 @@ pub(super) fn commits_are_forgotten(bench: &mut Bench) {
     let (first, second) = (note(0, 1, 2), note(2, 101, 102));
     bench.applied(Transition::Committed(first));
     bench.applied(Transition::Committed(second));
-    bench.applied(Transition::Forget { first_part: PartId(2) });
-    assert_eq!(job(bench, 1).submitted_by, Some(first.commit), "an older job is kept, and it");
-    bench.applied(submit(3));
     bench.applied(Transition::Forget { first_part: PartId(1) });
+    assert_eq!(job(bench, 2).submitted_by, Some(second.commit), "what a younger job needs is kept");
+    assert_eq!(bench.apply(Transition::Committed(first)), Verdict::Already, "it came later");
+    // A job that does not end keeps nothing for all that come after it.
+    bench.applied(submit(3));
+    bench.applied(Transition::Forget { first_part: PartId(2) });
     // Known again only if it was forgotten.
     bench.applied(Transition::Committed(first));
     assert_eq!(bench.apply(Transition::Committed(second)), Verdict::Already);

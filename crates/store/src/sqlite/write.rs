@@ -404,19 +404,20 @@ impl Write<'_> {
         // A key without its job would name nothing, and be in the way of the next.
         self.execute("DELETE FROM idem WHERE job_id = ?1", params![first])?;
         self.execute("DELETE FROM trace_due WHERE job_id = ?1", params![first])?;
-        let forgotten = one(self.execute("DELETE FROM job WHERE id = ?1", params![first])?);
-        self.forget_commits()?;
-        Ok(forgotten)
+        self.forget_commits(first)?;
+        Ok(one(self.execute("DELETE FROM job WHERE id = ?1", params![first])?))
     }
 
-    /// Takes out how commits went that came before anything that is still kept: as many as a job may
-    /// leave behind, and some more, so that they go with the jobs and no commit takes long by it.
-    fn forget_commits(&self) -> Result<(), StoreError> {
+    /// Takes out how commits went that came before the job that goes: as many as a job may leave
+    /// behind, and some more, so that they go with the jobs and no commit takes long by it. An older job
+    /// that has not ended does not hold them back; its submission is then told as one of a commit
+    /// that nothing is known of.
+    fn forget_commits(&self, job: u64) -> Result<(), StoreError> {
         let sql = "DELETE FROM commit_note WHERE start_us IN (
                      SELECT start_us FROM commit_note
-                     WHERE start_us < (SELECT submitted_us FROM job ORDER BY id LIMIT 1)
-                     ORDER BY start_us LIMIT ?1)";
-        self.execute(sql, [COMMITS_FORGOTTEN_MAX]).map(drop)
+                     WHERE start_us < (SELECT submitted_us FROM job WHERE id = ?1)
+                     ORDER BY start_us LIMIT ?2)";
+        self.execute(sql, params![job, COMMITS_FORGOTTEN_MAX]).map(drop)
     }
 
     fn committed(&self, note: &CommitNote) -> Result<Verdict, StoreError> {
