@@ -121,10 +121,11 @@ async fn step(app: &App, due: &DueTraces, known: &mut Known) -> Result<(), Expor
 
 async fn tell_again(app: &App, since: Timestamp) -> Result<(), ExportError> {
     let jobs = app.queue.recorded_since(since, RETOLD_JOBS_MAX).await?;
-    if !jobs.is_empty() {
-        // A crash after this, too, must find what is told now.
-        app.queue.note_commits().await?;
+    if jobs.is_empty() {
+        return Ok(());
     }
+    // A crash after this, too, must find what is told now.
+    app.queue.note_commits().await?;
     for some in jobs.chunks(JOBS_AT_ONCE) {
         let told = match tell(app, some, since).await {
             Ok(told) => told,
@@ -133,9 +134,7 @@ async fn tell_again(app: &App, since: Timestamp) -> Result<(), ExportError> {
         };
         app.telemetry.metrics.queue().trace_export(TraceExport::Repeated, told);
     }
-    if !jobs.is_empty() {
-        tracing::info!(jobs = jobs.len(), "traces that may not have arrived were sent again");
-    }
+    tracing::info!(jobs = jobs.len(), "traces that may not have arrived were sent again");
     Ok(())
 }
 
