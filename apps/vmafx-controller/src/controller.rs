@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use observability::Telemetry;
 use observability::layers::GrpcServerLayer;
 use proto::controller::vmafx_controller_server::VmafxControllerServer;
+use proto::limits::KEEPALIVE_INTERVAL_CONTROLLER;
 use service::{Faces, ForceBudget, Tokens, bind};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -146,6 +147,7 @@ impl ControllerHandle {
 
     fn serve_grpc(&mut self, listener: TcpListener) -> Result<(), StartError> {
         let router = service::grpc::server()
+            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL_CONTROLLER))
             .layer(GrpcServerLayer::new(&self.app.telemetry, grpc::methods()?))
             .layer(grpc::door(&self.app))
             .add_service(Face::service(Arc::clone(&self.app)))

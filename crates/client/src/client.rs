@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use proto::controller as pb;
 use proto::controller::vmafx_controller_client::VmafxControllerClient;
-use proto::limits::{KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT};
+use proto::limits::{KEEPALIVE_INTERVAL_CALLER, KEEPALIVE_TIMEOUT};
 use proto::rpc::{
     self, CancelAnswer, ExportedTrace, GetFrames, ListJobs, RetryJobs, SignOfLife, Submit,
     Submitted, WatchJobs,
@@ -91,7 +91,7 @@ impl Client {
             .map_err(|error| bad_address(&config.address, &error.to_string()))?
             .connect_timeout(config.connect_timeout)
             .tcp_nodelay(true)
-            .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+            .http2_keep_alive_interval(KEEPALIVE_INTERVAL_CALLER)
             .keep_alive_timeout(KEEPALIVE_TIMEOUT)
             .keep_alive_while_idle(true)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES);

@@ -43,8 +43,16 @@ pub const COLUMNS_MAX: usize = 1_024;
 /// Frames that one frame table may have: 4.6 days at 60 frames a second.
 pub const FRAMES_MAX: usize = 24_000_000;
 
-/// How often an idle connection is probed, by either end.
+/// How long a service hears nothing of a caller before it probes the connection.
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The same for the controller, where every node has a connection that is all but idle: each look
+/// that finds a sign of life costs as much as the sign. A node that vanishes is told by its lease.
+pub const KEEPALIVE_INTERVAL_CONTROLLER: Duration = Duration::from_secs(20);
+
+/// The same for a caller of the controller: longer than an idle node goes without an answer, whose
+/// connection is then never probed.
+pub const KEEPALIVE_INTERVAL_CALLER: Duration = Duration::from_secs(8);
 
 /// How long a probed connection may stay silent before it counts as dead.
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
