@@ -235,6 +235,9 @@ impl Scenario {
             assert_eq!(ran.code, Some(0), "{ran:#?}");
         }
         let port = self.fleet.http_port();
+        let url = format!("http://127.0.0.1:{port}");
+        let ran = self.fleet.vmafx(&["sampling", "show", "--url", &url]);
+        assert_eq!(ran.code, Some(0), "{ran:#?}");
         for (request, expected) in [
             ("GET /v1/jobs".to_owned(), "200"),
             (format!("GET /v1/jobs/{job}"), "200"),
@@ -256,7 +259,7 @@ impl Scenario {
             let client = Client::builder(TokioExecutor::new()).build_http::<Empty<_>>();
             let client = HttpClientLayer::new(guard.telemetry()).layer(client);
             let (there, nowhere) = (self.fleet.http_port(), free_port());
-            for (method, port) in [("GET", there), ("BREW", there), ("GET", nowhere)] {
+            for (method, port) in [("BREW", there), ("GET", nowhere)] {
                 let request = http::Request::builder()
                     .method(method)
                     .uri(format!("http://127.0.0.1:{port}/v1/jobs"))
