@@ -9,7 +9,6 @@ use std::net::{Ipv4Addr, TcpStream};
 
 use http::uri::PathAndQuery;
 use observability::testing::OtlpReceiver;
-use support::otelcol::http_get;
 use support::{DEADLINE, Fleet, demo_pair, free_port, is_listening, wait_for};
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Request};
@@ -106,6 +105,20 @@ fn no_token_is_in_anything_that_a_program_says() {
     let (server, grpc, http) = fleet.start_server_with(&[("VMAFX_TOKEN_FILE", file)]);
     show_tokens(grpc, http, "/vmafx.v1.VmafxScoring/Health", "/v1/health");
 
+    let mcp_port = free_port();
+    let of_mcp = [
+        ("VMAFX_MCP_TRANSPORT", "http".to_owned()),
+        ("VMAFX_MCP_LISTEN", format!("127.0.0.1:{mcp_port}")),
+        ("VMAFX_TOKEN_FILE", file.to_owned()),
+    ];
+    let mcp = fleet.start_program("vmafx-mcp", &of_mcp);
+    wait_for("the agents' server listens", DEADLINE, || is_listening(mcp_port).then_some(()));
+    for (token, status) in [(RIGHT, "200"), (WRONG, "401")] {
+        let header = format!("Authorization: Bearer {token}\r\n");
+        assert_eq!(http_status(mcp_port, "/metrics", &header), status);
+        assert_eq!(http_status(mcp_port, &format!("/mcp?token={token}"), ""), "401");
+    }
+
     // Our own callers.
     let (reference, distorted) = demo_pair();
     let scored = ["submit", "--wait", &reference, &distorted, "--token-file", file];
@@ -120,13 +133,22 @@ fn no_token_is_in_anything_that_a_program_says() {
         stranger.output().contains("asks for a token").then_some(())
     });
     wait_for("the node listens", DEADLINE, || is_listening(node_port).then_some(()));
-    for port in [fleet.http_port(), http, node_port] {
-        assert_no_token("a page", &http_get(port, "/metrics", "*/*").expect("an answer"));
+    let header = format!("Authorization: Bearer {RIGHT}\r\n");
+    for port in [fleet.http_port(), http, mcp_port, node_port] {
+        assert_eq!(http_status(port, "/metrics", &header), "200");
     }
 
-    for process in [stranger, node, server, controller] {
+    // What each says at least. Of HTTP/1 alone, no library says anything at that level.
+    let trace = "\"level\":\"TRACE\"";
+    for (process, word) in [
+        (stranger, trace),
+        (node, trace),
+        (mcp, "\"http request\""),
+        (server, trace),
+        (controller, trace),
+    ] {
         let (name, log) = process.end();
-        assert!(log.contains("\"level\":\"TRACE\""), "{name} was not talkative");
+        assert!(log.contains(word), "{name} was not talkative");
         assert_no_token(&name, &log);
     }
     let (spans, records) = (receiver.spans(), receiver.logs());
