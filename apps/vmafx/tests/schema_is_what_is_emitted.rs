@@ -12,7 +12,7 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use observability::layers::HttpClientLayer;
-use observability::testing::{Emitted, OtlpReceiver};
+use observability::testing::{Emitted, OtlpReceiver, promtool_check};
 use observability::{OtelConfig, OtelGuard};
 use tower::{Layer as _, ServiceExt as _};
 
@@ -409,6 +409,17 @@ fn what_is_emitted_is_declared_and_what_is_declared_is_emitted() {
     assert_eq!(node.terminate(), Some(0));
     assert_eq!(controller.terminate(), Some(0));
     println!("the scenario took {:?}", began.elapsed());
+
+    let pages = scrapes.iter().chain([&direct]).map(|answer| {
+        let (head, page) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        assert!(head.starts_with("HTTP/1.1 200") && !head.contains("chunked"), "{head}");
+        page
+    });
+    // Whatever a program measures: controller, node, agents' server, server, caller, search.
+    for page in pages.chain([caller.as_str(), tuner.as_str()]) {
+        assert!(page.lines().count() > 20, "{page}");
+        promtool_check(page).unwrap_or_else(|said| panic!("promtool: {said}\n{page}"));
+    }
 
     let mut emitted = Emitted::new();
     receiver.spans().iter().for_each(|span| emitted.span(span));

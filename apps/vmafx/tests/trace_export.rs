@@ -11,7 +11,9 @@ use observability::schema::span_name::{
 };
 use observability::testing::{Behaviour, OtlpReceiver, ReceivedSpan, check_tree, render_tree};
 use serde_json::Value;
-use support::{DEADLINE, Fleet, Process, Ran, demo_pair, long_pair, wait_for};
+use support::{
+    DEADLINE, Fleet, Process, Ran, assert_attempt_started, demo_pair, long_pair, wait_for,
+};
 use types::{SpanId, TraceId};
 
 const SUBMIT: &str = "vmafx.controller.v1.VmafxController/SubmitJob";
@@ -462,7 +464,8 @@ fn an_attempt_whose_node_was_killed_and_its_retry_are_rebuilt_with_cause_and_lin
         let job = fleet.vmafx(&["job", &job, "--json"]).json();
         (job["progress"]["frames_done"].as_u64() > Some(0)).then_some(())
     });
-    first.kill_9();
+    // Of a job that nobody records, too.
+    assert_attempt_started(&first.kill_9(), &job, &text(&submitted, "trace_id"));
     let _second = fleet.start_node_with("second", &[("VMAFX_SCORING_ROOTS", &roots)]);
     let trace_id = TraceId::parse(&text(&submitted, "trace_id")).expect("a trace id");
     let spans = whole_tree(&receiver, trace_id, &REBUILT);
