@@ -46,7 +46,7 @@ fn check_ends_in_time(endpoint: &str, protocol: &str, case: &str) {
 
 #[test]
 fn whatever_the_collector_does_flush_and_end_take_three_seconds_at_most() {
-    assert_eq!(SHUTDOWN_BUDGET, Duration::from_secs(3), "what the issue and the guide promise");
+    assert_eq!(SHUTDOWN_BUDGET, Duration::from_secs(3), "what is promised");
     let hour = Duration::from_secs(3_600);
     // Takes connections into its backlog and says nothing, ever.
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
