@@ -41,7 +41,10 @@ impl Answer {
 
 impl Http {
     pub fn new(addr: SocketAddr) -> Self {
-        Self { client: Client::builder(TokioExecutor::new()).build_http(), addr }
+        // A connection a request: a server closes one whose body it refused to read, and the next
+        // request may be on its way already.
+        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http();
+        Self { client, addr }
     }
 
     /// Sends a request and hands out its answer while the body is still to come.

@@ -74,6 +74,9 @@ fn score(args: &ScoreArgs, request: &ScoreRequest, others: &[MediaRef]) -> Resul
     failed.map_or(Ok(()), Err)
 }
 
+/// Why a video was compared as it was, and what became of it.
+type Told = (Arc<[String]>, Result<ScoreReport, ScoreError>);
+
 /// Scores all distorted videos, those together that are compared in the same way, and gives what
 /// became of each in the order asked for, with the reasons why it was compared so.
 fn run_groups(
@@ -81,7 +84,7 @@ fn run_groups(
     request: &ScoreRequest,
     others: &[MediaRef],
     stop: &Stop,
-) -> Result<Vec<(Arc<[String]>, Result<ScoreReport, ScoreError>)>, Failure> {
+) -> Result<Vec<Told>, Failure> {
     let config = args.config();
     if !others.is_empty() {
         // In groups of one they would overwrite each other's.
