@@ -3,10 +3,11 @@
 //! It shares nothing with the kernel but the options' numbers, and defines what small pictures give.
 
 use kernels::adm::{AdmOptions, AdmParams, AdmScratch, adm};
-use kernels::{Isa, PlaneRef, Samples};
+use kernels::{PlaneRef, Samples};
 
 use crate::content::{Content, Pair, Random};
 use testkit::fuzz::Fuzz;
+use testkit::isa::every_isa;
 
 /// Random cases in the suite; `cargo xtask fuzz` runs them for as long as it is told.
 const FUZZ_CASES: u64 = 20;
@@ -272,7 +273,7 @@ fn check(content: Content, size: [usize; 2], bit_depth: u32, gain_limit: f64, se
     let params = AdmParams::new(options).expect("options are in range");
     let expected = naive(&reference, &distorted, gain_limit);
     let mut scratch = AdmScratch::default();
-    for isa in Isa::available() {
+    for isa in every_isa() {
         let scores = adm(isa, &reference, &distorted, &params, &mut scratch).expect("one shape");
         let [first, second, third, last] = scores.scale;
         let given = [scores.adm2, scores.aim, first, second, third, last];
@@ -283,7 +284,7 @@ fn check(content: Content, size: [usize; 2], bit_depth: u32, gain_limit: f64, se
              {given:?} is not {expected:?}"
         );
     }
-    Isa::available().len()
+    every_isa().len()
 }
 
 #[test]
@@ -298,7 +299,7 @@ fn the_kernel_equals_its_plain_twin_at_every_small_size() {
             compared += check(content, [width, height], bit_depth, gain_limit, random.next());
         }
     }
-    assert_eq!(compared, 1600 * Isa::available().len());
+    assert_eq!(compared, 1600 * every_isa().len());
 }
 
 #[test]
@@ -311,7 +312,7 @@ fn the_kernel_equals_its_plain_twin_on_every_content() {
             }
         }
     }
-    assert_eq!(compared, Content::ALL.len() * 8 * Isa::available().len());
+    assert_eq!(compared, Content::ALL.len() * 8 * every_isa().len());
 }
 
 #[test]
