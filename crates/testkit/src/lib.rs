@@ -8,6 +8,7 @@ pub mod clip;
 pub mod fuzz;
 pub mod golden;
 pub mod isa;
+pub mod lattice;
 pub mod random;
 
 pub use clip::{Clip, ClipPair, ClipSpec, Content};
