@@ -1,5 +1,5 @@
 //! Every size from 33x33 to 129x97, and those of real clips: each kernel gives on every instruction
-//! set the bits that it gives on the baseline. SSIM's suite has its own.
+//! set the bits that it gives on the baseline. SSIM is left to its own suite.
 //!
 //! Content, bit depth and the gap between rows change from size to size, each in a period of its own.
 
