@@ -236,7 +236,7 @@ impl Request {
         drop(within);
         let Some(mut span) = self.span else { return };
         if let Some(code) = &code {
-            span.set(attr::RPC_RESPONSE_STATUS_CODE, code.clone());
+            span.set(attr::RPC_STATUS_CODE, code.clone());
         }
         if let Some(error) = error {
             span.fail(error.to_owned(), "the request was not done");

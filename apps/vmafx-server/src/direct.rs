@@ -425,7 +425,7 @@ impl Direct {
                 (RunTimings { failed: true, stages, ..RunTimings::default() }, None)
             }
         };
-        tracing::info!(
+        tracing::debug!(
             frames = progress.frames_done(),
             took_ms = took.as_secs_f64() * 1e3,
             failure = failure.map(FailureKind::as_str),

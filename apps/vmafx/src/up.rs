@@ -1,5 +1,6 @@
 //! `vmafx up`: a controller and nodes in one process, until it is told to stop.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
@@ -124,13 +125,7 @@ async fn serve(args: &UpArgs, telemetry: &OtelGuard) -> ExitCode {
         Ok(fleet) => fleet,
         Err(error) => return refused(&with_causes(&error)),
     };
-    eprintln!(
-        "gRPC on {}, HTTP on http://{}; videos below {roots}\n\
-         try: vmafx submit REFERENCE DISTORTED --wait\n\
-         stop: Ctrl-C (a second one stops at once)",
-        fleet.url(),
-        fleet.controller.http_addr,
-    );
+    greet(&fleet, &roots);
     let code = tokio::select! {
         why = fleet.controller.failed() => refused(&why),
         () = signals.next() => ExitCode::SUCCESS,
@@ -149,6 +144,21 @@ fn with_causes(error: &FleetError) -> String {
         cause = error.source();
     }
     text
+}
+
+/// Says on standard output what to do next: standard error is the log's alone, line by line JSON
+/// where no person reads it.
+fn greet(fleet: &Fleet, roots: &str) {
+    let text = format!(
+        "gRPC on {}, HTTP on http://{}; videos below {roots}\n\
+         try: vmafx submit REFERENCE DISTORTED --wait\n\
+         stop: Ctrl-C (a second one stops at once)\n",
+        fleet.url(),
+        fleet.controller.http_addr,
+    );
+    let mut stdout = std::io::stdout().lock();
+    // Nobody may be reading, and the fleet works all the same.
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
 fn refused(why: &str) -> ExitCode {

@@ -9,6 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
+use observability::SHUTDOWN_BUDGET;
 use serde_json::Value;
 use support::manifests::{Container, FORMS, build, folder, list, objects, of_kind};
 use support::otelcol::{http_get, shipped_folder};
@@ -16,9 +17,6 @@ use support::{DEADLINE, Fleet, Ran, asset, free_port, wait_for};
 
 /// The oldest version of Kubernetes that the manifests are for, and the newest known.
 const KUBERNETES_VERSIONS: [&str; 2] = ["1.29.0", "1.37.0"];
-
-/// How long a program may take to flush its telemetry when it ends.
-const FLUSH: Duration = Duration::from_secs(3);
 
 fn kubeconform(version: &str, files: &[&Path]) -> Ran {
     let program = asset("VMAFX_TEST_KUBECONFORM", "go-bin/kubeconform-v0.8.0/kubeconform");
@@ -210,7 +208,7 @@ fn the_controller_takes_its_settings_and_ends_within_its_grace() {
         assert_eq!(ports["grpc"], u64::from(config.grpc_listen.port()), "{form}");
         assert_eq!(ports["http"], u64::from(config.http_listen.port()), "{form}");
         assert!(!config.grpc_listen.ip().is_loopback() && config.token_file.is_some());
-        assert!(grace(&container) > config.shutdown_grace + FLUSH, "{form}");
+        assert!(grace(&container) > config.shutdown_grace + SHUTDOWN_BUDGET, "{form}");
     }
 }
 
@@ -224,7 +222,7 @@ fn the_server_takes_its_settings_and_ends_within_its_grace() {
         assert_eq!(ports["grpc"], u64::from(config.grpc_listen.port()), "{form}");
         assert_eq!(ports["http"], u64::from(config.http_listen.port()), "{form}");
         assert!(!config.grpc_listen.ip().is_loopback() && config.token_file.is_some());
-        assert!(grace(&container) > config.shutdown_grace + FLUSH, "{form}");
+        assert!(grace(&container) > config.shutdown_grace + SHUTDOWN_BUDGET, "{form}");
     }
 }
 
@@ -238,7 +236,7 @@ fn the_node_takes_its_settings_and_drains_within_its_grace() {
         config.check().expect("allowed");
         let listen = config.listen.expect("it serves its metrics");
         assert_eq!(container.ports()["http"], u64::from(listen.port()), "{form}");
-        assert!(grace(&container) > drain + FLUSH, "{form}");
+        assert!(grace(&container) > drain + SHUTDOWN_BUDGET, "{form}");
         let service = of_kind(&objects(form), "Service")
             .into_iter()
             .find(|service| service["metadata"]["name"] == "vmafx-controller")
@@ -287,6 +285,75 @@ fn the_programs_answer_the_probes_without_a_token() {
         let refused = http_get(port, path, "*/*").expect("an answer");
         assert!(refused.starts_with("HTTP/1.1 401"), "{refused}");
     }
+}
+
+/// What a container says of where it runs, by attribute: the field that Kubernetes fills in.
+fn attributes_of_place(container: &Container) -> BTreeMap<String, String> {
+    let attributes = container.value("OTEL_RESOURCE_ATTRIBUTES").expect("attributes");
+    let field = |variable: &str| {
+        let listed = list(&container.container["env"]).iter();
+        let found = listed.clone().find(|listed| listed["name"] == variable);
+        let path = found.and_then(|found| found["valueFrom"]["fieldRef"]["fieldPath"].as_str());
+        path.unwrap_or_else(|| panic!("{}: no field for {variable}", container.name)).to_owned()
+    };
+    let pairs = attributes.split(',').filter_map(|pair| pair.split_once("=$("));
+    pairs
+        .filter_map(|(key, value)| Some((key.to_owned(), field(value.strip_suffix(')')?))))
+        .collect()
+}
+
+#[test]
+fn every_program_says_where_it_runs_and_is_probed() {
+    for form in FORMS {
+        for container in Container::all(&objects(form)) {
+            let name = format!("{form}, {}", container.name);
+            let probes = container.probes().len();
+            if container.image().contains("collector") {
+                // One that starts together with others holds up nobody until it is ready.
+                assert!(container.container["livenessProbe"].is_object() && probes >= 2, "{name}");
+                continue;
+            }
+            assert_eq!(probes, 3, "{name}");
+            let place = attributes_of_place(&container);
+            for (attribute, field) in [
+                ("k8s.namespace.name", "metadata.namespace"),
+                ("k8s.pod.name", "metadata.name"),
+                ("k8s.pod.uid", "metadata.uid"),
+                ("k8s.node.name", "spec.nodeName"),
+            ] {
+                assert_eq!(place.get(attribute).map(String::as_str), Some(field), "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_pipeline_of_a_collector_bounds_its_memory_first_and_sends_in_batches() {
+    let mut pipelines = 0;
+    for entry in std::fs::read_dir(shipped_folder()).expect("it is there").flatten() {
+        let text = std::fs::read_to_string(entry.path()).unwrap_or_default();
+        let Ok(config) = serde_saphyr::from_str::<Value>(&text) else { continue };
+        let Some(of_file) = config["service"]["pipelines"].as_object() else { continue };
+        // What is laid over another configuration adds exporters to the pipelines of that.
+        if config["receivers"].is_null() {
+            continue;
+        }
+        for (name, pipeline) in of_file {
+            let name = format!("{}, {name}", entry.path().display());
+            let processors = list(&pipeline["processors"]);
+            assert_eq!(processors.first(), Some(&Value::from("memory_limiter")), "{name}");
+            assert!(config["processors"]["memory_limiter"].is_object(), "{name}");
+            // What goes to another pipeline of the same process needs no batch; whatever leaves does.
+            let stays = |exporter: &Value| {
+                exporter.as_str().is_some_and(|exporter| !config["connectors"][exporter].is_null())
+            };
+            if !list(&pipeline["exporters"]).iter().all(stays) {
+                assert_eq!(processors.last(), Some(&Value::from("batch")), "{name}");
+            }
+            pipelines += 1;
+        }
+    }
+    assert!(pipelines >= 3 * 4, "{pipelines} pipelines");
 }
 
 #[test]

@@ -67,6 +67,23 @@ fn node(fleet: &Fleet, file: &Path) -> Target {
     Target::new(fleet.start_node_with("node", &variables), port, file)
 }
 
+fn server(fleet: &Fleet, file: &Path) -> Target {
+    let file_name = file.to_str().expect("UTF-8");
+    let (process, _, port) = fleet.start_server_with(&[("VMAFX_SAMPLING_FILE", file_name)]);
+    Target::new(process, port, file)
+}
+
+fn mcp(fleet: &Fleet, file: &Path) -> Target {
+    let port = free_port();
+    let variables = [
+        ("VMAFX_MCP_TRANSPORT", "http".to_owned()),
+        ("VMAFX_MCP_LISTEN", format!("127.0.0.1:{port}")),
+        ("VMAFX_SCORING_ROOTS", demo_folder().display().to_string()),
+        ("VMAFX_SAMPLING_FILE", file.display().to_string()),
+    ];
+    Target::new(fleet.start_program("vmafx-mcp", &variables), port, file)
+}
+
 fn up(folder: &Path, file: &Path) -> Target {
     let (grpc, http) = (free_port(), free_port());
     let mut command = Command::new(binary("vmafx"));
@@ -87,16 +104,18 @@ fn up(folder: &Path, file: &Path) -> Target {
 /// Every kind of process, each with the file of its settings.
 fn each(check: impl Fn(&str, Target)) {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let files = ["controller", "node", "up"].map(|kind| folder.path().join(kind));
+    let files = ["controller", "node", "server", "mcp", "up"].map(|kind| folder.path().join(kind));
     for file in &files {
         std::fs::write(file, "OTEL_TRACES_SAMPLER_ARG=0.5\n").expect("written");
     }
-    let [of_controller, of_node, of_up] = &files;
+    let [of_controller, of_node, of_server, of_mcp, of_up] = &files;
     let name = of_controller.to_str().expect("UTF-8");
     let fleet = Fleet::new().with_setting("VMAFX_SAMPLING_FILE", name);
     let controller = controller(&fleet, of_controller);
     check("node", node(&fleet, of_node));
     check("controller", controller);
+    check("server", server(&fleet, of_server));
+    check("mcp", mcp(&fleet, of_mcp));
     let folder = tempfile::tempdir().expect("a temporary folder");
     check("up", up(folder.path(), of_up));
 }

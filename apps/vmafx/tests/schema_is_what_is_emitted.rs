@@ -12,7 +12,7 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use observability::layers::HttpClientLayer;
-use observability::testing::{Emitted, OtlpReceiver};
+use observability::testing::{Emitted, OtlpReceiver, promtool_check};
 use observability::{OtelConfig, OtelGuard};
 use tower::{Layer as _, ServiceExt as _};
 
@@ -235,6 +235,9 @@ impl Scenario {
             assert_eq!(ran.code, Some(0), "{ran:#?}");
         }
         let port = self.fleet.http_port();
+        let url = format!("http://127.0.0.1:{port}");
+        let ran = self.fleet.vmafx(&["sampling", "show", "--url", &url]);
+        assert_eq!(ran.code, Some(0), "{ran:#?}");
         for (request, expected) in [
             ("GET /v1/jobs".to_owned(), "200"),
             (format!("GET /v1/jobs/{job}"), "200"),
@@ -256,7 +259,7 @@ impl Scenario {
             let client = Client::builder(TokioExecutor::new()).build_http::<Empty<_>>();
             let client = HttpClientLayer::new(guard.telemetry()).layer(client);
             let (there, nowhere) = (self.fleet.http_port(), free_port());
-            for (method, port) in [("GET", there), ("BREW", there), ("GET", nowhere)] {
+            for (method, port) in [("BREW", there), ("GET", nowhere)] {
                 let request = http::Request::builder()
                     .method(method)
                     .uri(format!("http://127.0.0.1:{port}/v1/jobs"))
@@ -406,6 +409,17 @@ fn what_is_emitted_is_declared_and_what_is_declared_is_emitted() {
     assert_eq!(node.terminate(), Some(0));
     assert_eq!(controller.terminate(), Some(0));
     println!("the scenario took {:?}", began.elapsed());
+
+    let pages = scrapes.iter().chain([&direct]).map(|answer| {
+        let (head, page) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        assert!(head.starts_with("HTTP/1.1 200") && !head.contains("chunked"), "{head}");
+        page
+    });
+    // Whatever a program measures: controller, node, agents' server, server, caller, search.
+    for page in pages.chain([caller.as_str(), tuner.as_str()]) {
+        assert!(page.lines().count() > 20, "{page}");
+        promtool_check(page).unwrap_or_else(|said| panic!("promtool: {said}\n{page}"));
+    }
 
     let mut emitted = Emitted::new();
     receiver.spans().iter().for_each(|span| emitted.span(span));

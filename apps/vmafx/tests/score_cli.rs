@@ -1,5 +1,6 @@
 //! `vmafx score` as a user meets it: output, logs, messages and exit codes.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -350,9 +351,55 @@ fn headerless_videos_are_scaled_as_others_are() {
     let said = stderr(&output);
     assert!(said.contains("the reference is scaled from 320x240 to 1440x1080"), "{said}");
     assert!(said.contains("raised from 8 to 10 bits"), "{said}");
+    // What was done stands in the logs, and a size that no banding detector takes is no obstacle.
+    let rung = ClipSpec::texture(7, 256, 144, 2).make();
+    folder.write("rung.yuv", &rung.reference.raw_bytes());
+    let rung = "-r rung.yuv -d rung.yuv -w 256 -h 144 -p 420 -b 8 --view tv-1080p --frame_cnt 1";
+    let notes = folder.log(rung)["notes"].to_string();
+    for part in ["scaled from 256x144 to 1920x1080 (bicubic)", "counts as 256x150"] {
+        assert!(notes.contains(part), "{part}: {notes}");
+    }
+    let output = folder.score(&format!("{rung} --xml -o rung.xml"));
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let xml = std::fs::read_to_string(folder.path("rung.xml")).expect("written");
+    assert!(xml.contains("<note>the reference is scaled from 256x144"), "{xml}");
+    assert_eq!(y4m["notes"].as_array().map(Vec::len), Some(2));
     // A wrong geometry is found before anything is decoded.
     let wrong = folder.score(&format!("{} {scaled}", raw.replace("72", "70")));
     assert!(stderr(&wrong).contains("is the geometry right?"), "{}", stderr(&wrong));
+}
+
+/// Ten minutes at 25 frames a second take what ten seconds take, and the values of the frames.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_long_clip_takes_the_memory_of_a_short_one() {
+    use wait4::Wait4 as _;
+    /// Values of a frame, as they come and in the report.
+    const BYTES_A_FRAME_MAX: u64 = 1_024;
+    const SLACK_BYTES: u64 = 2 << 20;
+    let folder = Folder::new();
+    let frames = u64::from(folder.spec.frame_count);
+    let [reference, distorted] = ["reference.yuv", "distorted.yuv"]
+        .map(|name| std::fs::read(folder.path(name)).expect("written"));
+    let peak = |seconds: u64| {
+        let rounds = seconds * 25 / frames;
+        // Piece by piece: the peak of a child counts from before it became another program.
+        for (name, frames) in [("r.yuv", &reference), ("d.yuv", &distorted)] {
+            let mut file = std::fs::File::create(folder.path(name)).expect("created");
+            (0..rounds).for_each(|_| file.write_all(frames).expect("written"));
+        }
+        let line = "-r r.yuv -d d.yuv -w 72 -h 50 -p 420 -b 8 --threads 2 -q --csv -o log.csv";
+        let mut command = score_command();
+        command.current_dir(folder.folder.path()).args(line.split_whitespace());
+        let used = command.stdout(Stdio::null()).spawn().expect("started").wait4().expect("ended");
+        assert!(used.status.success());
+        let log = std::fs::read_to_string(folder.path("log.csv")).expect("the log is there");
+        assert_eq!(log.lines().count() as u64, rounds * frames + 1);
+        used.rusage.maxrss
+    };
+    let (short, long) = (peak(10), peak(600));
+    let values = 600 * 25 * BYTES_A_FRAME_MAX;
+    assert!(long <= short + values + SLACK_BYTES, "{short} and {long} bytes");
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod support;
 
 use observability::schema::span_name;
 use support::collector::{Collector, Tree};
-use support::{DEADLINE, Fleet, Ran, demo_pair, long_pair, wait_for};
+use support::{DEADLINE, Fleet, Ran, assert_attempt_started, demo_pair, long_pair, wait_for};
 
 const NAMES: [&str; 9] = [
     "vmafx.controller.v1.VmafxController/SubmitJob",
@@ -106,7 +106,8 @@ fn a_node_killed_with_9_and_a_second_that_finishes_are_one_tree() {
     wait_until(&fleet, &job, "the first node scores", |job| {
         job["progress"]["frames_done"].as_u64() > Some(0)
     });
-    first.kill_9();
+    let left = first.kill_9();
+    assert_attempt_started(&left, &job, &trace_id(&submitted));
     let _second = fleet.start_node_with("second", &[("VMAFX_SCORING_ROOTS", &roots)]);
     wait_until_succeeded(&fleet, &job);
 

@@ -97,6 +97,9 @@ pub struct LogOptions<'a> {
     pub fps: f64,
     /// How many digits values have.
     pub precision: Precision,
+    /// What was done to the videos before they were compared, and why; a log of libvmaf's has no such
+    /// thing, and of none there is no trace. Formats of a line a frame have no place for it.
+    pub notes: &'a [String],
 }
 
 /// Writes `report` as a log.
@@ -155,6 +158,10 @@ impl<'a> Log<'a> {
         writeln!(self.out, "<VMAF version=\"{}\">", self.options.version)?;
         writeln!(self.out, "  <params qualityWidth=\"{width}\" qualityHeight=\"{height}\" />")?;
         writeln!(self.out, "  <fyi fps=\"{}\" />", Number::digits(self.options.fps, 2))?;
+        for note in self.options.notes {
+            let note = note.replace('&', "&amp;").replace('<', "&lt;");
+            writeln!(self.out, "  <note>{note}</note>")?;
+        }
         writeln!(self.out, "  <frames>")?;
         for (row, index) in self.frames() {
             write!(self.out, "    <frame frameNum=\"{index}\" ")?;
@@ -185,6 +192,9 @@ impl<'a> Log<'a> {
         writeln!(self.out, "{{")?;
         writeln!(self.out, "  \"version\": \"{}\",", self.options.version)?;
         writeln!(self.out, "  \"fps\": {},", OrNull(Number::digits(self.options.fps, 2)))?;
+        if !self.options.notes.is_empty() {
+            writeln!(self.out, "  \"notes\": {},", serde_json::json!(self.options.notes))?;
+        }
         write!(self.out, "  \"frames\": [")?;
         for (row, index) in self.frames() {
             self.out.write_str(if row > 0 { ",\n" } else { "\n" })?;

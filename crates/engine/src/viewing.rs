@@ -12,6 +12,8 @@ use crate::features::FeatureOptions;
 
 /// From this many frames a second on, motion is looked at over a wider window.
 pub const HIGH_FRAME_RATE: f64 = 47.0;
+/// The smallest and the largest size of an encode that the banding detector takes.
+const ENCODED: [(u32, u32); 2] = [(180, 150), (7_680, 7_680)];
 /// Banding is found at this depth or more.
 const BIT_DEPTH_MIN: u8 = 10;
 
@@ -152,8 +154,9 @@ pub fn choose(watched: &Watched) -> Choice {
     }
     let mut cambi = FeatureOptions::default();
     if distorted.size != size {
-        cambi.set("enc_width", &distorted.size.0.to_string());
-        cambi.set("enc_height", &distorted.size.1.to_string());
+        let encoded = encoded(distorted.size, &mut why);
+        cambi.set("enc_width", &encoded.0.to_string());
+        cambi.set("enc_height", &encoded.1.to_string());
     }
     if distorted.bit_depth != bit_depth {
         cambi.set("enc_bitdepth", &distorted.bit_depth.to_string());
@@ -196,6 +199,19 @@ fn model(view: View, frames_per_second: Option<f64>, why: &mut Vec<String>) -> &
         );
     }
     model
+}
+
+/// The size of an encode, or the nearest that the banding detector takes.
+fn encoded(size: (u32, u32), why: &mut Vec<String>) -> (u32, u32) {
+    let [least, most] = ENCODED;
+    let taken = (size.0.clamp(least.0, most.0), size.1.clamp(least.1, most.1));
+    if taken != size {
+        why.push(format!(
+            "the banding detector takes encodes from {}x{} to {}x{}: one of {}x{} counts as {}x{}",
+            least.0, least.1, most.0, most.1, size.0, size.1, taken.0, taken.1
+        ));
+    }
+    taken
 }
 
 /// The largest size of these proportions that the display holds: even, since chroma may be halved.
@@ -276,6 +292,18 @@ mod tests {
         for part in ["3 picture heights", "1280x720 to 1920x1080", "8 to 10 bits", "enc_width=1280"]
         {
             assert!(why.contains(part), "{part}: {why}");
+        }
+        for (size, counts_as) in
+            [((256, 144), (256, 150)), ((176, 144), (180, 150)), ((64, 9_000), (180, 7_680))]
+        {
+            let distorted = Stored { size, bit_depth: 10 };
+            let small =
+                choose(&Watched { distorted, ..watched(View::Phone, (1_920, 1_080), 10, None) });
+            let set = &small.options[0].1;
+            let [width, height] = [counts_as.0, counts_as.1].map(|side| side.to_string());
+            let set: Vec<_> = set.iter().collect();
+            assert_eq!(set, [("enc_height", &*height), ("enc_width", &*width)]);
+            assert!(small.why.join("\n").contains("counts as"), "{:?}", small.why);
         }
         let ready = choose(&watched(View::Tv1080p, (1_920, 1_080), 10, Some(24.0)));
         assert!(ready.options.is_empty());

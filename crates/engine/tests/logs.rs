@@ -39,7 +39,7 @@ fn report(case: &Case) -> ScoreReport {
 
 fn written(report: &ScoreReport, format: LogFormat, fps: f64, precision: Precision) -> String {
     let mut text = String::new();
-    let options = LogOptions { version: LIBVMAF_COMMIT, fps, precision };
+    let options = LogOptions { version: LIBVMAF_COMMIT, fps, precision, notes: &[] };
     write_log(&mut text, report, format, &options).expect("strings take everything");
     text
 }

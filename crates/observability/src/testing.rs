@@ -18,5 +18,5 @@ pub use logs::ReceivedLog;
 pub use program::{End, Subject, check_program};
 pub use promtool::promtool_check;
 pub use receiver::{Behaviour, OtlpReceiver, ReceivedMetrics, WaitError};
-pub use spans::{ReceivedLink, ReceivedSpan, TreeError, check_tree, render_tree};
+pub use spans::{ReceivedEvent, ReceivedLink, ReceivedSpan, TreeError, check_tree, render_tree};
 pub use tls::{Clients, TestPki, TlsFront};

@@ -2,19 +2,24 @@
 
 mod common;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use common::{PROTOCOLS, SOON, config, endpoint, record};
+use http_body_util::Empty;
 use observability::config::SpanLimits;
+use observability::layers::{GrpcClientLayer, GrpcMethods};
 use observability::metrics::Signal;
 use observability::sampler::{ParentRule, RootRule, SamplerConfig};
 use observability::testing::{Behaviour, OtlpReceiver, check_tree};
 use observability::{
     KeyValue, Origin, OtelGuard, Parent, SpanEvent, SpanKind, SpanLink, SpanRecord, new_span_id,
+    with_context,
 };
-use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, metric};
+use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, Metric, metric};
+use tower::{Layer as _, ServiceExt as _, service_fn};
 use types::{Timestamp, TraceFlags};
 
 #[test]
@@ -338,4 +343,109 @@ async fn a_span_that_the_queue_had_no_room_for_has_not_arrived() {
     let confirmed = tokio::time::timeout(SOON, guard.tracer().confirm()).await.expect("in time");
     confirmed.expect_err("some were dropped");
     guard.shutdown_async().await;
+}
+
+/// What a receiver, and whoever was called, saw of one and the same work.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Seen {
+    /// The call had a `traceparent`.
+    traceparent: bool,
+    /// Measurements named their trace.
+    exemplars: bool,
+    /// Spans in the largest message.
+    spans_of_a_message_max: usize,
+    /// Attributes of an event, and how many it is said to have lost.
+    of_event: (usize, u32),
+    /// Attributes of a link, and how many it is said to have lost.
+    of_link: (usize, u32),
+}
+
+/// Spans of the work besides that of the call.
+const WORK_SPANS: usize = 9;
+
+/// Nothing is set.
+const USUAL: Seen = Seen {
+    traceparent: true,
+    exemplars: true,
+    spans_of_a_message_max: WORK_SPANS + 1,
+    of_event: (3, 0),
+    of_link: (3, 0),
+};
+
+/// Whether a call within a span has a `traceparent`.
+async fn is_call_traced(guard: &OtelGuard, cx: observability::Context) -> bool {
+    let (sender, called) = std::sync::mpsc::channel();
+    let next = service_fn(move |request: http::Request<()>| {
+        sender.send(request.headers().contains_key("traceparent")).expect("heard");
+        async { Ok::<_, Infallible>(http::Response::new(Empty::<bytes::Bytes>::new())) }
+    });
+    let target = "http://next.test".parse().expect("a URI");
+    let methods = GrpcMethods::new(["a.v1.S/Run"]);
+    let client = GrpcClientLayer::new(guard.telemetry(), methods, &target).layer(next);
+    let request = http::Request::builder().uri("/a.v1.S/Run").body(()).expect("a request");
+    with_context(cx, client.oneshot(request)).await.expect("infallible");
+    called.recv().expect("called")
+}
+
+fn has_exemplars(metrics: &[Metric]) -> bool {
+    metrics.iter().any(|metric| match &metric.data {
+        Some(metric::Data::Histogram(histogram)) => {
+            histogram.data_points.iter().any(|point| !point.exemplars.is_empty())
+        }
+        _ => false,
+    })
+}
+
+async fn seen(protocol: &str, variable: (&str, &str)) -> Seen {
+    let receiver = OtlpReceiver::start().expect("a port");
+    // Nothing leaves before the end.
+    let more = [("OTEL_BSP_SCHEDULE_DELAY", "3600000"), variable];
+    let guard = OtelGuard::start(&config(&endpoint(&receiver, protocol), protocol, &more));
+    let attributes = || ["a", "b", "c"].map(|key| KeyValue::new(key, 1)).to_vec();
+    let mut full = record("full");
+    let event = SpanEvent { name: "retry".into(), at: full.start, attributes: attributes() };
+    full.events.push(event);
+    full.links.push(SpanLink { context: record("other").context, attributes: attributes() });
+    guard.tracer().emit_span(full);
+    for _ in 2..WORK_SPANS {
+        guard.tracer().emit_span(record("more"));
+    }
+    let span = guard.tracer().span("calls").parent(Parent::Root).start();
+    {
+        let _current = span.cx().clone().attach();
+        guard.metrics().queue().waited(Duration::from_millis(1));
+    }
+    let traceparent = is_call_traced(&guard, span.cx().clone()).await;
+    span.end();
+    guard.shutdown_async().await;
+    let spans = receiver.spans();
+    assert_eq!(spans.len(), WORK_SPANS + 1, "{variable:?}");
+    let full = spans.iter().find(|span| span.name == "full").expect("it came");
+    let (event, link) = (&full.events[0], &full.links[0]);
+    Seen {
+        traceparent,
+        exemplars: has_exemplars(&receiver.metrics()),
+        spans_of_a_message_max: receiver.spans_of_a_message_max(),
+        of_event: (event.attributes.len(), event.dropped_attributes),
+        of_link: (link.attributes.len(), link.dropped_attributes),
+    }
+}
+
+/// That each is read is told in `src/config/tests/table.rs`; here, that what was read is done.
+#[tokio::test]
+async fn a_variable_changes_what_it_is_for_and_nothing_else() {
+    for (name, value, expected) in [
+        ("OTEL_SERVICE_NAME", "usual", USUAL),
+        ("OTEL_PROPAGATORS", "none", Seen { traceparent: false, ..USUAL }),
+        ("OTEL_PROPAGATORS", "baggage", Seen { traceparent: false, ..USUAL }),
+        ("OTEL_METRICS_EXEMPLAR_FILTER", "always_off", Seen { exemplars: false, ..USUAL }),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4", Seen { spans_of_a_message_max: 4, ..USUAL }),
+        ("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "2", Seen { of_event: (2, 1), ..USUAL }),
+        ("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", "1", Seen { of_link: (1, 2), ..USUAL }),
+    ] {
+        for protocol in PROTOCOLS {
+            let seen = seen(protocol, (name, value)).await;
+            assert_eq!(seen, expected, "{name}={value}, {protocol}");
+        }
+    }
 }

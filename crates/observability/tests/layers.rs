@@ -9,6 +9,7 @@ use axum::Router;
 use axum::body::Body as AxumBody;
 use axum::routing::get;
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt as _;
@@ -509,6 +510,54 @@ async fn http_requests_are_named_by_route_and_only_server_errors_are_errors() {
     assert_eq!(job.text("url.path"), "/v1/jobs/j-17");
     assert_eq!(job.text("user_agent.original"), "test/1");
     assert!(!format!("{spans:?}").contains("secret"));
+}
+
+#[tokio::test]
+async fn http_requests_dropped_halfway_end_once_on_either_side() {
+    // Each kind of drop: before there is an answer, and while its body comes.
+    let bench = Bench::new("1");
+    let never = || std::future::pending::<&'static str>();
+    let endless = || async {
+        let first = futures_util::stream::iter([Ok::<_, Infallible>(Bytes::from_static(b"first"))]);
+        AxumBody::from_stream(first.chain(futures_util::stream::pending()))
+    };
+    let router = Router::new()
+        .route("/never", get(never))
+        .route("/endless", get(endless))
+        .layer(HttpServerLayer::new(bench.guard.telemetry()));
+    let request = |path: &str| {
+        let request = Request::builder().uri(format!("http://a.test{path}"));
+        request.body(AxumBody::empty()).expect("a request")
+    };
+    let client = HttpClientLayer::new(bench.guard.telemetry());
+    let call = client.layer(router.clone()).oneshot(request("/never"));
+    assert!(tokio::time::timeout(Duration::ZERO, call).await.is_err());
+    let answer = client.layer(router).oneshot(request("/endless")).await.expect("infallible");
+    let mut body = answer.into_body();
+    body.frame().await.expect("a frame").expect("infallible");
+    drop(body);
+    let text = bench.scrape();
+    for side in ["client", "server"] {
+        let count = format!("http_{side}_request_duration_seconds_count");
+        let counted: Vec<_> = text.lines().filter(|line| line.starts_with(&count)).collect();
+        assert_eq!(counted.len(), 2, "{counted:?}");
+        assert!(counted.iter().all(|line| line.ends_with(" 1")), "{counted:?}");
+        assert_eq!(counted.iter().filter(|line| line.contains("\"cancelled\"")).count(), 1);
+    }
+    let spans = bench.finish();
+    let told = |kind: SpanKind| {
+        let mut told: Vec<_> = spans
+            .iter()
+            .filter(|span| span.kind == kind)
+            .map(|span| (span.text("error.type"), span.error.is_some()))
+            .collect();
+        told.sort_unstable();
+        told
+    };
+    assert_eq!(spans.len(), 4);
+    // Who left knows that it has nothing; a server did nothing wrong.
+    assert_eq!(told(SpanKind::Client), [("", false), ("cancelled", true)]);
+    assert_eq!(told(SpanKind::Server), [("", false), ("cancelled", false)]);
 }
 
 #[tokio::test]

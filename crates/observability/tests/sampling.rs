@@ -59,6 +59,26 @@ fn text(headers: &HeaderMap, name: &str) -> String {
     headers.get(name).map_or("", |value| value.to_str().expect("text")).to_owned()
 }
 
+/// Whether the ids are random where the sampler looks is the generator's part of the promise. They
+/// differ from run to run: one draw in 16,000 lies outside of four standard deviations by chance, so
+/// of three draws two must lie within.
+#[test]
+fn of_the_roots_that_this_process_makes_one_in_a_hundred_is_recorded() {
+    const ROOTS: u64 = 100_000;
+    /// Four standard deviations of how many of so many are taken with a probability of 0.01.
+    const FOUR_SIGMA: u64 = 126;
+    // The ratio alone decides.
+    let variables =
+        [("VMAFX_TRACES_MIN_PER_MINUTE", "0"), ("VMAFX_TRACES_MAX_SPANS_PER_SECOND", "off")];
+    let bench = Bench::new(&variables);
+    let draws = [(); 3].map(|()| {
+        let roots = (0..ROOTS).map(|_| bench.guard.tracer().span("root").parent(Parent::Root));
+        roots.map(|root| u64::from(root.start().is_recording())).sum::<u64>()
+    });
+    let within = draws.iter().filter(|sampled| sampled.abs_diff(ROOTS / 100) <= FOUR_SIGMA);
+    assert!(within.count() >= 2, "{draws:?} of {ROOTS}");
+}
+
 #[tokio::test]
 async fn callees_and_backends_learn_for_how_many_traces_one_stands() {
     let bench = Bench::new(&[("OTEL_TRACES_SAMPLER_ARG", "0.25")]);

@@ -224,7 +224,7 @@ impl VmafxController for Face {
         let pb::DrainNodeRequest { node_id, undo } = request.into_inner();
         let node = rpc::node_id(node_id)?;
         let running = self.app.queue.drain(node.clone(), undo).await.map_err(status)?;
-        tracing::info!(%node, undo, running, "node drain asked for");
+        tracing::debug!(%node, undo, running, "node drain asked for");
         Ok(Response::new(pb::DrainNodeResponse { running }))
     }
 }

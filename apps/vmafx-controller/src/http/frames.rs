@@ -170,7 +170,8 @@ fn render(
     };
     let fps = frames_per_second(&job, table.frame_count());
     let report = report(job, wanted.distorted_index, table)?;
-    let options = LogOptions { version: engine::LIBVMAF_VERSION, fps, precision: wanted.precision };
+    let precision = wanted.precision;
+    let options = LogOptions { version: engine::LIBVMAF_VERSION, fps, precision, notes: &[] };
     let mut text = String::new();
     engine::write_log(&mut text, &report, format, &options).map_err(failed)?;
     Ok(text.into_bytes())

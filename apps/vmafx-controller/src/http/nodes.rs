@@ -48,7 +48,7 @@ pub(super) async fn drain(
     let node = NodeId::new(id)
         .map_err(|error| ApiError::new(ErrorKind::NodeNotFound, error.to_string()))?;
     let running = app.queue.drain(node.clone(), undo).await?;
-    tracing::info!(%node, undo, running, "node drain asked for");
+    tracing::debug!(%node, undo, running, "node drain asked for");
     let out = DrainOut { id: node.into(), draining: !undo, running };
     Ok(Json(out).into_response())
 }

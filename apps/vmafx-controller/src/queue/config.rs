@@ -44,6 +44,8 @@ impl QueueConfig {
     pub const RETRY_JOBS_MAX: usize = 10_000;
     /// The longest wait of a poll.
     pub const POLL_WAIT_MAX: Duration = Duration::from_secs(20);
+    /// How long it takes to be kept how a commit went that no other commit follows.
+    pub const NOTE_WAIT_MAX: Duration = Duration::from_secs(1);
     /// Messages that may wait in a work stream whose node does not read them.
     pub const STREAM_MESSAGES_MAX: usize = 4_096;
     /// Job specs kept at hand between submission and lease.

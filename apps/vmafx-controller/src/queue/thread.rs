@@ -132,6 +132,7 @@ pub(super) fn open(
         pause: None,
         since: now,
         note: None,
+        note_due: None,
         note_asked: false,
         gauges_at: None,
         looked_at: Instant::now(),
@@ -202,7 +203,9 @@ struct Writer {
     since: Timestamp,
     /// How the last commit went that the job's traces tell of; written with the next commit.
     note: Option<CommitNote>,
-    /// Somebody waits for the note: it is written even if nothing else is to be.
+    /// When the note is written even if nothing else is to be.
+    note_due: Option<Instant>,
+    /// Somebody waits for the note, or it is due.
     note_asked: bool,
     gauges_at: Option<Instant>,
     /// When quiet signs of life were last taken, and how often they are.
@@ -245,8 +248,11 @@ impl Writer {
         let trouble = self.trouble.as_ref().map(|trouble| trouble.until);
         let gauges = self.gauges_at.filter(|_| self.gauges_stale()).map(|at| at + GAUGES_EVERY);
         let look = self.control.has_streams().then(|| self.looked_at + self.look_every);
-        let due = if trouble.is_some() { trouble } else { due };
-        match [due, gauges, look].into_iter().flatten().min() {
+        let (due, note) = match trouble {
+            Some(_) => (trouble, None),
+            None => (due, self.note_due),
+        };
+        match [due, note, gauges, look].into_iter().flatten().min() {
             Some(at) => self.messages.recv_deadline(at),
             None => self.messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
         }
@@ -308,6 +314,7 @@ impl Writer {
             }
         }
         if self.trouble.is_none() {
+            self.note_asked |= self.note_due.is_some_and(|at| at <= self.looked_at);
             let now = self.now();
             let turn = &mut Turn { now, random: &mut self.random, out: &mut self.out };
             self.control.close(turn);
@@ -491,6 +498,7 @@ impl Writer {
         let commit = Commit { start, end: self.now(), writes };
         let note = CommitNote { since: std::mem::replace(&mut self.since, commit.end), commit };
         self.note = is_told.then_some(note);
+        self.note_due = is_told.then(|| Instant::now() + QueueConfig::NOTE_WAIT_MAX);
         if is_told {
             self.shared.live.committed(note);
         }

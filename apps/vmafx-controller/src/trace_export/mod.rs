@@ -58,7 +58,7 @@ impl App {
             Err(DeliveryError::Failed(format!("no answer within {EXPORT_WAIT_MAX:?}")))
         });
         let taken = delivered.map_err(|error| delivery_error(&error))?;
-        tracing::info!(%job, trace = %view.trace.trace_id, spans = taken, "trace exported on request");
+        tracing::debug!(%job, trace = %view.trace.trace_id, spans = taken, "trace exported on request");
         let spans = u32::try_from(taken).unwrap_or(u32::MAX);
         Ok(ExportedTrace { trace_id: view.trace.trace_id, spans })
     }

@@ -10,8 +10,11 @@ use http::{Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use observability::Telemetry;
+use observability::layers::HttpClientLayer;
 use serde_json::{Map, Value};
 use thiserror::Error;
+use tower::{Layer as _, ServiceExt as _};
 
 use super::{RemoteError, finish, print, print_json, quiet_telemetry, read_token};
 use crate::exit;
@@ -122,27 +125,30 @@ pub(crate) fn sampling(args: &SamplingArgs) -> ExitCode {
             return ExitCode::from(exit::USAGE_OR_INTERNAL);
         }
     };
-    let outcome = runtime.block_on(async {
+    let caller = telemetry.tracer().propagators().extract_env(|name| std::env::var(name).ok());
+    let outcome = runtime.block_on(observability::with_context(caller, async {
         let (target, method, body) = match &args.command {
             SamplingCommand::Show(target) => (target, Method::GET, None),
             SamplingCommand::Set(set) => (&set.target, Method::PUT, Some(set.body())),
             SamplingCommand::Reset(target) => (target, Method::DELETE, None),
         };
-        let status = ask(target, method, body).await?;
+        let status = ask(telemetry.telemetry(), target, method, body).await?;
         if target.json { print_json(&status) } else { print(&sentence(&status)) }
-    });
+    }));
     telemetry.shutdown();
     finish(outcome)
 }
 
 async fn ask(
+    telemetry: &Telemetry,
     target: &TargetArgs,
     method: Method,
     body: Option<Value>,
 ) -> Result<Value, RemoteError> {
     let token = target.token_file.as_deref().map(read_token).transpose()?;
     let request = request(&target.url, method, token.as_deref(), body)?;
-    let answer = tokio::time::timeout(ANSWER_WAIT_MAX, answer(&target.url, request)).await;
+    let answer =
+        tokio::time::timeout(ANSWER_WAIT_MAX, answer(telemetry, &target.url, request)).await;
     let (status, document) = answer.unwrap_or_else(|_| {
         let why = format!("nothing within {} s", ANSWER_WAIT_MAX.as_secs());
         Err(HttpError::Unreachable(target.url.clone(), why))
@@ -180,6 +186,7 @@ fn request(
 }
 
 async fn answer(
+    telemetry: &Telemetry,
     url: &Uri,
     request: Request<Full<bytes::Bytes>>,
 ) -> Result<(StatusCode, Value), HttpError> {
@@ -188,7 +195,8 @@ async fn answer(
         HttpError::Unreachable(url.clone(), cause)
     };
     let client = Client::builder(TokioExecutor::new()).build_http();
-    let answer = client.request(request).await.map_err(|error| unreachable(&error))?;
+    let client = HttpClientLayer::new(telemetry).layer(client);
+    let answer = client.oneshot(request).await.map_err(|error| unreachable(&error))?;
     let (head, body) = answer.into_parts();
     let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
     let body = body.map_err(|error| unreachable(error.as_ref()))?.to_bytes();

@@ -8,6 +8,7 @@ mod output;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -57,11 +58,11 @@ fn score(args: &ScoreArgs, request: &ScoreRequest, others: &[MediaRef]) -> Resul
     let results = run_groups(args, request, others, &stop)?;
     let mut failed = None;
     let videos = std::iter::once(&request.distorted).chain(others);
-    for ((video, result), log) in videos.zip(results).zip(logs) {
+    for ((video, (why, result)), log) in videos.zip(results).zip(logs) {
         let label = if count > 1 { format!("{}: ", video.uri) } else { String::new() };
         let told = result
             .map_err(|error| error.to_failure())
-            .and_then(|report| tell(args, report, log, &label));
+            .and_then(|report| tell(args, report, &why, log, &label));
         if let Err(failure) = told {
             // The first is told at the end, as of a video alone.
             if failed.is_some() {
@@ -74,13 +75,13 @@ fn score(args: &ScoreArgs, request: &ScoreRequest, others: &[MediaRef]) -> Resul
 }
 
 /// Scores all distorted videos, those together that are compared in the same way, and gives what
-/// became of each in the order asked for.
+/// became of each in the order asked for, with the reasons why it was compared so.
 fn run_groups(
     args: &ScoreArgs,
     request: &ScoreRequest,
     others: &[MediaRef],
     stop: &Stop,
-) -> Result<Vec<Result<ScoreReport, ScoreError>>, Failure> {
+) -> Result<Vec<(Arc<[String]>, Result<ScoreReport, ScoreError>)>, Failure> {
     let config = args.config();
     if !others.is_empty() {
         // In groups of one they would overwrite each other's.
@@ -95,6 +96,8 @@ fn run_groups(
             explain(&group.request, &why);
         }
         let of_group = run_with_progress(&group.request, &group.others, &config, stop, args.quiet)?;
+        let why: Arc<[String]> = why.into();
+        let of_group = of_group.into_iter().map(|result| (Arc::clone(&why), result));
         results.extend(group.numbers.into_iter().zip(of_group));
     }
     results.sort_by_key(|(number, _)| *number);
@@ -129,6 +132,7 @@ fn numbered(path: &Path, number: usize, count: usize) -> PathBuf {
 fn tell(
     args: &ScoreArgs,
     mut report: ScoreReport,
+    why: &[String],
     log: Option<LogFile>,
     label: &str,
 ) -> Result<(), Failure> {
@@ -143,6 +147,7 @@ fn tell(
             version: env!("CARGO_PKG_VERSION"),
             fps: frames_per_second(&report),
             precision: args.precision(),
+            notes: why,
         };
         let mut text = String::new();
         write_log(&mut text, &report, args.format(), &options)

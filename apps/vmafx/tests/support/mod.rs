@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use observability::schema::{attr, event_name};
+
 pub mod agent;
 pub mod collector;
 pub mod manifests;
@@ -115,14 +117,25 @@ impl Process {
         assert!(sent.success(), "cannot send {signal} to {}", self.name);
     }
 
-    /// `kill -9`, and waits until it is gone.
-    pub fn kill_9(mut self) {
+    /// `kill -9`, waits until it is gone, and gives what it leaves behind: everything it had printed.
+    pub fn kill_9(mut self) -> String {
         self.child.kill().expect("it is ours");
         self.child.wait().expect("it is ours");
+        self.output()
     }
 
     /// Asks it to end and gives its exit code.
     pub fn terminate(mut self) -> Option<i32> {
+        self.ended()
+    }
+
+    /// Asks it to end, which must go well, and gives its name and everything it has printed.
+    pub fn end(mut self) -> (String, String) {
+        assert_eq!(self.ended(), Some(0), "{}", self.name);
+        (self.name.clone(), self.output())
+    }
+
+    fn ended(&mut self) -> Option<i32> {
         self.signal("TERM");
         let name = self.name.clone();
         wait_for(&format!("{name} ends after SIGTERM"), DEADLINE, || {
@@ -190,6 +203,11 @@ impl Fleet {
     /// The controller's gRPC address as a URL.
     pub fn controller_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.grpc_port)
+    }
+
+    /// The port of the controller's gRPC face.
+    pub fn grpc_port(&self) -> u16 {
+        self.grpc_port
     }
 
     /// The port of the controller's HTTP face.
@@ -322,6 +340,21 @@ impl Ran {
         assert_eq!(self.code, Some(0), "{self:#?}");
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
     }
+}
+
+/// Checks that a node which was killed while it scored had said so beforehand: what it left on
+/// standard error names the job and its trace.
+pub fn assert_attempt_started(printed: &str, job: &str, trace_id: &str) {
+    let lines: Vec<serde_json::Value> =
+        printed.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let started = |line: &&serde_json::Value| line["event_name"] == event_name::ATTEMPT_STARTED;
+    let of_job: Vec<_> =
+        lines.iter().filter(started).filter(|line| line[attr::JOB_ID] == job).collect();
+    let [line] = of_job[..] else { panic!("{job}, {}: {printed}", of_job.len()) };
+    assert_eq!(line["message"], "attempt started", "{line}");
+    assert_eq!(line["trace_id"], trace_id, "{line}");
+    assert!(line["span_id"].as_str().is_some_and(|id| id.len() == 16), "{line}");
+    assert_eq!(line[attr::ATTEMPT_NUMBER], 1, "{line}");
 }
 
 /// The demonstration's pair with its frames repeated, so that scoring takes a while.

@@ -24,6 +24,15 @@ pub(super) const fn blocks(len: usize) -> usize {
     len.div_ceil(BLOCK)
 }
 
+/// How many values of a run lie before the first cache line that begins in it, at most
+/// [`BEFORE_LINE_MAX`].
+pub(super) fn before_line(run: &[f32]) -> usize {
+    run.as_ptr().align_offset(64).min(BEFORE_LINE_MAX)
+}
+
+/// See [`before_line`].
+pub(super) const BEFORE_LINE_MAX: usize = 15;
+
 /// Makes `buffer` hold at least `len` blocks.
 pub(super) fn grow<T: Copy + Default>(buffer: &mut Vec<Block<T>>, len: usize) {
     if buffer.len() < len {

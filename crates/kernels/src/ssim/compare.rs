@@ -5,6 +5,7 @@ use super::measure::{
     Batch, BlockRanges, Detail, Everything, Parts, Sums, Whole, Work, measure_rows,
 };
 use super::range::Ranges;
+use super::rows::Waiting;
 use super::sum::OrderedSum;
 use super::window::{LOSS, ROWS, ROWS_UNDER, STRIPS, Strip, blurred_blocks};
 use crate::isa::{Isa, per_isa};
@@ -70,8 +71,8 @@ impl Comparison {
     }
 
     /// Takes the next rows of both pictures, padded: [`Self::batch`] of them, or at the end fewer.
-    pub(super) fn push(&mut self, isa: Isa, rows: [&[f32]; 2], count: usize, shared: &mut Shared) {
-        let row_len = rows[0].len() / count;
+    pub(super) fn push(&mut self, isa: Isa, waiting: Waiting<'_>, shared: &mut Shared) {
+        let Waiting { pictures: rows, row_len, count } = waiting;
         let places = self.width - LOSS;
         let kept = LOSS.min(self.rows);
         let (strips, ranges) = (&mut self.strips, &mut self.ranges);

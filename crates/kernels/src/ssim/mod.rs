@@ -21,8 +21,10 @@ mod block;
 mod compare;
 mod halve;
 mod lanes;
+mod lowpass;
 mod measure;
 mod range;
+mod rows;
 mod source;
 mod sum;
 mod window;
@@ -31,6 +33,7 @@ use std::fmt;
 
 use self::compare::{Comparison, Means, Shared, Want};
 use self::halve::{Halver, half};
+use self::rows::Rows;
 use self::source::{Source, shrunk};
 use crate::isa::Isa;
 use crate::plane::{PlaneRef, ShapeMismatch};
@@ -183,47 +186,28 @@ impl SsimScratch {
 struct Level {
     comparison: Comparison,
     halver: Halver,
-    /// Rows of both pictures that are not compared yet, [`Level::row_len`] apart, padded.
-    rows: [Vec<f32>; 2],
-    width: usize,
-    row_len: usize,
-    /// How many of them came; the next one is the row at hand.
+    rows: Rows,
+    /// How many of the rows that came are not compared yet.
     waiting: usize,
 }
 
 impl Level {
     fn start(&mut self, width: usize, want: Want, shared: &mut Shared) {
         self.comparison.start(width, want, shared);
-        (self.width, self.waiting) = (width, 0);
-        self.row_len = window::padded_len(width).max(halve::padded_len(width));
-        for rows in &mut self.rows {
-            rows.clear();
-            rows.resize(window::BATCH_MAX * self.row_len, 0.0);
-        }
-    }
-
-    /// The row of both pictures that is at hand.
-    fn at_hand(&mut self) -> [&mut [f32]; 2] {
-        let (start, len) = (self.waiting * self.row_len, self.row_len);
-        self.rows.each_mut().map(|rows| &mut rows[start..][..len])
+        self.rows.start(width);
+        self.waiting = 0;
     }
 
     /// Reads row `y`.
     fn read(&mut self, isa: Isa, sources: &[Source<'_>; 2], y: usize, column_sums: &mut Vec<f64>) {
-        for (source, row) in sources.iter().zip(self.at_hand()) {
+        for (source, row) in sources.iter().zip(self.rows.at_hand()) {
             source.read_row(isa, y, column_sums, row);
         }
     }
 
-    /// Compares the row at hand, with others before it as soon as they are enough.
-    ///
-    /// It is padded with its last value: zeros would keep the last windows from integers.
+    /// Takes the row at hand, and compares it with others before it as soon as they are enough.
     fn compare(&mut self, isa: Isa, shared: &mut Shared) {
-        let width = self.width;
-        for row in self.at_hand() {
-            let last = row[width - 1];
-            row[width..].fill(last);
-        }
+        self.rows.take();
         self.waiting += 1;
         if self.waiting == self.comparison.batch() {
             self.compare_waiting(isa, shared);
@@ -231,15 +215,14 @@ impl Level {
     }
 
     fn compare_waiting(&mut self, isa: Isa, shared: &mut Shared) {
-        let rows = self.rows.each_ref().map(|rows| &rows[..self.waiting * self.row_len]);
-        self.comparison.push(isa, rows, self.waiting, shared);
+        self.comparison.push(isa, self.rows.last(self.waiting), shared);
         self.waiting = 0;
     }
 
-    /// Compares the row at hand and keeps what the next scale needs of it.
+    /// Compares the row at hand, of which the next scale is made too.
     fn compare_and_halve(&mut self, isa: Isa, shared: &mut Shared) {
-        let (start, len) = (self.waiting * self.row_len, self.row_len);
-        self.halver.push(isa, self.rows.each_ref().map(|rows| &rows[start..][..len]));
+        let y = self.rows.count();
+        self.halver.look_at(isa, y, self.rows.at_hand().map(|row| &*row));
         self.compare(isa, shared);
     }
 
@@ -253,7 +236,7 @@ impl Level {
 
     /// Makes the next row of the scale below this one, if the rows for it have come.
     fn pull(&mut self, isa: Isa, below: &mut Self) -> bool {
-        self.halver.pull(isa, below.at_hand())
+        self.halver.pull(isa, &self.rows, below.rows.at_hand())
     }
 }
 
@@ -328,17 +311,18 @@ pub fn float_ms_ssim(
     Ok(scores)
 }
 
-/// Gives every scale the rows that the one above can make.
-fn pass_down(isa: Isa, levels: &mut [Level; SCALES], shared: &mut Shared) {
-    for scale in 1..SCALES {
-        let (above, below) = levels.split_at_mut(scale);
-        let (above, below) = (&mut above[scale - 1], &mut below[0]);
-        while above.pull(isa, below) {
-            if scale == SCALES - 1 {
-                below.compare(isa, shared);
-            } else {
-                below.compare_and_halve(isa, shared);
-            }
+/// Gives every scale the rows that the one above can make, each as soon as it can be.
+fn pass_down(isa: Isa, levels: &mut [Level], shared: &mut Shared) {
+    let Some((above, below)) = levels.split_first_mut() else { return };
+    let last = below.len() == 1;
+    while let Some(next) = below.first_mut()
+        && above.pull(isa, next)
+    {
+        if last {
+            next.compare(isa, shared);
+        } else {
+            next.compare_and_halve(isa, shared);
         }
+        pass_down(isa, below, shared);
     }
 }

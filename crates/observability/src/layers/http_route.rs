@@ -71,6 +71,12 @@ impl Ending {
             None => Some("cancelled"),
         }
     }
+
+    /// Whether it is the server's failure. A client that leaves before there is an answer is none, as in
+    /// gRPC.
+    pub(super) fn is_fault(self) -> bool {
+        self.status.is_some() || self.is_broken
+    }
 }
 
 /// The digits of a status.

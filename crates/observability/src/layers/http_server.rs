@@ -166,8 +166,10 @@ impl Drop for HttpCall {
                 if let Some(status) = ending.status {
                     span.set(attr::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16()));
                 }
-                if let Some(error_type) = ending.error_type() {
-                    span.fail(error_type, "");
+                match ending.error_type() {
+                    Some(error_type) if ending.is_fault() => span.fail(error_type, ""),
+                    Some(error_type) => span.set(attr::ERROR_TYPE, error_type),
+                    None => {}
                 }
             },
         );

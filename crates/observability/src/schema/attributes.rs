@@ -170,8 +170,6 @@ attributes! {
         "What an agent does: always `execute_tool`.";
     JSONRPC_REQUEST_ID = "jsonrpc.request.id": Text(&["7"]),
         "The client's number of the request, cut at 64 bytes; on spans only.";
-    RPC_RESPONSE_STATUS_CODE = "rpc.response.status_code": Text(&["-32602"]),
-        "JSON-RPC error code.";
     NETWORK_TRANSPORT = "network.transport": OneOf(&["tcp", "pipe"]),
         "`tcp` for HTTP, `pipe` for standard input and output.";
 

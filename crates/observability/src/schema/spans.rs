@@ -140,7 +140,7 @@ pub const SPANS: &[SpanDef] = &[
             attr::GEN_AI_OPERATION_NAME = "a tool is called",
             attr::GEN_AI_PROMPT_NAME = "a prompt is fetched",
             attr::MCP_RESOURCE_URI = "a resource is read",
-            attr::RPC_RESPONSE_STATUS_CODE = "it was answered with an error of the protocol"
+            attr::RPC_STATUS_CODE = "it was answered with an error of the protocol"
         ],
     },
     SpanDef {

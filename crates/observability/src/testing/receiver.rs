@@ -45,6 +45,7 @@ struct Collected {
     requests: u64,
     headers: Option<HeaderMap>,
     spans: Vec<ReceivedSpan>,
+    spans_of_a_message_max: usize,
     metrics: Vec<Metric>,
     metric_resource: BTreeMap<String, Value>,
     metrics_by_process: BTreeMap<String, ReceivedMetrics>,
@@ -86,7 +87,11 @@ impl Shared {
     }
 
     fn traces(&self, request: ExportTraceServiceRequest) {
-        self.change(|collected| collected.spans.extend(read(request)));
+        let spans = read(request);
+        self.change(|collected| {
+            collected.spans_of_a_message_max = collected.spans_of_a_message_max.max(spans.len());
+            collected.spans.extend(spans);
+        });
     }
 
     fn logs(&self, request: ExportLogsServiceRequest) {
@@ -229,6 +234,12 @@ impl OtlpReceiver {
     #[must_use]
     pub fn spans(&self) -> Vec<ReceivedSpan> {
         self.shared.lock().spans.clone()
+    }
+
+    /// How many spans the largest message so far had.
+    #[must_use]
+    pub fn spans_of_a_message_max(&self) -> usize {
+        self.shared.lock().spans_of_a_message_max
     }
 
     /// Forgets the spans so far and returns them.

@@ -33,8 +33,8 @@ pub struct ReceivedSpan {
     pub attributes: BTreeMap<String, Value>,
     /// Its links.
     pub links: Vec<ReceivedLink>,
-    /// The names of its events.
-    pub events: Vec<String>,
+    /// Its events.
+    pub events: Vec<ReceivedEvent>,
     /// How many of its attributes were dropped.
     pub dropped_attributes: u32,
     /// How many of its events were dropped.
@@ -60,6 +60,19 @@ pub struct ReceivedLink {
     pub span_id: SpanId,
     /// What the link means.
     pub attributes: BTreeMap<String, Value>,
+    /// How many of its attributes were dropped.
+    pub dropped_attributes: u32,
+}
+
+/// An event that arrived.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReceivedEvent {
+    /// What happened.
+    pub name: String,
+    /// Its particulars.
+    pub attributes: BTreeMap<String, Value>,
+    /// How many of its attributes were dropped.
+    pub dropped_attributes: u32,
 }
 
 impl ReceivedSpan {
@@ -103,7 +116,13 @@ fn convert(span: Span, resource: &BTreeMap<String, Value>) -> Option<ReceivedSpa
             trace_id: trace_id(&link.trace_id)?,
             span_id: span_id(&link.span_id)?,
             attributes: pairs(link.attributes),
+            dropped_attributes: link.dropped_attributes_count,
         })
+    });
+    let events = span.events.into_iter().map(|event| ReceivedEvent {
+        name: event.name,
+        attributes: pairs(event.attributes),
+        dropped_attributes: event.dropped_attributes_count,
     });
     Some(ReceivedSpan {
         trace_id: trace_id(&span.trace_id)?,
@@ -115,7 +134,7 @@ fn convert(span: Span, resource: &BTreeMap<String, Value>) -> Option<ReceivedSpa
         end_unix_nanos: span.end_time_unix_nano,
         attributes: pairs(span.attributes),
         links: links.collect(),
-        events: span.events.into_iter().map(|event| event.name).collect(),
+        events: events.collect(),
         dropped_attributes: span.dropped_attributes_count,
         dropped_events: span.dropped_events_count,
         dropped_links: span.dropped_links_count,

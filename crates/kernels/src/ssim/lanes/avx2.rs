@@ -9,6 +9,14 @@ const LANES: usize = 8;
 
 #[inline]
 #[target_feature(enable = "avx2")]
+fn part(a: __m256, b: __m256) -> [__m256; 2] {
+    let low = _mm256_permute2f128_ps::<0x20>(a, b);
+    let high = _mm256_permute2f128_ps::<0x31>(a, b);
+    [_mm256_shuffle_ps::<0b10_00_10_00>(low, high), _mm256_shuffle_ps::<0b11_01_11_01>(low, high)]
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
 fn all_reach(a: __m256i, b: __m256i, c: __m256i) -> bool {
     let short = _mm256_cmpgt_epi32(b, a);
     _mm256_testc_si256(_mm256_cmpeq_epi32(c, _mm256_setzero_si256()), short) == 1
@@ -79,6 +87,11 @@ impl Lanes for Avx2 {
     #[inline(always)]
     fn store(self, lanes: __m256, run: &mut [f32]) {
         store_run!(_mm256_storeu_ps, lanes, run, LANES)
+    }
+
+    #[inline(always)]
+    fn part(self, a: __m256, b: __m256) -> [__m256; 2] {
+        proven!(part(a, b))
     }
 
     #[inline(always)]

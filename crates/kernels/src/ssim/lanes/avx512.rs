@@ -9,6 +9,14 @@ const LANES: usize = 16;
 
 #[inline]
 #[target_feature(enable = "avx512f")]
+fn part(a: __m512, b: __m512) -> [__m512; 2] {
+    let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    let odd = _mm512_or_si512(even, _mm512_set1_epi32(1));
+    [_mm512_permutex2var_ps(a, even, b), _mm512_permutex2var_ps(a, odd, b)]
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
 fn all_reach(a: __m512i, b: __m512i, c: __m512i) -> bool {
     // Lanes that fall short, of those where `c` is not 0.
     _mm512_mask_cmplt_epi32_mask(_mm512_test_epi32_mask(c, c), a, b) == 0
@@ -98,6 +106,11 @@ impl Lanes for Avx512 {
     #[inline(always)]
     fn store(self, lanes: __m512, run: &mut [f32]) {
         store_run!(_mm512_storeu_ps, lanes, run, LANES)
+    }
+
+    #[inline(always)]
+    fn part(self, a: __m512, b: __m512) -> [__m512; 2] {
+        proven!(part(a, b))
     }
 
     #[inline(always)]

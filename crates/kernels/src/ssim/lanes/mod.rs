@@ -37,6 +37,8 @@ pub(super) trait Lanes: Copy {
     fn load(self, run: &[f32]) -> Self::Floats;
     /// Writes the first lanes of a run.
     fn store(self, lanes: Self::Floats, run: &mut [f32]);
+    /// The lanes of even places and those of odd places of two vectors one after the other.
+    fn part(self, a: Self::Floats, b: Self::Floats) -> [Self::Floats; 2];
     /// One value in every lane.
     fn splat(self, value: f32) -> Self::Floats;
     /// `a * b`, rounded.

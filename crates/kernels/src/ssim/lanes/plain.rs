@@ -32,6 +32,11 @@ impl Lanes for Plain {
     }
 
     #[inline(always)]
+    fn part(self, a: [f32; 4], b: [f32; 4]) -> [[f32; 4]; 2] {
+        [[a[0], a[2], b[0], b[2]], [a[1], a[3], b[1], b[3]]]
+    }
+
+    #[inline(always)]
     fn splat(self, value: f32) -> [f32; 4] {
         [value; 4]
     }

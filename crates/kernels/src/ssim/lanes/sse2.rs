@@ -93,6 +93,11 @@ impl Lanes for Portable {
     }
 
     #[inline(always)]
+    fn part(self, a: __m128, b: __m128) -> [__m128; 2] {
+        proven!([_mm_shuffle_ps::<0b10_00_10_00>(a, b), _mm_shuffle_ps::<0b11_01_11_01>(a, b)])
+    }
+
+    #[inline(always)]
     fn splat(self, value: f32) -> __m128 {
         proven!(_mm_set1_ps(value))
     }
