@@ -17,15 +17,44 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let (seconds, seed) = (number(0, SECONDS)?, number(1, now.as_secs())?);
     eprintln!("{seconds} s each, seed {seed}");
-    let of_kernels = ["vif_motion", "adm", "cambi", "ssim"].map(|test| ("kernels", test));
-    let all = of_kernels.into_iter().chain([("engine", "fuzz")]);
-    for (package, test) in all {
-        let mut fuzz = Command::new("cargo");
-        fuzz.args(["test", "--release", "--quiet", "--package", package, "--test", test, "--"]);
-        fuzz.args(["--nocapture", if package == "kernels" { "fuzz_" } else { "random_requests" }]);
+    let of_kernels = ["vif_motion", "adm", "cambi", "ssim"].map(|test| ("kernels", test, "fuzz_"));
+    for (package, test, filter) in
+        of_kernels.into_iter().chain([("engine", "fuzz", "random_requests")])
+    {
+        let cargo = || {
+            let mut cargo = Command::new("cargo");
+            cargo.args(["test", "--release", "--quiet", "--package", package, "--test", test]);
+            cargo.args(["--", filter]);
+            cargo
+        };
+        let mut list = cargo();
+        list.arg("--list");
+        if count_of(&command::output(list)?) == 0 {
+            // A run of no tests succeeds: a fuzzer that was renamed would pass from then on.
+            return Err(format!("{package}'s tests {test:?} have none that is named {filter}*"));
+        }
+        let mut fuzz = cargo();
+        fuzz.arg("--nocapture");
         fuzz.env("VMAFX_FUZZ_SECONDS", seconds.to_string());
         fuzz.env("VMAFX_FUZZ_SEED", seed.to_string());
         command::run(fuzz)?;
     }
     Ok(())
+}
+
+/// How many tests a test program lists.
+fn count_of(list: &str) -> usize {
+    list.lines().filter(|line| line.ends_with(": test")).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_are_counted_and_what_else_is_listed_is_not() {
+        assert_eq!(count_of("fuzz_a: test\nnaive::fuzz_b: test\n\n2 tests, 0 benchmarks\n"), 2);
+        assert_eq!(count_of("0 tests, 0 benchmarks\n"), 0);
+        assert_eq!(count_of("fuzz_a: benchmark\n"), 0);
+    }
 }

@@ -16,6 +16,7 @@ use engine::{
 };
 use testkit::fuzz::Fuzz;
 use testkit::golden::differences;
+use testkit::isa::every_isa;
 use testkit::{Clip, ClipSpec, Content, SplitMix64};
 use types::{ChromaSubsampling, PixelFormat};
 
@@ -39,6 +40,10 @@ const OPTIONS: &[(&str, &[Values])] = &[
         "adm",
         &[
             ("adm_csf_mode", &["0", "1", "2", "3"]),
+            // Weights of scale 0 that 16 bits hold, just hold not, and that wrap.
+            ("adm_csf_scale", &["1", "0.015", "0.023", "50"]),
+            ("adm_csf_diag_scale", &["1", "0.006", "0", "50"]),
+            ("adm_min_val", &["0", "0.5", "1"]),
             ("adm_enhn_gain_limit", &["100", "1", "1.2"]),
             ("adm_norm_view_dist", &["3", "0.75", "5", "24"]),
             ("adm_ref_display_height", &["1080", "2160", "1"]),
@@ -69,11 +74,38 @@ const OPTIONS: &[(&str, &[Values])] = &[
             ("topk", &["0.6", "0.05", "1"]),
             ("cambi_eotf", &["bt1886", "pq"]),
             ("cambi_vis_lum_threshold", &["0", "0.06", "4"]),
-            ("enc_bitdepth", &["0", "8", "10"]),
+            ("enc_bitdepth", &["6", "8", "10"]),
+            // Both sides at once: one alone is no size, and counts for nothing.
+            ("enc_width", &["240:enc_height=180", "400:enc_height=300", "180:enc_height=240"]),
+            ("src_width", &["320:src_height=240", "640:src_height=480"]),
+            ("cambi_high_res_speedup", &["0", "1080", "2160"]),
+            ("tvi_threshold", &["0.019", "0.0001", "0.3"]),
         ],
     ),
-    ("speed_chroma", SPEED),
-    ("speed_temporal", SPEED),
+    (
+        "speed_chroma",
+        &[
+            SPEED[0],
+            SPEED[1],
+            SPEED[2],
+            SPEED[3],
+            SPEED[4],
+            SPEED[5],
+            ("speed_weight_var_mode", &["0", "1", "2", "3", "4", "5", "6"]),
+        ],
+    ),
+    (
+        "speed_temporal",
+        &[
+            SPEED[0],
+            SPEED[1],
+            SPEED[2],
+            SPEED[3],
+            SPEED[4],
+            SPEED[5],
+            ("speed_use_ref_diff", &["false", "true"]),
+        ],
+    ),
     (
         "psnr",
         &[
@@ -85,12 +117,27 @@ const OPTIONS: &[(&str, &[Values])] = &[
     ),
     ("psnr_hvs", &[]),
     ("ciede", &[]),
-    ("float_ssim", &[("enable_lcs", &["false", "true"]), ("scale", &["0", "1", "3"])]),
-    ("float_ms_ssim", &[("enable_lcs", &["false", "true"])]),
+    ("float_ssim", &[SSIM[0], SSIM[1], SSIM[2], ("scale", &["0", "1", "3"])]),
+    ("float_ms_ssim", SSIM),
 ];
 
-const SPEED: &[Values] =
-    &[("speed_kernelscale", &["1", "0.5", "2"]), ("speed_max_val", &["1000", "3"])];
+/// What both of SpEED's extractors have.
+const SPEED: &[Values] = &[
+    ("speed_kernelscale", &["1", "0.5", "2"]),
+    ("speed_max_val", &["1000", "3"]),
+    // Enlarged often, for most pictures hold no block as they are.
+    ("speed_prescale", &["1", "0.6", "2", "4", "1.1"]),
+    ("speed_prescale_method", &["nearest", "bilinear", "bicubic", "lanczos4"]),
+    ("speed_sigma_nn", &["0.29", "0.19", "2"]),
+    ("speed_nn_floor", &["0", "0.1", "1"]),
+];
+
+/// What both SSIMs have.
+const SSIM: &[Values] = &[
+    ("enable_lcs", &["false", "true"]),
+    ("enable_db", &["false", "true"]),
+    ("clip_db", &["false", "true"]),
+];
 
 /// One case, as it can be told.
 #[derive(Debug)]
@@ -235,7 +282,7 @@ fn check(case: &Case) -> Option<usize> {
         .map(|clip| walk(&plan, &pair.reference, &[*clip], Isa::BASELINE).remove(0))
         .collect();
     let mut compared = 0;
-    for isa in Isa::available() {
+    for isa in every_isa() {
         let together = walk(&plan, &pair.reference, &distorted, isa);
         for (expected, actual) in alone.iter().zip(&together) {
             compared += same(expected, actual, &format!("{isa}: {case:?}"));
@@ -243,7 +290,7 @@ fn check(case: &Case) -> Option<usize> {
     }
     let frames = pair.reference.frame_count();
     let cut = frames / 2;
-    let isa = *Isa::available().last().expect("never empty");
+    let isa = *every_isa().last().expect("never empty");
     let mut merged = Sequence::new(Arc::clone(&plan), case.clip.width, case.clip.height);
     for range in [cut..frames, 0..cut] {
         let part = support::analyze(&plan, &pair, range, isa).into_part();

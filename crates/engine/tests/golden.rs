@@ -12,6 +12,7 @@ use std::sync::Arc;
 use engine::{Isa, LIBVMAF_COMMIT, OutputSet, Plan, PlanOptions, Scores};
 use testkit::ClipPair;
 use testkit::golden::{Case, Golden, POOLED, cases, differences};
+use testkit::isa::every_isa;
 use types::{Column, PooledScore, Provenance, StageTimings};
 
 /// Differences that are shown of one column.
@@ -91,7 +92,7 @@ fn every_value_of_every_case_is_libvmafs_on_every_instruction_set() {
         let pair = case.clip.make();
         let golden = golden(&case, &pair);
         let plan = plan(&case, OutputSet::Full);
-        for isa in Isa::available() {
+        for isa in every_isa() {
             let scores = support::score(&plan, &pair, isa);
             let (count, differences) = compare(&golden, &scores);
             compared += count;
@@ -136,7 +137,7 @@ fn the_digest_of_a_case_is_the_same_everywhere() {
     let case = cases().into_iter().find(|case| case.name == "texture_97x65_10_models");
     let case = case.expect("the case is captured");
     let pair = case.clip.make();
-    for isa in Isa::available() {
+    for isa in every_isa() {
         let scores = support::score(&plan(&case, OutputSet::Full), &pair, isa);
         let report = scores.into_report(Vec::new(), Provenance::default(), StageTimings::default());
         assert_eq!(report.digest, DIGEST, "{isa}");

@@ -6,12 +6,15 @@
 //! frames are taken in turn. Figures are milliseconds of CPU time a frame and processor cycles a
 //! sample, at the clock rate that a chain of multiplications shows.
 
+mod support;
+
 use std::hint::black_box;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use kernels::cambi::{CambiOptions, CambiParams, CambiScratch, CambiSide, cambi};
 use kernels::{Isa, PlaneRef, Samples};
+use support::cycles_per_second;
 
 /// Times that each frame is scored.
 const ROUNDS: usize = 10;
@@ -75,24 +78,6 @@ fn read(path: &str, width: usize, height: usize, bit_depth: u32) -> std::io::Res
         })
         .collect();
     Ok(Clip { name: path.to_owned(), width, height, bit_depth, frames })
-}
-
-/// The clock rate: a chain of multiplications of three cycles and operations of one, which is what
-/// they take on every processor of the last ten years. The fastest of several short chains counts.
-fn cycles_per_second() -> f64 {
-    const STEPS: u32 = 200_000;
-    const CYCLES_PER_STEP: f64 = 4.0;
-    let chain = || {
-        let start = Instant::now();
-        let mut value = black_box(3_u64);
-        for _ in 0..STEPS {
-            value = value.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 1;
-        }
-        black_box(value);
-        start.elapsed()
-    };
-    let least = (0..200).map(|_| chain()).min().expect("some");
-    f64::from(STEPS) * CYCLES_PER_STEP / least.as_secs_f64()
 }
 
 fn bench(clip: &Clip, options: &CambiOptions, label: &str, hertz: f64) {

@@ -1,7 +1,10 @@
-//! Milliseconds a frame of each kernel, by instruction set, size and bit depth, on one core.
+//! Milliseconds a frame and cycles a pixel of the kernels of `vmaf_v0.6.1`, by instruction set, size
+//! and bit depth, on one core.
 //!
 //! `cargo run --release -p kernels --example bench_kernels [SECONDS_PER_CASE]`. Pin it
-//! (`taskset -c 0`) for steady figures. The best of all frames is printed beside the median.
+//! (`taskset -c 0`) for steady figures. The best of all frames is printed beside the median, and in cycles.
+
+mod support;
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -10,6 +13,7 @@ use kernels::adm::{AdmOptions, AdmParams, AdmScratch, adm};
 use kernels::motion::{MotionScratch, motion_sad};
 use kernels::vif::{VifParams, VifScratch, vif};
 use kernels::{Isa, PlaneRef, Samples};
+use support::cycles_per_second;
 
 /// Frames timed at least, however slow.
 const FRAMES_MIN: usize = 3;
@@ -55,6 +59,7 @@ impl Pictures {
 
 fn time(name: &str, isa: Isa, pictures: &Pictures, budget: Duration, mut frame: impl FnMut()) {
     frame();
+    let hertz = cycles_per_second();
     let mut times = Vec::new();
     let start = Instant::now();
     while times.len() < FRAMES_MIN || start.elapsed() < budget {
@@ -63,14 +68,16 @@ fn time(name: &str, isa: Isa, pictures: &Pictures, budget: Duration, mut frame: 
         times.push(frame_start.elapsed());
     }
     times.sort_unstable();
+    let pixels = pictures.size.0 * pictures.size.1;
     let milliseconds = |time: Duration| time.as_secs_f64() * 1000.0;
     println!(
-        "{name:8} {isa:9} {:4}x{:<4} {:2} bit  best {:8.3}  median {:8.3} ms/frame",
+        "{name:8} {isa:9} {:4}x{:<4} {:2} bit  best {:8.3}  median {:8.3} ms/frame  {:6.2} cycles/pixel",
         pictures.size.0,
         pictures.size.1,
         pictures.bit_depth,
         milliseconds(times[0]),
         milliseconds(times[times.len() / 2]),
+        times[0].as_secs_f64() * hertz.max(cycles_per_second()) / pixels as f64,
     );
 }
 

@@ -11,7 +11,7 @@ use kernels::speed::{
     PrescaleMethod, SCORE_MAX_DEFAULT, SpeedChroma, SpeedInput, SpeedOptions, SpeedParams,
     SpeedScore, SpeedScratch, SpeedStatistics, speed_score, speed_statistics,
 };
-use support::{PlanePair, least, size_asked};
+use support::{PlanePair, cost, size_asked};
 
 /// Frames timed for each figure.
 const ROUNDS: usize = 60;
@@ -43,16 +43,23 @@ fn score(
     speed_score(isa, &statistics[0], &statistics[1], params).expect("one shape")
 }
 
-fn report(name: &str, bit_depth: u32, samples: usize, mut frame: impl FnMut(Isa) -> f64) {
+/// `pixels` are those of luma, `samples` all that a frame's pictures give this feature to read.
+fn report(
+    name: &str,
+    bit_depth: u32,
+    [pixels, samples]: [usize; 2],
+    mut frame: impl FnMut(Isa) -> f64,
+) {
     let mut expected = None;
     for isa in Isa::available() {
-        let (time, score) = least(ROUNDS, || frame(isa));
+        let (cost, score) = cost(ROUNDS, pixels, || frame(isa));
         let bits = score.to_bits();
         assert_eq!(*expected.get_or_insert(bits), bits, "{isa} differs");
-        let nanoseconds = time.as_secs_f64() * 1e9;
+        let nanoseconds = cost.time.as_secs_f64() * 1e9;
         println!(
-            "{bit_depth:2} bits  {name:20}  {isa:8}  {:8.3} ms  {:6.3} ns a sample  score {score:.6}",
+            "{bit_depth:2} bits  {name:20}  {isa:8}  {:8.3} ms  {:6.2} cycles/pixel  {:6.3} ns a sample  score {score:.6}",
             nanoseconds / 1e6,
+            cost.cycles_per_pixel,
             nanoseconds / samples as f64,
         );
     }
@@ -60,8 +67,9 @@ fn report(name: &str, bit_depth: u32, samples: usize, mut frame: impl FnMut(Isa)
 
 fn main() {
     let (width, height) = size_asked();
-    println!("{width}x{height}, milliseconds a frame, least of {ROUNDS}");
+    println!("{width}x{height}, a frame, least of {ROUNDS}");
     let (half_width, half_height) = (width / 2, height / 2);
+    let pixels = width * height;
     for bit_depth in [8, 10] {
         let make = |size, seed| PlanePair::new(size, bit_depth, seed, GRAIN_PARTS);
         let half = (half_width, half_height);
@@ -75,7 +83,7 @@ fn main() {
             if params.check_size(half_width, half_height).is_err() {
                 continue;
             }
-            report(name, bit_depth, 4 * half_width * half_height, |isa| {
+            report(name, bit_depth, [pixels, 4 * half_width * half_height], |isa| {
                 let [u, v] = [&u, &v].map(|pair| {
                     let inputs = pair.each_ref().map(SpeedInput::Plane);
                     score(isa, inputs, &params, &mut scratch)
@@ -86,7 +94,7 @@ fn main() {
         let params = SpeedParams::default();
         let inputs =
             [0, 1].map(|of| SpeedInput::Change { previous: &before[of], current: &now[of] });
-        report("temporal", bit_depth, 4 * width * height, |isa| {
+        report("temporal", bit_depth, [pixels, 4 * pixels], |isa| {
             f64::from(score(isa, inputs, &params, &mut scratch).score)
         });
     }

@@ -2,14 +2,14 @@
 //! result.
 //!
 //! `cargo run --release -p kernels --example bench_ssim -- [WIDTH HEIGHT]` (default 1920 1080).
-//! Each figure is the least of several frames, in milliseconds: the cost of the work, with the
-//! least disturbance by whatever else runs.
+//! Each figure is the least of several frames, in milliseconds and cycles a pixel: the cost of the
+//! work, with the least disturbance by whatever else runs.
 
 mod support;
 
 use kernels::Isa;
 use kernels::ssim::{SsimMeans, SsimParams, SsimScratch, float_ms_ssim, float_ssim};
-use support::{PlanePair, least, size_asked};
+use support::{PlanePair, cost, size_asked};
 
 /// Frames timed for each figure.
 const ROUNDS: usize = 20;
@@ -18,7 +18,7 @@ const GRAIN_PARTS: usize = 16;
 
 fn main() {
     let (width, height) = size_asked();
-    println!("{width}x{height}, milliseconds a frame, least of {ROUNDS}");
+    println!("{width}x{height}, a frame, least of {ROUNDS}");
     for bit_depth in [8, 10] {
         let pair = PlanePair::new((width, height), bit_depth, 1, GRAIN_PARTS);
         let [reference, distorted] = pair.views();
@@ -26,7 +26,7 @@ fn main() {
             let mut scratch = SsimScratch::new();
             let mut expected = None;
             for isa in Isa::available() {
-                let (time, values) = least(ROUNDS, || {
+                let (cost, values) = cost(ROUNDS, width * height, || {
                     if case == "float_ms_ssim" {
                         let means = SsimMeans::ForScore;
                         let scores =
@@ -42,9 +42,10 @@ fn main() {
                 let bits: Vec<u64> = values.iter().map(|value| value.to_bits()).collect();
                 assert_eq!(*expected.get_or_insert(bits.clone()), bits, "{isa} differs");
                 println!(
-                    "{bit_depth:2} bits  {:8}  {case:22} {:7.2}",
+                    "{bit_depth:2} bits  {:8}  {case:22} {:7.2} ms  {:6.2} cycles/pixel",
                     isa.level().name(),
-                    time.as_secs_f64() * 1e3,
+                    cost.time.as_secs_f64() * 1e3,
+                    cost.cycles_per_pixel,
                 );
             }
         }

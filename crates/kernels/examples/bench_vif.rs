@@ -1,17 +1,20 @@
 //! Milliseconds a frame and cycles a pixel of VIF, by instruction set and bit depth, on one core.
 //!
 //! `cargo run --release -p kernels --example bench_vif [SECONDS_PER_CASE [WIDTH HEIGHT [ISA]]]`. The least
-//! CPU time of the thread over all frames counts, so that others on the machine disturb little. A
-//! cycle is what an addition that waits for the one before takes, measured beside each case.
+//! CPU time of the thread over all frames counts, so that others on the machine disturb little. The
+//! clock rate is measured beside each case.
 //!
 //! `rest` is the time with scale 0 left out: making scales 1 to 3 and measuring them. `of N` is
 //! the time for each of N distorted pictures that share a reference.
+
+mod support;
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use kernels::vif::{VifParams, VifScratch, vif_each};
 use kernels::{Isa, PlaneRef, Samples};
+use support::cycles_per_second;
 
 /// Frames timed at least, however slow.
 const FRAMES_MIN: usize = 3;
@@ -46,36 +49,6 @@ fn cpu_time() -> Duration {
     let mut time = Timespec { seconds: 0, nanoseconds: 0 };
     assert_eq!(clock_gettime(THREAD_CPU_TIME, &mut time), 0, "the clock exists on 64-bit Linux");
     Duration::new(time.seconds as u64, time.nanoseconds as u32)
-}
-
-/// Seconds of a cycle: additions that each wait for the one before.
-fn cycle_seconds() -> f64 {
-    const ADDITIONS: u64 = 4_000_000;
-    let least = (0..5).map(|_| {
-        let start = cpu_time();
-        let mut sum = black_box(1_u64);
-        for _ in 0..ADDITIONS / 8 {
-            for step in 1..=8_u64 {
-                sum = black_box_register(sum.wrapping_add(step));
-            }
-        }
-        black_box(sum);
-        cpu_time() - start
-    });
-    least.min().unwrap_or_default().as_secs_f64() / ADDITIONS as f64
-}
-
-/// Keeps the compiler from joining additions, without a way through memory.
-#[cfg(target_arch = "x86_64")]
-fn black_box_register(mut value: u64) -> u64 {
-    // SAFETY: no instruction.
-    unsafe { std::arch::asm!("/* {0} */", inout(reg) value, options(nomem, nostack, pure)) };
-    value
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn black_box_register(value: u64) -> u64 {
-    black_box(value)
 }
 
 /// The least time of a frame.
@@ -127,22 +100,22 @@ fn main() {
                 });
                 seconds / count as f64
             };
-            let cycle = cycle_seconds();
+            let hertz = cycles_per_second();
             let [one, rest, two, four, eight] =
                 [(1, false), (1, true), (2, false), (4, false), (8, false)]
                     .map(|(count, skip)| run(count, skip));
-            let cycle = cycle.min(cycle_seconds());
-            let pixels = (width * height) as f64;
+            let hertz = hertz.max(cycles_per_second());
+            let cycles = |seconds: f64| seconds * hertz / (width * height) as f64;
             println!(
                 "{isa:11} {width}x{height} {bit_depth:2} bit  {:7.3} ms  {:6.2} cycles/px  rest \
                  {:5.2}  of 2 {:6.2}  of 4 {:6.2}  of 8 {:6.2}  at {:4.2} GHz",
                 one * 1e3,
-                one / cycle / pixels,
-                rest / cycle / pixels,
-                two / cycle / pixels,
-                four / cycle / pixels,
-                eight / cycle / pixels,
-                1e-9 / cycle,
+                cycles(one),
+                cycles(rest),
+                cycles(two),
+                cycles(four),
+                cycles(eight),
+                hertz / 1e9,
             );
         }
     }

@@ -6,10 +6,10 @@
 
 mod synthetic;
 
-use kernels::Isa;
 use kernels::motion::{MotionParams, MotionScratch, motion_sad, motion_score};
 use kernels::vif::{VifParams, VifScratch, vif};
 use synthetic::{Content, pair};
+use testkit::isa::every_isa;
 
 const GOLDEN_SEED: u64 = 42;
 
@@ -36,7 +36,7 @@ fn scores_equal_the_reference_implementation_to_the_last_bit() {
         let (previous, _) = pair(content, size, bit_depth, frame - 1, GOLDEN_SEED);
         let (reference, distorted) = pair(content, size, bit_depth, frame, GOLDEN_SEED);
         let params = VifParams { enhancement_gain_limit: limit, ..VifParams::default() };
-        for isa in Isa::available() {
+        for isa in every_isa() {
             let scores = vif(isa, &reference.view(), &distorted.view(), &params, &mut vif_scratch)
                 .expect("one shape");
             let scales = scores.scales.map(|scale| (scale.num, scale.den, scale.score));
@@ -48,7 +48,7 @@ fn scores_equal_the_reference_implementation_to_the_last_bit() {
             compared += 1;
         }
     }
-    assert_eq!(compared, GOLDEN.len() * Isa::available().len());
+    assert_eq!(compared, GOLDEN.len() * every_isa().len());
     assert!(compared > 0);
 }
 

@@ -1,6 +1,8 @@
-//! What the benchmarks of kernels have in common: made pictures, their size, and the least time.
+//! What the benchmarks of kernels have in common: made pictures, their size, the least time, and the
+//! clock rate that makes cycles of it.
 #![allow(dead_code, reason = "each benchmark takes what it needs")]
 
+use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use kernels::{PlaneRef, Samples};
@@ -79,6 +81,41 @@ pub fn size_asked() -> (usize, usize) {
         [width, height] => (width, height),
         _ => (1920, 1080),
     }
+}
+
+/// The clock rate: a chain of multiplications of three cycles and operations of one, which is what
+/// they take on every processor of the last ten years. The fastest of several short chains counts.
+pub fn cycles_per_second() -> f64 {
+    const STEPS: u32 = 200_000;
+    const CYCLES_PER_STEP: f64 = 4.0;
+    let chain = || {
+        let start = Instant::now();
+        let mut value = black_box(3_u64);
+        for _ in 0..STEPS {
+            value = value.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 1;
+        }
+        black_box(value);
+        start.elapsed()
+    };
+    let least = (0..200).map(|_| chain()).min().expect("some");
+    f64::from(STEPS) * CYCLES_PER_STEP / least.as_secs_f64()
+}
+
+/// Times of one kind of frame and the clock that went with them.
+pub struct Cost {
+    /// The least time of a frame.
+    pub time: Duration,
+    /// Cycles of that time for each of the pixels said.
+    pub cycles_per_pixel: f64,
+}
+
+/// As [`least`], with cycles: the clock is measured before and after, for it follows what the
+/// processor is given to do, and the faster of the two counts.
+pub fn cost<T>(rounds: usize, pixels: usize, frame: impl FnMut() -> T) -> (Cost, T) {
+    let before = cycles_per_second();
+    let (time, value) = least(rounds, frame);
+    let hertz = before.max(cycles_per_second());
+    (Cost { time, cycles_per_pixel: time.as_secs_f64() * hertz / pixels as f64 }, value)
 }
 
 /// The least time of several frames, and what the last of them gave.

@@ -3,6 +3,7 @@
 use super::csf::PLANES;
 use super::dct::transform;
 use super::*;
+use crate::isa::every_isa;
 
 struct Plane {
     samples: Vec<u16>,
@@ -120,7 +121,7 @@ fn check(size: [usize; 2], bit_depth: u32, gap: usize, kind: usize) -> usize {
     let mut compared = 0;
     for plane in 0..3 {
         let expected = slow(plane, &reference, &distorted);
-        for isa in Isa::available() {
+        for isa in every_isa() {
             let views = [reference.view(), distorted.view()];
             let error = psnr_hvs_error(isa, plane, &views[0], &views[1], &mut scratch);
             let error = error.expect("one shape");
@@ -140,20 +141,20 @@ fn every_size_gives_the_bits_of_the_definition_on_every_instruction_set() {
             compared += check([7 * side, 15], bit_depth, 1, (side + 1) % 4);
         }
     }
-    assert_eq!(compared, 40 * 3 * 2 * 3 * Isa::available().len());
+    assert_eq!(compared, 40 * 3 * 2 * 3 * every_isa().len());
 }
 
 #[test]
 fn a_larger_picture_gives_them_too() {
     let compared = check([640, 360], 8, 0, 0) + check([640, 360], 10, 5, 1);
-    assert_eq!(compared, 2 * 3 * Isa::available().len());
+    assert_eq!(compared, 2 * 3 * every_isa().len());
 }
 
 #[test]
 fn planes_without_a_block_have_no_error_to_tell() {
     let plane = Plane::new([7, 40], 7, 8, &mut || 3);
     let mut scratch = PsnrHvsScratch::new();
-    for isa in Isa::available() {
+    for isa in every_isa() {
         let error = psnr_hvs_error(isa, 0, &plane.view(), &plane.view(), &mut scratch);
         assert!(error.expect("one shape").is_nan());
     }
@@ -162,7 +163,7 @@ fn planes_without_a_block_have_no_error_to_tell() {
 #[test]
 fn equal_planes_have_no_error_and_infinite_decibels() {
     let plane = Plane::new([64, 40], 64, 8, &mut || 77);
-    for isa in Isa::available() {
+    for isa in every_isa() {
         let error =
             psnr_hvs_error(isa, 1, &plane.view(), &plane.view(), &mut PsnrHvsScratch::new());
         assert_eq!(error, Ok(0.0));
@@ -181,7 +182,7 @@ fn samples_above_the_bit_depth_do_no_harm_and_shapes_are_checked() {
     let flat = Plane::new([80, 40], 80, 10, &mut || 0);
     let other = Plane::new([81, 40], 81, 10, &mut || 0);
     let mut results = Vec::new();
-    for isa in Isa::available() {
+    for isa in every_isa() {
         let mut scratch = PsnrHvsScratch::new();
         let error = psnr_hvs_error(isa, 2, &deep.view(), &flat.view(), &mut scratch);
         results.push(error.expect("one shape").to_bits());

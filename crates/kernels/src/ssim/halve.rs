@@ -208,7 +208,7 @@ mod tests {
                 assert!(range.is_narrow(), "2^8 by a factor of up to 2^{span}");
             }
             if range.is_narrow() {
-                for isa in Isa::available() {
+                for isa in crate::isa::every_isa() {
                     let rows = rows.each_ref().map(Vec::as_slice);
                     let [mut actual, mut expected] = [(); 2].map(|()| vec![0.0_f32; GROUP * len]);
                     // Twice, since what is kept of the first group must not matter.

@@ -114,7 +114,7 @@ impl OrderedSum {
 mod tests {
     use super::super::lanes::Plain;
     use super::*;
-    use crate::isa::{Isa, per_isa};
+    use crate::isa::per_isa;
 
     #[inline(always)]
     fn add_body(v: impl Lanes, sum: &mut OrderedSum, blocks: &[Block<f64>]) {
@@ -153,7 +153,7 @@ mod tests {
             let mut sum = OrderedSum::default();
             blocks.chunks(at_once).for_each(|blocks| sum.add(Plain, blocks));
             check(sum);
-            for isa in Isa::available() {
+            for isa in crate::isa::every_isa() {
                 let mut sum = OrderedSum::default();
                 blocks.chunks(at_once).for_each(|blocks| add(isa, &mut sum, blocks));
                 check(sum);
@@ -175,7 +175,7 @@ mod tests {
             let values: Vec<f32> = values.take(40_000 / BLOCK * BLOCK).collect();
             let expected = values.iter().fold(0.0, |sum, value| sum + f64::from(*value));
             let blocks: Vec<_> = values.as_chunks().0.iter().map(|values| Block(*values)).collect();
-            for isa in Isa::available() {
+            for isa in crate::isa::every_isa() {
                 let mut sum = OrderedSum::default();
                 blocks.chunks(30).for_each(|blocks| add_floats(isa, &mut sum, blocks));
                 assert_eq!(sum.value().to_bits(), expected.to_bits(), "{isa}");

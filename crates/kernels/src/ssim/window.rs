@@ -457,7 +457,7 @@ mod tests {
             let results = blur(Plain, &rows);
             check(&rows, &results, Plain::LANES);
             (in_integers, count) = (in_integers + results.2, count + LINES);
-            for isa in Isa::available() {
+            for isa in crate::isa::every_isa() {
                 check(&rows, &blur_here(isa, &rows), lanes(isa));
             }
         }

@@ -3,10 +3,11 @@
 //! It shares nothing with the kernel but the options' numbers, and defines what small pictures give.
 
 use kernels::adm::{AdmOptions, AdmParams, AdmScratch, adm};
-use kernels::{Isa, PlaneRef, Samples};
+use kernels::{PlaneRef, Samples};
 
 use crate::content::{Content, Pair, Random};
 use testkit::fuzz::Fuzz;
+use testkit::isa::every_isa;
 
 /// Random cases in the suite; `cargo xtask fuzz` runs them for as long as it is told.
 const FUZZ_CASES: u64 = 20;
@@ -263,23 +264,27 @@ fn naive(reference: &PlaneRef<'_>, distorted: &PlaneRef<'_>, gain_limit: f64) ->
     [numerator / denominator, impairments / denominator, first, second, third, last]
 }
 
-/// Compares kernel and twin on one pair.
-fn check(content: Content, size: [usize; 2], bit_depth: u32, gain_limit: f64, seed: u64) {
+/// Compares the kernel on every instruction set with the twin on one pair, and returns how many
+/// comparisons ran.
+fn check(content: Content, size: [usize; 2], bit_depth: u32, gain_limit: f64, seed: u64) -> usize {
     let pair = Pair::new(content, size, size[0] + 3, bit_depth, seed);
     let (reference, distorted) = (pair.reference(), pair.distorted());
     let options = AdmOptions { enhancement_gain_limit: gain_limit, ..AdmOptions::default() };
     let params = AdmParams::new(options).expect("options are in range");
-    let scores = adm(Isa::BASELINE, &reference, &distorted, &params, &mut AdmScratch::default())
-        .expect("one shape");
-    let [first, second, third, last] = scores.scale;
-    let given = [scores.adm2, scores.aim, first, second, third, last];
     let expected = naive(&reference, &distorted, gain_limit);
-    assert_eq!(
-        given.map(f64::to_bits),
-        expected.map(f64::to_bits),
-        "{content:?} {size:?} {bit_depth} bits, gain {gain_limit}, seed {seed}: \
-         {given:?} is not {expected:?}"
-    );
+    let mut scratch = AdmScratch::default();
+    for isa in every_isa() {
+        let scores = adm(isa, &reference, &distorted, &params, &mut scratch).expect("one shape");
+        let [first, second, third, last] = scores.scale;
+        let given = [scores.adm2, scores.aim, first, second, third, last];
+        assert_eq!(
+            given.map(f64::to_bits),
+            expected.map(f64::to_bits),
+            "{isa}: {content:?} {size:?} {bit_depth} bits, gain {gain_limit}, seed {seed}: \
+             {given:?} is not {expected:?}"
+        );
+    }
+    every_isa().len()
 }
 
 #[test]
@@ -291,11 +296,10 @@ fn the_kernel_equals_its_plain_twin_at_every_small_size() {
             let content = Content::ALL[random.below(Content::ALL.len() as i64) as usize];
             let bit_depth = [8, 10, 12, 16][random.below(4) as usize];
             let gain_limit = [1.0, 1.2, 100.0][random.below(3) as usize];
-            check(content, [width, height], bit_depth, gain_limit, random.next());
-            compared += 1;
+            compared += check(content, [width, height], bit_depth, gain_limit, random.next());
         }
     }
-    assert_eq!(compared, 1600);
+    assert_eq!(compared, 1600 * every_isa().len());
 }
 
 #[test]
@@ -304,24 +308,25 @@ fn the_kernel_equals_its_plain_twin_on_every_content() {
     for content in Content::ALL {
         for (size, bit_depth) in [([97, 61], 8), ([61, 130], 10), ([150, 20], 12), ([70, 71], 16)] {
             for gain_limit in [1.0, 100.0] {
-                check(content, size, bit_depth, gain_limit, 17);
-                compared += 1;
+                compared += check(content, size, bit_depth, gain_limit, 17);
             }
         }
     }
-    assert_eq!(compared, Content::ALL.len() * 8);
+    assert_eq!(compared, Content::ALL.len() * 8 * every_isa().len());
 }
 
 #[test]
 fn fuzz_against_the_plain_twin() {
     let mut fuzz = Fuzz::from_env(FUZZ_CASES);
+    let mut compared = 0;
     while let Some(mut case) = fuzz.next_case() {
         let mut below = |bound: u64| case.random.below(bound) as usize;
         let content = Content::ALL[below(Content::ALL.len() as u64)];
         let size = [1 + below(260), 1 + below(160)];
         let bit_depth = 8 + below(9) as u32;
         let gain_limit = [1.0, 1.2, 100.0, 7.0][below(4)];
-        check(content, size, bit_depth, gain_limit, below(1 << 40) as u64);
+        compared += check(content, size, bit_depth, gain_limit, below(1 << 40) as u64);
     }
-    println!("adm: {} cases", fuzz.cases());
+    println!("adm: {} cases, {compared} comparisons", fuzz.cases());
+    assert!(compared > 0, "nothing was compared");
 }

@@ -64,6 +64,12 @@ pub struct Plane {
 }
 
 impl Plane {
+    /// A plane of these samples, row after row.
+    pub fn of(samples: Vec<u16>, width: usize, height: usize, bit_depth: u32) -> Self {
+        let bytes = samples.iter().map(|sample| *sample as u8).collect();
+        Self { samples, bytes, width, height, stride: width, bit_depth }
+    }
+
     fn from_fn(
         size: (usize, usize),
         bit_depth: u32,
@@ -76,8 +82,7 @@ impl Plane {
                 samples.push(sample(x, y).min((1 << bit_depth) - 1) as u16);
             }
         }
-        let bytes = samples.iter().map(|sample| *sample as u8).collect();
-        Self { samples, bytes, width, height, stride: width, bit_depth }
+        Self::of(samples, width, height, bit_depth)
     }
 
     /// The same picture with rows `gap` samples further apart; what lies between is not picture.
@@ -173,4 +178,20 @@ pub fn pair(
             (blocks(9), blocks(5))
         }
     }
+}
+
+/// Ramps in both directions with bands of some levels and a little grain.
+pub fn bands((width, height): (usize, usize), bit_depth: u32, seed: u64) -> Plane {
+    let mut random = SplitMix64(seed);
+    let unit = 1_u64 << (bit_depth - 8);
+    let (slope, base) = (3 + random.below(20), 20 + random.below(60));
+    let grain = 2 + random.below(30);
+    let mut samples = Vec::with_capacity(width * height);
+    for y in 0..height as u64 {
+        for x in 0..width as u64 {
+            let more = u64::from(random.below(grain) == 0);
+            samples.push((((x + y / 2) / slope + base) * unit + more).min(256 * unit - 1) as u16);
+        }
+    }
+    Plane::of(samples, width, height, bit_depth)
 }
