@@ -7,6 +7,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 
 use crate::Error;
@@ -156,7 +157,7 @@ pub(crate) fn cpu(pid: &str) -> Result<Duration, Error> {
 }
 
 /// CPU time that the threads of a process have used which have not ended.
-pub(crate) fn cpu_of_threads(pid: &str) -> Result<Duration, Error> {
+fn cpu_of_threads(pid: &str) -> Result<Duration, Error> {
     let mut sum = Duration::ZERO;
     for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
         let thread = thread?.file_name();
@@ -164,6 +165,11 @@ pub(crate) fn cpu_of_threads(pid: &str) -> Result<Duration, Error> {
         sum += cpu_of_thread(&format!("{pid}/task/{}", thread.display())).unwrap_or_default();
     }
     Ok(sum)
+}
+
+/// CPU time that this process has used, with all threads that it ever had.
+pub(crate) fn own_cpu() -> Result<Duration, Error> {
+    Ok(clock_gettime(ClockId::ProcessCPUTime).try_into()?)
 }
 
 /// CPU time that a thread has used, by its place below `/proc`.

@@ -165,7 +165,7 @@ impl Site {
     async fn round(&mut self, before: u64, jobs: u64, collector: &Collector) -> Result<(), Error> {
         let cpu = || {
             let collector = process::cpu_of_thread(&collector.thread)?;
-            let all = self.controller.cpu_exactly()? + process::cpu_of_threads("self")?;
+            let all = self.controller.cpu_exactly()? + process::own_cpu()?;
             Ok::<_, Error>([all, all - collector])
         };
         let cpu_before = cpu()?;
@@ -174,7 +174,8 @@ impl Site {
         let used = cpu()?;
         self.rates.push(jobs as f64 / took.as_secs_f64());
         for (all, (used, before)) in self.cpu_us.iter_mut().zip(used.iter().zip(cpu_before)) {
-            all.push((*used - before).as_secs_f64() * 1e6 / jobs as f64);
+            // Of the controller's threads one may have ended.
+            all.push(used.saturating_sub(before).as_secs_f64() * 1e6 / jobs as f64);
         }
         Ok(())
     }
