@@ -14,6 +14,8 @@ use crate::features::FeatureOptions;
 pub const HIGH_FRAME_RATE: f64 = 47.0;
 /// The smallest and the largest size of an encode that the banding detector takes.
 const ENCODED: [(u32, u32); 2] = [(180, 150), (7_680, 7_680)];
+/// The least that the longer side of such an encode has.
+const LONGER_SIDE_MIN: u32 = 216;
 /// Banding is found at this depth or more.
 const BIT_DEPTH_MIN: u8 = 10;
 
@@ -204,10 +206,12 @@ fn model(view: View, frames_per_second: Option<f64>, why: &mut Vec<String>) -> &
 /// The size of an encode, or the nearest that the banding detector takes.
 fn encoded(size: (u32, u32), why: &mut Vec<String>) -> (u32, u32) {
     let [least, most] = ENCODED;
-    let taken = (size.0.clamp(least.0, most.0), size.1.clamp(least.1, most.1));
+    let mut taken = (size.0.clamp(least.0, most.0), size.1.clamp(least.1, most.1));
+    let longer = if taken.0 >= taken.1 { &mut taken.0 } else { &mut taken.1 };
+    *longer = (*longer).max(LONGER_SIDE_MIN);
     if taken != size {
         why.push(format!(
-            "the banding detector takes encodes from {}x{} to {}x{}: one of {}x{} counts as {}x{}",
+            "the banding detector takes encodes from {}x{}, the longer side {LONGER_SIDE_MIN} or more, to {}x{}: one of {}x{} counts as {}x{}",
             least.0, least.1, most.0, most.1, size.0, size.1, taken.0, taken.1
         ));
     }
@@ -294,7 +298,7 @@ mod tests {
             assert!(why.contains(part), "{part}: {why}");
         }
         for (size, counts_as) in
-            [((256, 144), (256, 150)), ((176, 144), (180, 150)), ((64, 9_000), (180, 7_680))]
+            [((256, 144), (256, 150)), ((176, 144), (216, 150)), ((64, 9_000), (180, 7_680))]
         {
             let distorted = Stored { size, bit_depth: 10 };
             let small =

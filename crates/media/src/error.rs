@@ -101,7 +101,7 @@ pub enum MediaError {
     },
     /// The file needs `ffmpeg`, which is not there.
     #[error(
-        "{name} needs ffmpeg to decode it, and {program} could not be started; install ffmpeg, set VMAFX_FFMPEG to its path, or give a .y4m file"
+        "{name} needs ffmpeg to be decoded or scaled, and {program} could not be started; install ffmpeg, set VMAFX_FFMPEG to its path, or give .y4m files of one size and depth"
     )]
     DecoderMissing {
         /// The path or URL as given.
