@@ -9,7 +9,12 @@ use vmafx_controller::{Args, Config, Controller};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// The store's writer has a thread of its own, which is as busy as all the others together.
+const BUSY_ELSEWHERE: usize = 1;
+
 fn main() -> ExitCode {
     let config = Config::from(Args::parse());
-    service::program::run("vmafx-controller", |telemetry| Controller::start(config, telemetry))
+    service::program::run("vmafx-controller", BUSY_ELSEWHERE, |telemetry| {
+        Controller::start(config, telemetry)
+    })
 }

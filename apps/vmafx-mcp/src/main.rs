@@ -18,7 +18,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let config = Config::from(Args::parse());
     match config.transport {
-        TransportKind::Http => program::run(NAME, |telemetry| HttpServer::start(config, telemetry)),
+        TransportKind::Http => {
+            program::run(NAME, 0, |telemetry| HttpServer::start(config, telemetry))
+        }
         TransportKind::Stdio => stdio(&config),
     }
 }

@@ -12,5 +12,5 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     scoring::refuse_huge_pages();
     let config = Config::from(Args::parse());
-    service::program::run("vmafx-server", |telemetry| Server::start(config, telemetry))
+    service::program::run("vmafx-server", 0, |telemetry| Server::start(config, telemetry))
 }

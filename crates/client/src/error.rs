@@ -82,6 +82,14 @@ impl ClientError {
             return Self::Unreachable { call, address, cause: innermost(connect) };
         }
         let mut answer = ApiError::from_status(status);
+        // Statuses that were sent have no source: this one stands for a connection that broke, as
+        // it does when the controller is killed.
+        if let (Code::Unknown, Some(source)) = (status.code(), StdError::source(status)) {
+            answer = ApiError::new(
+                ErrorKind::Unavailable,
+                format!("the connection broke before the answer was whole ({})", innermost(source)),
+            );
+        }
         // The transport reports its own deadline as a cancel.
         if status.code() == Code::Cancelled
             && find_source::<tonic::TimeoutExpired>(status).is_some()

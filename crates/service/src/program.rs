@@ -5,6 +5,7 @@ use std::future::Future;
 use std::process::ExitCode;
 
 use observability::{OtelGuard, Telemetry};
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Could not start, or had to stop.
@@ -60,13 +61,20 @@ pub trait Refusal: Error {
 
 /// Runs a service until it is told to stop: starts telemetry and the service, serves, stops at the
 /// first SIGTERM or SIGINT in good order and at the second at once.
-pub fn run<S, E, F>(name: &str, start: impl FnOnce(Telemetry) -> F) -> ExitCode
+///
+/// The runtime's threads leave `busy_elsewhere` CPUs to threads of the service's own, but there is
+/// one at least; `TOKIO_WORKER_THREADS` sets another number.
+pub fn run<S, E, F>(
+    name: &str,
+    busy_elsewhere: usize,
+    start: impl FnOnce(Telemetry) -> F,
+) -> ExitCode
 where
     S: Running,
     E: Refusal,
     F: Future<Output = Result<S, E>>,
 {
-    let runtime = match tokio::runtime::Runtime::new() {
+    let runtime = match runtime(busy_elsewhere) {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("{name}: no runtime: {error}");
@@ -82,6 +90,15 @@ where
     // A thread that still reads from a hanging disk does not keep the process.
     runtime.shutdown_background();
     ExitCode::from(code)
+}
+
+fn runtime(busy_elsewhere: usize) -> std::io::Result<Runtime> {
+    let mut builder = Builder::new_multi_thread();
+    if busy_elsewhere > 0 && std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
+        let cpus = std::thread::available_parallelism()?.get();
+        builder.worker_threads(cpus.saturating_sub(busy_elsewhere).max(1));
+    }
+    builder.enable_all().build()
 }
 
 async fn serve<S, E, F>(start: impl FnOnce(Telemetry) -> F, telemetry: &OtelGuard) -> u8

@@ -1,13 +1,15 @@
 //! `vmafx watch`: what happens to jobs, as it happens.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
+use client::{Backoff, Client, ClientError, JobEvents};
 use proto::rpc::{JobEvent, WatchJobs};
 use types::{JobId, JobSummary};
 
 use super::read::FilterArgs;
 use super::submit::ended_well;
-use super::{RemoteArgs, now, parse_job_id, print, run};
+use super::{RemoteArgs, RemoteError, now, parse_job_id, print, run};
 use crate::show;
 
 /// What `vmafx watch` takes.
@@ -23,25 +25,60 @@ pub(crate) struct WatchArgs {
 }
 
 /// Runs `vmafx watch`: first a line for each job there is, then one for every change. With `--json`
-/// each line is one JSON object.
+/// each line is one JSON object. A controller that restarts meanwhile is waited for; then the jobs
+/// are told as they are by now, since changes may have been missed.
 pub(crate) fn watch(args: &WatchArgs) -> ExitCode {
     run(&args.remote, |client, _| async move {
-        let which = WatchJobs { filter: args.filter.filter(), only: args.job };
-        let mut events = client.watch(which).await?;
-        while let Some(event) = events.next().await? {
-            match event {
-                JobEvent::SnapshotEnd => {}
-                JobEvent::Job(job) if args.remote.json => {
-                    print(&format!("{}\n", vmafx_controller::json::summary(*job)))?;
-                }
-                JobEvent::Job(job) => print(&line(&job))?,
+        let which = || WatchJobs { filter: args.filter.filter(), only: args.job };
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        let mut events = client.watch(which()).await?;
+        while let Err(error) = tell(&mut events, args.remote.json, &mut backoff).await {
+            let RemoteError::Client(cut) = error else { return Err(error) };
+            if !cut.is_retryable() {
+                return Err(cut.into());
             }
+            eprintln!("vmafx: the watch was cut off and begins anew: {cut}");
+            events = again(&client, which, &mut backoff).await?;
         }
         match args.job {
             Some(job) => ended_well(&client.job(job).await?),
             None => Ok(()),
         }
     })
+}
+
+/// Prints events until there are no more.
+async fn tell(
+    events: &mut JobEvents,
+    json: bool,
+    backoff: &mut Backoff,
+) -> Result<(), RemoteError> {
+    while let Some(event) = events.next().await? {
+        backoff.reset();
+        match event {
+            JobEvent::SnapshotEnd => {}
+            JobEvent::Job(job) if json => {
+                print(&format!("{}\n", vmafx_controller::json::summary(*job)))?;
+            }
+            JobEvent::Job(job) => print(&line(&job))?,
+        }
+    }
+    Ok(())
+}
+
+/// The same watch once more, as soon as there is somebody to ask.
+async fn again(
+    client: &Client,
+    which: impl Fn() -> WatchJobs,
+    backoff: &mut Backoff,
+) -> Result<JobEvents, ClientError> {
+    loop {
+        tokio::time::sleep(backoff.next_wait()).await;
+        match client.watch(which()).await {
+            Err(error) if error.is_retryable() => {}
+            answer => return answer,
+        }
+    }
 }
 
 fn line(job: &JobSummary) -> String {

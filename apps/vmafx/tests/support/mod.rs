@@ -129,6 +129,15 @@ impl Process {
         self.ended()
     }
 
+    /// Waits until it ends by itself, and gives its exit code and everything it has printed.
+    pub fn wait(mut self) -> (Option<i32>, String) {
+        let what = format!("{} ends", self.name);
+        let code = wait_for(&what, DEADLINE, || {
+            self.child.try_wait().expect("it is ours").map(|status| status.code())
+        });
+        (code, self.output())
+    }
+
     /// Asks it to end, which must go well, and gives its name and everything it has printed.
     pub fn end(mut self) -> (String, String) {
         assert_eq!(self.ended(), Some(0), "{}", self.name);
