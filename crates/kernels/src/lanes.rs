@@ -1,4 +1,4 @@
-//! The vector operations that ADM and motion are written in, for AVX2 and AVX-512.
+//! The vector operations that ADM, motion and PSNR-HVS are written in, for AVX2 and AVX-512.
 //!
 //! A vector is a register of `WORDS` 16-bit or `INTS` 32-bit lanes, or half as many 64-bit ones;
 //! each operation says by its name which. Operations on 128-bit blocks (`unpack`, `pack`) keep the

@@ -29,7 +29,7 @@ const LINE: usize = 256;
 #[repr(align(64))]
 struct Grid([[i16; BATCH]; COEFFICIENTS]);
 
-/// 28 KB, which the first-level cache holds.
+/// 16 KB of words, which the first-level cache holds, and 8 KB that are seldom touched.
 #[derive(Debug)]
 pub(super) struct Buffers {
     /// The rows that the blocks of a batch lie in.
@@ -116,7 +116,7 @@ impl<L: Lanes> Spread<L> {
     }
 }
 
-/// The sum of the terms of a plane.
+/// The sum of the terms of a plane, batches in the order of rows of blocks.
 #[inline(always)]
 pub(super) fn sum_of_terms<L: Lanes, S: PictureSample>(
     lanes: L,
@@ -126,46 +126,57 @@ pub(super) fn sum_of_terms<L: Lanes, S: PictureSample>(
 ) -> f32 {
     let mut sum = OrderedSum::default();
     let columns = block_count(input.width);
+    let blocks = columns * block_count(input.height);
     let Buffers { lines, values, columns: of_columns, terms } = buffers;
-    for block_y in 0..block_count(input.height) {
-        for first in (0..columns).step_by(L::WORDS) {
-            let count = L::WORDS.min(columns - first);
-            let mut masking = [lanes.splat_int(0); 2];
-            for picture in 0..2 {
+    for start in (0..blocks).step_by(L::WORDS) {
+        let count = L::WORDS.min(blocks - start);
+        let mut masking = [lanes.splat_int(0); 2];
+        for picture in 0..2 {
+            let values = &mut values[picture];
+            let mut lane = 0;
+            while lane < count {
+                let (block_y, first) = ((start + lane) / columns, (start + lane) % columns);
                 let at = block_y * STEP * input.strides[picture] + first * STEP;
                 let samples = &input.pictures[picture][at..];
-                let values = &mut values[picture];
-                stage(lanes, samples, input.strides[picture], count, input.peak, lines);
-                gather(lanes, lines, count, values);
-                let of_picture = analyse(lanes, values, of_columns, &sensitivity.mask);
-                masking = both!(lanes.max_floats, masking, of_picture);
+                let of_row = (columns - first).min(count - lane);
+                let range = lane..lane + of_row;
+                stage(lanes, samples, input.strides[picture], range, input.peak, lines);
+                gather(lanes, lines, lane, values);
+                lane += of_row;
             }
-            match added(lanes, values, masking, sensitivity, sum) {
-                Some(added) => sum = added,
-                None => {
-                    each_term(lanes, values, masking, sensitivity, terms);
-                    sum.add_in_turn(terms, count);
-                }
+            if count < L::WORDS {
+                values.0.iter_mut().for_each(|words| words[count..].fill(0));
+            }
+            let of_picture = analyse(lanes, values, of_columns, &sensitivity.mask);
+            masking = both!(lanes.max_floats, masking, of_picture);
+        }
+        match added(lanes, values, masking, sensitivity, sum) {
+            Some(added) => sum = added,
+            None => {
+                each_term(lanes, values, masking, sensitivity, terms);
+                sum.add_in_turn(terms, count);
             }
         }
     }
     sum.value()
 }
 
-/// Puts the rows of `count` neighbouring blocks into lines, as words and cut to the peak.
+/// Puts the rows of neighbouring blocks into lines, as words and cut to the peak, where those of the
+/// `range` of lanes are looked for.
 #[inline(always)]
 fn stage<L: Lanes, S: PictureSample>(
     lanes: L,
     samples: &[S],
     stride: usize,
-    count: usize,
+    range: std::ops::Range<usize>,
     peak: u16,
     lines: &mut [[i16; LINE]; SIDE],
 ) {
-    let length = (count - 1) * STEP + SIDE;
+    let length = (range.len() - 1) * STEP + SIDE;
     let peak_words = lanes.splat_word(peak as i16);
     for (y, line) in lines.iter_mut().enumerate() {
         let row = &samples[y * stride..][..length];
+        let line = &mut line[range.start * STEP..][..length];
         if length < L::WORDS {
             for (word, sample) in line.iter_mut().zip(row) {
                 *word = sample.word().min(peak) as i16;
@@ -184,9 +195,20 @@ fn stage<L: Lanes, S: PictureSample>(
     }
 }
 
-/// Puts the samples of `count` blocks into lanes, and zeros into the others.
+/// Puts the samples of blocks into lanes, from lane `first` on.
 #[inline(always)]
-fn gather<L: Lanes>(lanes: L, lines: &[[i16; LINE]; SIDE], count: usize, grid: &mut Grid) {
+fn gather<L: Lanes>(lanes: L, lines: &[[i16; LINE]; SIDE], first: usize, grid: &mut Grid) {
+    /// All bits from the middle on.
+    const FROM_MIDDLE: [i16; 2 * BATCH] = {
+        let mut words = [0; 2 * BATCH];
+        let mut at = BATCH;
+        while at < 2 * BATCH {
+            words[at] = -1;
+            at += 1;
+        }
+        words
+    };
+    let replaced = lanes.load_words(&FROM_MIDDLE, BATCH - first);
     for (y, line) in lines.iter().enumerate() {
         // Block `8 part + i` is part `part` of vector `i`: a square of eight by eight a part.
         let mut square = [lanes.splat_int(0); SIDE];
@@ -204,12 +226,11 @@ fn gather<L: Lanes>(lanes: L, lines: &[[i16; LINE]; SIDE], count: usize, grid: &
             }
         }
         for x in 0..SIDE {
-            lanes.store_words(&mut grid.0[y * SIDE + x], 0, square[x]);
-        }
-    }
-    if count < L::WORDS {
-        for words in &mut grid.0 {
-            words[count..].fill(0);
+            let words = &mut grid.0[y * SIDE + x];
+            if first > 0 {
+                square[x] = lanes.choose(replaced, square[x], lanes.load_words(words, 0));
+            }
+            lanes.store_words(words, 0, square[x]);
         }
     }
 }
