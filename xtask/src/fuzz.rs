@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::command;
 
-/// How long each of the five goes on where nothing is said.
+/// How long each of the nine goes on where nothing is said.
 const SECONDS: u64 = 60;
 
 /// Runs all of them, one after the other.
@@ -17,7 +17,8 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let (seconds, seed) = (number(0, SECONDS)?, number(1, now.as_secs())?);
     eprintln!("{seconds} s each, seed {seed}");
-    let of_kernels = ["vif_motion", "adm", "cambi", "ssim"].map(|test| ("kernels", test, "fuzz_"));
+    let of_kernels = ["vif_motion", "adm", "cambi", "ssim", "psnr", "psnr_hvs", "ciede", "speed"]
+        .map(|test| ("kernels", test, "fuzz_"));
     for (package, test, filter) in
         of_kernels.into_iter().chain([("engine", "fuzz", "random_requests")])
     {

@@ -1,4 +1,4 @@
-//! The vector operations that ADM and motion are written in, for AVX2 and AVX-512.
+//! The vector operations that ADM, motion and PSNR-HVS are written in, for AVX2 and AVX-512.
 //!
 //! A vector is a register of `WORDS` 16-bit or `INTS` 32-bit lanes, or half as many 64-bit ones;
 //! each operation says by its name which. Operations on 128-bit blocks (`unpack`, `pack`) keep the
@@ -23,6 +23,8 @@ pub(crate) trait Lanes: Copy {
     fn load_words(self, from: &[i16], at: usize) -> Self::V;
     /// `WORDS` bytes as words.
     fn load_bytes(self, from: &[u8], at: usize) -> Self::V;
+    /// Eight words for each 128-bit block, those of the next block `step` further on.
+    fn load_spaced_words(self, from: &[i16], at: usize, step: usize) -> Self::V;
     /// `INTS` integers.
     fn load_ints(self, from: &[i32], at: usize) -> Self::V;
     /// `INTS` words as integers, with their sign.
@@ -43,6 +45,7 @@ pub(crate) trait Lanes: Copy {
     fn sub_words(self, a: Self::V, b: Self::V) -> Self::V;
     fn min_words(self, a: Self::V, b: Self::V) -> Self::V;
     fn max_words(self, a: Self::V, b: Self::V) -> Self::V;
+    fn min_words_unsigned(self, a: Self::V, b: Self::V) -> Self::V;
     fn abs_words(self, a: Self::V) -> Self::V;
     /// Low halves of the products.
     fn mul_words(self, a: Self::V, b: Self::V) -> Self::V;
@@ -52,6 +55,8 @@ pub(crate) trait Lanes: Copy {
     fn mul_rounded_words(self, a: Self::V, b: Self::V) -> Self::V;
     /// All bits where the words are equal.
     fn equal_words(self, a: Self::V, b: Self::V) -> Self::V;
+    /// 1 where a word is negative, else 0.
+    fn signs_of_words(self, a: Self::V) -> Self::V;
     /// Halves, rounded down.
     fn halve_words(self, a: Self::V) -> Self::V;
     /// Whether any word of `a` is greater than that of `b`.
@@ -102,7 +107,15 @@ pub(crate) trait Lanes: Copy {
     fn floats(self, ints: Self::V) -> Self::V;
     /// The integer parts.
     fn truncated(self, floats: Self::V) -> Self::V;
+    fn add_floats(self, a: Self::V, b: Self::V) -> Self::V;
+    fn sub_floats(self, a: Self::V, b: Self::V) -> Self::V;
     fn mul_floats(self, a: Self::V, b: Self::V) -> Self::V;
+    fn div_floats(self, a: Self::V, b: Self::V) -> Self::V;
+    fn root_floats(self, a: Self::V) -> Self::V;
+    /// The larger, where both are numbers.
+    fn max_floats(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The larger of the magnitude of `a` and of `b`, which is not negative.
+    fn max_magnitude(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a + b c`, rounded once.
     fn plus_product(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// `a - b c`, rounded once.
@@ -134,6 +147,8 @@ pub(crate) trait Lanes: Copy {
 pub(crate) trait PictureSample: Copy {
     /// A vector of samples as words.
     fn load<L: Lanes>(lanes: L, from: &[Self], at: usize) -> L::V;
+    /// One sample as a word.
+    fn word(self) -> u16;
 }
 
 impl PictureSample for u8 {
@@ -141,12 +156,22 @@ impl PictureSample for u8 {
     fn load<L: Lanes>(lanes: L, from: &[Self], at: usize) -> L::V {
         lanes.load_bytes(from, at)
     }
+
+    #[inline(always)]
+    fn word(self) -> u16 {
+        self.into()
+    }
 }
 
 impl PictureSample for u16 {
     #[inline(always)]
     fn load<L: Lanes>(lanes: L, from: &[Self], at: usize) -> L::V {
         lanes.load_words(as_signed(from), at)
+    }
+
+    #[inline(always)]
+    fn word(self) -> u16 {
+        self
     }
 }
 
@@ -187,6 +212,7 @@ impl Lanes for Avx2 {
     operations! {
         fn load_words(from: &[i16], at: usize) -> __m256i = _mm256_loadu_si256(window::<_, 16>(from, at).cast());
         fn load_bytes(from: &[u8], at: usize) -> __m256i = _mm256_cvtepu8_epi16(_mm_loadu_si128(window::<_, 16>(from, at).cast()));
+        fn load_spaced_words(from: &[i16], at: usize, step: usize) -> __m256i = _mm256_loadu2_m128i(window::<_, 8>(from, at + step).cast(), window::<_, 8>(from, at).cast());
         fn load_ints(from: &[i32], at: usize) -> __m256i = _mm256_loadu_si256(window::<_, 8>(from, at).cast());
         fn load_words_as_ints(from: &[i16], at: usize) -> __m256i = _mm256_cvtepi16_epi32(_mm_loadu_si128(window::<_, 8>(from, at).cast()));
         fn load_unsigned_as_ints(from: &[i16], at: usize) -> __m256i = _mm256_cvtepu16_epi32(_mm_loadu_si128(window::<_, 8>(from, at).cast()));
@@ -200,11 +226,13 @@ impl Lanes for Avx2 {
         fn sub_words(a: __m256i, b: __m256i) -> __m256i = _mm256_sub_epi16(a, b);
         fn min_words(a: __m256i, b: __m256i) -> __m256i = _mm256_min_epi16(a, b);
         fn max_words(a: __m256i, b: __m256i) -> __m256i = _mm256_max_epi16(a, b);
+        fn min_words_unsigned(a: __m256i, b: __m256i) -> __m256i = _mm256_min_epu16(a, b);
         fn abs_words(a: __m256i) -> __m256i = _mm256_abs_epi16(a);
         fn mul_words(a: __m256i, b: __m256i) -> __m256i = _mm256_mullo_epi16(a, b);
         fn mul_high_words(a: __m256i, b: __m256i) -> __m256i = _mm256_mulhi_epi16(a, b);
         fn mul_rounded_words(a: __m256i, b: __m256i) -> __m256i = _mm256_mulhrs_epi16(a, b);
         fn equal_words(a: __m256i, b: __m256i) -> __m256i = _mm256_cmpeq_epi16(a, b);
+        fn signs_of_words(a: __m256i) -> __m256i = _mm256_srli_epi16::<15>(a);
         fn halve_words(a: __m256i) -> __m256i = _mm256_srai_epi16::<1>(a);
         fn any_greater_words(a: __m256i, b: __m256i) -> bool = _mm256_movemask_epi8(_mm256_cmpgt_epi16(a, b)) != 0;
         fn and(a: __m256i, b: __m256i) -> __m256i = _mm256_and_si256(a, b);
@@ -234,7 +262,13 @@ impl Lanes for Avx2 {
         fn shift_ints_right_unsigned<const BY: u32>(a: __m256i) -> __m256i = _mm256_srl_epi32(a, _mm_cvtsi32_si128(BY as i32));
         fn floats(ints: __m256i) -> __m256i = _mm256_castps_si256(_mm256_cvtepi32_ps(ints));
         fn truncated(floats: __m256i) -> __m256i = _mm256_cvttps_epi32(_mm256_castsi256_ps(floats));
+        fn add_floats(a: __m256i, b: __m256i) -> __m256i = _mm256_castps_si256(_mm256_add_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b)));
+        fn sub_floats(a: __m256i, b: __m256i) -> __m256i = _mm256_castps_si256(_mm256_sub_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b)));
         fn mul_floats(a: __m256i, b: __m256i) -> __m256i = _mm256_castps_si256(_mm256_mul_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b)));
+        fn div_floats(a: __m256i, b: __m256i) -> __m256i = _mm256_castps_si256(_mm256_div_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b)));
+        fn root_floats(a: __m256i) -> __m256i = _mm256_castps_si256(_mm256_sqrt_ps(_mm256_castsi256_ps(a)));
+        fn max_floats(a: __m256i, b: __m256i) -> __m256i = _mm256_castps_si256(_mm256_max_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b)));
+        fn max_magnitude(a: __m256i, b: __m256i) -> __m256i = _mm256_castps_si256(_mm256_max_ps(_mm256_castsi256_ps(_mm256_and_si256(a, _mm256_set1_epi32(i32::MAX))), _mm256_castsi256_ps(b)));
         fn plus_product(a: __m256i, b: __m256i, c: __m256i) -> __m256i = _mm256_castps_si256(_mm256_fmadd_ps(_mm256_castsi256_ps(b), _mm256_castsi256_ps(c), _mm256_castsi256_ps(a)));
         fn less_product(a: __m256i, b: __m256i, c: __m256i) -> __m256i = _mm256_castps_si256(_mm256_fnmadd_ps(_mm256_castsi256_ps(b), _mm256_castsi256_ps(c), _mm256_castsi256_ps(a)));
         fn inverse_floats(a: __m256i) -> __m256i = _mm256_castps_si256(_mm256_rcp_ps(_mm256_castsi256_ps(a)));
@@ -261,6 +295,14 @@ impl Lanes for Avx512 {
     operations! {
         fn load_words(from: &[i16], at: usize) -> __m512i = _mm512_loadu_si512(window::<_, 32>(from, at).cast());
         fn load_bytes(from: &[u8], at: usize) -> __m512i = _mm512_cvtepu8_epi16(_mm256_loadu_si256(window::<_, 32>(from, at).cast()));
+        fn load_spaced_words(from: &[i16], at: usize, step: usize) -> __m512i = {
+            let first = _mm_loadu_si128(window::<_, 8>(from, at).cast());
+            let second = _mm_loadu_si128(window::<_, 8>(from, at + step).cast());
+            let third = _mm_loadu_si128(window::<_, 8>(from, at + 2 * step).cast());
+            let fourth = _mm_loadu_si128(window::<_, 8>(from, at + 3 * step).cast());
+            let low = _mm512_inserti32x4::<1>(_mm512_castsi128_si512(first), second);
+            _mm512_inserti32x4::<3>(_mm512_inserti32x4::<2>(low, third), fourth)
+        };
         fn load_ints(from: &[i32], at: usize) -> __m512i = _mm512_loadu_si512(window::<_, 16>(from, at).cast());
         fn load_words_as_ints(from: &[i16], at: usize) -> __m512i = _mm512_cvtepi16_epi32(_mm256_loadu_si256(window::<_, 16>(from, at).cast()));
         fn load_unsigned_as_ints(from: &[i16], at: usize) -> __m512i = _mm512_cvtepu16_epi32(_mm256_loadu_si256(window::<_, 16>(from, at).cast()));
@@ -274,11 +316,13 @@ impl Lanes for Avx512 {
         fn sub_words(a: __m512i, b: __m512i) -> __m512i = _mm512_sub_epi16(a, b);
         fn min_words(a: __m512i, b: __m512i) -> __m512i = _mm512_min_epi16(a, b);
         fn max_words(a: __m512i, b: __m512i) -> __m512i = _mm512_max_epi16(a, b);
+        fn min_words_unsigned(a: __m512i, b: __m512i) -> __m512i = _mm512_min_epu16(a, b);
         fn abs_words(a: __m512i) -> __m512i = _mm512_abs_epi16(a);
         fn mul_words(a: __m512i, b: __m512i) -> __m512i = _mm512_mullo_epi16(a, b);
         fn mul_high_words(a: __m512i, b: __m512i) -> __m512i = _mm512_mulhi_epi16(a, b);
         fn mul_rounded_words(a: __m512i, b: __m512i) -> __m512i = _mm512_mulhrs_epi16(a, b);
         fn equal_words(a: __m512i, b: __m512i) -> __m512i = _mm512_movm_epi16(_mm512_cmpeq_epi16_mask(a, b));
+        fn signs_of_words(a: __m512i) -> __m512i = _mm512_srli_epi16::<15>(a);
         fn halve_words(a: __m512i) -> __m512i = _mm512_srai_epi16::<1>(a);
         fn any_greater_words(a: __m512i, b: __m512i) -> bool = _mm512_cmpgt_epi16_mask(a, b) != 0;
         fn and(a: __m512i, b: __m512i) -> __m512i = _mm512_and_si512(a, b);
@@ -308,7 +352,13 @@ impl Lanes for Avx512 {
         fn shift_ints_right_unsigned<const BY: u32>(a: __m512i) -> __m512i = _mm512_srli_epi32::<BY>(a);
         fn floats(ints: __m512i) -> __m512i = _mm512_castps_si512(_mm512_cvtepi32_ps(ints));
         fn truncated(floats: __m512i) -> __m512i = _mm512_cvttps_epi32(_mm512_castsi512_ps(floats));
+        fn add_floats(a: __m512i, b: __m512i) -> __m512i = _mm512_castps_si512(_mm512_add_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b)));
+        fn sub_floats(a: __m512i, b: __m512i) -> __m512i = _mm512_castps_si512(_mm512_sub_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b)));
         fn mul_floats(a: __m512i, b: __m512i) -> __m512i = _mm512_castps_si512(_mm512_mul_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b)));
+        fn div_floats(a: __m512i, b: __m512i) -> __m512i = _mm512_castps_si512(_mm512_div_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b)));
+        fn root_floats(a: __m512i) -> __m512i = _mm512_castps_si512(_mm512_sqrt_ps(_mm512_castsi512_ps(a)));
+        fn max_floats(a: __m512i, b: __m512i) -> __m512i = _mm512_castps_si512(_mm512_max_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b)));
+        fn max_magnitude(a: __m512i, b: __m512i) -> __m512i = _mm512_castps_si512(_mm512_range_ps::<0b1011>(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b)));
         fn plus_product(a: __m512i, b: __m512i, c: __m512i) -> __m512i = _mm512_castps_si512(_mm512_fmadd_ps(_mm512_castsi512_ps(b), _mm512_castsi512_ps(c), _mm512_castsi512_ps(a)));
         fn less_product(a: __m512i, b: __m512i, c: __m512i) -> __m512i = _mm512_castps_si512(_mm512_fnmadd_ps(_mm512_castsi512_ps(b), _mm512_castsi512_ps(c), _mm512_castsi512_ps(a)));
         fn inverse_floats(a: __m512i) -> __m512i = _mm512_castps_si512(_mm512_rcp14_ps(_mm512_castsi512_ps(a)));

@@ -5,7 +5,7 @@
 //! twins of a kernel live beside its `scalar.rs` (`avx2.rs`, `avx512.rs`) and are held to it by test.
 //!
 //! This is the only crate that may hold `unsafe`, and it does so in four kinds of places: where code
-//! compiled for a detected instruction set is entered ([`isa`], and the vector operations of VIF, SSIM,
+//! compiled for a detected instruction set is entered ([`isa`], and the vector operations of VIF, SSIM, PSNR-HVS,
 //! ADM and motion), where those operations load and store whole vectors from runs of their length, where
 //! ADM makes integers of floats whose range it has bounded, and where words are taken for signed ones. It
 //! knows no files, clocks, environment variables or threads.

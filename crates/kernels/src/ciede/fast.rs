@@ -31,19 +31,25 @@ pub(super) struct Lanes {
     stretched: [[f32; CHUNK]; 2],
     hues: [[f32; CHUNK]; 2],
     powers: [f32; CHUNK],
+    /// What of the hues enters a difference.
+    hue_steps: [f32; CHUNK],
+    weights: [f32; CHUNK],
+    turns: [f32; CHUNK],
     differences: [f32; CHUNK],
     doubts: [u32; CHUNK],
 }
 
 #[derive(Debug)]
 struct LabLanes {
+    /// Red, green and blue; then, made linear, and the roots of X, Y and Z.
+    steps: [[f64; CHUNK]; 3],
     l: [f32; CHUNK],
     a: [f32; CHUNK],
     b: [f32; CHUNK],
 }
 
 const ZEROS: [f32; CHUNK] = [0.0; CHUNK];
-const NO_LAB: LabLanes = LabLanes { l: ZEROS, a: ZEROS, b: ZEROS };
+const NO_LAB: LabLanes = LabLanes { steps: [[0.0; CHUNK]; 3], l: ZEROS, a: ZEROS, b: ZEROS };
 
 impl Default for Lanes {
     fn default() -> Self {
@@ -54,6 +60,9 @@ impl Default for Lanes {
             stretched: [ZEROS; 2],
             hues: [ZEROS; 2],
             powers: ZEROS,
+            hue_steps: ZEROS,
+            weights: ZEROS,
+            turns: ZEROS,
             differences: ZEROS,
             doubts: [0; CHUNK],
         }
@@ -74,7 +83,8 @@ impl Lanes {
             self.measure_hue(v, picture, count);
         }
         self.raise(v, count);
-        self.join(v, count);
+        self.compare_hues(v, count);
+        self.join(count);
     }
 
     /// The differences of the first `count` pixels.
@@ -145,35 +155,57 @@ impl Lanes {
         }
     }
 
+    /// What the hues say, each in a loop of its own: see [`LabLanes::fill`].
     #[inline(always)]
-    fn join<V: Fused>(&mut self, v: V, count: usize) {
-        let [first, second] = self.labs.each_ref().map(|labs| &labs.l[..count]);
+    fn compare_hues<V: Fused>(&mut self, v: V, count: usize) {
         let [chromas0, chromas1] = self.chromas.each_ref().map(|lane| &lane[..count]);
         let [lengths0, lengths1] = self.lengths.each_ref().map(|lane| &lane[..count]);
         let [hues0, hues1] = self.hues.each_ref().map(|lane| &lane[..count]);
-        let powers = &self.powers[..count];
-        let (differences, doubts) = (&mut self.differences[..count], &mut self.doubts[..count]);
+        let (steps, doubts) = (&mut self.hue_steps[..count], &mut self.doubts[..count]);
         for at in 0..count {
-            let hues = [hues0[at], hues1[at]];
-            let step = hue_step([chromas0[at], chromas1[at]], hues);
+            let step = hue_step([chromas0[at], chromas1[at]], [hues0[at], hues1[at]]);
             let area = f64::from(lengths0[at] * lengths1[at]).sqrt();
             let hue = 2.0 * area * sine(v, f64::from(step) / 2.0);
-            let mean_hue = mean_hue(hues);
-            let weight = hue_weight(v, f64::from(mean_hue));
-            let steps = steps_from_blue(mean_hue);
+            steps[at] = hue as f32;
+            doubts[at] |= doubtful(hue);
+        }
+        let weights = &mut self.weights[..count];
+        for at in 0..count {
+            let weight = hue_weight(v, f64::from(mean_hue([hues0[at], hues1[at]])));
+            weights[at] = weight as f32;
+            doubts[at] |= doubtful(weight);
+        }
+        let turns = &mut self.turns[..count];
+        for at in 0..count {
+            let steps = steps_from_blue(mean_hue([hues0[at], hues1[at]]));
             let degrees = 60.0 * decay(v, f64::from(steps * steps));
-            let turn = (f64::from(degrees as f32) * (PI / 180.0)) as f32;
+            turns[at] = (f64::from(degrees as f32) * (PI / 180.0)) as f32;
+            doubts[at] |= doubtful(degrees);
+        }
+        let powers = &self.powers[..count];
+        for at in 0..count {
             let share = powers[at] / (powers[at] + CHROMA_KNEE_SINGLE);
-            let rotation = -2.0 * f64::from(share).sqrt() * sine(v, f64::from(turn));
-            doubts[at] |= doubtful(hue) | doubtful(weight) | doubtful(degrees) | doubtful(rotation);
+            let rotation = -2.0 * f64::from(share).sqrt() * sine(v, f64::from(turns[at]));
+            turns[at] = rotation as f32;
+            doubts[at] |= doubtful(rotation);
+        }
+    }
+
+    #[inline(always)]
+    fn join(&mut self, count: usize) {
+        let [first, second] = self.labs.each_ref().map(|labs| &labs.l[..count]);
+        let [lengths0, lengths1] = self.lengths.each_ref().map(|lane| &lane[..count]);
+        let (steps, weights) = (&self.hue_steps[..count], &self.weights[..count]);
+        let (turns, differences) = (&self.turns[..count], &mut self.differences[..count]);
+        for at in 0..count {
             let parts = Parts {
                 lightness: second[at] - first[at],
                 chroma: lengths1[at] - lengths0[at],
-                hue: hue as f32,
+                hue: steps[at],
                 mean_lightness: (first[at] + second[at]) / 2.0,
                 mean_chroma: (lengths0[at] + lengths1[at]) / 2.0,
-                hue_weight: weight as f32,
-                rotation: rotation as f32,
+                hue_weight: weights[at],
+                rotation: turns[at],
             };
             differences[at] = parts.joined();
         }
@@ -191,18 +223,33 @@ impl LabLanes {
         doubts: &mut [u32; CHUNK],
     ) {
         let [ys, us, vs] = planes.map(|plane| &plane[..count]);
-        let (l, a, b) = (&mut self.l[..count], &mut self.a[..count], &mut self.b[..count]);
-        let doubts = &mut doubts[..count];
+        let [first, second, third] = self.steps.each_mut().map(|step| &mut step[..count]);
         for at in 0..count {
             let pixel = [f64::from(ys[at]), f64::from(us[at]), f64::from(vs[at])];
-            let [red, green, blue] = rgb(pixel, bit_depth);
-            let roots = xyz([linear(v, red), linear(v, green), linear(v, blue)]);
-            let roots = [root(v, roots[0]), root(v, roots[1]), root(v, roots[2])];
-            let colour: Lab = lab([roots[0] as f32, roots[1] as f32, roots[2] as f32]);
+            [first[at], second[at], third[at]] = rgb(pixel, bit_depth);
+        }
+        // Polynomials are chains. A short loop for each lets the processor work on many at a time.
+        for step in [&mut *first, &mut *second, &mut *third] {
+            for value in step {
+                *value = linear(v, *value);
+            }
+        }
+        for at in 0..count {
+            [first[at], second[at], third[at]] = xyz([first[at], second[at], third[at]]);
+        }
+        let doubts = &mut doubts[..count];
+        for step in [&mut *first, &mut *second, &mut *third] {
+            for at in 0..count {
+                step[at] = root(v, step[at]);
+                doubts[at] |= doubtful(step[at]);
+            }
+        }
+        let (l, a, b) = (&mut self.l[..count], &mut self.a[..count], &mut self.b[..count]);
+        for at in 0..count {
+            let colour: Lab = lab([first[at] as f32, second[at] as f32, third[at] as f32]);
             l[at] = colour.l;
             a[at] = colour.a;
             b[at] = colour.b;
-            doubts[at] |= doubtful(roots[0]) | doubtful(roots[1]) | doubtful(roots[2]);
         }
     }
 }

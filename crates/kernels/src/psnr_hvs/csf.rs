@@ -10,21 +10,24 @@ pub(super) struct Sensitivity {
     pub(super) error: [f32; 64],
     /// How strongly a coefficient masks errors; its reciprocal, how much it is masked.
     pub(super) mask: [f32; 64],
+    /// The reciprocals, rounded.
+    pub(super) mask_inverse: [f32; 64],
 }
 
 impl Sensitivity {
     const fn new(table: &[[f64; 8]; 8]) -> Self {
         /// What makes the metric's own masking table of its sensitivities.
         const MASK_SCALE: f64 = 0.3885746225901003;
-        let (mut error, mut mask) = ([0.0; 64], [0.0; 64]);
+        let (mut error, mut mask, mut mask_inverse) = ([0.0; 64], [0.0; 64], [0.0; 64]);
         let mut at = 0;
         while at < 64 {
             error[at] = table[at / 8][at % 8] as f32;
             let scaled = error[at] as f64 * MASK_SCALE;
             mask[at] = (scaled * scaled) as f32;
+            mask_inverse[at] = 1.0 / mask[at];
             at += 1;
         }
-        Self { error, mask }
+        Self { error, mask, mask_inverse }
     }
 }
 

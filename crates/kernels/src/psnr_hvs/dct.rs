@@ -7,43 +7,63 @@
 //! Range: the transform of a block multiplies by 8 at most, so that 12-bit samples give coefficients
 //! below 2^15 and products below 2^30. Larger samples wrap and mean nothing.
 
-/// Half of `value`, rounded towards zero.
-#[inline(always)]
-fn half(value: i32) -> i32 {
-    value.wrapping_add((value as u32 >> 31) as i32) >> 1
+/// What the transform does with numbers, or with vectors of them.
+pub(super) trait Step: Copy {
+    fn plus(self, other: Self) -> Self;
+    fn minus(self, other: Self) -> Self;
+    /// Half, rounded towards zero.
+    fn half(self) -> Self;
+    /// This times `factor / 2^15`, rounded to nearest, halves upwards.
+    fn times(self, factor: i16) -> Self;
 }
 
-/// `value` times `factor / 2^SHIFT`, rounded to nearest, halves upwards.
-#[inline(always)]
-fn times<const SHIFT: u32>(value: i32, factor: i32) -> i32 {
-    value.wrapping_mul(factor).wrapping_add(1 << (SHIFT - 1)) >> SHIFT
+impl Step for i32 {
+    #[inline(always)]
+    fn plus(self, other: Self) -> Self {
+        self.wrapping_add(other)
+    }
+
+    #[inline(always)]
+    fn minus(self, other: Self) -> Self {
+        self.wrapping_sub(other)
+    }
+
+    #[inline(always)]
+    fn half(self) -> Self {
+        self.wrapping_add((self as u32 >> 31) as i32) >> 1
+    }
+
+    #[inline(always)]
+    fn times(self, factor: i16) -> Self {
+        self.wrapping_mul(i32::from(factor)).wrapping_add(1 << 14) >> 15
+    }
 }
 
 /// The eight coefficients of eight samples, the lowest frequency first.
 #[inline(always)]
-pub(super) fn transform(x: [i32; 8]) -> [i32; 8] {
+pub(super) fn transform<T: Step>(x: [T; 8]) -> [T; 8] {
     // Samples that lie opposite each other become a sum and half a difference, or a difference and
     // the mean, by turns: then the next step has one of each at its scale.
-    let difference07 = x[0].wrapping_sub(x[7]);
-    let half_difference07 = half(difference07);
-    let mean07 = x[0].wrapping_sub(half_difference07);
-    let sum16 = x[1].wrapping_add(x[6]);
-    let half_difference16 = x[6].wrapping_sub(half(sum16));
-    let difference25 = x[2].wrapping_sub(x[5]);
-    let mean25 = x[2].wrapping_sub(half(difference25));
-    let sum34 = x[3].wrapping_add(x[4]);
-    let half_difference34 = half(sum34).wrapping_sub(x[4]);
+    let difference07 = x[0].minus(x[7]);
+    let half_difference07 = difference07.half();
+    let mean07 = x[0].minus(half_difference07);
+    let sum16 = x[1].plus(x[6]);
+    let half_difference16 = x[6].minus(sum16.half());
+    let difference25 = x[2].minus(x[5]);
+    let mean25 = x[2].minus(difference25.half());
+    let sum34 = x[3].plus(x[4]);
+    let half_difference34 = sum34.half().minus(x[4]);
 
-    let outer = mean07.wrapping_add(half(sum34));
-    let inner = half(sum16).wrapping_sub(mean25);
-    let [y0, y4] = mean_and_difference(outer, inner.wrapping_sub(sum16));
-    let [y2, y6] = rotate_by_three_eighths(inner, outer.wrapping_sub(sum34));
+    let outer = mean07.plus(sum34.half());
+    let inner = sum16.half().minus(mean25);
+    let [y0, y4] = mean_and_difference(outer, inner.minus(sum16));
+    let [y2, y6] = rotate_by_three_eighths(inner, outer.minus(sum34));
 
     let [mixed5, mixed3] = rotate_by_a_quarter(half_difference16, difference25);
-    let y7 = half(mixed5).wrapping_sub(half_difference34);
-    let y5 = mixed5.wrapping_sub(y7);
-    let y3 = half_difference07.wrapping_sub(mixed3);
-    let y1 = difference07.wrapping_sub(y3);
+    let y7 = mixed5.half().minus(half_difference34);
+    let y5 = mixed5.minus(y7);
+    let y3 = half_difference07.minus(mixed3);
+    let y1 = difference07.minus(y3);
     let [y1, y7] = rotate_by_a_sixteenth(y1, y7);
     let [y3, y5] = rotate_by_three_sixteenths(y3, y5);
     [y0, y1, y2, y3, y4, y5, y6, y7]
@@ -51,47 +71,47 @@ pub(super) fn transform(x: [i32; 8]) -> [i32; 8] {
 
 /// The two-point transform; the factors are sqrt(2) - 1 and sqrt(1/2).
 #[inline(always)]
-fn mean_and_difference(mut y0: i32, mut y4: i32) -> [i32; 2] {
-    y0 = y0.wrapping_sub(times::<15>(y4, 13_573));
-    y4 = y4.wrapping_add(times::<14>(y0, 11_585));
-    y0 = y0.wrapping_sub(times::<15>(y4, 13_573));
+fn mean_and_difference<T: Step>(mut y0: T, mut y4: T) -> [T; 2] {
+    y0 = y0.minus(y4.times(13_573));
+    y4 = y4.plus(y0.times(2 * 11_585));
+    y0 = y0.minus(y4.times(13_573));
     [y0, y4]
 }
 
 /// Rotation by 3 pi / 8; the factors are the tangent of half of it and its sine.
 #[inline(always)]
-fn rotate_by_three_eighths(mut y2: i32, mut y6: i32) -> [i32; 2] {
-    y6 = y6.wrapping_sub(times::<15>(y2, 21_895));
-    y2 = y2.wrapping_add(times::<14>(y6, 15_137));
-    y6 = y6.wrapping_sub(times::<15>(y2, 21_895));
+fn rotate_by_three_eighths<T: Step>(mut y2: T, mut y6: T) -> [T; 2] {
+    y6 = y6.minus(y2.times(21_895));
+    y2 = y2.plus(y6.times(2 * 15_137));
+    y6 = y6.minus(y2.times(21_895));
     [y2, y6]
 }
 
 /// Rotation by pi / 4 with change of scale; the factors are 2 - sqrt(2), sqrt(1/2) and
 /// sqrt(2) - 1/2.
 #[inline(always)]
-fn rotate_by_a_quarter(mut mixed5: i32, mut mixed3: i32) -> [i32; 2] {
-    mixed3 = mixed3.wrapping_add(times::<15>(mixed5, 19_195));
-    mixed5 = mixed5.wrapping_add(times::<14>(mixed3, 11_585));
-    mixed3 = mixed3.wrapping_sub(times::<13>(mixed5, 7489));
+fn rotate_by_a_quarter<T: Step>(mut mixed5: T, mut mixed3: T) -> [T; 2] {
+    mixed3 = mixed3.plus(mixed5.times(19_195));
+    mixed5 = mixed5.plus(mixed3.times(2 * 11_585));
+    mixed3 = mixed3.minus(mixed5.times(4 * 7489));
     [mixed5, mixed3]
 }
 
 /// Rotation by pi / 16; the factors are the tangent of half of it and its sine.
 #[inline(always)]
-fn rotate_by_a_sixteenth(mut y1: i32, mut y7: i32) -> [i32; 2] {
-    y7 = y7.wrapping_add(times::<15>(y1, 3227));
-    y1 = y1.wrapping_sub(times::<15>(y7, 6393));
-    y7 = y7.wrapping_add(times::<15>(y1, 3227));
+fn rotate_by_a_sixteenth<T: Step>(mut y1: T, mut y7: T) -> [T; 2] {
+    y7 = y7.plus(y1.times(3227));
+    y1 = y1.minus(y7.times(6393));
+    y7 = y7.plus(y1.times(3227));
     [y1, y7]
 }
 
 /// Rotation by 3 pi / 16; the factors are the tangent of half of it and its sine.
 #[inline(always)]
-fn rotate_by_three_sixteenths(mut y3: i32, mut y5: i32) -> [i32; 2] {
-    y5 = y5.wrapping_add(times::<13>(y3, 2485));
-    y3 = y3.wrapping_sub(times::<15>(y5, 18_205));
-    y5 = y5.wrapping_add(times::<13>(y3, 2485));
+fn rotate_by_three_sixteenths<T: Step>(mut y3: T, mut y5: T) -> [T; 2] {
+    y5 = y5.plus(y3.times(4 * 2485));
+    y3 = y3.minus(y5.times(18_205));
+    y5 = y5.plus(y3.times(4 * 2485));
     [y3, y5]
 }
 
@@ -125,6 +145,6 @@ mod tests {
 
     #[test]
     fn a_half_is_rounded_towards_zero() {
-        assert_eq!([-3, -2, -1, 0, 1, 2, 3].map(half), [-1, -1, 0, 0, 0, 1, 1]);
+        assert_eq!([-3, -2, -1, 0, 1, 2, 3].map(i32::half), [-1, -1, 0, 0, 0, 1, 1]);
     }
 }

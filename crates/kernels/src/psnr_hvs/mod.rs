@@ -21,9 +21,15 @@ mod blocks;
 mod csf;
 mod dct;
 mod sum;
+#[cfg(target_arch = "x86_64")]
+mod words;
 
 use crate::elementary::log10;
-use crate::isa::{Isa, per_isa};
+#[cfg(target_arch = "x86_64")]
+use crate::isa::{Avx2, Avx512};
+use crate::isa::{Isa, Portable, Vector, per_isa};
+#[cfg(target_arch = "x86_64")]
+use crate::lanes::PictureSample;
 use crate::plane::{PlaneRef, Samples, ShapeMismatch};
 
 use self::blocks::{BATCH, BATCH_STEP, Blocks, COEFFICIENTS, Grid, Lane, SIDE};
@@ -41,6 +47,8 @@ const STEP: usize = 7;
 #[derive(Debug, Default)]
 pub struct PsnrHvsScratch {
     buffers: Box<Buffers>,
+    #[cfg(target_arch = "x86_64")]
+    words: Box<words::Buffers>,
 }
 
 impl PsnrHvsScratch {
@@ -71,12 +79,14 @@ struct Input<'a, S> {
     strides: [usize; 2],
     width: usize,
     height: usize,
+    /// The largest sample; larger ones count as this.
+    peak: u16,
 }
 
 /// The weighted error of one plane, 0 for equal planes; an `f32` value.
 ///
 /// `plane` is 0 for luma, 1 for Cb and 2 for Cr. Every instruction set gives the same bits. Samples
-/// above [`BIT_DEPTH_MAX`] bits give a meaningless error and nothing worse.
+/// above the planes' bit depth count as the largest of it.
 ///
 /// # Errors
 /// [`ShapeMismatch`] when the planes differ in width, height or bit depth.
@@ -90,22 +100,23 @@ pub fn psnr_hvs_error(
     reference.expect_shape_of(distorted)?;
     let (width, height) = (reference.width(), reference.height());
     let strides = [reference.stride(), distorted.stride()];
-    let (sensitivity, buffers) = (&csf::PLANES[plane], &mut *scratch.buffers);
+    let sensitivity = &csf::PLANES[plane];
+    let peak = ((1_u32 << reference.bit_depth()) - 1) as u16;
     let sum = match (reference.samples(), distorted.samples()) {
         (Samples::U8(reference), Samples::U8(distorted)) => {
             let pictures = [reference, distorted];
-            let input = Input { pictures, strides, width, height };
-            error_of_bytes(isa, &input, sensitivity, buffers)
+            let input = Input { pictures, strides, width, height, peak };
+            error_of_bytes(isa, &input, sensitivity, scratch)
         }
         (Samples::U16(reference), Samples::U16(distorted)) => {
             let pictures = [reference, distorted];
-            let input = Input { pictures, strides, width, height };
-            error_of_words(isa, &input, sensitivity, buffers)
+            let input = Input { pictures, strides, width, height, peak };
+            error_of_words(isa, &input, sensitivity, scratch)
         }
         _ => return Err(ShapeMismatch),
     };
     let terms = block_count(width) * block_count(height) * COEFFICIENTS;
-    let peak = ((1_u64 << reference.bit_depth()) - 1) as f32;
+    let peak = f32::from(peak);
     Ok(f64::from(sum / terms as f32 / (peak * peak)))
 }
 
@@ -128,15 +139,60 @@ per_isa! {
     fn error_of_bytes(
         input: &Input<'_, u8>,
         sensitivity: &Sensitivity,
-        buffers: &mut Buffers,
-    ) -> f32 = sum_of_terms::<u8>;
+        scratch: &mut PsnrHvsScratch,
+    ) -> f32 = error_of, with vector;
 
     fn error_of_words(
         input: &Input<'_, u16>,
         sensitivity: &Sensitivity,
-        buffers: &mut Buffers,
-    ) -> f32 = sum_of_terms::<u16>;
+        scratch: &mut PsnrHvsScratch,
+    ) -> f32 = error_of, with vector;
 }
+
+/// The sum of a plane's terms on one instruction set.
+trait Summed<S>: Vector {
+    fn sum(self, input: &Input<'_, S>, of: &Sensitivity, scratch: &mut PsnrHvsScratch) -> f32;
+}
+
+#[inline(always)]
+fn error_of<V: Summed<S>, S>(
+    vector: V,
+    input: &Input<'_, S>,
+    sensitivity: &Sensitivity,
+    scratch: &mut PsnrHvsScratch,
+) -> f32 {
+    vector.sum(input, sensitivity, scratch)
+}
+
+impl<S: Packed> Summed<S> for Portable {
+    #[inline(always)]
+    fn sum(self, input: &Input<'_, S>, of: &Sensitivity, scratch: &mut PsnrHvsScratch) -> f32 {
+        sum_of_terms(input, of, &mut scratch.buffers)
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+macro_rules! summed_in_words {
+    ($($vector:ty),+) => {$(
+        impl<S: Packed + PictureSample> Summed<S> for $vector {
+            #[inline(always)]
+            fn sum(
+                self,
+                input: &Input<'_, S>,
+                of: &Sensitivity,
+                scratch: &mut PsnrHvsScratch,
+            ) -> f32 {
+                if input.peak >> words::BIT_DEPTH_MAX == 0 {
+                    words::sum_of_terms(self, input, of, &mut scratch.words)
+                } else {
+                    sum_of_terms(input, of, &mut scratch.buffers)
+                }
+            }
+        }
+    )+};
+}
+#[cfg(target_arch = "x86_64")]
+summed_in_words!(Avx2, Avx512);
 
 #[inline(always)]
 fn sum_of_terms<S: Packed>(
@@ -154,7 +210,7 @@ fn sum_of_terms<S: Packed>(
             for (picture, blocks) in pictures.iter_mut().enumerate() {
                 let at = block_y * STEP * input.strides[picture] + first * STEP;
                 let samples = &input.pictures[picture][at..];
-                S::gather(samples, input.strides[picture], count, &mut blocks.values);
+                S::gather(samples, input.strides[picture], count, input.peak, &mut blocks.values);
                 blocks.analyse(lanes, &sensitivity.mask);
             }
             let [reference, distorted] = pictures;
@@ -178,7 +234,7 @@ trait Packed: Copy {
 
     /// Puts the samples of `count` blocks of a row into lanes, and zeros into the others.
     #[inline(always)]
-    fn gather(samples: &[Self], stride: usize, count: usize, grid: &mut Grid<i32>) {
+    fn gather(samples: &[Self], stride: usize, count: usize, peak: u16, grid: &mut Grid<i32>) {
         let mut words = [[0_u32; BATCH]; 4];
         for y in 0..SIDE {
             let row = &samples[y * stride..][..(count - 1) * STEP + SIDE];
@@ -193,18 +249,18 @@ trait Packed: Copy {
                 }
             }
             let line = grid[y * SIDE..].first_chunk_mut().expect("eight lines of eight");
-            Self::spread(&words, line);
+            Self::spread(&words, peak, line);
         }
     }
 
     /// Puts words of a row of every block apart.
     #[inline(always)]
-    fn spread(words: &[Lane<u32>; 4], line: &mut [Lane<i32>; SIDE]) {
+    fn spread(words: &[Lane<u32>; 4], peak: u16, line: &mut [Lane<i32>; SIDE]) {
         let [first, second, third, fourth] = words;
         let [a, b, c, d, e, f, g, h] = line;
         for lane in 0..BATCH {
             let words = [first[lane], second[lane], third[lane], fourth[lane]];
-            let samples = Self::unpacked(words);
+            let samples = Self::unpacked(words).map(|sample| sample.min(i32::from(peak)));
             a[lane] = samples[0];
             b[lane] = samples[1];
             c[lane] = samples[2];

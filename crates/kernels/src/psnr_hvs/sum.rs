@@ -15,6 +15,17 @@ use super::blocks::{BATCH, COEFFICIENTS, Grid};
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct OrderedSum(f32);
 
+/// How terms become whole multiples of the sum's unit in the last place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Units {
+    /// Added to a term it rounds it to a multiple of the unit, and holds the multiple in its bits.
+    pub(super) rounder: f32,
+    /// Terms must be below: half of the power of two.
+    pub(super) limit: f32,
+    /// Half a unit: a term that rounding moves by as much is in doubt.
+    pub(super) half: f32,
+}
+
 /// Below this the slow way serves: the products of the fast one could lose bits.
 const FAST_MIN: f32 = 1e-20;
 
@@ -28,24 +39,41 @@ impl OrderedSum {
     #[inline(always)]
     pub(super) fn add(&mut self, terms: &Grid<f32>, lanes: usize) {
         match self.added_as_integers(terms, lanes) {
-            Some(sum) => self.0 = sum,
+            Some(sum) => *self = sum,
             None => self.add_in_turn(terms, lanes),
         }
     }
 
+    /// What adding as integers needs to know; `None` where it does not serve.
     #[inline(always)]
-    fn added_as_integers(self, terms: &Grid<f32>, lanes: usize) -> Option<f32> {
-        if self.0 == 0.0 && terms.iter().all(|row| row[..lanes].iter().all(|term| *term == 0.0)) {
-            return Some(0.0);
-        }
+    pub(super) fn units(self) -> Option<Units> {
         if !(FAST_MIN..f32::MAX / 4.0).contains(&self.0) {
             return None;
         }
         let exponent = self.0.to_bits() & 0xff80_0000;
-        // Added to a term it rounds it to a multiple of the unit, and holds the multiple in its bits.
-        let rounder = f32::from_bits(exponent | 0x0040_0000);
-        let limit = 0.5 * f32::from_bits(exponent);
-        let half_unit = f32::from_bits(exponent - (24 << 23));
+        Some(Units {
+            rounder: f32::from_bits(exponent | 0x0040_0000),
+            limit: 0.5 * f32::from_bits(exponent),
+            half: f32::from_bits(exponent - (24 << 23)),
+        })
+    }
+
+    /// The sum and `count` of its units more; `None` where it reaches the next power of two.
+    #[inline(always)]
+    pub(super) fn plus(self, units: &Units, count: u64) -> Option<Self> {
+        let exponent = units.rounder.to_bits() & 0xff80_0000;
+        let sum = u64::from(self.0.to_bits()) + count;
+        let stays = sum < u64::from(exponent) + (1 << 23);
+        stays.then_some(Self(f32::from_bits(sum as u32)))
+    }
+
+    #[inline(always)]
+    fn added_as_integers(self, terms: &Grid<f32>, lanes: usize) -> Option<Self> {
+        if self.0 == 0.0 && terms.iter().all(|row| row[..lanes].iter().all(|term| *term == 0.0)) {
+            return Some(self);
+        }
+        let of_sum = self.units()?;
+        let Units { rounder, limit, half } = of_sum;
         let mut units = [0_u32; BATCH];
         let mut doubts = [0_u32; BATCH];
         let (units, doubts) = (&mut units[..lanes], &mut doubts[..lanes]);
@@ -56,20 +84,18 @@ impl OrderedSum {
                 let rounded = term + rounder;
                 let left = (term - (rounded - rounder)).abs();
                 let is_small = term < limit;
-                let doubt = !is_small | (left == half_unit);
+                let doubt = !is_small | (left == half);
                 units[lane] = units[lane].wrapping_add(rounded.to_bits() - rounder.to_bits());
                 doubts[lane] |= u32::from(doubt);
             }
         }
-        let units: u64 = units.iter().map(|units| u64::from(*units)).sum();
-        let doubt = doubts.iter().any(|doubt| *doubt != 0);
-        let sum = u64::from(self.0.to_bits()) + units;
-        let stays = sum < u64::from(exponent) + (1 << 23);
-        (stays && !doubt).then_some(f32::from_bits(sum as u32))
+        let count: u64 = units.iter().map(|units| u64::from(*units)).sum();
+        if doubts.iter().any(|doubt| *doubt != 0) { None } else { self.plus(&of_sum, count) }
     }
 
+    /// As [`add`](Self::add), one term after the other.
     #[inline(never)]
-    fn add_in_turn(&mut self, terms: &Grid<f32>, lanes: usize) {
+    pub(super) fn add_in_turn(&mut self, terms: &Grid<f32>, lanes: usize) {
         for lane in 0..lanes {
             for row in terms {
                 self.0 += row[lane];

@@ -1,7 +1,11 @@
-//! The lanes against the definition, one block and one coefficient after the other.
+//! The lanes against the definition, one block and one coefficient after the other; what words hold;
+//! and quotients made of products.
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
 
 use super::csf::PLANES;
-use super::dct::transform;
+use super::dct::{Step, transform};
 use super::*;
 use crate::isa::every_isa;
 
@@ -78,7 +82,7 @@ fn masking(block: &[i32; 64], mask: &[f32; 64]) -> f32 {
 }
 
 fn slow(plane: usize, reference: &Plane, distorted: &Plane) -> f64 {
-    let Sensitivity { error, mask } = &PLANES[plane];
+    let Sensitivity { error, mask, .. } = &PLANES[plane];
     let (mut sum, mut count) = (0.0_f32, 0);
     for y in (0..reference.height().saturating_sub(7)).step_by(7) {
         for x in (0..reference.width.saturating_sub(7)).step_by(7) {
@@ -190,4 +194,145 @@ fn samples_above_the_bit_depth_do_no_harm_and_shapes_are_checked() {
         assert_eq!(refused, Err(ShapeMismatch));
     }
     assert!(results.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+thread_local! {
+    /// The largest magnitude that any step could have, of those since it was cleared.
+    static LARGEST: Cell<f64> = const { Cell::new(0.0) };
+}
+
+/// A value of the transform: how it follows from a block's samples, and what roundings may add.
+#[derive(Clone, Copy)]
+struct Bound {
+    weights: [f64; 64],
+    error: f64,
+}
+
+impl Bound {
+    /// The least and the largest value for samples up to this.
+    fn range(&self, peak: f64) -> [f64; 2] {
+        let sum = |sign: f64| self.weights.iter().map(|w| (sign * w).max(0.0)).sum::<f64>();
+        [-sum(-1.0) * peak - self.error, sum(1.0) * peak + self.error]
+    }
+
+    fn noted(self) -> Self {
+        let [least, most] = self.range(PEAK_OF_WORDS);
+        LARGEST.set(LARGEST.get().max(most).max(-least));
+        self
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+const PEAK_OF_WORDS: f64 = ((1 << words::BIT_DEPTH_MAX) - 1) as f64;
+#[cfg(not(target_arch = "x86_64"))]
+const PEAK_OF_WORDS: f64 = 2047.0;
+
+impl Step for Bound {
+    fn plus(self, other: Self) -> Self {
+        let weights = std::array::from_fn(|at| self.weights[at] + other.weights[at]);
+        Self { weights, error: self.error + other.error }.noted()
+    }
+
+    fn minus(self, other: Self) -> Self {
+        let weights = std::array::from_fn(|at| self.weights[at] - other.weights[at]);
+        Self { weights, error: self.error + other.error }.noted()
+    }
+
+    fn half(self) -> Self {
+        Self { weights: self.weights.map(|w| w / 2.0), error: self.error / 2.0 + 0.5 }.noted()
+    }
+
+    fn times(self, factor: i16) -> Self {
+        let factor = f64::from(factor) / 32_768.0;
+        Self { weights: self.weights.map(|w| w * factor), error: self.error * factor + 0.5 }.noted()
+    }
+}
+
+#[test]
+fn words_hold_every_step_of_a_transform_and_differences_of_two() {
+    let sample = |at: usize| {
+        let weights = std::array::from_fn(|other| f64::from(u8::from(at == other)));
+        Bound { weights, error: 0.0 }
+    };
+    LARGEST.set(0.0);
+    let columns: [[Bound; 8]; 8] =
+        std::array::from_fn(|x| transform(std::array::from_fn(|y| sample(y * 8 + x))));
+    let rows: [[Bound; 8]; 8] =
+        std::array::from_fn(|y| transform(std::array::from_fn(|x| columns[x][y])));
+    let largest = LARGEST.get();
+    assert!((8.0 * PEAK_OF_WORDS..32_767.0).contains(&largest), "{largest}");
+    for coefficient in rows.iter().flatten() {
+        let [least, most] = coefficient.range(PEAK_OF_WORDS);
+        assert!(most - least < 32_767.0, "{least} to {most}");
+    }
+    // One bit more is more than can be shown: the limit is where it must be.
+    let deeper = rows[0][0].range(2.0 * PEAK_OF_WORDS + 1.0)[1];
+    assert!(deeper > 32_767.0, "{deeper}");
+}
+
+#[cfg(target_arch = "x86_64")]
+mod quotients {
+    use super::*;
+    use crate::lanes::Lanes;
+
+    trait Divides: Vector {
+        /// Whether a mantissa by this divisor is another than the quotient.
+        fn errs(self, divisor: [f32; 2]) -> bool;
+    }
+
+    impl Divides for Portable {
+        fn errs(self, _divisor: [f32; 2]) -> bool {
+            false
+        }
+    }
+
+    #[inline(always)]
+    fn errs_in_lanes<L: Lanes>(lanes: L, divisor: [f32; 2]) -> bool {
+        let first: [i32; 16] = std::array::from_fn(|lane| 1.0_f32.to_bits() as i32 + lane as i32);
+        let mut dividend = lanes.load_ints(&first, 0);
+        let mut differing = lanes.splat_int(0);
+        for _ in 0..(1 << 23) / L::INTS {
+            let expected = lanes.div_floats(dividend, lanes.splat_float(divisor[0]));
+            let quotient = words::quotient(lanes, dividend, divisor);
+            differing = lanes.or(differing, lanes.xor(quotient, expected));
+            dividend = lanes.add_ints(dividend, lanes.splat_int(L::INTS as i32));
+        }
+        lanes.any(differing)
+    }
+
+    macro_rules! divides {
+        ($($vector:ty),+) => {$(
+            impl Divides for $vector {
+                #[inline(always)]
+                fn errs(self, divisor: [f32; 2]) -> bool {
+                    errs_in_lanes(self, divisor)
+                }
+            }
+        )+};
+    }
+    divides!(Avx2, Avx512);
+
+    #[inline(always)]
+    fn errs_on<V: Divides>(vector: V, divisor: [f32; 2]) -> bool {
+        vector.errs(divisor)
+    }
+
+    per_isa! {
+        fn errs(divisor: [f32; 2]) -> bool = errs_on, with vector;
+    }
+
+    /// A quotient depends on the mantissa of the dividend alone, as long as nothing leaves the range of
+    /// normal numbers: maskings that are not 0 lie between 2^-40 and 2^20.
+    #[test]
+    fn every_mantissa_by_every_constant_is_the_rounded_quotient() {
+        let constants = PLANES.iter().flat_map(|plane| {
+            plane.mask.map(f32::to_bits).into_iter().zip(plane.mask_inverse.map(f32::to_bits))
+        });
+        let constants: BTreeSet<_> = constants.collect();
+        assert!(constants.len() > 90, "{}", constants.len());
+        for (divisor, inverse) in constants {
+            let divisor = [divisor, inverse].map(f32::from_bits);
+            assert!(!errs(Isa::detect(crate::isa::IsaLevel::Avx512), divisor), "{divisor:?}");
+        }
+    }
 }
