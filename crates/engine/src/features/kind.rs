@@ -18,7 +18,7 @@ use super::speed::chroma::{self as speed_chroma, ChromaSettings};
 use super::speed::temporal::{self as speed_temporal, TemporalSettings};
 use super::{
     FeatureError, MotionOptions, adm, cambi, ciede, float_ms_ssim, float_ssim, motion, psnr,
-    psnr_hvs, speed, vif,
+    psnr_hvs, speed, unbuilt, vif,
 };
 use crate::analyze::FrameInput;
 use crate::clip_error::SquaredErrors;
@@ -210,10 +210,11 @@ impl ExtractorKind {
     }
 
     pub(super) fn by_name(name: &str) -> Result<Self, FeatureError> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.name() == name)
-            .ok_or_else(|| FeatureError::UnknownExtractor { name: name.chars().take(64).collect() })
+        let unknown = || match unbuilt::extractor(name) {
+            Some((name, instead)) => FeatureError::NotBuilt { name, instead },
+            None => FeatureError::UnknownExtractor { name: name.chars().take(64).collect() },
+        };
+        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(unknown)
     }
 }
 
