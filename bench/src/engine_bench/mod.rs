@@ -248,8 +248,8 @@ mod tests {
     #[test]
     fn a_ratio_is_the_median_of_those_of_each_turn() {
         // A machine that is slow for one turn is slow for both.
-        let ours = [ran(10, 25), ran(100, 25), ran(10, 25)];
-        let theirs = [ran(20, 100), ran(300, 100), ran(40, 100)];
+        let ours = [ran(1_000, 25), ran(10_000, 25), ran(1_000, 25)];
+        let theirs = [ran(2_000, 100), ran(30_000, 100), ran(4_000, 100)];
         let case = &Case::all(false)[0];
         let them = Contender::Vmaf("vmaf".into());
         assert_eq!(ratios(case, &ours, &them, &theirs), [3.0, 3.0, 0.25]);
