@@ -184,25 +184,20 @@ impl FrameAnalyzer {
         self.analyze_moved(input, &motion, clock)
     }
 
-    /// The first step of [`analyze`](Self::analyze): motion. Unless
-    /// [`Needs::spatial_looks_back`](crate::Needs::spatial_looks_back), the pictures before the
-    /// frame's own are not needed after it.
+    /// The first step of [`analyze`](Self::analyze): motion, for which no distorted picture need be
+    /// there yet. Unless [`Needs::spatial_looks_back`](crate::Needs::spatial_looks_back), the pictures
+    /// before the frame's own are not needed after it.
     ///
     /// # Errors
-    /// As [`analyze`](Self::analyze).
+    /// As [`analyze`](Self::analyze), for the reference pictures.
     pub fn measure_motion(
         &mut self,
         input: &FrameInput<'_>,
         clock: &mut dyn FnMut() -> Duration,
     ) -> Result<MotionSads, AnalyzeError> {
-        let FrameInput { frame_index, reference, distorted } = *input;
+        let FrameInput { frame_index, reference, .. } = *input;
         let needs = self.plan.needs();
-        let is_spatial = self.plan.needs_spatial(frame_index);
-        let clip_psnr = self.plan.clip_psnr_instance();
         self.check(frame_index, "reference", &reference, needs.references_before)?;
-        for distorted in distorted.iter().filter(|_| is_spatial || clip_psnr.is_some()) {
-            self.check(frame_index, "distorted", distorted, needs.distorted_before)?;
-        }
         let windows = self.plan.motion_windows();
         Ok(MotionSads([0, 1].map(|window| {
             let before = reference.before[window].filter(|_| windows[window])?;
@@ -214,7 +209,7 @@ impl FrameAnalyzer {
     /// is of. `input` may lack the pictures before its own where they are not needed any more.
     ///
     /// # Errors
-    /// As [`analyze`](Self::analyze), but for what the first step has checked.
+    /// As [`analyze`](Self::analyze), for the distorted pictures.
     pub fn analyze_moved(
         &mut self,
         input: &FrameInput<'_>,
@@ -224,6 +219,10 @@ impl FrameAnalyzer {
         let FrameInput { frame_index, distorted, .. } = *input;
         let is_spatial = self.plan.needs_spatial(frame_index);
         let clip_psnr = self.plan.clip_psnr_instance();
+        let distorted_before = self.plan.needs().distorted_before;
+        for distorted in distorted.iter().filter(|_| is_spatial || clip_psnr.is_some()) {
+            self.check(frame_index, "distorted", distorted, distorted_before)?;
+        }
         let spatial = is_spatial.then(|| self.spatial(input, clock)).transpose()?;
         let spatial = spatial.map_or_else(
             || vec![None; distorted.len()],

@@ -95,6 +95,7 @@ impl ScoreError {
                 | FeatureError::Nothing
                 | FeatureError::TooMany { .. } => FailureKind::InvalidJob,
                 FeatureError::UnknownExtractor { .. }
+                | FeatureError::NotBuilt { .. }
                 | FeatureError::UnknownFeature { .. }
                 | FeatureError::UnknownOption { .. }
                 | FeatureError::BadValue { .. }

@@ -27,10 +27,12 @@ use crate::error::ScoreError;
 use crate::progress::Progress;
 use crate::stream::PairSource;
 use shared::Shared;
+use state::Order;
 
 /// Pictures of each video that may wait for workers or be filled, beyond those being scored. A
 /// single worker is served by the one that is filled while it scores; by none where the frames lie
-/// in a file, from where they come in a fiftieth of the time that scoring takes.
+/// in a file, from where they come in a fiftieth of the time that scoring takes: there readers and
+/// worker take turns, if they can.
 const LOOKAHEAD_PICTURES: usize = 2;
 
 /// What computes.
@@ -123,7 +125,7 @@ fn run_in(
     let sequence = |_: &Video| Sequence::new(Arc::clone(plan), spec.width, spec.height);
     let sequences = distorted.iter().map(sequence).collect();
     let limit = range.frame_count_max.unwrap_or(u64::MAX);
-    let shared = Shared::new(sequences, plan.needs(), stop, progress, limit);
+    let shared = Shared::new(sequences, (plan.needs(), pools.order), stop, progress, limit);
     std::thread::scope(|scope| {
         let reference = (reference, range.skip_reference, &pools.reference);
         let distorted = distorted.into_iter().zip(&pools.distorted);
@@ -150,7 +152,8 @@ pub(crate) fn run_fed<C: Collect>(
 ) -> Result<Outcome<C>, ScoreError> {
     plan.check_pictures(&spec)?;
     let pools = Pools::new(spec, (false, vec![false]), workers.threads, plan.needs())?;
-    let shared = Shared::new(vec![collector], plan.needs(), stop, progress, frames_max);
+    let shared =
+        Shared::new(vec![collector], (plan.needs(), pools.order), stop, progress, frames_max);
     std::thread::scope(|scope| {
         let (shared, pools) = (&shared, &pools);
         spawn(scope, shared, "score-read", move || shared.feed(source, pools));
@@ -201,10 +204,11 @@ fn spawn<'scope, 'env, C: Collect>(
     }
 }
 
-/// The memory of all videos' pictures.
+/// The memory of all videos' pictures, and when it is filled.
 struct Pools {
+    order: Order,
     reference: PicturePool,
-    /// One a video, so that none starves another.
+    /// One a video, so that none starves another. In turns all are one with the reference's.
     distorted: Vec<PicturePool>,
 }
 
@@ -221,6 +225,10 @@ impl Pools {
         threads: NonZeroUsize,
         needs: Needs,
     ) -> Result<Self, ScoreError> {
+        let all_at_hand = at_hand.0 && at_hand.1.iter().all(|at_hand| *at_hand);
+        if threads.get() == 1 && all_at_hand && !needs.spatial_looks_back() {
+            return Self::in_turns(spec, at_hand.1.len(), needs);
+        }
         let pool = |before: u64, at_hand: bool| {
             let before = before as usize;
             let pictures = match threads.get() {
@@ -230,15 +238,26 @@ impl Pools {
                 threads if !needs.spatial_looks_back() => threads + before + LOOKAHEAD_PICTURES,
                 threads => (1 + before) * threads + before + LOOKAHEAD_PICTURES,
             };
-            let capacity = NonZeroUsize::new(pictures).expect("a worker holds one at least");
-            PicturePool::new(spec, capacity)
+            pool_of(spec, pictures)
         };
         Ok(Self {
+            order: Order::Ahead,
             reference: pool(needs.references_before, at_hand.0)?,
             distorted: (at_hand.1.into_iter())
                 .map(|at_hand| pool(needs.distorted_before, at_hand))
                 .collect::<Result<_, _>>()?,
         })
+    }
+
+    /// Motion looks at a reference and those before it; the other extractors at the reference and
+    /// the distorted pictures, which take the place of the oldest reference, while those that the
+    /// next frame looks back on are kept, the frame's own among them.
+    fn in_turns(spec: PictureSpec, distorted: usize, needs: Needs) -> Result<Self, ScoreError> {
+        let before = needs.references_before as usize;
+        let (motion, others) = (before + 1, before.max(1) + distorted);
+        let pool = pool_of(spec, motion.max(others))?;
+        let distorted = vec![pool.clone(); distorted];
+        Ok(Self { order: Order::InTurns, reference: pool, distorted })
     }
 
     #[cfg(test)]
@@ -250,11 +269,14 @@ impl Pools {
     /// How many pictures can be alive: takes all that there are.
     #[cfg(test)]
     fn capacity(&self) -> usize {
-        std::iter::once(&self.reference)
-            .chain(&self.distorted)
-            .map(|pool| std::iter::from_fn(|| pool.try_take()).collect::<Vec<_>>().len())
-            .sum()
+        let all = std::iter::once(&self.reference).chain(&self.distorted);
+        all.flat_map(|pool| std::iter::from_fn(|| pool.try_take())).collect::<Vec<_>>().len()
     }
+}
+
+fn pool_of(spec: PictureSpec, pictures: usize) -> Result<PicturePool, ScoreError> {
+    let capacity = NonZeroUsize::new(pictures).expect("a worker holds one at least");
+    Ok(PicturePool::new(spec, capacity)?)
 }
 
 /// CPU time of the calling thread.

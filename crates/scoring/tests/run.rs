@@ -90,6 +90,22 @@ fn any_number_of_threads_gives_the_bits_of_one() {
 }
 
 #[test]
+fn references_of_any_number_before_are_there_with_one_thread_too() {
+    let folder = Folder::new();
+    let mut request = folder.write(&spec().make());
+    for features in [
+        &["motion=motion_five_frame_window=true"][..],
+        &["motion=motion_force_zero=true", "motion=motion_five_frame_window=true"],
+        &["vif"],
+    ] {
+        request.models.clear();
+        request.features = features.iter().map(|&text| text.into()).collect();
+        let [one, three] = [1, 3].map(|threads| score(&request, threads).expect("scored").digest);
+        assert_eq!(one, three, "{features:?}");
+    }
+}
+
+#[test]
 fn several_distorted_videos_get_the_bits_of_runs_of_their_own() {
     let folder = Folder::new();
     let mut request = folder.write(&spec().make());
@@ -248,8 +264,10 @@ fn a_range_inside_both_videos_warns_of_nothing() {
         .expect("written");
     request.distorted = folder.media("short.y4m");
     request.range.frame_count_max = Some(9);
-    let report = score(&request, 2).expect("scored");
-    assert_eq!((report.frames.frame_count(), report.warnings.len()), (9, 0));
+    for threads in [1, 2] {
+        let report = score(&request, threads).expect("scored");
+        assert_eq!((report.frames.frame_count(), report.warnings.len()), (9, 0));
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use engine::{Picture, PictureSpec, PlaneData, PlanesWanted};
 use sha2::{Digest as _, Sha256};
 use types::{ChromaSubsampling, PixelFormat};
 
+use crate::footage;
 use crate::random::mix;
 
 /// What a pair of clips shows.
@@ -30,11 +31,17 @@ pub enum Content {
     Enhanced,
     /// As [`Content::Texture`], with chroma that holds no detail and is the same in both clips.
     Grey,
+    /// Texture above a slow gradient that moves; the distorted clip has it in steps of eight bits,
+    /// the reference with grain.
+    Bands,
+    /// The first frames of the demo pair, real footage at 8 bits, enlarged by a whole factor:
+    /// [`ClipSpec::footage`] alone makes it.
+    Footage,
 }
 
 impl Content {
-    /// Every kind.
-    pub const ALL: [Self; 8] = [
+    /// Every kind that is made at any size.
+    pub const ALL: [Self; 9] = [
         Self::Texture,
         Self::Noise,
         Self::Flat,
@@ -43,6 +50,7 @@ impl Content {
         Self::Equal,
         Self::Enhanced,
         Self::Grey,
+        Self::Bands,
     ];
 }
 
@@ -100,6 +108,14 @@ impl ClipSpec {
         Self { content: Content::Texture, seed, width, height, format, frame_count }
     }
 
+    /// The demo pair, `times` as wide and as high, 4:2:0. Samples between those that there are lie
+    /// on the line between them, so that any depth is filled.
+    #[must_use]
+    pub const fn footage(times: u32, frame_count: u32) -> Self {
+        let (width, height) = (times * footage::WIDTH, times * footage::HEIGHT);
+        Self::texture(0, width, height, frame_count).showing(Content::Footage)
+    }
+
     /// The same pair at another chroma subsampling and bit depth.
     #[must_use]
     pub const fn with_format(self, chroma: ChromaSubsampling, bit_depth: u8) -> Self {
@@ -115,6 +131,9 @@ impl ClipSpec {
     /// Computes both clips.
     #[must_use]
     pub fn make(&self) -> ClipPair {
+        if self.content == Content::Footage {
+            return self.make_footage();
+        }
         let mut pair = ClipPair { reference: self.empty(), distorted: self.empty() };
         let chroma = self.format.chroma.chroma_size(self.width, self.height);
         let sizes = [(self.width, self.height), chroma, chroma];
@@ -139,6 +158,13 @@ impl ClipSpec {
             pair.distorted.frames.push(distorted);
         }
         pair
+    }
+
+    fn make_footage(&self) -> ClipPair {
+        let times = self.width / footage::WIDTH;
+        let planes = |file| footage::planes(file, self.frame_count, times, self.format.bit_depth);
+        let clip = |file| Clip { frames: planes(file), ..self.empty() };
+        ClipPair { reference: clip(footage::REFERENCE), distorted: clip(footage::DISTORTED) }
     }
 
     fn empty(&self) -> Clip {
@@ -181,6 +207,22 @@ impl At {
                 };
                 (self.plane(|x, y| block(4, x, y)), self.plane(|x, y| block(5, x, y)))
             }
+            Content::Bands => {
+                let above = |y: u32| y < self.height / 3;
+                let gradient = |x: u32, y: u32| 0x3000 + 8 * x + 5 * y + 40 * self.frame as u32;
+                let gradient = |x: u32, y: u32| gradient(x, y).min(0xff00) as u16;
+                let reference = self.plane(|x, y| match above(y) {
+                    true => self.texture(x, y),
+                    false => gradient(x, y) + self.random(22, x, y) / 256,
+                });
+                let degraded = self.degraded(&reference);
+                let distorted = self.plane(|x, y| match above(y) {
+                    true => degraded[(y * self.width + x) as usize],
+                    false => gradient(x, y) & 0xff00,
+                });
+                (reference, distorted)
+            }
+            Content::Footage => unreachable!("footage is read, not made"),
             Content::Enhanced => {
                 let reference = self.plane(|x, y| 0x4000 + self.texture(x, y) / 2);
                 let stronger = |sample: &u16| {
@@ -407,6 +449,25 @@ mod tests {
         seen.sort();
         seen.dedup();
         assert_eq!(seen.len(), count);
+    }
+
+    #[test]
+    fn footage_keeps_its_samples_where_it_is_enlarged() {
+        let plain = ClipSpec::footage(1, 2).make();
+        let large =
+            ClipSpec::footage(3, 2).with_format(ChromaSubsampling::C420, 10).make().distorted;
+        assert_ne!(plain.reference, plain.distorted);
+        assert_eq!(
+            large.frames[1].iter().map(Vec::len).collect::<Vec<_>>(),
+            [9 * 176 * 144, 9 * 88 * 72, 9 * 88 * 72]
+        );
+        for (plane, width) in [(0, 176), (2, 88)] {
+            let [small, large] = [&plain.distorted, &large].map(|clip| &clip.frames[1][plane]);
+            for (at, sample) in small.iter().enumerate() {
+                let (x, y) = (at % width, at / width);
+                assert_eq!(large[3 * y * 3 * width + 3 * x], sample << 2, "{plane} {x} {y}");
+            }
+        }
     }
 
     #[test]

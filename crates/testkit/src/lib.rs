@@ -5,6 +5,7 @@
 //! a file; the same arguments give the same bytes on every machine.
 
 pub mod clip;
+mod footage;
 pub mod fuzz;
 pub mod golden;
 pub mod isa;

@@ -1,6 +1,7 @@
 //! `cambi`: how much banding the distorted picture shows and, in full reference, the reference.
 
 use kernels::Isa;
+use kernels::arena::Arena;
 use kernels::cambi::{
     CambiError, CambiHeatMap, CambiOptions, CambiParams, CambiScratch, CambiSide, Eotf, cambi,
 };
@@ -104,6 +105,13 @@ pub(crate) struct Scratch {
     kernel: CambiScratch,
     /// The levels of one map.
     levels: Vec<u8>,
+}
+
+impl Scratch {
+    /// As the kernel's.
+    pub(super) fn swap_arena(&mut self, arena: &mut Arena) {
+        self.kernel.swap_arena(arena);
+    }
 }
 
 pub(super) fn run(

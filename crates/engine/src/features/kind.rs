@@ -2,6 +2,7 @@
 
 use kernels::Isa;
 use kernels::adm::{AdmOptions, AdmParams, AdmScratch};
+use kernels::arena::Arena;
 use kernels::cambi::{CambiError, CambiOptions, CambiParams};
 use kernels::ciede::{ChromaLayout, CiedeScratch};
 use kernels::psnr_hvs::PsnrHvsScratch;
@@ -17,7 +18,7 @@ use super::speed::chroma::{self as speed_chroma, ChromaSettings};
 use super::speed::temporal::{self as speed_temporal, TemporalSettings};
 use super::{
     FeatureError, MotionOptions, adm, cambi, ciede, float_ms_ssim, float_ssim, motion, psnr,
-    psnr_hvs, speed, vif,
+    psnr_hvs, speed, unbuilt, vif,
 };
 use crate::analyze::FrameInput;
 use crate::clip_error::SquaredErrors;
@@ -113,6 +114,8 @@ pub(crate) struct Scratch {
     ciede: CiedeScratch,
     speed: speed::Scratch,
     ssim: SsimScratch,
+    /// What ADM and CAMBI need most of, one after the other.
+    arena: Arena,
     /// The squared errors of each distorted picture of the frame that PSNR ran on last.
     pub(crate) errors: Vec<SquaredErrors>,
 }
@@ -207,10 +210,11 @@ impl ExtractorKind {
     }
 
     pub(super) fn by_name(name: &str) -> Result<Self, FeatureError> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.name() == name)
-            .ok_or_else(|| FeatureError::UnknownExtractor { name: name.chars().take(64).collect() })
+        let unknown = || match unbuilt::extractor(name) {
+            Some((name, instead)) => FeatureError::NotBuilt { name, instead },
+            None => FeatureError::UnknownExtractor { name: name.chars().take(64).collect() },
+        };
+        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(unknown)
     }
 }
 
@@ -303,11 +307,18 @@ impl Prepared {
     ) -> Result<(), Refusal> {
         match self {
             Self::Vif(params) => vif::run(params, isa, frame, &mut scratch.vif, values),
-            Self::Adm(params) => adm::run(params, isa, frame, &mut scratch.adm, values),
+            Self::Adm(params) => {
+                scratch.adm.swap_arena(&mut scratch.arena);
+                adm::run(params, isa, frame, &mut scratch.adm, values);
+                scratch.adm.swap_arena(&mut scratch.arena);
+            }
             Self::Motion => {}
             Self::Cambi(params) => {
                 let params = params.as_ref().map_err(refusal)?;
-                cambi::run(params, isa, frame, &mut scratch.cambi, maps, values)?;
+                scratch.cambi.swap_arena(&mut scratch.arena);
+                let run = cambi::run(params, isa, frame, &mut scratch.cambi, maps, values);
+                scratch.cambi.swap_arena(&mut scratch.arena);
+                run?;
             }
             Self::SpeedChroma(settings) => {
                 let run = speed_chroma::run(settings, isa, frame, &mut scratch.speed, values);

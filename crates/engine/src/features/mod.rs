@@ -25,6 +25,7 @@ mod psnr_hvs;
 mod request;
 mod speed;
 mod ssim;
+mod unbuilt;
 mod vif;
 
 use thiserror::Error;
@@ -50,12 +51,16 @@ pub const REQUESTS_MAX: usize = 64;
 /// Why features cannot be computed as asked.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum FeatureError {
-    /// libvmaf or the caller knows such an extractor; it is not built here.
+    /// Neither libvmaf nor this engine knows such an extractor.
     #[error("feature extractor {name:?} is not supported; there are {}", ExtractorKind::names())]
     #[allow(missing_docs, reason = "as asked for")]
     UnknownExtractor { name: String },
+    /// libvmaf knows such an extractor; it is not built here.
+    #[error("feature extractor {name} is one of libvmaf's that are not built here: {instead}")]
+    #[allow(missing_docs, reason = "libvmaf's name, and what serves in its place")]
+    NotBuilt { name: &'static str, instead: &'static str },
     /// A model reads such a feature; nothing that is built here computes it.
-    #[error("feature {name}, which a model reads, is not supported")]
+    #[error("feature {name}, which a model reads, is not supported{}", unbuilt::of_feature(name))]
     #[allow(missing_docs, reason = "by libvmaf's internal name")]
     UnknownFeature { name: String },
     /// The extractor has no such option.

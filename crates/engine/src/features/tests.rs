@@ -227,6 +227,15 @@ fn fingerprints_tell_plans_apart_by_what_frames_hold() {
 }
 
 #[test]
+fn what_libvmaf_alone_has_is_nothing_that_is_built() {
+    let kinds = ExtractorKind::ALL.map(ExtractorKind::name);
+    assert!(kinds.iter().all(|name| unbuilt::extractor(name).is_none()));
+    let float = unbuilt::of_feature("VMAF_feature_vif_scale0_score");
+    assert!(float.contains("floating point"), "{float}");
+    assert_eq!(unbuilt::of_feature("VMAF_integer_feature_vif_scale9_score"), "");
+}
+
+#[test]
 fn what_is_not_built_is_refused_by_name() {
     for (request, parts) in [
         ("ssimulacra2", &["ssimulacra2", "vif, adm, motion"][..]),
@@ -234,7 +243,11 @@ fn what_is_not_built_is_refused_by_name() {
         ("cambi=cambi_eotf=PQ", &["cambi_eotf=PQ", "one of bt1886, pq"]),
         ("cambi=window_size=14", &["window_size=14", "from 15 to 127"]),
         ("cambi=hrs=1080", &["\"hrs\"", "cambi_high_res_speedup"]),
-        ("float_vif", &["float_vif"]),
+        ("float_vif", &["float_vif", "not built", "`vif`"]),
+        ("float_moment", &["float_moment", "not built", "nothing"]),
+        ("float_ansnr=debug=true", &["float_ansnr", "not built"]),
+        ("null", &["null", "not built", "computes nothing"]),
+        ("adm_cuda", &["adm_cuda", "not built", "`adm`"]),
         ("integer_adm", &["integer_adm"]),
         ("psnr=min_sse=-1", &["min_sse=-1", "a number of 0 or more"]),
         ("psnr=enable_chroma=maybe", &["enable_chroma=maybe", "true or false"]),
@@ -248,7 +261,7 @@ fn what_is_not_built_is_refused_by_name() {
         ("adm=adm_csf_mode=4", &["adm_csf_mode=4", "from 0 to 3"]),
         ("adm=adm_csf_mode=2:adm_norm_view_dist=4", &["adm_csf_mode 2", "adm_norm_view_dist 4"]),
         ("adm=adm_norm_view_dist=2", &["nearer"]),
-        ("ssim", &["\"ssim\"", "float_ssim"]),
+        ("ssim", &["ssim", "not built", "`float_ssim`"]),
         ("float_ssim=scale=11", &["scale=11", "whole number from 0 to 10"]),
         ("float_ssim=scale=-1", &["scale=-1"]),
         ("float_ssim=enable_lcs=1", &["enable_lcs=1", "true or false"]),

@@ -36,6 +36,7 @@ mod vector;
 pub use params::{AdmError, AdmOptions, AdmParams};
 pub use scores::AdmScores;
 
+use crate::arena::{Arena, Need, Room};
 use crate::isa::{Isa, per_isa};
 use crate::plane::{PlaneRef, Samples, ShapeMismatch};
 use decouple::{Shallow, Wide};
@@ -49,26 +50,71 @@ pub const DEFINED_SIDE_MIN: usize = 33;
 /// Working memory for one size of picture, reused from frame to frame.
 ///
 /// At 1080p it holds about 2.4 MB for the reference and one distorted picture, and half of that for
-/// each further one: the low-pass bands of three scales, and a few rows.
+/// each further one: the low-pass bands of all scales, which may lie in shared memory
+/// ([`swap_arena`](Self::swap_arena)), and a few rows.
 #[derive(Clone, Debug, Default)]
 pub struct AdmScratch {
     size: [usize; 2],
     columns: [Axis; SCALES],
     lines: [Axis; SCALES],
-    portable: PortableScratch,
+    rows: Rows,
     #[cfg(target_arch = "x86_64")]
     vector: vector::Scratch,
+    /// The low-pass bands.
+    arena: Arena,
 }
 
-/// What the portable code works in.
-#[derive(Clone, Debug, Default)]
-struct PortableScratch {
-    rows: Rows,
-    first: [Vec<i16>; 2],
-    second: [Vec<i32>; 2],
-    third: [Vec<i32>; 2],
-    /// The coarsest low-pass band is not used; it goes here.
-    last: [Vec<i32>; 2],
+/// The low-pass bands of one picture, each the source of the next.
+#[derive(Debug)]
+struct LowBands<'a> {
+    first: &'a mut [i16],
+    /// The last is not used; it goes there.
+    deep: [&'a mut [i32]; SCALES - 1],
+}
+
+/// The low-pass bands of several pictures.
+#[derive(Debug)]
+struct LowMemory<'a> {
+    room: Room<'a>,
+    /// Of one picture.
+    need: Need,
+    lengths: [usize; SCALES],
+}
+
+impl<'a> LowMemory<'a> {
+    /// Of `count` pictures. Each band has room for `slack` more numbers at its end, which code that
+    /// takes whole vectors may read and write.
+    fn new(
+        arena: &'a mut Arena,
+        count: usize,
+        [columns, lines]: [&[Axis; SCALES]; 2],
+        slack: usize,
+    ) -> Self {
+        let lengths: [usize; SCALES] = std::array::from_fn(|scale| {
+            columns[scale].made.len() * lines[scale].made.len() + slack
+        });
+        let [first, deep @ ..] = lengths;
+        let need = deep
+            .iter()
+            .fold(Need::default().and::<i16>(first), |need, length| need.and::<i32>(*length));
+        Self { room: arena.room(need.times(count)), need, lengths }
+    }
+
+    /// Those of one picture, as they were left.
+    fn of(&mut self, picture: usize) -> LowBands<'_> {
+        LowBands::new(&mut self.room.part(self.need, picture), self.lengths)
+    }
+
+    /// Those of the first two pictures.
+    fn pair(mut self) -> [LowBands<'a>; 2] {
+        [(); 2].map(|()| LowBands::new(&mut self.room, self.lengths))
+    }
+}
+
+impl<'a> LowBands<'a> {
+    fn new(room: &mut Room<'a>, [first, deep @ ..]: [usize; SCALES]) -> Self {
+        Self { first: room.take(first), deep: deep.map(|length| room.take(length)) }
+    }
 }
 
 impl AdmScratch {
@@ -81,23 +127,17 @@ impl AdmScratch {
         scratch
     }
 
+    /// Gives its large memory for other memory, which may be shared with whoever does not run
+    /// meanwhile.
+    pub fn swap_arena(&mut self, arena: &mut Arena) {
+        std::mem::swap(&mut self.arena, arena);
+    }
+
     fn fit(&mut self, width: usize, height: usize) {
         if self.size != [width, height] {
             self.size = [width, height];
             self.columns = geometry::axes(width);
             self.lines = geometry::axes(height);
-        }
-    }
-}
-
-impl PortableScratch {
-    fn fit(&mut self, [columns, lines]: [&[Axis; SCALES]; 2]) {
-        let area = |scale: usize| columns[scale].made.len() * lines[scale].made.len();
-        for picture in 0..2 {
-            self.first[picture].resize(area(0), 0);
-            self.second[picture].resize(area(1), 0);
-            self.third[picture].resize(area(2), 0);
-            self.last[picture].resize(area(3), 0);
         }
     }
 }
@@ -155,15 +195,17 @@ fn each(
     scratch.fit(size[0], size[1]);
     let axes = [&scratch.columns, &scratch.lines];
     #[cfg(target_arch = "x86_64")]
-    if vector::frame_sums(isa, reference, distorted, params, axes, &mut scratch.vector) {
+    if vector::serves(isa, params, axes) {
+        let low = LowMemory::new(&mut scratch.arena, 1 + distorted.len(), axes, vector::SLACK);
+        vector::frame_sums(isa, reference, distorted, params, axes, low, &mut scratch.vector);
         for branch in &scratch.vector.branches[..distorted.len()] {
             keep(scores::scores(params, size, axes, &branch.sums));
         }
         return Ok(());
     }
-    scratch.portable.fit(axes);
     for distorted in distorted {
-        let sums = frame_sums(isa, reference, distorted, params, axes, &mut scratch.portable);
+        let low = LowMemory::new(&mut scratch.arena, 2, axes, 0).pair();
+        let sums = frame_sums(isa, reference, distorted, params, axes, low, &mut scratch.rows);
         keep(scores::scores(params, size, axes, &sums));
     }
     Ok(())
@@ -175,7 +217,8 @@ per_isa! {
         distorted: &PlaneRef<'_>,
         params: &AdmParams,
         axes: [&[Axis; SCALES]; 2],
-        scratch: &mut PortableScratch,
+        low: [LowBands<'_>; 2],
+        rows: &mut Rows,
     ) -> [ScaleSums; SCALES] = frame_sums_body;
 }
 
@@ -185,17 +228,18 @@ fn frame_sums_body(
     distorted: &PlaneRef<'_>,
     params: &AdmParams,
     axes: [&[Axis; SCALES]; 2],
-    scratch: &mut PortableScratch,
+    low: [LowBands<'_>; 2],
+    rows: &mut Rows,
 ) -> [ScaleSums; SCALES] {
     let bit_depth = reference.bit_depth();
     match (reference.samples(), distorted.samples()) {
         (Samples::U8(first), Samples::U8(second)) => {
             let sources = [(first, reference.stride()), (second, distorted.stride())];
-            all_scales(sources, bit_depth, params, axes, scratch)
+            all_scales(sources, bit_depth, params, axes, low, rows)
         }
         (Samples::U16(first), Samples::U16(second)) => {
             let sources = [(first, reference.stride()), (second, distorted.stride())];
-            all_scales(sources, bit_depth, params, axes, scratch)
+            all_scales(sources, bit_depth, params, axes, low, rows)
         }
         _ => unreachable!("planes of one bit depth have one sample type"),
     }
@@ -207,9 +251,9 @@ fn all_scales<S: Sample>(
     bit_depth: u32,
     params: &AdmParams,
     axes: [&[Axis; SCALES]; 2],
-    scratch: &mut PortableScratch,
+    [low_a, low_b]: [LowBands<'_>; 2],
+    rows: &mut Rows,
 ) -> [ScaleSums; SCALES] {
-    let PortableScratch { rows, first, second, third, last } = scratch;
     let axes = |scale: usize| axes.map(|axes| &axes[scale]);
     let options = params.options();
     let work = |scale: usize| Work {
@@ -219,26 +263,30 @@ fn all_scales<S: Sample>(
         with_impairments: !options.skip_aim,
     };
     let sources = pictures.map(|(samples, stride)| Source { samples, stride, row0: 0, column0: 0 });
-    let [a, b] = first;
+    let [second_a, third_a, last_a] = low_a.deep;
+    let [second_b, third_b, last_b] = low_b.deep;
+    let (a, b) = (low_a.first, low_b.first);
     let sums0 = run_scale(
         Picture { bit_depth },
         Shallow::new(params),
         work(0),
         axes(0),
         [&sources[0], &sources[1]],
-        [a, b],
+        [&mut *a, &mut *b],
         rows,
     );
     let low = [band(a, axes(0)), band(b, axes(0))];
     let wide = |scale: usize| Wide::new(params, scale);
-    let [a, b] = second;
-    let sums1 = run_scale(Second, wide(1), work(1), axes(1), [&low[0], &low[1]], [a, b], rows);
+    let (a, b) = (second_a, second_b);
+    let made = [&mut *a, &mut *b];
+    let sums1 = run_scale(Second, wide(1), work(1), axes(1), [&low[0], &low[1]], made, rows);
     let low = [band(a, axes(1)), band(b, axes(1))];
-    let [a, b] = third;
-    let sums2 = run_scale(Deep::<16>, wide(2), work(2), axes(2), [&low[0], &low[1]], [a, b], rows);
+    let (a, b) = (third_a, third_b);
+    let made = [&mut *a, &mut *b];
+    let sums2 = run_scale(Deep::<16>, wide(2), work(2), axes(2), [&low[0], &low[1]], made, rows);
     let low = [band(a, axes(2)), band(b, axes(2))];
-    let [a, b] = last;
-    let sums3 = run_scale(Deep::<15>, wide(3), work(3), axes(3), [&low[0], &low[1]], [a, b], rows);
+    let made = [last_a, last_b];
+    let sums3 = run_scale(Deep::<15>, wide(3), work(3), axes(3), [&low[0], &low[1]], made, rows);
     [sums0, sums1, sums2, sums3]
 }
 

@@ -84,9 +84,25 @@ impl Counts {
     }
 }
 
-/// Works out the contrasts of all samples, row by row in the layout of the bins, and their sum.
+/// Which contrasts are kept once they are summed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// All, in the layout of the bins.
+    All,
+    /// Groups of [`LANES`] neighbours among which one is above 0, one after the other: in most
+    /// pictures few, so that most of `out` is never touched.
+    Found,
+}
+
+/// Works out the contrasts of all samples, row by row, and their sum. Says how many numbers are
+/// kept at the start of `out`, which must have room for all.
 #[inline(always)]
-pub(super) fn contrasts(view: &View<'_>, counts: &mut Counts, out: &mut [f32]) -> Totals {
+pub(super) fn contrasts(
+    view: &View<'_>,
+    counts: &mut Counts,
+    out: &mut [f32],
+    keep: Keep,
+) -> (Totals, usize) {
     let Counts { blocks, across, outside } = counts;
     let (stride, reach) = (view.stride, view.reach);
     let outside = &outside[..stride];
@@ -97,12 +113,12 @@ pub(super) fn contrasts(view: &View<'_>, counts: &mut Counts, out: &mut [f32]) -
     for row in 0..reach {
         slide(blocks, *across, reach, outside, row_of(Some(row)));
     }
-    let mut totals = Totals::default();
+    let (mut totals, mut kept) = (Totals::default(), 0);
     for row in 0..view.height {
         let leaving = row_of(row.checked_sub(reach + 1));
         slide(blocks, *across, reach, leaving, row_of(Some(row + reach)));
         let bins = row_of(Some(row));
-        let out = &mut out[row * stride..][..stride];
+        let out = &mut out[kept..][..stride];
         if view.visibility.groups.is_empty() {
             out.fill(0.0);
         }
@@ -110,11 +126,29 @@ pub(super) fn contrasts(view: &View<'_>, counts: &mut Counts, out: &mut [f32]) -
             contrast_row(blocks, *across, view.visibility.margin, group, bins, index == 0, out);
         }
         totals.add(out);
+        kept += match keep {
+            Keep::All => stride,
+            Keep::Found => gather(out),
+        };
     }
     for row in view.height.saturating_sub(reach + 1)..view.height {
         slide(blocks, *across, reach, row_of(Some(row)), outside);
     }
-    totals
+    (totals, kept)
+}
+
+/// Moves the groups among which a contrast is above 0 to the front, and says how many numbers they
+/// are.
+#[inline(always)]
+fn gather(row: &mut [f32]) -> usize {
+    let groups = row.as_chunks_mut::<LANES>().0;
+    let mut kept = 0;
+    for at in 0..groups.len() {
+        let group = groups[at];
+        groups[kept] = group;
+        kept += usize::from(group.iter().fold(false, |any, contrast| any | (*contrast > 0.0)));
+    }
+    kept * LANES
 }
 
 /// Takes the samples of one row out of the windows and another's in.
@@ -273,6 +307,16 @@ mod tests {
         let wrong = (1..=SUM_MAX).filter(|sum| RECIPROCAL[*sum] != 1.0 / *sum as f32);
         assert_eq!(wrong.count(), 42);
         assert_eq!(RECIPROCAL[0], 0.0);
+    }
+
+    #[test]
+    fn groups_with_a_contrast_are_gathered_in_their_order() {
+        let mut row = [0.0; 6 * LANES];
+        (row[3], row[2 * LANES - 1], row[4 * LANES]) = (1.0, 2.0, 3.0);
+        assert_eq!(gather(&mut row), 3 * LANES);
+        let found: Vec<_> = (0..3 * LANES).filter(|at| row[*at] > 0.0).collect();
+        assert_eq!(found, [3, 2 * LANES - 1, 2 * LANES]);
+        assert_eq!(gather(&mut [0.0; 2 * LANES]), 0);
     }
 
     #[test]

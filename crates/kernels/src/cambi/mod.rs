@@ -23,11 +23,12 @@ mod visibility;
 pub use self::luminance::{Eotf, UnknownEotf};
 pub use self::params::{CambiError, CambiOptions, CambiParams, CambiSide, SIDE_MIN};
 
-use self::contrast::{BLOCK, Counts, View};
+use self::contrast::{BLOCK, Counts, Keep, View};
 use self::params::Geometry;
-use self::pooling::{Contrasts, PoolBuffers, Totals};
+use self::pooling::{Contrasts, PoolBuffers, Totals, mean_in_order};
 use self::scale::{Binning, Plane, ScaleRows};
 use self::spatial::{Input, SpatialRows};
+use crate::arena::{Arena, Need};
 use crate::isa::{Isa, per_isa};
 use crate::plane::{PlaneRef, Samples};
 
@@ -93,8 +94,9 @@ impl CambiHeatMap<'_> {
     /// For an odd window a quarter of it is rounded down, so that with a weight of 1 or 2 the very
     /// largest contrasts pass 65535 and wrap, as libvmaf's do.
     pub fn levels(&self) -> impl Iterator<Item = u16> {
-        let Contrasts { values, stride, width, .. } = self.contrasts;
-        let rows = values.chunks_exact(stride).flat_map(move |row| &row[..width]);
+        let Contrasts { values, stride, width, height } = self.contrasts;
+        let rows =
+            values[..stride * height].chunks_exact(stride).flat_map(move |row| &row[..width]);
         rows.map(|contrast| (self.factor * f64::from(*contrast)) as i32 as u16)
     }
 }
@@ -104,17 +106,38 @@ impl CambiHeatMap<'_> {
 pub struct CambiScratch {
     spatial: SpatialRows,
     rows: ScaleRows,
-    /// Levels, then bins, of the scale in work and of the next one.
-    planes: [Vec<u16>; 2],
     counts: Counts,
-    contrasts: Vec<f32>,
     pool: PoolBuffers,
+    arena: Arena,
+}
+
+/// What of one call is as large as a picture.
+struct Planes<'a> {
+    /// Levels, then bins, of the scale in work and of the next one.
+    levels: [&'a mut [u16]; 2],
+    contrasts: &'a mut [f32],
+}
+
+impl<'a> Planes<'a> {
+    fn new(arena: &'a mut Arena, sizes: &[[usize; 2]; SCALES]) -> Self {
+        let area = |scale: usize| stride(sizes[scale][0]) * sizes[scale][1];
+        let need = Need::default().and::<u16>(area(0)).and::<u16>(area(1)).and::<f32>(area(0));
+        let mut room = arena.room(need);
+        let levels = [room.take(area(0)), room.take(area(1))];
+        Self { levels, contrasts: room.take(area(0)) }
+    }
 }
 
 impl CambiScratch {
     /// Empty buffers.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Gives its large memory for other memory, which may be shared with whoever does not run
+    /// meanwhile.
+    pub fn swap_arena(&mut self, arena: &mut Arena) {
+        std::mem::swap(&mut self.arena, arena);
     }
 }
 
@@ -137,33 +160,31 @@ pub fn cambi(
         return Err(CambiError::OtherShape);
     }
     let size = params.geometry(side);
-    let [width, height] = size.scales(params.is_halved())[0];
+    let sizes = size.scales(params.is_halved());
+    let stride = stride(sizes[0][0]);
     scratch.spatial.prepare([picture.width(), picture.height()], size);
-    grow(&mut scratch.planes[0], stride(width) * height);
-    let plane = &mut scratch.planes[0][..];
+    let CambiScratch { spatial, rows, counts, pool, arena } = scratch;
+    let planes = Planes::new(arena, &sizes);
+    let plane = &mut *planes.levels[0];
     let in_range = match picture.samples() {
         Samples::U8(samples) => {
             let input = input(samples, picture, size, params);
-            walk_bytes(isa, &input, size, &mut scratch.spatial, plane, stride(width))
+            walk_bytes(isa, &input, size, spatial, plane, stride)
         }
         Samples::U16(samples) => {
             let input = input(samples, picture, size, params);
-            walk_words(isa, &input, size, &mut scratch.spatial, plane, stride(width))
+            walk_words(isa, &input, size, spatial, plane, stride)
         }
     };
     if !in_range {
         return Err(CambiError::SampleTooLarge { bit_depth: picture.bit_depth() });
     }
-    Ok(scales(isa, size, params, scratch, heat_map))
+    Ok(scales(isa, size, params, (rows, counts, pool), planes, heat_map))
 }
 
 /// Rows are padded to whole blocks.
 fn stride(width: usize) -> usize {
     width.next_multiple_of(BLOCK)
-}
-
-fn grow<T: Clone + Default>(values: &mut Vec<T>, len: usize) {
-    values.resize(len.max(values.len()), T::default());
 }
 
 fn input<'a, S>(
@@ -184,48 +205,58 @@ fn input<'a, S>(
     }
 }
 
-/// The score of the levels in the first plane of `scratch`.
+/// The score of the levels in the first of `planes`.
 fn scales(
     isa: Isa,
     size: &Geometry,
     params: &CambiParams,
-    scratch: &mut CambiScratch,
+    (rows, counts, pool): (&mut ScaleRows, &mut Counts, &mut PoolBuffers),
+    planes: Planes<'_>,
     mut heat_map: Option<&mut dyn FnMut(CambiHeatMap<'_>)>,
 ) -> f64 {
     let sizes = size.scales(params.is_halved());
     let visibility = params.visibility();
     let binning = Binning { level_min: visibility.level_min, bins: visibility.bins };
-    let CambiScratch { rows, planes, counts, contrasts, pool, .. } = scratch;
+    let Planes { levels: [mut current, mut other], contrasts } = planes;
     let mut score = 0.0;
     for (scale, [width, height]) in sizes.into_iter().enumerate() {
-        let (first, second) = planes.split_at_mut(1);
-        let (current, next) = if scale % 2 == 0 { (first, second) } else { (second, first) };
-        let (current, next) = (&mut current[0], &mut next[0]);
-        let next = sizes.get(scale + 1).map(|[width, height]| {
-            grow(next, stride(*width) * height);
-            Plane { values: next, stride: stride(*width), width: *width, height: *height }
+        let next = sizes.get(scale + 1).map(|[width, height]| Plane {
+            values: &mut *other,
+            stride: stride(*width),
+            width: *width,
+            height: *height,
         });
         rows.prepare(width);
-        let mut plane = Plane { values: current, stride: stride(width), width, height };
+        let mut plane = Plane { values: &mut *current, stride: stride(width), width, height };
         smooth(isa, &mut plane, next, binning, rows);
-        grow(contrasts, stride(width) * height);
         counts.prepare(stride(width), visibility.bins);
         let reach = size.reach();
         let view = View { bins: current, stride: stride(width), height, reach, visibility };
-        let totals = find_contrasts(isa, &view, counts, contrasts);
-        let found = Contrasts {
-            values: &contrasts[..stride(width) * height],
-            stride: stride(width),
-            width,
-            height,
-        };
+        let keep = if heat_map.is_some() { Keep::All } else { Keep::Found };
+        let (totals, kept) = find_contrasts(isa, &view, counts, contrasts, keep);
         if let Some(heat_map) = &mut heat_map {
-            heat_map(CambiHeatMap { scale, contrasts: found, factor: heat_factor(size, params) });
+            let (contrasts, factor) =
+                (all_of(contrasts, [width, height]), heat_factor(size, params));
+            heat_map(CambiHeatMap { scale, contrasts, factor });
         }
-        let mean = mean_of_largest(isa, found, &totals, params.pooled(width * height), pool);
+        let k = params.pooled(width * height);
+        let mean = mean_of_largest(isa, &contrasts[..kept], &totals, k, pool);
+        let mean = match mean {
+            Some(mean) => mean,
+            None => {
+                find_contrasts(isa, &view, counts, contrasts, Keep::All);
+                mean_in_order(all_of(contrasts, [width, height]), k, pool)
+            }
+        };
         score += mean * SCALE_WEIGHTS[scale];
+        (current, other) = (other, current);
     }
     score / f64::from(size.window * size.window)
+}
+
+/// Those of a scale that were all kept.
+fn all_of(contrasts: &[f32], [width, height]: [usize; 2]) -> Contrasts<'_> {
+    Contrasts { values: contrasts, stride: stride(width), width, height }
 }
 
 /// What brings the largest contrast to 65535.
@@ -258,9 +289,17 @@ per_isa! {
         rows: &mut ScaleRows,
     ) = scale::smooth;
 
-    fn find_contrasts(view: &View<'_>, counts: &mut Counts, out: &mut [f32]) -> Totals
-        = contrast::contrasts;
+    fn find_contrasts(
+        view: &View<'_>,
+        counts: &mut Counts,
+        out: &mut [f32],
+        keep: Keep,
+    ) -> (Totals, usize) = contrast::contrasts;
 
-    fn mean_of_largest(contrasts: Contrasts<'_>, totals: &Totals, k: usize, buffers: &mut PoolBuffers) -> f64
-        = pooling::mean_of_largest;
+    fn mean_of_largest(
+        found: &[f32],
+        totals: &Totals,
+        k: usize,
+        buffers: &mut PoolBuffers,
+    ) -> Option<f64> = pooling::mean_of_largest;
 }

@@ -26,7 +26,7 @@ const KEYS: usize = ((0x4680_0000 - KEY_LEAST) >> KEY_SHIFT) as usize;
 /// Independent sums.
 const LANES: usize = 16;
 
-/// Contrasts of one scale.
+/// All contrasts of one scale.
 #[derive(Clone, Copy)]
 pub(super) struct Contrasts<'a> {
     /// Rows of `stride` values; what is beyond `width` is 0.
@@ -83,22 +83,25 @@ pub(super) struct PoolBuffers {
 }
 
 /// The mean of the `k` largest of all contrasts, whose `totals` are known; `k` is 1 to their number.
+/// `found` holds those above 0, and others that fill up whole groups of [`LANES`]. `None` where the sum is not exact in every order:
+/// then it is to be had from [`mean_in_order`].
 #[inline(always)]
 pub(super) fn mean_of_largest(
-    contrasts: Contrasts<'_>,
+    found: &[f32],
     totals: &Totals,
     k: usize,
     buffers: &mut PoolBuffers,
-) -> f64 {
+) -> Option<f64> {
+    let sum = if totals.count() <= k { totals.sum() } else { sum_of_largest(found, k, buffers) };
+    (sum < EXACT_BELOW).then(|| sum / k as f64)
+}
+
+/// The mean of the `k` largest, added up in the order that libvmaf's quick-select leaves.
+pub(super) fn mean_in_order(contrasts: Contrasts<'_>, k: usize, buffers: &mut PoolBuffers) -> f64 {
     let Contrasts { values, stride, width, height } = contrasts;
-    let values = &values[..stride * height];
-    let sum = if totals.count() <= k { totals.sum() } else { sum_of_largest(values, k, buffers) };
-    if sum < EXACT_BELOW {
-        return sum / k as f64;
-    }
     let ordered = &mut buffers.ordered;
     ordered.clear();
-    for row in values.chunks_exact(stride) {
+    for row in values[..stride * height].chunks_exact(stride) {
         ordered.extend_from_slice(&row[..width]);
     }
     quick_select(ordered, k);
@@ -189,7 +192,16 @@ mod tests {
         let contrasts = Contrasts { values: &padded, stride, width: values.len(), height: 1 };
         let mut totals = Totals::default();
         totals.add(&padded);
-        mean_of_largest(contrasts, &totals, k, &mut PoolBuffers::default())
+        let buffers = &mut PoolBuffers::default();
+        let mean = mean_of_largest(&padded, &totals, k, buffers);
+        let mean = mean.unwrap_or_else(|| mean_in_order(contrasts, k, buffers));
+        // Contrasts of 0 need not be there.
+        let mut found: Vec<f32> = values.iter().copied().filter(|value| *value > 0.0).collect();
+        found.resize(found.len().next_multiple_of(LANES), 0.0);
+        if let Some(of_found) = mean_of_largest(&found, &totals, k, buffers) {
+            assert_eq!(of_found, mean);
+        }
+        mean
     }
 
     /// Contrasts that might be: `p q / (p + q)` of some counts, or 0.

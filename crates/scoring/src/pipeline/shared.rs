@@ -9,7 +9,7 @@ use engine::{
 use media::stop::STOP_CHECK_INTERVAL;
 use media::{MediaError, Stop, Video};
 
-use super::state::{End, Frame, Held, State};
+use super::state::{End, Frame, Held, Order, State};
 use super::{Collect, Collected, Outcome, Pools, REFERENCE, thread_cpu_time};
 use crate::error::ScoreError;
 use crate::progress::Progress;
@@ -26,6 +26,11 @@ pub(super) struct Shared<'a, C> {
     limit: u64,
     /// See [`Needs::spatial_looks_back`].
     looks_back: bool,
+    order: Order,
+}
+
+fn pictures_of(distorted: &[(usize, Held)]) -> Vec<PictureWithPast<'_>> {
+    distorted.iter().map(|(_, held)| held.pictures()).collect()
 }
 
 fn input_of<'a>(
@@ -39,19 +44,20 @@ fn input_of<'a>(
 impl<'r, C: Collect> Shared<'r, C> {
     pub(super) fn new(
         collectors: Vec<C>,
-        needs: Needs,
+        (needs, order): (Needs, Order),
         stop: &'r Stop,
         progress: &'r Progress,
         limit: u64,
     ) -> Self {
         Self {
-            state: Mutex::new(State::new(collectors, needs)),
+            state: Mutex::new(State::new(collectors, needs, order)),
             work: Condvar::new(),
             space: Condvar::new(),
             stop,
             progress,
             limit,
             looks_back: needs.spatial_looks_back(),
+            order,
         }
     }
 
@@ -186,17 +192,20 @@ impl<'r, C: Collect> Shared<'r, C> {
             if state.failure.is_some() || state.is_surplus(number, frame_index) {
                 return Ok(None);
             }
-            if let Some(picture) = pool.try_take() {
+            if state.may_begin(number, frame_index)
+                && let Some(picture) = pool.try_take()
+            {
                 return Ok(Some(picture));
             }
             state = Self::wait(&self.space, state);
         }
     }
 
-    /// Tells readers that a picture may be free. Under the lock, since one that has just found none
-    /// would else miss it.
-    fn tell_of_space(&self) {
-        let state = self.lock();
+    /// Tells readers that a frame needs no reference before its own any more. Under the lock, since
+    /// one that has just found no picture would else miss it.
+    fn tell_of_moved(&self) {
+        let mut state = self.lock();
+        state.frame_moved();
         self.space.notify_all();
         drop(state);
     }
@@ -209,16 +218,21 @@ impl<'r, C: Collect> Shared<'r, C> {
     /// A worker's life.
     pub(super) fn score(&self, mut analyzer: FrameAnalyzer) -> Result<(), ScoreError> {
         while let Some(mut frame) = self.wait_for_frame()? {
-            let distorted: Vec<_> =
-                frame.distorted.iter().map(|(_, held)| held.pictures()).collect();
             let (index, clock) = (frame.index, &mut thread_cpu_time);
-            let input = input_of(index, &frame.reference, &distorted);
-            let motion = analyzer.measure_motion(&input, clock)?;
+            let motion = {
+                let distorted = pictures_of(&frame.distorted);
+                analyzer.measure_motion(&input_of(index, &frame.reference, &distorted), clock)?
+            };
             if !self.looks_back {
                 // What was before is not looked at again: a reader may fill it at once.
                 frame.reference.forget_before();
-                self.tell_of_space();
+                self.tell_of_moved();
             }
+            if self.order == Order::InTurns {
+                let Some(distorted) = self.wait_for_distorted()? else { break };
+                frame.distorted = distorted;
+            }
+            let distorted = pictures_of(&frame.distorted);
             let input = input_of(index, &frame.reference, &distorted);
             let values = analyzer.analyze_moved(&input, &motion, clock)?;
             let numbers: Vec<usize> = frame.distorted.iter().map(|(number, _)| *number).collect();
@@ -238,17 +252,30 @@ impl<'r, C: Collect> Shared<'r, C> {
 
     /// The next frame; `None` at the end.
     pub(super) fn wait_for_frame(&self) -> Result<Option<Frame>, ScoreError> {
+        let frame = self.wait_for_work(State::take_frame)?;
+        // A picture that was kept until now may be free.
+        self.space.notify_all();
+        Ok(frame)
+    }
+
+    /// The distorted pictures of the frame whose reference was taken; `None` at the end.
+    fn wait_for_distorted(&self) -> Result<Option<Vec<(usize, Held)>>, ScoreError> {
+        self.wait_for_work(State::take_distorted)
+    }
+
+    /// What `take` finds to do; `None` at the end.
+    fn wait_for_work<T>(
+        &self,
+        take: impl Fn(&mut State<C>) -> Option<T>,
+    ) -> Result<Option<T>, ScoreError> {
         let mut state = self.lock();
         loop {
             self.stop.check()?;
             if state.failure.is_some() {
                 return Ok(None);
             }
-            if let Some(frame) = state.take_frame() {
-                drop(state);
-                // A picture that was kept until now may be free.
-                self.space.notify_all();
-                return Ok(Some(frame));
+            if let Some(found) = take(&mut state) {
+                return Ok(Some(found));
             }
             if state.is_drained() {
                 return Ok(None);
@@ -263,7 +290,7 @@ impl<'r, C: Collect> Shared<'r, C> {
     ) -> Result<(), ScoreError> {
         let frames = values.len() as u64;
         let mut state = self.lock();
-        state.frame_left_work();
+        state.frame_scored();
         for (number, values) in values {
             // What is left of a video that has failed meanwhile counts no more.
             if let Ok(collector) = &mut state.collectors[number] {

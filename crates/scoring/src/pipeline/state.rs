@@ -32,8 +32,20 @@ impl Held {
 pub(super) struct Frame {
     pub index: u64,
     pub reference: Held,
-    /// The distorted videos that have this frame, each with its number.
+    /// The distorted videos that have this frame, each with its number; none yet where pictures are
+    /// read in turns.
     pub distorted: Vec<(usize, Held)>,
+}
+
+/// When a reader may fill its next picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// As soon as there is memory.
+    Ahead,
+    /// In turns with the one worker, so that nothing is in memory which is not looked at: a frame's
+    /// reference when the frame before it has its values, its distorted pictures when motion is
+    /// measured and the references before it are given up.
+    InTurns,
 }
 
 /// How a video's frames came to an end.
@@ -76,11 +88,29 @@ impl Track {
     }
 }
 
+/// The pictures of this index of all distorted videos that have one; `None` while one may come, and
+/// where there is none.
+fn take_of_all(distorted: &mut [Track], index: u64) -> Option<Vec<(usize, Held)>> {
+    let has_come = |track: &Track| !track.queue.is_empty() || !track.may_have(index);
+    if !distorted.iter().all(has_come) {
+        return None;
+    }
+    let having = distorted.iter_mut().enumerate().filter(|(_, track)| track.may_have(index));
+    let taken: Vec<_> =
+        having.filter_map(|(number, track)| track.take().map(|held| (number, held))).collect();
+    (!taken.is_empty()).then_some(taken)
+}
+
 /// `C` takes the values of the frames of one distorted video.
 pub(super) struct State<C> {
     /// The reference, then the distorted videos.
     tracks: Vec<Track>,
+    order: Order,
     next_frame: u64,
+    /// How many frames need no reference before their own any more.
+    moved_count: u64,
+    /// How many frames have their values.
+    scored_count: u64,
     frames_in_work: usize,
     in_work_since: Instant,
     pub score_time: Duration,
@@ -91,12 +121,15 @@ pub(super) struct State<C> {
 }
 
 impl<C> State<C> {
-    pub(super) fn new(collectors: Vec<C>, needs: Needs) -> Self {
+    pub(super) fn new(collectors: Vec<C>, needs: Needs, order: Order) -> Self {
         let reference = Track::new(needs.references_before);
         let distorted = collectors.iter().map(|_| Track::new(needs.distorted_before));
         Self {
             tracks: std::iter::once(reference).chain(distorted).collect(),
+            order,
             next_frame: 0,
+            moved_count: 0,
+            scored_count: 0,
             frames_in_work: 0,
             in_work_since: Instant::now(),
             score_time: Duration::ZERO,
@@ -123,33 +156,73 @@ impl<C> State<C> {
         self.collectors[video - 1] = Err(error);
     }
 
-    /// The next frame, when all pictures of it are there that will come.
+    /// The next frame, when all pictures of it are there that will come. In turns it comes with its
+    /// reference alone, and is counted when [`take_distorted`](Self::take_distorted) completes it.
     pub(super) fn take_frame(&mut self) -> Option<Frame> {
         let index = self.next_frame;
-        let has_come = |track: &Track| !track.queue.is_empty() || !track.may_have(index);
-        let [reference, distorted @ ..] = &mut self.tracks[..] else { return None };
-        if reference.queue.is_empty() || !distorted.iter().all(has_come) {
+        let [reference, others @ ..] = &mut self.tracks[..] else { return None };
+        if reference.queue.is_empty() {
             return None;
         }
-        let taken = distorted.iter_mut().enumerate().filter(|(_, track)| track.may_have(index));
-        let distorted: Vec<_> =
-            taken.filter_map(|(number, track)| track.take().map(|held| (number, held))).collect();
-        if distorted.is_empty() {
-            return None;
-        }
+        let distorted = match self.order {
+            Order::Ahead => {
+                let distorted = take_of_all(others, index)?;
+                self.next_frame += 1;
+                distorted
+            }
+            Order::InTurns => Vec::new(),
+        };
         let reference = reference.take()?;
+        self.frame_enters_work();
+        Some(Frame { index, reference, distorted })
+    }
+
+    /// In turns: what completes the next frame, when all of it is there that will come.
+    pub(super) fn take_distorted(&mut self) -> Option<Vec<(usize, Held)>> {
+        let distorted = take_of_all(&mut self.tracks[REFERENCE + 1..], self.next_frame)?;
         self.next_frame += 1;
+        self.frame_enters_work();
+        Some(distorted)
+    }
+
+    fn frame_enters_work(&mut self) {
         if self.frames_in_work == 0 {
             self.in_work_since = Instant::now();
         }
         self.frames_in_work += 1;
-        Some(Frame { index, reference, distorted })
     }
 
-    pub(super) fn frame_left_work(&mut self) {
+    /// A frame needs no reference before its own any more. In turns its distorted pictures are
+    /// waited for then, which is no work.
+    pub(super) fn frame_moved(&mut self) {
+        self.moved_count += 1;
+        if self.order == Order::InTurns {
+            self.frame_left_work();
+        }
+    }
+
+    /// A frame has its values.
+    pub(super) fn frame_scored(&mut self) {
+        self.scored_count += 1;
+        self.frame_left_work();
+    }
+
+    fn frame_left_work(&mut self) {
         self.frames_in_work -= 1;
         if self.frames_in_work == 0 {
             self.score_time += self.in_work_since.elapsed();
+        }
+    }
+
+    /// Whether the reader of a video may begin a frame. In turns those of distorted videos need not
+    /// wait for a reference that will not come: whether they go on is to be told.
+    pub(super) fn may_begin(&self, video: usize, frame_index: u64) -> bool {
+        match self.order {
+            Order::Ahead => true,
+            Order::InTurns if video == REFERENCE => self.scored_count >= frame_index,
+            Order::InTurns => {
+                self.moved_count > frame_index || !self.tracks[REFERENCE].may_have(frame_index)
+            }
         }
     }
 

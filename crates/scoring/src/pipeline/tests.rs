@@ -62,7 +62,7 @@ fn pictures_alive_are_bounded_by_threads_and_not_by_the_clip() {
         let (outcome, pools) = run_pair(threads, &Stop::never());
         assert_eq!(frame_count(outcome), FRAME_COUNT as usize);
         assert_eq!(pools.alive(), 0, "every picture was given back");
-        let most = if threads == 1 { 3 } else { 2 * threads + 5 };
+        let most = if threads == 1 { 2 } else { 2 * threads + 5 };
         assert_eq!(pools.capacity(), most, "with {threads} threads");
     }
 }
@@ -83,7 +83,10 @@ fn a_panic_in_a_thread_ends_everybody_with_an_error() {
     let plan = Arc::new(request.plan(&policy).expect("planned"));
     let (stop, progress) = (Stop::never(), Progress::new());
     let needs = plan.needs();
-    let shared = Shared::new(vec![Sequence::new(plan, 64, 48)], needs, &stop, &progress, u64::MAX);
+    let shared = {
+        let sequences = vec![Sequence::new(plan, 64, 48)];
+        Shared::new(sequences, (needs, Order::Ahead), &stop, &progress, u64::MAX)
+    };
     std::thread::scope(|scope| {
         let shared = &shared;
         // Waits for a frame that nobody will bring.

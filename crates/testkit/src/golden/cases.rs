@@ -91,6 +91,45 @@ const CAMBI: Ask = Ask {
     ],
 };
 
+/// Banding at other sizes of encode and source, one of them larger than the picture, and by each of
+/// both names of the display's curve.
+const CAMBI_SIZES: Ask = Ask {
+    name: "cambi_sizes",
+    models: &[],
+    requests: &[
+        "cambi=full_ref=true:src_width=400:src_height=300:enc_width=320:enc_height=240",
+        "cambi=src_width=640:src_height=400",
+        "cambi=enc_width=333:enc_height=251:enc_bitdepth=8",
+        "cambi=enc_width=960:enc_height=720:cambi_max_val=3",
+        "cambi=enc_width=402",
+        "cambi=eotf=pq:cambi_vis_lum_threshold=2",
+        "cambi=cambi_eotf=pq:eotf=bt1886:tvi_threshold=0.01",
+        "cambi=topk=0.1:cambi_topk=0.5:window_size=31:max_log_contrast=0",
+    ],
+};
+
+/// The same where the source is larger than the picture.
+const CAMBI_SOURCE: Ask = Ask {
+    name: "cambi_source",
+    models: &[],
+    requests: &[
+        "cambi=full_ref=true:src_width=640:src_height=480:enc_width=400:enc_height=300:eotf=pq",
+    ],
+};
+
+/// Every size from which large pictures may be halved first.
+const CAMBI_HALVED: Ask = Ask {
+    name: "cambi_halved",
+    models: &[],
+    requests: &[
+        "cambi=cambi_high_res_speedup=1080",
+        "cambi=cambi_high_res_speedup=1440:full_ref=true",
+        "cambi=cambi_high_res_speedup=2160",
+        "cambi=cambi_high_res_speedup=1080:enc_width=1280:enc_height=720",
+        "cambi=cambi_high_res_speedup=720",
+    ],
+};
+
 /// The error of every plane, in three scales.
 const PLANES: Ask =
     Ask { name: "planes", models: &[], requests: &["psnr=enable_mse=true", "psnr_hvs", "ciede"] };
@@ -268,8 +307,15 @@ pub fn cases() -> Vec<Case> {
     ] {
         cases.push(case(content, size, bit_depth, 2, CAMBI));
     }
+    cases.push(case(Content::Bands, (480, 360), 8, 2, CAMBI_SIZES));
+    cases.push(case(Content::Bands, (480, 360), 10, 2, CAMBI_SIZES));
+    cases.push(case(Content::Bands, (480, 360), 8, 2, CAMBI_SOURCE));
+    for (size, bit_depth) in [((1920, 1080), 8), ((2560, 1440), 10), ((3840, 2160), 8)] {
+        cases.push(case(Content::Bands, size, bit_depth, 1, CAMBI_HALVED));
+    }
     cases.extend(plane_cases());
     cases.extend(generation_1_cases());
+    cases.extend(footage_cases());
     for (interval, frame_count) in [(3, 8), (5, 6)] {
         let mut subsampled = case(Content::Texture, (80, 60), 8, frame_count, MODELS);
         subsampled.name = format!("{}_every_{interval}", subsampled.name);
@@ -308,6 +354,8 @@ fn generation_1_cases() -> impl Iterator<Item = Case> {
         (Content::Equal, (240, 224), C444, 8, 2, GENERATION_1),
         (Content::Blocks, (240, 224), C444, 12, 2, GENERATION_1),
         (Content::Texture, (704, 576), C420, 10, 2, GENERATION_1),
+        (Content::Bands, (1920, 1080), C420, 8, 2, GENERATION_1),
+        (Content::Bands, (1920, 1080), C420, 10, 2, HIGH_RATE),
         (Content::Texture, (448, 288), C444, 8, 6, HIGH_RATE),
         (Content::Texture, (240, 226), C444, 10, 2, HIGH_RATE),
         (Content::Grey, (240, 226), C444, 8, 1, HIGH_RATE),
@@ -320,6 +368,29 @@ fn generation_1_cases() -> impl Iterator<Item = Case> {
         let clip = clip.with_format(chroma, bit_depth);
         let name = format!("{content:?}_{width}x{height}_{bit_depth}_{}", ask.name);
         Case { name: name.to_lowercase(), clip, ask, subsample_interval: 1 }
+    })
+}
+
+/// Real footage, as it is and enlarged to what SpEED and CAMBI take.
+fn footage_cases() -> impl Iterator<Item = Case> {
+    let cases = [
+        (1, 8, 12, MODELS),
+        (2, 10, 4, MODELS),
+        (1, 8, 6, BOOTSTRAP),
+        (1, 8, 9, MOTION),
+        (1, 8, 3, PLANES),
+        (2, 8, 2, SSIM),
+        (2, 8, 2, CAMBI),
+        (4, 8, 3, SPEED),
+        (4, 8, 6, GENERATION_1),
+        (5, 10, 3, GENERATION_1),
+        (4, 8, 6, HIGH_RATE),
+    ];
+    cases.into_iter().map(|(times, bit_depth, frame_count, ask)| {
+        let clip = ClipSpec::footage(times, frame_count);
+        let clip = clip.with_format(ChromaSubsampling::C420, bit_depth);
+        let name = format!("footage_{}x{}_{bit_depth}_{}", clip.width, clip.height, ask.name);
+        Case { name, clip, ask, subsample_interval: 1 }
     })
 }
 

@@ -12,8 +12,10 @@ mod sums;
 mod transform;
 mod walk;
 
+pub(super) use transform::SLACK;
 pub(super) use walk::Scratch;
 
+use super::LowMemory;
 use super::geometry::{Axis, SCALES};
 use super::params::AdmParams;
 use crate::isa::{Avx2, Avx512, Isa, IsaLevel};
@@ -21,16 +23,8 @@ use crate::lanes::Lanes;
 use crate::plane::{PlaneRef, Samples};
 use transform::columns_read;
 
-/// The sums of all scales for each distorted picture, in `scratch`; false where this code does not
-/// serve.
-pub(super) fn frame_sums<'a>(
-    isa: Isa,
-    reference: &PlaneRef<'a>,
-    distorted: &[PlaneRef<'a>],
-    params: &AdmParams,
-    axes: [&[Axis; SCALES]; 2],
-    scratch: &mut Scratch,
-) -> bool {
+/// Whether this code serves.
+pub(super) fn serves(isa: Isa, params: &AdmParams, axes: [&[Axis; SCALES]; 2]) -> bool {
     let words = match isa.level() {
         IsaLevel::Baseline => return false,
         IsaLevel::Avx2 => Avx2::WORDS,
@@ -42,18 +36,31 @@ pub(super) fn frame_sums<'a>(
         straight <= split::WEIGHT_MAX && deep_weights.all(|weight| weight < deep::WEIGHT_END);
     let gain_is_whole = params.options().enhancement_gain_limit.fract() == 0.0;
     let is_wide = columns_read(&axes[0][0]).0.len() >= words;
-    if !are_weights_small || !gain_is_whole || !is_wide {
-        return false;
-    }
+    are_weights_small && gain_is_whole && is_wide
+}
+
+/// The sums of all scales for each distorted picture, in `scratch`. `low` is of the reference, then
+/// of these, with [`SLACK`].
+///
+/// # Panics
+/// Where this code does not serve: there are no vectors.
+pub(super) fn frame_sums<'a>(
+    isa: Isa,
+    reference: &PlaneRef<'a>,
+    distorted: &[PlaneRef<'a>],
+    params: &AdmParams,
+    axes: [&[Axis; SCALES]; 2],
+    low: LowMemory<'_>,
+    scratch: &mut Scratch,
+) {
     scratch.fit(axes, distorted.len());
-    if isa.level() == IsaLevel::Avx2 {
+    match isa.level() {
+        IsaLevel::Baseline => unreachable!("the baseline has no vectors"),
         // SAFETY: an `Isa` of this level exists only after detection of all its features.
-        unsafe { avx2(reference, distorted, params, axes, scratch) }
-    } else {
+        IsaLevel::Avx2 => unsafe { avx2(reference, distorted, params, axes, low, scratch) },
         // SAFETY: an `Isa` of this level exists only after detection of all its features.
-        unsafe { avx512(reference, distorted, params, axes, scratch) }
+        IsaLevel::Avx512 => unsafe { avx512(reference, distorted, params, axes, low, scratch) },
     }
-    true
 }
 
 #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
@@ -62,9 +69,10 @@ fn avx2<'a>(
     distorted: &[PlaneRef<'a>],
     params: &AdmParams,
     axes: [&[Axis; SCALES]; 2],
+    low: LowMemory<'_>,
     scratch: &mut Scratch,
 ) {
-    by_sample(Avx2::here(), reference, distorted, params, axes, scratch);
+    by_sample(Avx2::here(), reference, distorted, params, axes, low, scratch);
 }
 
 #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
@@ -74,9 +82,10 @@ fn avx512<'a>(
     distorted: &[PlaneRef<'a>],
     params: &AdmParams,
     axes: [&[Axis; SCALES]; 2],
+    low: LowMemory<'_>,
     scratch: &mut Scratch,
 ) {
-    by_sample(Avx512::here(), reference, distorted, params, axes, scratch);
+    by_sample(Avx512::here(), reference, distorted, params, axes, low, scratch);
 }
 
 #[inline(always)]
@@ -86,14 +95,15 @@ fn by_sample<'a, L: Lanes>(
     distorted: &[PlaneRef<'a>],
     params: &AdmParams,
     axes: [&[Axis; SCALES]; 2],
+    low: LowMemory<'_>,
     scratch: &mut Scratch,
 ) {
     match reference.samples() {
         Samples::U8(_) => {
-            walk::all_scales(lanes, reference, distorted, bytes, params, axes, scratch);
+            walk::all_scales(lanes, reference, distorted, bytes, params, axes, low, scratch);
         }
         Samples::U16(_) => {
-            walk::all_scales(lanes, reference, distorted, words, params, axes, scratch);
+            walk::all_scales(lanes, reference, distorted, words, params, axes, low, scratch);
         }
     }
 }

@@ -15,7 +15,7 @@ use super::super::geometry::Axis;
 use crate::lanes::{Lanes, PictureSample};
 
 /// Values that may be read and written past the end of every run: a vector and the taps' reach.
-pub(super) const SLACK: usize = 80;
+pub(in super::super) const SLACK: usize = 80;
 
 /// A vector of samples, less `half` where they may have 16 bits. Bytes are taken as they are, and
 /// the sum of taps less what half of their range adds to it.

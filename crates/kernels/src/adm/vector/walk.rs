@@ -8,6 +8,7 @@ use super::super::geometry::{Axis, SCALES, TAPS};
 use super::super::params::AdmParams;
 use super::super::pooling::ReferenceSums;
 use super::super::scale::{KEPT_ROWS, ScaleSums, Work, masking_thresholds, rows_ready};
+use super::super::{LowBands, LowMemory};
 use super::deep::{self, Divisors};
 use super::split::{Constants, PartRow};
 use super::sums::{masked_deep, masked_first, plain_first, rounded_deep};
@@ -17,14 +18,15 @@ use super::transform::{
 use crate::lanes::{Lanes, PictureSample};
 use crate::plane::PlaneRef;
 
-/// One picture: a row of detail, and the low-pass bands for the next scales.
+/// A row of detail of one picture.
 #[derive(Clone, Debug, Default)]
 struct Pictured {
     first: [Vec<i16>; 3],
     deep: [Vec<i32>; 3],
-    first_low: Vec<i16>,
-    deep_low: [Vec<i32>; SCALES - 1],
 }
+
+/// Which picture's low-pass bands those of the reference are; the distorted ones follow.
+const REFERENCE: usize = 0;
 
 /// What belongs to one distorted picture: its rows in the making, and its sums.
 #[derive(Clone, Debug, Default)]
@@ -54,15 +56,10 @@ struct Masking {
 }
 
 impl Pictured {
-    fn fit(&mut self, axes: [&[Axis; SCALES]; 2]) {
-        let made = |scale: usize| axes[0][scale].made.len();
-        let area = |scale: usize| made(scale) * axes[1][scale].made.len() + SLACK;
+    fn fit(&mut self, columns: &[Axis; SCALES]) {
+        let made = |scale: usize| columns[scale].made.len();
         self.first.iter_mut().for_each(|row| row.resize(made(0) + SLACK, 0));
         self.deep.iter_mut().for_each(|row| row.resize(made(1) + SLACK, 0));
-        self.first_low.resize(area(0), 0);
-        for (scale, low) in (1..).zip(&mut self.deep_low) {
-            low.resize(area(scale), 0);
-        }
     }
 }
 
@@ -74,12 +71,12 @@ impl Scratch {
         self.masking.column_sums.resize(need(0) + 2 + SLACK, 0);
         self.masking.threshold.resize(need(0) + SLACK, 0);
         self.divisors.fit(need(1) + SLACK);
-        self.reference.fit(axes);
+        self.reference.fit(axes[0]);
         if self.branches.len() < count {
             self.branches.resize_with(count, Branch::default);
         }
         for branch in &mut self.branches[..count] {
-            branch.picture.fit(axes);
+            branch.picture.fit(axes[0]);
             branch.first.iter_mut().flatten().for_each(|row| row.fit(need(0)));
             branch.deep.iter_mut().flatten().for_each(|row| row.fit(need(1) + SLACK));
         }
@@ -95,8 +92,10 @@ pub(super) fn all_scales<'a, L: Lanes, S: PictureSample + 'a>(
     samples: impl Fn(&PlaneRef<'a>) -> (&'a [S], usize),
     params: &AdmParams,
     axes: [&[Axis; SCALES]; 2],
+    mut low: LowMemory<'_>,
     scratch: &mut Scratch,
 ) {
+    let low = &mut low;
     let options = params.options();
     let work = |scale: usize| Work {
         scale,
@@ -119,11 +118,17 @@ pub(super) fn all_scales<'a, L: Lanes, S: PictureSample + 'a>(
     };
     match (is_enhanced, !options.skip_aim) {
         (false, false) => {
-            first.run::<S, false, false>(lanes, reference, distorted, samples, scratch)
+            first.run::<S, false, false>(lanes, reference, distorted, samples, low, scratch)
         }
-        (false, true) => first.run::<S, false, true>(lanes, reference, distorted, samples, scratch),
-        (true, false) => first.run::<S, true, false>(lanes, reference, distorted, samples, scratch),
-        (true, true) => first.run::<S, true, true>(lanes, reference, distorted, samples, scratch),
+        (false, true) => {
+            first.run::<S, false, true>(lanes, reference, distorted, samples, low, scratch)
+        }
+        (true, false) => {
+            first.run::<S, true, false>(lanes, reference, distorted, samples, low, scratch)
+        }
+        (true, true) => {
+            first.run::<S, true, true>(lanes, reference, distorted, samples, low, scratch)
+        }
     }
     for scale in 1..SCALES {
         let deep = Deep {
@@ -136,7 +141,7 @@ pub(super) fn all_scales<'a, L: Lanes, S: PictureSample + 'a>(
                 options.enhancement_gain_limit,
             ),
         };
-        deep.run(lanes, distorted.len(), scratch);
+        deep.run(lanes, distorted.len(), low, scratch);
     }
 }
 
@@ -157,12 +162,14 @@ impl<L: Lanes> First<'_, L> {
         reference: &PlaneRef<'a>,
         distorted: &[PlaneRef<'a>],
         samples: impl Fn(&PlaneRef<'a>) -> (&'a [S], usize),
+        low: &mut LowMemory<'_>,
         scratch: &mut Scratch,
     ) {
         let [columns, rows] = self.axes;
         let Scratch { lines, masking, reference: reference_made, branches, .. } = scratch;
         for line in rows.made.clone() {
-            self.transform(lanes, samples(reference), line, lines, reference_made);
+            let made = (low.of(REFERENCE).first, &mut reference_made.first);
+            self.transform(lanes, samples(reference), line, lines, made);
             let is_needed = self.work.is_scored && rows.need.contains(&line);
             let sums = if is_needed && rows.score.contains(&line) {
                 let offset = columns.score.start - columns.made.start;
@@ -177,8 +184,9 @@ impl<L: Lanes> First<'_, L> {
                 None
             };
             let need = columns.need.start - columns.made.start;
-            for (plane, branch) in distorted.iter().zip(branches.iter_mut()) {
-                self.transform(lanes, samples(plane), line, lines, &mut branch.picture);
+            for (place, (plane, branch)) in distorted.iter().zip(branches.iter_mut()).enumerate() {
+                let made = (low.of(REFERENCE + 1 + place).first, &mut branch.picture.first);
+                self.transform(lanes, samples(plane), line, lines, made);
                 if !is_needed {
                     continue;
                 }
@@ -208,7 +216,7 @@ impl<L: Lanes> First<'_, L> {
         (samples, stride): (&[S], usize),
         line: usize,
         lines: &mut Lines,
-        made: &mut Pictured,
+        (low, bands): (&mut [i16], &mut [Vec<i16>; 3]),
     ) {
         let [columns, rows] = self.axes;
         let (range, entry) = columns_read(columns);
@@ -216,7 +224,7 @@ impl<L: Lanes> First<'_, L> {
             std::array::from_fn(|tap| &samples[rows.tap(line, tap) * stride..][range.clone()]);
         down_picture(lanes, self.bit_depth, inputs, entry, lines);
         let start = (line - rows.made.start) * columns.made.len();
-        along_first(lanes, columns, lines, &mut made.first_low[start..], &mut made.first);
+        along_first(lanes, columns, lines, &mut low[start..], bands);
     }
 
     #[inline(always)]
@@ -307,20 +315,21 @@ struct Deep<'a, L: Lanes> {
 
 impl<L: Lanes> Deep<'_, L> {
     #[inline(always)]
-    fn run(&self, lanes: L, count: usize, scratch: &mut Scratch) {
+    fn run(&self, lanes: L, count: usize, low: &mut LowMemory<'_>, scratch: &mut Scratch) {
         let [columns, rows] = self.axes;
         let scale = self.work.scale;
         let Scratch { lines, divisors, masking, reference, branches } = scratch;
         for line in rows.made.clone() {
-            self.transform(lanes, line, lines, reference);
+            self.transform(lanes, line, lines, low.of(REFERENCE), &mut reference.deep);
             let is_needed = rows.need.contains(&line);
             let need = columns.need.start - columns.made.start;
             let needed = reference.deep.each_ref().map(|row| &row[need..]);
             if is_needed {
                 divisors.set(lanes, columns.need.len(), needed);
             }
-            for branch in &mut branches[..count] {
-                self.transform(lanes, line, lines, &mut branch.picture);
+            for (place, branch) in branches[..count].iter_mut().enumerate() {
+                let low = low.of(REFERENCE + 1 + place);
+                self.transform(lanes, line, lines, low, &mut branch.picture.deep);
                 if is_needed {
                     let slot = line % KEPT_ROWS;
                     let distorted = branch.picture.deep.each_ref().map(|row| &row[need..]);
@@ -348,7 +357,14 @@ impl<L: Lanes> Deep<'_, L> {
     }
 
     #[inline(always)]
-    fn transform(&self, lanes: L, line: usize, lines: &mut Lines, made: &mut Pictured) {
+    fn transform(
+        &self,
+        lanes: L,
+        line: usize,
+        lines: &mut Lines,
+        low: LowBands<'_>,
+        bands: &mut [Vec<i32>; 3],
+    ) {
         let [columns, rows] = self.axes;
         let [source_columns, source_rows] = self.source_axes;
         let (range, entry) = columns_read(columns);
@@ -358,12 +374,11 @@ impl<L: Lanes> Deep<'_, L> {
             row * stride + range.start - source_columns.made.start
         });
         let start = (line - rows.made.start) * columns.made.len();
-        let [second, third, last] = &mut made.deep_low;
-        let bands = &mut made.deep;
+        let LowBands { first, deep: [second, third, last] } = low;
         let length = range.len();
         match self.work.scale {
             1 => {
-                let inputs = starts.map(|start| &made.first_low[start..]);
+                let inputs = starts.map(|start| &first[start..]);
                 down_second(lanes, inputs, length, entry, lines);
                 along_deep::<L, 15>(lanes, columns, lines, &mut second[start..], bands);
             }
