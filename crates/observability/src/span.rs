@@ -551,6 +551,12 @@ impl ActiveSpan {
         self.started.elapsed()
     }
 
+    /// The time this long after its start; the clock is asked only where no start was kept.
+    pub(crate) fn time_after(&self, took: Duration) -> SystemTime {
+        let recording = self.recording.as_ref();
+        recording.map_or_else(SystemTime::now, |recording| recording.started_at + took)
+    }
+
     /// Ends it now.
     pub fn end(mut self) {
         self.finish(None);
@@ -620,6 +626,7 @@ impl RootName {
 
 /// A number for a short text: equal texts have equal numbers, and most different ones different,
 /// in their low bits too. Eight bytes at a time: names are looked at for every call.
+#[inline]
 pub(crate) fn quick_hash(text: &[u8]) -> u64 {
     const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
     let mix = |hash: u64, word: u64| (hash.rotate_left(23) ^ word).wrapping_mul(SPREAD);
@@ -636,9 +643,12 @@ pub(crate) fn quick_hash(text: &[u8]) -> u64 {
 }
 
 /// As [`quick_hash`], by the end of the text alone: for names that share their beginnings.
+#[inline]
 pub(crate) fn quick_hash_of_end(text: &[u8]) -> u64 {
-    let end = text.last_chunk::<16>().map_or(text, |end| end.as_slice());
-    quick_hash(end).wrapping_add(text.len() as u64)
+    match text.last_chunk::<16>() {
+        Some(end) => quick_hash(end).wrapping_add(text.len() as u64),
+        None => quick_hash(text).wrapping_add(text.len() as u64),
+    }
 }
 
 /// The beginning of `text`, of at most `bytes_max` bytes, cut between characters.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use opentelemetry::trace::SpanKind;
-use types::{SpanId, TraceFlags};
+use types::{SpanId, TraceFlags, TraceId};
 
 use crate::config::OtelConfig;
 use crate::context::{Context, Known, SpanPlace};
@@ -216,6 +216,43 @@ impl Tracer {
             (None, Some(span_id)) => (new_trace_id(), span_id),
             (None, None) => new_ids(),
         };
+        if self.is_passed_over(&cx, trace_id, start) {
+            let flags = parent.map_or(TraceFlags::RANDOM, |parent| parent.flags);
+            let is_remote = parent.is_some_and(|parent| parent.is_remote());
+            return StartedSpan {
+                parent_span_id: parent.map(|parent| parent.span_id),
+                parent_origin: if is_remote { Origin::Remote } else { Origin::Local },
+                ..StartedSpan::unrecorded(cx.within(SpanPlace {
+                    trace_id,
+                    span_id,
+                    flags,
+                    known: Known::Here,
+                }))
+            };
+        }
+        self.decide_and_start(cx, trace_id, span_id, start)
+    }
+
+    /// Whether the new span is one of the many about which there is nothing to decide.
+    #[inline]
+    fn is_passed_over(&self, cx: &Context, trace_id: TraceId, start: &Start) -> bool {
+        let parent = cx.span();
+        !start.forced
+            && !start.linked
+            && (parent.is_some() || !cx.has_tracestate())
+            && self.sampler().passes_over(trace_id, parent, start.kind_of_root, start.now)
+    }
+
+    /// A new span under the one of `cx` of which the sampler is asked. Apart, because few are.
+    #[inline(never)]
+    fn decide_and_start(
+        &self,
+        cx: Context,
+        trace_id: TraceId,
+        span_id: SpanId,
+        start: &Start,
+    ) -> StartedSpan {
+        let parent = cx.span().copied();
         let parent_flags = parent.map(|parent| parent.flags);
         // Within a process a trace is not torn, whatever the rules for callers are.
         let decided_here =
@@ -243,12 +280,11 @@ impl Tracer {
         let begins = parent.is_none() || against_caller;
         let is_remote = parent.is_some_and(|parent| parent.is_remote());
         let unrecorded_caller = if against_caller { cx.trace().map(Box::new) } else { None };
-        let tracestate = decision.and_then(|decision| decision.new_tracestate(cx.tracestate()));
-        let cx = cx.within(SpanPlace { trace_id, span_id, flags, known: Known::Here });
+        let place = SpanPlace { trace_id, span_id, flags, known: Known::Here };
         StartedSpan {
-            cx: match tracestate {
-                Some(tracestate) => cx.with_tracestate(tracestate),
-                None => cx,
+            cx: match decision {
+                Some(decision) => decision.tell(cx).within(place),
+                None => cx.within(place),
             },
             parent_span_id: parent.filter(|_| !against_caller).map(|parent| parent.span_id),
             parent_origin: if is_remote && !begins { Origin::Remote } else { Origin::Local },

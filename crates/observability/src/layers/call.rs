@@ -22,6 +22,7 @@ use types::{SpanId, TraceContext};
 
 use crate::context::Context;
 use crate::current::{Followed, Held, with_served};
+use crate::metrics::Histogram;
 use crate::span::{ActiveSpan, Position, SpanLink};
 use crate::tracer::Tracer;
 
@@ -141,17 +142,33 @@ impl CallSpan {
     pub(super) fn finish(
         &mut self,
         tracer: &Tracer,
-        duration: impl FnOnce(f64, &Context),
+        duration: impl FnOnce(&Took<'_>),
         describe: impl FnOnce(&mut ActiveSpan),
     ) {
         // It is never dropped while it is lent.
         let Some(Followed { span, .. }) = self.0.get() else { return };
-        let took: Duration = span.elapsed();
-        duration(took.as_secs_f64(), span.cx());
+        let took = Took { time: span.elapsed(), span };
+        duration(&took);
+        let took = took.time;
         if span.is_recording() {
             describe(span);
         }
         span.finish_after(took, tracer);
+    }
+}
+
+/// How long a call took.
+pub(super) struct Took<'a> {
+    time: Duration,
+    span: &'a ActiveSpan,
+}
+
+impl Took<'_> {
+    /// Records it as a duration of the call's span.
+    #[inline]
+    pub(super) fn record(&self, durations: &Histogram) {
+        let at = || self.span.time_after(self.time);
+        durations.record_at(self.time.as_secs_f64(), self.span.cx(), at);
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context as TaskContext, Poll};
 use std::time::Instant;
 
-use http::{HeaderMap, HeaderName, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use opentelemetry::trace::SpanKind;
 use tonic::Code;
@@ -27,7 +27,7 @@ use crate::schema::attr;
 use crate::span::{ActiveSpan, cut};
 
 const CODES: usize = 17;
-static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_STATUS: &str = "grpc-status";
 /// Longer names of unknown methods are cut.
 const METHOD_BYTES_MAX: usize = 256;
 
@@ -279,7 +279,7 @@ impl Drop for GrpcCall {
         let (shared, method) = (&self.shared, self.method);
         self.span.finish(
             &shared.telemetry.tracer,
-            |seconds, cx| shared.duration(method, code).record_in(seconds, cx),
+            |took| took.record(shared.duration(method, code)),
             |span| shared.describe(span, method, code),
         );
     }
@@ -298,13 +298,20 @@ fn describe_unknown(span: &mut ActiveSpan, path: &str) {
     span.set(attr::RPC_METHOD_ORIGINAL, cut(path, METHOD_BYTES_MAX).to_owned());
 }
 
+#[inline]
 fn read_code(headers: &HeaderMap) -> Option<Code> {
-    let value = if headers.len() > HEADERS_FEW {
-        headers.get(&GRPC_STATUS)
-    } else {
-        headers.iter().find(|(name, _)| **name == GRPC_STATUS).map(|(_, value)| value)
-    };
-    value.map(|value| Code::from_bytes(value.as_bytes()))
+    let value = match headers.len() {
+        0 => None,
+        1..=HEADERS_FEW => {
+            let mut headers = headers.iter();
+            headers.find(|(name, _)| name.as_str() == GRPC_STATUS).map(|(_, value)| value)
+        }
+        _ => headers.get(GRPC_STATUS),
+    }?;
+    Some(match value.as_bytes() {
+        b"0" => Code::Ok,
+        other => Code::from_bytes(other),
+    })
 }
 
 /// The status that gRPC gives an answer that did not come from a gRPC server.

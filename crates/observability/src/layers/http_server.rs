@@ -153,10 +153,10 @@ impl Drop for HttpCall {
         let route = shared.routes.get(self.route);
         self.span.finish(
             &shared.telemetry.tracer,
-            |seconds, cx| {
+            |took| {
                 let family = &shared.telemetry.metrics.durations().http_server;
                 let make = |labels| family.get(labels);
-                route.record(method, ending, make, |histogram| histogram.record_in(seconds, cx));
+                route.record(method, ending, make, |histogram| took.record(histogram));
             },
             |span| {
                 span.set(attr::HTTP_REQUEST_METHOD, method.as_str());
