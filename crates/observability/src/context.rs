@@ -52,7 +52,7 @@ impl SpanPlace {
 }
 
 /// What few contexts carry.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Default)]
 struct Carried {
     /// As its header; empty where there is none.
     tracestate: String,
@@ -228,9 +228,15 @@ mod tests {
         assert_eq!(written.get(), 3);
         let baggage = HeaderValue::from_static("tenant=7");
         let with_baggage = share(Context::with_baggage(Some(baggage.clone())), 7);
-        assert_eq!((with_baggage.tracestate(), with_baggage.baggage()), ("ot=th:7", Some(&baggage)));
+        assert_eq!(
+            (with_baggage.tracestate(), with_baggage.baggage()),
+            ("ot=th:7", Some(&baggage))
+        );
         assert_eq!(share(cx(), 7).baggage(), None);
-        assert_eq!(with_baggage.tracestate_header().as_ref(), HeaderValue::from_str("ot=th:7").ok().as_ref());
+        assert_eq!(
+            with_baggage.tracestate_header().as_ref(),
+            HeaderValue::from_str("ot=th:7").ok().as_ref()
+        );
         assert_eq!(Context::with_baggage(Some(baggage)).tracestate_header(), None);
     }
 

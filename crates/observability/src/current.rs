@@ -217,11 +217,12 @@ pub(crate) fn with_served<T>(read: impl FnOnce(&mut Followed) -> T) -> Option<T>
 pub(crate) struct Held(Option<Place>);
 
 impl Held {
-    #[inline]
-    pub(crate) fn new(followed: Followed) -> Self {
+    /// Makes what is followed in a place that is free.
+    #[inline(always)]
+    pub(crate) fn new(follow: impl FnOnce() -> Followed) -> Self {
         let spare = THREAD.try_with(|thread| thread.spare.try_borrow_mut().ok()?.pop());
         let mut place = spare.ok().flatten().unwrap_or_default();
-        *place = Some(followed);
+        *place = Some(follow());
         Self(Some(place))
     }
 
@@ -364,8 +365,8 @@ mod tests {
 
     fn call(last: u8, serves: bool) -> Held {
         let trace = cx(last);
-        let span = ActiveSpan::without_record(trace, std::time::Instant::now());
-        Held::new(Followed { span, name: "", serves })
+        let span = ActiveSpan::without_record(trace, crate::clock::Moment::now());
+        Held::new(|| Followed { span, name: "", serves })
     }
 
     #[test]

@@ -352,7 +352,7 @@ impl Sampler {
         trace_id: TraceId,
         parent: Option<&SpanPlace>,
         kind: u64,
-        now: Instant,
+        now: impl FnOnce() -> Instant,
     ) -> bool {
         let state = self.state.load(Ordering::Relaxed);
         if state & TEMPORARY != 0 {
@@ -365,7 +365,7 @@ impl Sampler {
             }
             None => {
                 threshold::randomness(trace_id) < state & THRESHOLD
-                    && (state & HAS_FLOOR == 0 || !self.floor.has_token(kind, now))
+                    && (state & HAS_FLOOR == 0 || !self.floor.has_token(kind, now()))
             }
         }
     }

@@ -7,11 +7,11 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Instant;
 
 use opentelemetry::trace::SpanKind;
 use types::{SpanId, TraceFlags, TraceId};
 
+use crate::clock::Moment;
 use crate::config::OtelConfig;
 use crate::context::{Context, Known, SpanPlace};
 use crate::export::{DeliveryError, SpanSink};
@@ -47,7 +47,7 @@ pub(crate) struct Start {
     pub(crate) linked: bool,
     /// Roots of a kind share a token of the sampler's floor.
     pub(crate) kind_of_root: u64,
-    pub(crate) now: Instant,
+    pub(crate) now: Moment,
 }
 
 impl Tracer {
@@ -162,7 +162,7 @@ impl Tracer {
     }
 
     pub(crate) fn start_span(&self, builder: SpanBuilder<'_>) -> ActiveSpan {
-        let start = builder.begin(Instant::now());
+        let start = builder.begin(Moment::now());
         let started = match &builder.parent {
             Parent::Current => self.continue_from(Context::current(), &start),
             Parent::Root => self.continue_from(Context::new(), &start),
@@ -175,13 +175,13 @@ impl Tracer {
 
     /// The span of a call of that name, which lives as long as the process, under the span of `cx`.
     /// Whoever gets it ends it by [`ActiveSpan::finish_after`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn of_call(
         &self,
         kind: SpanKind,
         name: RootName,
         cx: Context,
-        now: Instant,
+        now: Moment,
     ) -> ActiveSpan {
         let kind_of_root = name.hash;
         let start = Start { span_id: None, forced: false, linked: false, kind_of_root, now };
@@ -195,7 +195,7 @@ impl Tracer {
     }
 
     /// A new span under the one of `cx`.
-    #[inline]
+    #[inline(always)]
     fn continue_from(&self, cx: Context, start: &Start) -> StartedSpan {
         if self.is_enabled() {
             return self.next(cx, start);
@@ -207,7 +207,7 @@ impl Tracer {
     }
 
     /// A new span under the one of `cx`, where spans are exported.
-    #[inline]
+    #[inline(always)]
     fn next(&self, cx: Context, start: &Start) -> StartedSpan {
         let parent = cx.span().copied();
         let (trace_id, span_id) = match (parent, start.span_id) {
@@ -240,7 +240,9 @@ impl Tracer {
         !start.forced
             && !start.linked
             && (parent.is_some() || !cx.has_tracestate())
-            && self.sampler().passes_over(trace_id, parent, start.kind_of_root, start.now)
+            && self
+                .sampler()
+                .passes_over(trace_id, parent, start.kind_of_root, || start.now.instant())
     }
 
     /// A new span under the one of `cx` of which the sampler is asked. Apart, because few are.
@@ -265,7 +267,8 @@ impl Tracer {
                 parent: parent_flags,
                 kind: start.kind_of_root,
             };
-            self.sampler().answer(&question, || named_randomness(cx.tracestate()), || start.now)
+            let now = || start.now.instant();
+            self.sampler().answer(&question, || named_randomness(cx.tracestate()), now)
         });
         let flags = match decision {
             Some(decision) => decision.flags(),

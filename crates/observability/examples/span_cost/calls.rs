@@ -298,6 +298,15 @@ impl Services {
             variant("capture at submit: unsampled", None, captured, Box::new(capture(off))),
             variant("capture at submit: sampled", None, captured, Box::new(capture(on))),
         ];
+        // What remains where a layer does nothing but be there: future and body are wrapped once more.
+        let wrap = |response: Response<Answer>| response.map(Wrapped);
+        let nothing = ServiceExt::<Request<()>>::map_response(service_fn(answer), wrap);
+        variants.push(variant(
+            "gRPC: a layer that does nothing",
+            Some(0),
+            None,
+            grpc(nothing, None),
+        ));
         variants.extend(parts);
         variants
     }

@@ -6,7 +6,6 @@
 
 use std::sync::{Arc, OnceLock};
 use std::task::{Context as TaskContext, Poll};
-use std::time::Instant;
 
 use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use http_body::Body;
@@ -19,6 +18,7 @@ use tower_service::Service;
 use super::call::{Call, CallBody, CallFuture, CallSpan};
 use super::intern::{OTHER, intern};
 use super::methods::{GrpcMethods, Visibility};
+use crate::clock::{Moment, read_counter};
 use crate::context::Context;
 use crate::init::Telemetry;
 use crate::metrics::Histogram;
@@ -100,6 +100,7 @@ impl GrpcServerLayer {
     /// A layer for a server of `methods`.
     #[must_use]
     pub fn new(telemetry: &Telemetry, methods: GrpcMethods) -> Self {
+        read_counter();
         Self(Arc::new(Shared::new(telemetry, methods, Side::Server, None)))
     }
 }
@@ -160,7 +161,7 @@ where
         }
         let tracer = &shared.telemetry.tracer;
         let incoming = tracer.extract(request.headers());
-        let now = Instant::now();
+        let now = Moment::now();
         let span = if visibility == Visibility::Span {
             let name = shared.methods.root(method);
             let mut span = tracer.of_call(SpanKind::Server, name, incoming, now);
@@ -218,7 +219,7 @@ where
         let shared = &self.shared;
         let tracer = &shared.telemetry.tracer;
         let (method, visibility) = shared.methods.find(request.uri().path());
-        let (caller, now) = (Context::current(), Instant::now());
+        let (caller, now) = (Context::current(), Moment::now());
         let span = if visibility == Visibility::Span {
             tracer.of_call(SpanKind::Client, shared.methods.root(method), caller, now)
         } else {
