@@ -33,9 +33,10 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
     Ok(())
 }
 
-/// What telemetry costs a call: times and allocations, each with an allocator of its own.
+/// What telemetry costs a call: times and allocations, each with an allocator of its own; and what a
+/// recorded span costs on its way to a collector.
 fn telemetry() -> Result<(), String> {
-    for example in ["span_cost", "span_allocations"] {
+    for example in ["span_cost", "span_allocations", "export_cost"] {
         let run = ["run", "--release", "--package", "observability", "--example", example];
         command::cargo(&run)?;
     }

@@ -359,9 +359,17 @@ mod tests {
 
     #[test]
     fn beyond_loopback_needs_the_word_that_it_is_meant() {
-        let open = Config { listen: "0.0.0.0:1".parse().ok(), ..config() };
-        assert!(matches!(open.check(), Err(ConfigError::Insecure(_))));
-        Config { insecure: true, ..open }.check().expect("meant");
+        for address in ["0.0.0.0:1", "[::]:1", "192.0.2.1:1", "[2001:db8::1]:1"] {
+            let open = Config { listen: address.parse().ok(), ..config() };
+            assert!(matches!(open.check(), Err(ConfigError::Insecure(_))), "{address}");
+            // A token is asked for by the port of direct scoring alone, so it protects nothing here.
+            let with_token = Config { token_file: Some("/t".into()), ..open };
+            assert!(matches!(with_token.check(), Err(ConfigError::Insecure(_))), "{address}");
+            Config { insecure: true, ..with_token }.check().expect("meant");
+        }
+        for address in ["127.0.0.1:1", "127.8.8.8:1", "[::1]:1"] {
+            Config { listen: address.parse().ok(), ..config() }.check().expect("on loopback");
+        }
         let open = Config { grpc_listen: "0.0.0.0:1".parse().ok(), ..config() };
         assert!(matches!(open.check(), Err(ConfigError::InsecureScoring(_))));
         Config { token_file: Some("/t".into()), ..open }.check().expect("authenticated");

@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use observability::schema::span_name;
+use observability::schema::{attr, span_name};
 use support::collector::{Span, Tree};
-use support::otelcol::{Config, Otelcol, http_get, shipped_folder, test_config};
-use support::{DEADLINE, Fleet, demo_pair, wait_for};
+use support::otelcol::{Config, Otelcol, Written, http_get, shipped_folder, test_config};
+use support::{DEADLINE, Fleet, demo_pair, long_pair, wait_for};
+use tempfile::TempDir;
 
 /// The configurations that stand alone; `vendor.yaml` comes on top of one of them.
 const BASES: [&str; 4] =
@@ -68,7 +69,76 @@ fn the_builders_manifest_and_its_lock_name_the_same_versions() {
 }
 
 /// How long a trace must be for the gateway of the test to call it slow.
-const SLOW: Duration = Duration::from_secs(10);
+const SLOW: Duration = Duration::from_secs(5);
+/// How long the gateway holds a trace of a job, from its first span: no job here takes as long, on
+/// whatever machine.
+const HELD: Duration = Duration::from_secs(30);
+/// Repeats of the demonstration's clip: enough to be killed in the middle.
+const LONG: usize = 100;
+/// Lets the gateway say by which policy it kept a trace, in an attribute of the scope.
+const NAMES_POLICY: &str = "processor.tailsamplingprocessor.recordpolicy";
+
+/// A gateway that tells every span and what it kept of them.
+struct Gateway {
+    gateway: Otelcol,
+    backend: Otelcol,
+    all: Written,
+    kept: Written,
+    _folder: TempDir,
+}
+
+impl Gateway {
+    fn start(settings: &[(&'static str, String)]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (config, kept) =
+            Config::of(&[test_config("receiver.yaml")]).writing_to(folder.path(), "kept");
+        let backend = Otelcol::start("backend", folder.path(), config);
+        let files = [shipped("gateway-tail-sampling.yaml"), test_config("also-all-traces.yaml")];
+        let (mut config, all) = Config::of(&files)
+            .with("TRACES_ENDPOINT", &format!("127.0.0.1:{}", backend.config.grpc_port))
+            .with_gates(NAMES_POLICY)
+            .writing_to(folder.path(), "all");
+        for (name, value) in settings {
+            config = config.with(name, value);
+        }
+        let gateway = Otelcol::start("gateway", folder.path(), config);
+        Self { gateway, backend, all, kept, _folder: folder }
+    }
+
+    /// Waits until its timer has decided about every trace that it has seen, and what it kept has arrived.
+    /// It runs on: nothing is decided by its end.
+    fn wait_until_decided(&self, traces: usize) {
+        let counted = |name: &str, label: &str| {
+            let name = format!("otelcol_processor_tail_sampling_{name}");
+            Some(self.gateway.own_metric(&name, label)? as usize)
+        };
+        wait_for("every trace is decided about", HELD + DEADLINE, || {
+            let come = counted("new_trace_id_received", "")?;
+            (come >= traces && counted("global_count_traces_sampled", "")? == come).then_some(())
+        });
+        wait_for("what was kept arrives", DEADLINE, || {
+            let kept = counted("global_count_traces_sampled", r#"decision="sampled""#)?;
+            let arrived: BTreeSet<_> =
+                self.kept.spans().into_iter().map(|span| span.trace_id).collect();
+            (arrived.len() == kept).then_some(())
+        });
+    }
+
+    /// The policy by which each kept trace was kept.
+    fn policies(&self) -> BTreeMap<String, String> {
+        let spans = self.kept.spans_by_scope().into_iter();
+        let policy = |(scope, span): (BTreeMap<String, String>, Span)| {
+            Some((span.trace_id, scope.get("tailsampling.policy")?.clone()))
+        };
+        spans.filter_map(policy).collect()
+    }
+
+    fn terminate(self) -> (Vec<Span>, Vec<Span>) {
+        self.gateway.terminate();
+        self.backend.terminate();
+        (self.all.spans(), self.kept.spans())
+    }
+}
 
 /// A job with its trace id.
 fn submit(fleet: &Fleet, arguments: &[&str]) -> (String, String) {
@@ -91,34 +161,39 @@ fn duration(spans: &[&Span]) -> Duration {
 }
 
 #[test]
-fn the_gateway_keeps_the_failed_and_the_slow_job_and_drops_the_rest() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let (config, kept) =
-        Config::of(&[test_config("receiver.yaml")]).writing_to(folder.path(), "kept");
-    let backend = Otelcol::start("backend", folder.path(), config);
-    let files = [shipped("gateway-tail-sampling.yaml"), test_config("also-all-traces.yaml")];
-    let (config, all) = Config::of(&files)
-        .with("TRACES_ENDPOINT", &format!("127.0.0.1:{}", backend.config.grpc_port))
-        // It decides when it ends, and by then it has every span.
-        .with("TAIL_DECISION_WAIT", &"1h")
-        .with("TAIL_SLOW_MS", &SLOW.as_millis())
-        .with("TAIL_REST_PERCENT", &"0")
-        .writing_to(folder.path(), "all");
-    let gateway = Otelcol::start("gateway", folder.path(), config);
-
-    let mut telemetry = gateway.over_grpc();
+fn the_gateway_keeps_failed_slow_retried_and_forced_jobs_and_drops_the_rest() {
+    let gateway = Gateway::start(&[
+        ("TAIL_DECISION_WAIT", format!("{}s", HELD.as_secs())),
+        ("TAIL_SLOW_MS", SLOW.as_millis().to_string()),
+        ("TAIL_REST_PERCENT", "0".to_owned()),
+    ]);
+    let mut telemetry = gateway.gateway.over_grpc();
     telemetry.push(("OTEL_TRACES_SAMPLER_ARG", "1".to_owned()));
+    telemetry.push(("OTEL_BSP_SCHEDULE_DELAY", "200".to_owned()));
     let fleet = Fleet::new().with_telemetry(&telemetry);
     let controller = fleet.start_controller();
     let (reference, distorted) = demo_pair();
+    let long = long_pair(fleet.folder(), LONG);
+    let roots = format!("{}:{}", support::demo_folder().display(), fleet.folder().display());
+    let start_node = |name| fleet.start_node_with(name, &[("VMAFX_SCORING_ROOTS", &roots)]);
     // Slow, because there is no node yet.
     let submitted_at = Instant::now();
     let (slow_job, slow) = submit(&fleet, &[&reference, &distorted]);
     wait_for("the job is slow", DEADLINE, || (submitted_at.elapsed() > SLOW).then_some(()));
-    let node = fleet.start_node("a");
+    let first = start_node("a");
     wait_for_state(&fleet, &slow_job, "succeeded");
     let (failed_job, failed) = submit(&fleet, &[&reference, "/nonexistent.y4m"]);
     wait_for_state(&fleet, &failed_job, "failed");
+    let (retried_job, retried) = submit(&fleet, &[&long.0, &long.1]);
+    wait_for("the node scores", DEADLINE, || {
+        let job = fleet.vmafx(&["job", &retried_job, "--json"]).json();
+        (job["progress"]["frames_done"].as_u64() > Some(0)).then_some(())
+    });
+    first.kill_9();
+    let second = start_node("b");
+    wait_for_state(&fleet, &retried_job, "succeeded");
+    let (forced_job, forced) = submit(&fleet, &[&reference, &distorted, "--trace"]);
+    wait_for_state(&fleet, &forced_job, "succeeded");
     let good: Vec<String> = (0..4)
         .map(|_| {
             let (job, trace) = submit(&fleet, &[&reference, &distorted]);
@@ -126,28 +201,42 @@ fn the_gateway_keeps_the_failed_and_the_slow_job_and_drops_the_rest() {
             trace
         })
         .collect();
-    assert_eq!(node.terminate(), Some(0));
+    assert_eq!(second.terminate(), Some(0));
     assert_eq!(controller.terminate(), Some(0));
-    gateway.terminate();
-    backend.terminate();
+    let wanted = [&slow, &failed, &retried, &forced];
+    gateway.wait_until_decided(wanted.len() + good.len());
+    let policies = gateway.policies();
+    let (all, kept) = gateway.terminate();
 
-    let (all, kept) = (all.spans(), kept.spans());
     let mut traces: BTreeMap<&str, Vec<&Span>> = BTreeMap::new();
     for span in &all {
         traces.entry(&span.trace_id).or_default().push(span);
     }
-    for trace in good.iter().chain([&slow, &failed]) {
+    for trace in good.iter().chain(wanted) {
         Tree::of(all.clone(), trace).check(&[span_name::JOB]).expect("a whole tree came");
     }
+    let has = |span: &Span, key: &str, value: &str| {
+        span.attributes.get(key).is_some_and(|have| have == value)
+    };
     // On a machine that is busy enough, a good job may have been slow as well.
     let expected: BTreeSet<&str> = traces
         .iter()
-        .filter(|(_, spans)| spans.iter().any(|span| span.is_error) || duration(spans) >= SLOW)
+        .filter(|(_, spans)| {
+            let told = |span: &&&Span| span.is_error || has(span, attr::SAMPLING_REASON, "forced");
+            spans.iter().any(|span| told(&span)) || duration(spans) >= SLOW
+        })
         .map(|(trace, _)| *trace)
         .collect();
     let found: BTreeSet<&str> = kept.iter().map(|span| span.trace_id.as_str()).collect();
     assert_eq!(found, expected, "of {:?}", traces.keys());
-    assert!(found.contains(slow.as_str()) && found.contains(failed.as_str()), "{found:?}");
+    for (trace, policy) in [(&slow, "slow"), (&failed, "failed"), (&forced, "forced")] {
+        // The first that fits is named; a machine that is busy enough makes every job slow.
+        let named = policies.get(trace.as_str()).map(String::as_str);
+        assert!(named == Some(policy) || named == Some("slow"), "{policy}: {policies:?}");
+    }
+    let is_second = |span: &&Span| has(span, attr::ATTEMPT_NUMBER, "2");
+    assert!(traces[retried.as_str()].iter().any(is_second), "there was no second attempt");
+    assert!(found.contains(retried.as_str()), "{found:?}");
     let dropped = good.iter().filter(|trace| !found.contains(trace.as_str())).count();
     assert!(dropped > 0, "nothing was dropped of {good:?}");
     for trace in &found {

@@ -6,8 +6,9 @@
 //!
 //! What is current on a thread stands in [`current`](crate::current).
 
+use std::cell::RefCell;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::HeaderValue;
 use types::{SpanId, TraceContext, TraceFlags, TraceId};
@@ -51,11 +52,25 @@ impl SpanPlace {
 }
 
 /// What few contexts carry.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Default)]
 struct Carried {
     /// As its header; empty where there is none.
     tracestate: String,
+    /// The same as the value of a header, made when it is first sent.
+    header: OnceLock<HeaderValue>,
     baggage: Option<HeaderValue>,
+}
+
+impl Carried {
+    fn new(tracestate: String, baggage: Option<HeaderValue>) -> Self {
+        Self { tracestate, header: OnceLock::new(), baggage }
+    }
+}
+
+thread_local! {
+    /// What the last trace that began on this thread says of its share, and which that was: the ratio
+    /// changes seldom.
+    static SHARE: RefCell<Option<(u64, Arc<Carried>)>> = const { RefCell::new(None) };
 }
 
 /// A place in a trace, or none, and what rides along. Cheap to clone; attach it to make it the
@@ -75,7 +90,7 @@ impl Context {
 
     /// A context without a span that carries a caller's baggage.
     pub(crate) fn with_baggage(baggage: Option<HeaderValue>) -> Self {
-        let carry = |baggage| Carried { tracestate: String::new(), baggage: Some(baggage) };
+        let carry = |baggage| Carried::new(String::new(), Some(baggage));
         Self { span: None, carried: baggage.map(|baggage| Arc::new(carry(baggage))) }
     }
 
@@ -89,6 +104,12 @@ impl Context {
     #[inline]
     pub(crate) fn tracestate(&self) -> &str {
         self.carried.as_ref().map_or("", |carried| &carried.tracestate)
+    }
+
+    /// Whether vendor data rides along.
+    #[inline]
+    pub(crate) fn has_tracestate(&self) -> bool {
+        self.carried.as_ref().is_some_and(|carried| !carried.tracestate.is_empty())
     }
 
     /// The baggage as it came.
@@ -113,9 +134,39 @@ impl Context {
         if !is_same && tracestate != self.tracestate() {
             let baggage = self.baggage().cloned();
             let is_needed = baggage.is_some() || !tracestate.is_empty();
-            self.carried = is_needed.then(|| Arc::new(Carried { tracestate, baggage }));
+            self.carried = is_needed.then(|| Arc::new(Carried::new(tracestate, baggage)));
         }
         self
+    }
+
+    /// The same context with a `tracestate` that says nothing but the share for which a trace stands that
+    /// begins here. `text` writes it; what it has written for this `threshold` is used again.
+    #[must_use]
+    pub(crate) fn with_share(mut self, threshold: u64, text: impl Fn() -> String) -> Self {
+        if self.carried.is_some() {
+            return self.with_tracestate(text());
+        }
+        let kept = SHARE.try_with(|share| {
+            let mut share = share.try_borrow_mut().ok()?;
+            if let Some((_, kept)) = share.as_ref().filter(|(of, _)| *of == threshold) {
+                return Some(Arc::clone(kept));
+            }
+            let made = Arc::new(Carried::new(text(), None));
+            *share = Some((threshold, Arc::clone(&made)));
+            Some(made)
+        });
+        self.carried = kept.ok().flatten();
+        if self.carried.is_some() { self } else { self.with_tracestate(text()) }
+    }
+
+    /// The vendor data as the value of its header; `None` where there is none.
+    pub(crate) fn tracestate_header(&self) -> Option<HeaderValue> {
+        let carried = self.carried.as_ref().filter(|carried| !carried.tracestate.is_empty())?;
+        if let Some(made) = carried.header.get() {
+            return Some(made.clone());
+        }
+        let made = HeaderValue::from_str(&carried.tracestate).ok()?;
+        Some(carried.header.get_or_init(|| made).clone())
     }
 
     /// The position to give to whoever continues the trace, as plain data.
@@ -160,6 +211,33 @@ mod tests {
             again.carried.as_ref().expect("carried")
         ));
         assert!(again.with_tracestate(String::new()).carried.is_none());
+    }
+
+    #[test]
+    fn a_share_is_written_once_and_again_when_it_changes() {
+        let written = std::cell::Cell::new(0);
+        let share = |cx: Context, threshold: u64| {
+            cx.with_share(threshold, || {
+                written.set(written.get() + 1);
+                format!("ot=th:{threshold:x}")
+            })
+        };
+        let cx = || Context::new().within(place());
+        let texts = [7, 7, 8, 8, 7].map(|threshold| share(cx(), threshold).tracestate().to_owned());
+        assert_eq!(texts, ["ot=th:7", "ot=th:7", "ot=th:8", "ot=th:8", "ot=th:7"]);
+        assert_eq!(written.get(), 3);
+        let baggage = HeaderValue::from_static("tenant=7");
+        let with_baggage = share(Context::with_baggage(Some(baggage.clone())), 7);
+        assert_eq!(
+            (with_baggage.tracestate(), with_baggage.baggage()),
+            ("ot=th:7", Some(&baggage))
+        );
+        assert_eq!(share(cx(), 7).baggage(), None);
+        assert_eq!(
+            with_baggage.tracestate_header().as_ref(),
+            HeaderValue::from_str("ot=th:7").ok().as_ref()
+        );
+        assert_eq!(Context::with_baggage(Some(baggage)).tracestate_header(), None);
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! What is current on a thread: contexts, and the served calls themselves.
 //!
-//! They form a stack, the innermost last. A call that is followed lies on it itself while its code
-//! runs, so that its context need not be copied there and its handler finds its span; what followed
+//! They form a stack, the innermost last. A call that is followed lies there itself while its code
+//! runs, so that its context need not be copied and its handler finds its span; what followed
 //! calls lie in is used again by the next calls of the thread.
 //!
 //! Nothing here panics: where a thread ends, or within the reading of what is current, the context
 //! is the empty one and nothing is attached.
 
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -38,6 +38,7 @@ pub(crate) struct Followed {
 /// Where what is followed lies, so that futures and bodies, which are moved often, stay small.
 pub(crate) type Place = Box<Option<Followed>>;
 
+/// What is current, but is not the innermost call.
 #[derive(Debug)]
 enum Entry {
     Context(Context),
@@ -46,34 +47,120 @@ enum Entry {
     Gone,
 }
 
-/// What a thread has at hand.
+/// What a thread has at hand. A call that is the innermost of all, as one whose code runs usually is, lies
+/// apart: to put it there and to take it back is two writes.
 struct Thread {
-    stack: Vec<Entry>,
-    spare: Vec<Place>,
+    innermost: RefCell<Option<Place>>,
+    /// All others, the innermost last. A call goes here when something is put above it.
+    stack: RefCell<Vec<Entry>>,
+    spare: RefCell<Vec<Place>>,
 }
 
 thread_local! {
-    static THREAD: RefCell<Thread> = const {
-        RefCell::new(Thread { stack: Vec::new(), spare: Vec::new() })
+    static THREAD: Thread = const {
+        Thread {
+            innermost: RefCell::new(None),
+            stack: RefCell::new(Vec::new()),
+            spare: RefCell::new(Vec::new()),
+        }
     };
 }
 
 static EMPTY: Context = Context::new();
 
+/// The context of what lies in a place.
+fn context_in(place: &Place) -> &Context {
+    place.as_ref().as_ref().map_or(&EMPTY, |call| call.span.cx())
+}
+
 impl Thread {
     #[inline]
-    fn current(&self) -> &Context {
-        for entry in self.stack.iter().rev() {
-            match entry {
-                Entry::Context(cx) => return cx,
-                Entry::Call(place) => {
-                    return place.as_ref().as_ref().map_or(&EMPTY, |call| call.span.cx());
-                }
-                Entry::Gone => {}
-            }
+    fn read_current<T>(&self, read: impl FnOnce(&Context) -> T) -> Option<T> {
+        if let Some(place) = &*self.innermost.try_borrow().ok()? {
+            return Some(read(context_in(place)));
         }
-        &EMPTY
+        let stack = self.stack.try_borrow().ok()?;
+        let found = stack.iter().rev().find_map(|entry| match entry {
+            Entry::Context(cx) => Some(cx),
+            Entry::Call(place) => Some(context_in(place)),
+            Entry::Gone => None,
+        });
+        Some(read(found.unwrap_or(&EMPTY)))
     }
+
+    /// Makes room for another innermost one: the call that is it becomes one of the others.
+    fn set_aside(&self, innermost: &mut Option<Place>) -> Option<RefMut<'_, Vec<Entry>>> {
+        let mut stack = self.stack.try_borrow_mut().ok()?;
+        // Room for the call, and for what is put above it.
+        if stack.len() + usize::from(innermost.is_some()) >= DEPTH_MAX {
+            return None;
+        }
+        stack.extend(innermost.take().map(Entry::Call));
+        Some(stack)
+    }
+
+    /// Puts a context above everything, and says where.
+    fn attach(&self, cx: Context) -> Option<usize> {
+        let mut innermost = self.innermost.try_borrow_mut().ok()?;
+        let mut stack = self.set_aside(&mut innermost)?;
+        stack.push(Entry::Context(cx));
+        Some(stack.len() - 1)
+    }
+
+    /// Takes the context that was put at this depth away.
+    fn detach(&self, depth: usize) -> Option<Entry> {
+        take(&mut *self.stack.try_borrow_mut().ok()?, depth)
+    }
+
+    /// Puts a call above everything. Where it cannot, the call stays with its owner.
+    #[inline]
+    fn lend(&self, call: &mut Option<Place>) -> bool {
+        let Ok(mut innermost) = self.innermost.try_borrow_mut() else { return false };
+        if innermost.is_some() && self.set_aside(&mut innermost).is_none() {
+            return false;
+        }
+        *innermost = call.take();
+        innermost.is_some()
+    }
+
+    /// Takes the call back that was lent last: whoever lends one takes it back before those that were
+    /// lent earlier.
+    #[inline]
+    fn take_back(&self) -> Option<Place> {
+        if let Some(place) = self.innermost.try_borrow_mut().ok()?.take() {
+            return Some(place);
+        }
+        let mut stack = self.stack.try_borrow_mut().ok()?;
+        let depth = stack.iter().rposition(|entry| matches!(entry, Entry::Call(_)))?;
+        match take(&mut stack, depth) {
+            Some(Entry::Call(place)) => Some(place),
+            _ => None,
+        }
+    }
+
+    /// The innermost call whose handler runs.
+    fn read_served<T>(&self, read: impl FnOnce(&mut Followed) -> T) -> Option<T> {
+        let mut innermost = self.innermost.try_borrow_mut().ok()?;
+        let call = innermost.as_mut().and_then(|place| place.as_mut().as_mut());
+        if let Some(call) = call.filter(|call| call.serves) {
+            return Some(read(call));
+        }
+        let mut stack = self.stack.try_borrow_mut().ok()?;
+        let served = stack.iter_mut().rev().find_map(|entry| match entry {
+            Entry::Call(place) => place.as_mut().as_mut().filter(|call| call.serves),
+            Entry::Context(_) | Entry::Gone => None,
+        });
+        served.map(read)
+    }
+}
+
+/// Takes what lies at this depth off the stack; what lies above stays where it is.
+fn take(stack: &mut Vec<Entry>, depth: usize) -> Option<Entry> {
+    let taken = std::mem::replace(stack.get_mut(depth)?, Entry::Gone);
+    while let Some(Entry::Gone) = stack.last() {
+        stack.pop();
+    }
+    Some(taken)
 }
 
 impl Context {
@@ -88,8 +175,7 @@ impl Context {
     pub(crate) fn map_current<T>(read: impl FnOnce(&Self) -> T) -> T {
         let mut read = Some(read);
         let found = THREAD.try_with(|thread| {
-            let thread = thread.try_borrow().ok()?;
-            read.take().map(|read| read(thread.current()))
+            thread.read_current(|cx| read.take().map(|read| read(cx))).flatten()
         });
         match (found.ok().flatten(), read) {
             (Some(value), _) => value,
@@ -101,24 +187,9 @@ impl Context {
     /// Makes it the current one of this thread until the guard is dropped.
     #[must_use = "it is current only as long as the guard lives"]
     pub fn attach(self) -> ContextGuard {
-        let depth = push(&mut Some(Entry::Context(self)));
+        let depth = THREAD.try_with(|thread| thread.attach(self)).ok().flatten();
         ContextGuard { depth, _of_this_thread: PhantomData }
     }
-}
-
-/// Puts something on the stack and says where. Where it cannot, the entry stays with its owner.
-#[inline(always)]
-fn push(entry: &mut Option<Entry>) -> Option<usize> {
-    let pushed = THREAD.try_with(|thread| {
-        let mut thread = thread.try_borrow_mut().ok()?;
-        let depth = thread.stack.len();
-        if depth == DEPTH_MAX {
-            return None;
-        }
-        thread.stack.push(entry.take()?);
-        Some(depth)
-    });
-    pushed.ok().flatten()
 }
 
 /// Ends the time in which a context is the current one.
@@ -130,51 +201,28 @@ pub struct ContextGuard {
 
 impl Drop for ContextGuard {
     fn drop(&mut self) {
+        let Some(depth) = self.depth else { return };
         // What is dropped is dropped last: it may ask for the current context itself.
-        let _gone = self.depth.and_then(take);
+        let _gone = THREAD.try_with(|thread| thread.detach(depth));
     }
-}
-
-/// Takes what was put at this depth off the stack.
-#[inline(always)]
-fn take(depth: usize) -> Option<Entry> {
-    let taken = THREAD.try_with(|thread| {
-        let mut thread = thread.try_borrow_mut().ok()?;
-        if depth + 1 != thread.stack.len() {
-            return thread.stack.get_mut(depth).map(|entry| std::mem::replace(entry, Entry::Gone));
-        }
-        let taken = thread.stack.pop();
-        while let Some(Entry::Gone) = thread.stack.last() {
-            thread.stack.pop();
-        }
-        taken
-    });
-    taken.ok().flatten()
 }
 
 /// The call of the innermost handler that runs on this thread.
 pub(crate) fn with_served<T>(read: impl FnOnce(&mut Followed) -> T) -> Option<T> {
-    let read_innermost = |thread: &RefCell<Thread>| {
-        let mut thread = thread.try_borrow_mut().ok()?;
-        let served = thread.stack.iter_mut().rev().find_map(|entry| match entry {
-            Entry::Call(place) => place.as_mut().as_mut().filter(|call| call.serves),
-            Entry::Context(_) | Entry::Gone => None,
-        });
-        served.map(read)
-    };
-    THREAD.try_with(read_innermost).ok().flatten()
+    THREAD.try_with(|thread| thread.read_served(read)).ok().flatten()
 }
 
-/// A call that is followed; `None` while it lies on the thread's stack.
+/// A call that is followed; `None` while it is lent to the thread.
 #[derive(Debug)]
 pub(crate) struct Held(Option<Place>);
 
 impl Held {
-    #[inline]
-    pub(crate) fn new(followed: Followed) -> Self {
-        let spare = THREAD.try_with(|thread| thread.try_borrow_mut().ok()?.spare.pop());
+    /// Makes what is followed in a place that is free.
+    #[inline(always)]
+    pub(crate) fn new(follow: impl FnOnce() -> Followed) -> Self {
+        let spare = THREAD.try_with(|thread| thread.spare.try_borrow_mut().ok()?.pop());
         let mut place = spare.ok().flatten().unwrap_or_default();
-        *place = Some(followed);
+        *place = Some(follow());
         Self(Some(place))
     }
 
@@ -186,12 +234,8 @@ impl Held {
     /// Lends it to the thread as long as the answer lives: its context is the current one.
     #[inline]
     pub(crate) fn lend(&mut self) -> Lent<'_> {
-        let mut entry = self.0.take().map(Entry::Call);
-        let depth = push(&mut entry);
-        if let Some(Entry::Call(refused)) = entry {
-            self.0 = Some(refused);
-        }
-        Lent { held: self, depth }
+        let is_lent = THREAD.try_with(|thread| thread.lend(&mut self.0));
+        Lent { is_lent: is_lent.unwrap_or(false), held: self }
     }
 }
 
@@ -202,10 +246,10 @@ impl Drop for Held {
         *place = None;
         // Where the thread itself ends, there is nobody to keep it for.
         let _ = THREAD.try_with(|thread| {
-            if let Ok(mut thread) = thread.try_borrow_mut()
-                && thread.spare.len() < PLACES_SPARE_MAX
+            if let Ok(mut spare) = thread.spare.try_borrow_mut()
+                && spare.len() < PLACES_SPARE_MAX
             {
-                thread.spare.push(place);
+                spare.push(place);
             }
         });
     }
@@ -215,14 +259,14 @@ impl Drop for Held {
 #[derive(Debug)]
 pub(crate) struct Lent<'a> {
     held: &'a mut Held,
-    depth: Option<usize>,
+    is_lent: bool,
 }
 
 impl Drop for Lent<'_> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(Entry::Call(place)) = self.depth.and_then(take) {
-            self.held.0 = Some(place);
+        if self.is_lent {
+            self.held.0 = THREAD.try_with(Thread::take_back).ok().flatten();
         }
     }
 }
@@ -295,7 +339,7 @@ mod tests {
         assert_eq!(last(), Some(4));
         drop(d);
         assert_eq!(last(), None);
-        THREAD.with_borrow(|thread| assert!(thread.stack.is_empty()));
+        THREAD.with(|thread| assert!(thread.stack.borrow().is_empty()));
     }
 
     #[test]
@@ -316,6 +360,57 @@ mod tests {
         drop(refused);
         assert_eq!(last(), Some(1));
         while guards.pop().is_some() {}
+        assert_eq!(last(), None);
+    }
+
+    fn call(last: u8, serves: bool) -> Held {
+        let trace = cx(last);
+        let span = ActiveSpan::without_record(trace, crate::clock::Moment::now());
+        Held::new(|| Followed { span, name: "", serves })
+    }
+
+    #[test]
+    fn calls_and_contexts_within_each_other_are_current_in_their_order() {
+        let (mut server, mut client) = (call(1, true), call(2, false));
+        {
+            let _server = server.lend();
+            assert_eq!((last(), with_served(|_| ())), (Some(1), Some(())));
+            let left = cx(3).attach();
+            assert_eq!((last(), with_served(|_| ())), (Some(3), Some(())));
+            let kept = {
+                let _client = client.lend();
+                // A client's span is none that its handler reaches: that of the server is.
+                let served = with_served(|call| call.span.trace().map(|trace| trace.span_id));
+                assert_eq!(last(), Some(2));
+                assert_eq!(served.flatten().map(|id| id.to_bytes()[7]), Some(1));
+                drop(left);
+                assert_eq!(last(), Some(2));
+                cx(4).attach()
+            };
+            // Its guard outlives the call in which it was made.
+            assert_eq!(last(), Some(4));
+            assert!(client.get().is_some(), "given back");
+            drop(kept);
+            assert_eq!(last(), Some(1));
+        }
+        assert!(server.get().is_some(), "given back");
+        assert_eq!((last(), with_served(|_| ())), (None, None));
+        THREAD.with(|thread| assert!(thread.stack.borrow().is_empty()));
+    }
+
+    #[test]
+    fn a_call_that_finds_no_room_stays_with_its_owner() {
+        let guards: Vec<_> = (0..DEPTH_MAX).map(|_| cx(1).attach()).collect();
+        let (mut one, mut other) = (call(2, true), call(3, true));
+        {
+            let _one = one.lend();
+            assert_eq!(last(), Some(2));
+            let _other = other.lend();
+            assert_eq!(last(), Some(2), "it found no room");
+        }
+        assert!(one.get().is_some() && other.get().is_some());
+        assert_eq!(last(), Some(1));
+        guards.into_iter().rev().for_each(drop);
         assert_eq!(last(), None);
     }
 

@@ -19,6 +19,8 @@ mod transport;
 mod wire_json;
 mod worker;
 
+#[cfg(feature = "testing")]
+pub use encode::encoded_spans;
 pub use json::otlp_json;
 pub use queue::DeliveryError;
 pub(crate) use queue::{LogSink, SpanSink};

@@ -61,6 +61,7 @@
 //! the spans and durations of calls. Within a handler the server span's context is the current
 //! one, and [`layers::ServerSpan::current`] gives the span itself.
 
+mod clock;
 pub mod config;
 mod context;
 mod current;

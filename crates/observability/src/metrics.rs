@@ -16,6 +16,7 @@ mod otlp;
 mod process;
 mod registry;
 mod runtime;
+mod shards;
 mod temporality;
 mod text;
 

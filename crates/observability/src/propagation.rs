@@ -91,7 +91,7 @@ impl Propagators {
     /// Writes `cx` into the headers of a call, replacing what they held.
     pub fn inject(self, cx: &Context, headers: &mut HeaderMap) {
         if let (true, Some(span)) = (self.trace_context, cx.span()) {
-            inject_trace(span, cx.tracestate(), headers);
+            inject_trace(span, cx.tracestate_header(), headers);
         }
         if let (true, Some(baggage)) = (self.baggage, cx.baggage()) {
             headers.insert(BAGGAGE, baggage.clone());
@@ -127,12 +127,12 @@ impl<'a> Found<'a> {
         }
         let mut found = Self { traceparent: None, baggage: None, has_tracestate: false };
         for (name, value) in headers {
-            if *name == TRACEPARENT_NAME {
-                found.traceparent = found.traceparent.or(Some(value));
-            } else if *name == BAGGAGE_NAME {
-                found.baggage = found.baggage.or(Some(value));
-            } else if *name == TRACESTATE_NAME {
-                found.has_tracestate = true;
+            // By their lengths most are told apart.
+            match name.as_str() {
+                "traceparent" => found.traceparent = found.traceparent.or(Some(value)),
+                "baggage" => found.baggage = found.baggage.or(Some(value)),
+                "tracestate" => found.has_tracestate = true,
+                _ => {}
             }
         }
         found
@@ -157,7 +157,7 @@ fn read_tracestate(headers: &HeaderMap) -> String {
     valid_tracestate(&whole)
 }
 
-fn inject_trace(span: &SpanPlace, tracestate: &str, headers: &mut HeaderMap) {
+fn inject_trace(span: &SpanPlace, tracestate: Option<HeaderValue>, headers: &mut HeaderMap) {
     if span.known == Known::HereAlone {
         return;
     }
@@ -175,10 +175,9 @@ fn inject_trace(span: &SpanPlace, tracestate: &str, headers: &mut HeaderMap) {
     if let Ok(value) = HeaderValue::from_bytes(&text) {
         headers.insert(TRACEPARENT, value);
     }
-    if tracestate.is_empty() {
-        headers.remove(TRACESTATE);
-    } else if let Ok(value) = HeaderValue::from_str(tracestate) {
-        headers.insert(TRACESTATE, value);
+    match tracestate {
+        Some(value) => drop(headers.insert(TRACESTATE, value)),
+        None => drop(headers.remove(TRACESTATE)),
     }
 }
 

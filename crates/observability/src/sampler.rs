@@ -26,6 +26,8 @@ use std::time::Instant;
 
 use types::{TraceContext, TraceFlags, TraceId};
 
+use crate::context::{Context, SpanPlace};
+
 pub use budget::{DEFAULT_SPANS_PER_SECOND_MAX, SPANS_PER_SECOND_MAX};
 pub use control::{
     SamplerControl, SamplingChange, SamplingChangeError, SamplingSettings, SamplingSource,
@@ -222,15 +224,20 @@ impl SamplingDecision {
         }
     }
 
-    /// The `tracestate` as [`tracestate`](Self::tracestate) has it; `None` where the caller's stays.
+    /// `cx` with the `tracestate` that carries this decision.
     #[inline]
-    pub(crate) fn new_tracestate(self, callers: &str) -> Option<String> {
-        let stays = match self.threshold {
-            Threshold::Keep => true,
-            Threshold::Erase => callers.is_empty(),
-            Threshold::Set(_) => false,
-        };
-        (!stays).then(|| self.tracestate(callers))
+    pub(crate) fn tell(self, cx: Context) -> Context {
+        match self.threshold {
+            Threshold::Keep => cx,
+            Threshold::Set(threshold) if !cx.has_tracestate() => {
+                cx.with_share(threshold, || self.tracestate(""))
+            }
+            Threshold::Erase if !cx.has_tracestate() => cx,
+            Threshold::Erase | Threshold::Set(_) => {
+                let told = self.tracestate(cx.tracestate());
+                cx.with_tracestate(told)
+            }
+        }
     }
 
     /// The same trace where nothing is exported.
@@ -333,6 +340,34 @@ impl Sampler {
         };
         let state = || request.parent.map_or("", |parent| &parent.tracestate);
         self.answer(&question, || named_randomness(state()), Instant::now)
+    }
+
+    /// Whether a span is plainly not recorded, its flags and its `tracestate` being its parent's: most are
+    /// not, and this is all that is asked about them. `false` where there is more to decide, which
+    /// [`answer`](Self::answer) does; nothing is changed by asking. Of a trace that begins here its id
+    /// decides, so there must be no `tracestate`.
+    #[inline]
+    pub(crate) fn passes_over(
+        &self,
+        trace_id: TraceId,
+        parent: Option<&SpanPlace>,
+        kind: u64,
+        now: impl FnOnce() -> Instant,
+    ) -> bool {
+        let state = self.state.load(Ordering::Relaxed);
+        if state & TEMPORARY != 0 {
+            return false;
+        }
+        match parent {
+            Some(parent) => {
+                let is_followed = !parent.is_remote() || state & IGNORES_PARENT == 0;
+                is_followed && !parent.flags.is_sampled()
+            }
+            None => {
+                threshold::randomness(trace_id) < state & THRESHOLD
+                    && (state & HAS_FLOOR == 0 || !self.floor.has_token(kind, now()))
+            }
+        }
     }
 
     /// Decides about a trace. `randomness_of_caller` is asked only where the ratio decides, `now` only

@@ -11,12 +11,17 @@ use opentelemetry::trace::{SpanKind, Status};
 use opentelemetry::{KeyValue, Value};
 use types::{SpanId, Timestamp, TraceContext};
 
+use crate::clock::Moment;
 use crate::config::SpanLimits;
 use crate::context::{Context, Known, Origin, SpanPlace};
 use crate::sampler::{SamplingReason, without_threshold};
 use crate::schema;
 use crate::speaker::Speaker;
 use crate::tracer::{Start, Tracer};
+
+/// From which length on a span's end is taken from the system's clock: before, the difference to the
+/// processor's counter is less than what spans resolve.
+const EXACT_FROM: Duration = Duration::from_millis(50);
 
 /// Attributes that most spans have no more of.
 const ATTRIBUTES_USUAL: usize = 12;
@@ -235,7 +240,7 @@ impl<'t> SpanBuilder<'t> {
     }
 
     /// What its context depends on.
-    pub(crate) fn begin(&self, now: Instant) -> Start {
+    pub(crate) fn begin(&self, now: Moment) -> Start {
         Start {
             span_id: self.span_id,
             forced: self.forced,
@@ -293,6 +298,8 @@ struct Recording {
     kind: SpanKind,
     name: Cow<'static, str>,
     started_at: SystemTime,
+    /// The same by the system's clock that is never set.
+    started: Instant,
     attributes: Vec<KeyValue>,
     links: Vec<SpanLink>,
     events: Vec<SpanEvent>,
@@ -301,6 +308,12 @@ struct Recording {
 }
 
 impl Recording {
+    /// The time this long after the start. What lasted is measured by the clock that other spans have too.
+    fn time_after(&self, took: Duration) -> SystemTime {
+        let exactly = if took < EXACT_FROM { took } else { self.started.elapsed() };
+        self.started_at + exactly
+    }
+
     /// Of a span that begins. Apart, so that what is done for a span that nobody records is short.
     #[cold]
     fn begin(
@@ -318,6 +331,7 @@ impl Recording {
             kind,
             name,
             started_at: start.unwrap_or_else(SystemTime::now),
+            started: Instant::now(),
             attributes,
             links,
             events: Vec::new(),
@@ -347,7 +361,7 @@ pub struct ActiveSpan {
     cx: Context,
     parent_span_id: Option<SpanId>,
     parent_origin: Origin,
-    started: Instant,
+    started: Moment,
     recording: Option<Box<Recording>>,
     ended: bool,
 }
@@ -406,12 +420,12 @@ impl StartedSpan {
 }
 
 impl ActiveSpan {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(
         tracer: Option<Tracer>,
         room: Option<Room>,
         started: StartedSpan,
-        now: Instant,
+        now: Moment,
         particulars: impl FnOnce() -> Particulars,
     ) -> Self {
         let StartedSpan { cx, parent_span_id, parent_origin, recorded, .. } = started;
@@ -425,7 +439,7 @@ impl ActiveSpan {
     }
 
     /// A call without a span, in the context of its caller.
-    pub(crate) fn without_record(cx: Context, now: Instant) -> Self {
+    pub(crate) fn without_record(cx: Context, now: Moment) -> Self {
         let started = StartedSpan::unrecorded(cx);
         let (tracer, room, recording) = (None, None, None);
         let StartedSpan { cx, parent_span_id, parent_origin, .. } = started;
@@ -497,7 +511,7 @@ impl ActiveSpan {
     /// Notes that something happened now, if recording.
     pub fn event(&mut self, name: impl Into<Cow<'static, str>>, attributes: Vec<KeyValue>) {
         if let Some(recording) = &mut self.recording {
-            let at = recording.started_at + self.started.elapsed();
+            let at = recording.time_after(self.started.elapsed());
             let event = SpanEvent { name: name.into(), at, attributes };
             let room = usize::from(self.room.unwrap_or_default().events);
             push_within(&mut recording.events, event, room, &mut recording.dropped.events);
@@ -537,6 +551,7 @@ impl ActiveSpan {
             kind,
             name: name.into(),
             started_at: SystemTime::now() - self.started.elapsed(),
+            started: self.started.instant(),
             attributes: vec![KeyValue::new(schema::attr::SAMPLING_REASON, forced)],
             links: caller.map(|caller| SpanLink::new(caller, "caller")).into_iter().collect(),
             events: Vec::new(),
@@ -551,6 +566,12 @@ impl ActiveSpan {
         self.started.elapsed()
     }
 
+    /// The time this long after its start; the clock is asked only where no start was kept.
+    pub(crate) fn time_after(&self, took: Duration) -> SystemTime {
+        let recording = self.recording.as_ref();
+        recording.map_or_else(SystemTime::now, |recording| recording.time_after(took))
+    }
+
     /// Ends it now.
     pub fn end(mut self) {
         self.finish(None);
@@ -563,7 +584,7 @@ impl ActiveSpan {
 
     /// Ends it this long after its start, for an owner that keeps the tracer.
     pub(crate) fn finish_after(&mut self, took: Duration, tracer: &Tracer) {
-        let end = self.recording.as_ref().map(|recording| recording.started_at + took);
+        let end = self.recording.as_ref().map(|recording| recording.time_after(took));
         self.finish_by(tracer, end);
     }
 
@@ -581,6 +602,7 @@ impl ActiveSpan {
         let (Some(recording), Some(context)) = (self.recording.take(), self.trace()) else {
             return;
         };
+        let end = end.unwrap_or_else(|| recording.time_after(self.started.elapsed()));
         tracer.emit_span(SpanRecord {
             context,
             parent_span_id: self.parent_span_id,
@@ -588,7 +610,7 @@ impl ActiveSpan {
             kind: recording.kind,
             name: recording.name,
             start: recording.started_at,
-            end: end.unwrap_or_else(|| recording.started_at + self.started.elapsed()),
+            end,
             attributes: recording.attributes,
             links: recording.links,
             events: recording.events,
@@ -620,6 +642,7 @@ impl RootName {
 
 /// A number for a short text: equal texts have equal numbers, and most different ones different,
 /// in their low bits too. Eight bytes at a time: names are looked at for every call.
+#[inline]
 pub(crate) fn quick_hash(text: &[u8]) -> u64 {
     const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
     let mix = |hash: u64, word: u64| (hash.rotate_left(23) ^ word).wrapping_mul(SPREAD);
@@ -636,9 +659,25 @@ pub(crate) fn quick_hash(text: &[u8]) -> u64 {
 }
 
 /// As [`quick_hash`], by the end of the text alone: for names that share their beginnings.
+#[inline]
 pub(crate) fn quick_hash_of_end(text: &[u8]) -> u64 {
-    let end = text.last_chunk::<16>().map_or(text, |end| end.as_slice());
-    quick_hash(end).wrapping_add(text.len() as u64)
+    match text.last_chunk::<16>() {
+        Some(end) => quick_hash(end).wrapping_add(text.len() as u64),
+        None => quick_hash(text).wrapping_add(text.len() as u64),
+    }
+}
+
+/// Whether two short texts are the same, eight bytes at a time: with names that are looked at for every
+/// call, to call the system's comparison takes as long as to compare.
+#[inline]
+pub(crate) fn is_same(a: &[u8], b: &[u8]) -> bool {
+    let ((words_a, rest_a), (words_b, rest_b)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let are_words_same = || words_a.iter().zip(words_b).all(|(a, b)| a == b);
+    a.len() == b.len()
+        && match (a.last_chunk::<8>(), b.last_chunk::<8>()) {
+            (Some(last_a), Some(last_b)) => last_a == last_b && are_words_same(),
+            _ => rest_a == rest_b,
+        }
 }
 
 /// The beginning of `text`, of at most `bytes_max` bytes, cut between characters.
@@ -650,6 +689,22 @@ pub(crate) fn cut(text: &str, bytes_max: usize) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_are_the_same_only_if_every_byte_is() {
+        let text: Vec<u8> = (0..40).collect();
+        for length in 0..text.len() {
+            let text = &text[..length];
+            let elsewhere = text.to_vec();
+            assert!(is_same(text, &elsewhere), "{length}");
+            assert!(!is_same(text, &[text, b"x"].concat()), "{length}");
+            for at in 0..length {
+                let mut other = text.to_vec();
+                other[at] ^= 0x80;
+                assert!(!is_same(text, &other), "{length}, {at}");
+            }
+        }
+    }
 
     #[test]
     fn the_names_of_our_routes_and_methods_hardly_share_low_bits() {

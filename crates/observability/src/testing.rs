@@ -5,6 +5,8 @@
 //! spans form one whole trace, [`check_program`] whether a program keeps what the guide promises, [`Emitted`] whether all that came is declared, and
 //! [`promtool_check`] what Prometheus thinks of a page.
 
+pub use crate::export::encoded_spans;
+
 mod conformance;
 mod logs;
 mod program;

@@ -7,11 +7,11 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Instant;
 
 use opentelemetry::trace::SpanKind;
-use types::{SpanId, TraceFlags};
+use types::{SpanId, TraceFlags, TraceId};
 
+use crate::clock::Moment;
 use crate::config::OtelConfig;
 use crate::context::{Context, Known, SpanPlace};
 use crate::export::{DeliveryError, SpanSink};
@@ -47,7 +47,7 @@ pub(crate) struct Start {
     pub(crate) linked: bool,
     /// Roots of a kind share a token of the sampler's floor.
     pub(crate) kind_of_root: u64,
-    pub(crate) now: Instant,
+    pub(crate) now: Moment,
 }
 
 impl Tracer {
@@ -162,7 +162,7 @@ impl Tracer {
     }
 
     pub(crate) fn start_span(&self, builder: SpanBuilder<'_>) -> ActiveSpan {
-        let start = builder.begin(Instant::now());
+        let start = builder.begin(Moment::now());
         let started = match &builder.parent {
             Parent::Current => self.continue_from(Context::current(), &start),
             Parent::Root => self.continue_from(Context::new(), &start),
@@ -175,13 +175,13 @@ impl Tracer {
 
     /// The span of a call of that name, which lives as long as the process, under the span of `cx`.
     /// Whoever gets it ends it by [`ActiveSpan::finish_after`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn of_call(
         &self,
         kind: SpanKind,
         name: RootName,
         cx: Context,
-        now: Instant,
+        now: Moment,
     ) -> ActiveSpan {
         let kind_of_root = name.hash;
         let start = Start { span_id: None, forced: false, linked: false, kind_of_root, now };
@@ -195,7 +195,7 @@ impl Tracer {
     }
 
     /// A new span under the one of `cx`.
-    #[inline]
+    #[inline(always)]
     fn continue_from(&self, cx: Context, start: &Start) -> StartedSpan {
         if self.is_enabled() {
             return self.next(cx, start);
@@ -207,7 +207,7 @@ impl Tracer {
     }
 
     /// A new span under the one of `cx`, where spans are exported.
-    #[inline]
+    #[inline(always)]
     fn next(&self, cx: Context, start: &Start) -> StartedSpan {
         let parent = cx.span().copied();
         let (trace_id, span_id) = match (parent, start.span_id) {
@@ -216,6 +216,45 @@ impl Tracer {
             (None, Some(span_id)) => (new_trace_id(), span_id),
             (None, None) => new_ids(),
         };
+        if self.is_passed_over(&cx, trace_id, start) {
+            let flags = parent.map_or(TraceFlags::RANDOM, |parent| parent.flags);
+            let is_remote = parent.is_some_and(|parent| parent.is_remote());
+            return StartedSpan {
+                parent_span_id: parent.map(|parent| parent.span_id),
+                parent_origin: if is_remote { Origin::Remote } else { Origin::Local },
+                ..StartedSpan::unrecorded(cx.within(SpanPlace {
+                    trace_id,
+                    span_id,
+                    flags,
+                    known: Known::Here,
+                }))
+            };
+        }
+        self.decide_and_start(cx, trace_id, span_id, start)
+    }
+
+    /// Whether the new span is one of the many about which there is nothing to decide.
+    #[inline]
+    fn is_passed_over(&self, cx: &Context, trace_id: TraceId, start: &Start) -> bool {
+        let parent = cx.span();
+        !start.forced
+            && !start.linked
+            && (parent.is_some() || !cx.has_tracestate())
+            && self
+                .sampler()
+                .passes_over(trace_id, parent, start.kind_of_root, || start.now.instant())
+    }
+
+    /// A new span under the one of `cx` of which the sampler is asked. Apart, because few are.
+    #[inline(never)]
+    fn decide_and_start(
+        &self,
+        cx: Context,
+        trace_id: TraceId,
+        span_id: SpanId,
+        start: &Start,
+    ) -> StartedSpan {
+        let parent = cx.span().copied();
         let parent_flags = parent.map(|parent| parent.flags);
         // Within a process a trace is not torn, whatever the rules for callers are.
         let decided_here =
@@ -228,7 +267,8 @@ impl Tracer {
                 parent: parent_flags,
                 kind: start.kind_of_root,
             };
-            self.sampler().answer(&question, || named_randomness(cx.tracestate()), || start.now)
+            let now = || start.now.instant();
+            self.sampler().answer(&question, || named_randomness(cx.tracestate()), now)
         });
         let flags = match decision {
             Some(decision) => decision.flags(),
@@ -243,12 +283,11 @@ impl Tracer {
         let begins = parent.is_none() || against_caller;
         let is_remote = parent.is_some_and(|parent| parent.is_remote());
         let unrecorded_caller = if against_caller { cx.trace().map(Box::new) } else { None };
-        let tracestate = decision.and_then(|decision| decision.new_tracestate(cx.tracestate()));
-        let cx = cx.within(SpanPlace { trace_id, span_id, flags, known: Known::Here });
+        let place = SpanPlace { trace_id, span_id, flags, known: Known::Here };
         StartedSpan {
-            cx: match tracestate {
-                Some(tracestate) => cx.with_tracestate(tracestate),
-                None => cx,
+            cx: match decision {
+                Some(decision) => decision.tell(cx).within(place),
+                None => cx.within(place),
             },
             parent_span_id: parent.filter(|_| !against_caller).map(|parent| parent.span_id),
             parent_origin: if is_remote && !begins { Origin::Remote } else { Origin::Local },

@@ -19,7 +19,7 @@ fn folder() -> PathBuf {
 /// Every group of every file.
 fn groups() -> Vec<Value> {
     let files = registry_files();
-    let files = files.iter().filter(|file| file.name != "registry_manifest.yaml");
+    let files = files.iter().filter(|file| file.name != "manifest.yaml");
     let groups = files.flat_map(|file| {
         let parsed: Value = serde_saphyr::from_str(&file.content)
             .unwrap_or_else(|error| panic!("{}: {error}", file.name));
@@ -65,13 +65,82 @@ fn the_files_in_the_documentation_are_what_the_schema_says() {
 
 #[test]
 fn the_manifest_names_the_registry_and_its_version() {
-    let file = registry_files().into_iter().find(|file| file.name == "registry_manifest.yaml");
+    let file = registry_files().into_iter().find(|file| file.name == "manifest.yaml");
     let manifest: Value =
         serde_saphyr::from_str(&file.expect("a manifest").content).expect("valid YAML");
-    assert_eq!(text(&manifest, "name"), "vmafx");
-    let version = text(&manifest, "semconv_version");
-    let url = format!("{}/{version}", text(&manifest, "schema_base_url"));
-    assert_eq!(text(&manifest, "schema_url"), url);
+    let keys: BTreeSet<_> =
+        manifest.as_object().expect("a map").keys().map(String::as_str).collect();
+    // `name`, `semconv_version` and `schema_base_url` are of an older form, of which the tools warn.
+    assert_eq!(keys, BTreeSet::from(["description", "schema_url", "stability"]));
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(text(&manifest, "schema_url"), format!("https://vmafx.invalid/schemas/{version}"));
+    assert!(STABILITIES.contains(&text(&manifest, "stability")));
+}
+
+/// The schema that OpenTelemetry's tools publish of such files.
+fn published_schema() -> Value {
+    serde_json::from_str(include_str!("semconv-schema/semconv.schema.json")).expect("JSON")
+}
+
+/// What the published schema says of a file, or of one group where `definition` names what it is to be.
+fn complaints(value: &Value, definition: Option<&str>) -> Vec<String> {
+    let mut schema = published_schema();
+    if let Some(definition) = definition {
+        let definitions = schema["$defs"].take();
+        let reference = format!("#/$defs/{definition}");
+        schema = serde_json::json!({ "$defs": definitions, "$ref": reference });
+    }
+    let validator = jsonschema::draft202012::new(&schema).expect("a schema");
+    validator.iter_errors(value).map(|error| format!("{} {error}", error.instance_path())).collect()
+}
+
+/// What the schema calls a group of this type. A file is held to any of them, so that a metric passes
+/// there that is none by its own definition.
+fn definition_of(kind: &str) -> &'static str {
+    match kind {
+        "attribute_group" => "SemanticConvention",
+        "span" => "SpanSemanticConvention",
+        "metric" => "MetricSemanticConvention",
+        "event" => "EventSemanticConvention",
+        "entity" => "EntitySemanticConvention",
+        other => panic!("{other} is no type of group"),
+    }
+}
+
+#[test]
+fn the_registry_is_valid_by_the_schema_that_opentelemetrys_tools_publish() {
+    for file in registry_files().iter().filter(|file| file.name != "manifest.yaml") {
+        let parsed: Value = serde_saphyr::from_str(&file.content).expect("valid YAML");
+        assert_eq!(complaints(&parsed, None), Vec::<String>::new(), "{}", file.name);
+    }
+    let mut kinds = BTreeSet::new();
+    for group in groups() {
+        let kind = text(&group, "type");
+        let found = complaints(&group, Some(definition_of(kind)));
+        assert!(found.is_empty(), "{}: {found:?}", group["id"]);
+        kinds.insert(kind.to_owned());
+    }
+    assert_eq!(kinds.len(), 5, "{kinds:?}");
+}
+
+#[test]
+fn that_schema_refuses_what_is_wrong_in_a_registry() {
+    type Spoil = fn(&mut Value);
+    let cases: [(&str, Spoil); 8] = [
+        ("span", |group| group["span_kind"] = "servant".into()),
+        ("span", |group| drop(group.as_object_mut().expect("a map").remove("stability"))),
+        ("metric", |group| group["instrument"] = "gage".into()),
+        ("metric", |group| drop(group.as_object_mut().expect("a map").remove("unit"))),
+        ("event", |group| drop(group.as_object_mut().expect("a map").remove("name"))),
+        ("entity", |group| drop(group.as_object_mut().expect("a map").remove("brief"))),
+        ("attribute_group", |group| group["attributes"][0]["type"] = "text".into()),
+        ("span", |group| group["attributes"][0]["requirement_level"] = "always".into()),
+    ];
+    for (kind, spoil) in cases {
+        let mut group = groups().into_iter().find(|group| group["type"] == kind).expect("one");
+        spoil(&mut group);
+        assert!(!complaints(&group, Some(definition_of(kind))).is_empty(), "{group:#}");
+    }
 }
 
 #[test]

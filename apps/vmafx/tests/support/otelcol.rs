@@ -38,6 +38,8 @@ pub struct Config {
     pub http_port: u16,
     pub prometheus_port: u16,
     health_port: u16,
+    self_port: u16,
+    gates: Option<&'static str>,
 }
 
 impl Config {
@@ -50,6 +52,8 @@ impl Config {
             http_port: 0,
             prometheus_port: 0,
             health_port: 0,
+            self_port: 0,
+            gates: None,
         };
         config.with("LISTEN_HOST", &"127.0.0.1").with("PAGES_HOST", &"127.0.0.1").on_free_ports()
     }
@@ -58,6 +62,7 @@ impl Config {
         let [grpc_port, http_port, prometheus_port, health_port, self_port] = free_ports();
         (self.grpc_port, self.http_port) = (grpc_port, http_port);
         (self.prometheus_port, self.health_port) = (prometheus_port, health_port);
+        self.self_port = self_port;
         self.with("OTLP_GRPC_PORT", &grpc_port)
             .with("OTLP_HTTP_PORT", &http_port)
             .with("PROMETHEUS_PORT", &prometheus_port)
@@ -71,12 +76,18 @@ impl Config {
         self
     }
 
+    /// Switches on what the Collector has behind these names and does not do by itself yet.
+    pub fn with_gates(self, gates: &'static str) -> Self {
+        Self { gates: Some(gates), ..self }
+    }
+
     fn command(&self, verb: &[&str]) -> Command {
         let mut command = Command::new(program());
         command.args(verb).env_clear().envs(&self.variables);
         for file in &self.files {
             command.arg("--config").arg(file);
         }
+        command.args(self.gates.map(|gates| format!("--feature-gates={gates}")));
         command
     }
 
@@ -130,6 +141,15 @@ impl Otelcol {
     pub fn terminate(self) {
         let code = self.process.terminate();
         assert_eq!(code, Some(0), "the Collector ends in good order");
+    }
+
+    /// The sum of a metric of its own over the series whose labels contain this; `None` while its page does
+    /// not answer, 0 while it has not counted.
+    pub fn own_metric(&self, name: &str, label: &str) -> Option<f64> {
+        let page = http_get(self.config.self_port, "/metrics", "text/plain")?;
+        let is_it = |line: &&str| line.starts_with(name) && line.contains(label);
+        let values = page.lines().filter(is_it);
+        Some(values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
     }
 
     /// What it has logged.
@@ -216,6 +236,19 @@ impl Written {
     pub fn spans(&self) -> Vec<Span> {
         let items = self.items(["resourceSpans", "scopeSpans", "spans"]);
         items.iter().map(|(resource, span)| read_span(resource, span)).collect()
+    }
+
+    /// Every span with the attributes of its scope.
+    pub fn spans_by_scope(&self) -> Vec<(BTreeMap<String, String>, Span)> {
+        let messages = self.messages();
+        let resources = messages.iter().flat_map(|message| list(&message["resourceSpans"]));
+        let scopes = resources.flat_map(|resource| list(&resource["scopeSpans"]));
+        let spans = scopes.flat_map(|scope| {
+            let of_scope = attributes(&scope["scope"]["attributes"]);
+            let spans = list(&scope["spans"]).iter();
+            spans.map(move |span| (of_scope.clone(), read_span(&BTreeMap::new(), span)))
+        });
+        spans.collect()
     }
 
     /// Every metric, with its resource's attributes.

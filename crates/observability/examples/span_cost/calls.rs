@@ -25,6 +25,9 @@ use tower::layer::layer_fn;
 use tower::{Layer as _, Service, ServiceExt, service_fn};
 use types::TraceContext;
 
+/// The sampler that is in force unless another is configured: 1 %, and after a quiet minute one.
+const USUAL: &str = "the usual sampler";
+
 const SAMPLED: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-03";
 const UNSAMPLED: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-02";
 
@@ -215,17 +218,20 @@ pub struct Services {
     _receiver: OtlpReceiver,
     absent: OtelGuard,
     off: OtelGuard,
+    usual: OtelGuard,
     on: OtelGuard,
 }
 
 impl Services {
-    /// One service without an exporter, one that records nothing, one that records everything.
+    /// One service without an exporter, one that records nothing, one as it is unless configured
+    /// otherwise, one that records everything.
     pub fn start() -> Self {
         let receiver = OtlpReceiver::start().expect("a port");
         let endpoint = receiver.http_endpoint();
         Self {
             absent: telemetry(None, "parentbased_always_off"),
             off: telemetry(Some(&endpoint), "parentbased_always_off"),
+            usual: telemetry(Some(&endpoint), ""),
             on: telemetry(Some(&endpoint), "parentbased_always_on"),
             _receiver: receiver,
         }
@@ -233,14 +239,14 @@ impl Services {
 
     /// Sends what was recorded.
     pub fn flush(&self) {
-        for guard in [&self.off, &self.on] {
+        for guard in [&self.off, &self.usual, &self.on] {
             guard.flush(std::time::Duration::from_secs(10));
         }
     }
 
     /// Every variant; those that go beside another stand after it.
     pub fn variants(&self) -> Vec<Variant<'_>> {
-        let Self { absent, off, on, .. } = self;
+        let Self { absent, off, usual, on, .. } = self;
         let server = |guard: &OtelGuard| {
             GrpcServerLayer::new(guard.telemetry(), methods()).layer(service_fn(answer))
         };
@@ -256,6 +262,8 @@ impl Services {
             }
         };
         let unsampled = Some((UNSAMPLED_GOAL, 0));
+        // One in a hundred is recorded, which allocates.
+        let mostly = Some((UNSAMPLED_GOAL, u64::MAX));
         // They come with axum's layered routes.
         let routed = Some((UNSAMPLED_GOAL, 2));
         let sampled = Some((SAMPLED_GOAL, u64::MAX));
@@ -267,6 +275,7 @@ impl Services {
             variant("gRPC server: bare", None, None, bare()),
             variant("no exporter", Some(0), unsampled, grpc(server(absent), None)),
             variant("unsampled", Some(0), unsampled, grpc(server(off), None)),
+            variant(USUAL, Some(0), mostly, grpc(server(usual), None)),
             variant("sampled", Some(0), sampled, grpc(server(on), None)),
             variant(
                 "gRPC server, with a caller: bare",
@@ -274,18 +283,30 @@ impl Services {
                 None,
                 grpc(service_fn(answer), Some(UNSAMPLED)),
             ),
-            variant("no exporter", Some(4), unsampled, grpc(server(absent), Some(UNSAMPLED))),
-            variant("unsampled", Some(4), unsampled, grpc(server(off), Some(UNSAMPLED))),
-            variant("sampled", Some(4), sampled, grpc(server(off), Some(SAMPLED))),
+            variant("no exporter", Some(5), unsampled, grpc(server(absent), Some(UNSAMPLED))),
+            variant("unsampled", Some(5), unsampled, grpc(server(off), Some(UNSAMPLED))),
+            variant(USUAL, Some(5), mostly, grpc(server(usual), Some(UNSAMPLED))),
+            variant("sampled", Some(5), sampled, grpc(server(off), Some(SAMPLED))),
             variant("gRPC client: bare", None, None, bare()),
-            variant("unsampled", Some(8), None, grpc(client(off), None)),
-            variant("sampled", Some(8), sampled, grpc(client(on), None)),
+            variant("unsampled", Some(10), None, grpc(client(off), None)),
+            variant(USUAL, Some(10), None, grpc(client(usual), None)),
+            variant("sampled", Some(10), sampled, grpc(client(on), None)),
             variant("HTTP server: a layer that does nothing", None, None, http(router(None))),
-            variant("unsampled", Some(11), routed, http(router(Some(off)))),
-            variant("sampled", Some(11), sampled, http(router(Some(on)))),
+            variant("unsampled", Some(14), routed, http(router(Some(off)))),
+            variant(USUAL, Some(14), mostly, http(router(Some(usual)))),
+            variant("sampled", Some(14), sampled, http(router(Some(on)))),
             variant("capture at submit: unsampled", None, captured, Box::new(capture(off))),
             variant("capture at submit: sampled", None, captured, Box::new(capture(on))),
         ];
+        // What remains where a layer does nothing but be there: future and body are wrapped once more.
+        let wrap = |response: Response<Answer>| response.map(Wrapped);
+        let nothing = ServiceExt::<Request<()>>::map_response(service_fn(answer), wrap);
+        variants.push(variant(
+            "gRPC: a layer that does nothing",
+            Some(0),
+            None,
+            grpc(nothing, None),
+        ));
         variants.extend(parts);
         variants
     }

@@ -159,6 +159,13 @@ impl Item for Metric {
 const HAS_IS_REMOTE: u32 = 0x100;
 const IS_REMOTE: u32 = 0x200;
 
+/// Spans as the protobuf message that is sent of them, to be measured.
+#[cfg(feature = "testing")]
+#[must_use]
+pub fn encoded_spans(config: &crate::config::OtelConfig, spans: &[SpanRecord]) -> Vec<u8> {
+    protobuf::trace_request(&resource(&config.resource), spans)
+}
+
 pub(super) fn resource(config: &ResourceConfig) -> Resource {
     let attributes = config
         .iter()

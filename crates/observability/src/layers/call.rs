@@ -10,7 +10,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
@@ -20,8 +20,10 @@ use opentelemetry::trace::SpanKind;
 use pin_project_lite::pin_project;
 use types::{SpanId, TraceContext};
 
+use crate::clock::Moment;
 use crate::context::Context;
-use crate::current::{Followed, Held, with_served};
+use crate::current::{Followed, Held, Lent, with_served};
+use crate::metrics::Histogram;
 use crate::span::{ActiveSpan, Position, SpanLink};
 use crate::tracer::Tracer;
 
@@ -106,26 +108,26 @@ impl CallSpan {
     /// Of a server: its handler reaches it.
     #[inline]
     pub(super) fn server(span: ActiveSpan, name: &'static str) -> Self {
-        Self(Held::new(Followed { span, name, serves: true }))
+        Self(Held::new(|| Followed { span, name, serves: true }))
     }
 
     /// Of a client.
     #[inline]
     pub(super) fn client(span: ActiveSpan) -> Self {
-        Self(Held::new(Followed { span, name: "", serves: false }))
+        Self(Held::new(|| Followed { span, name: "", serves: false }))
     }
 
     /// A call that leaves a duration only, in the context of its caller, from `now` on.
     #[inline]
-    pub(super) fn none(cx: Context, now: Instant) -> Self {
+    pub(super) fn none(cx: Context, now: Moment) -> Self {
         Self::client(ActiveSpan::without_record(cx, now))
     }
 
-    /// Runs code of the call in its context; that of a handler has the server span at hand.
+    /// While the answer lives, code of the call runs in its context; that of a handler has the server
+    /// span at hand.
     #[inline]
-    fn run<T>(&mut self, code: impl FnOnce() -> T) -> T {
-        let _lent = self.0.lend();
-        code()
+    fn lend(&mut self) -> Lent<'_> {
+        self.0.lend()
     }
 
     /// The handler has answered: what runs from now on does not reach the span.
@@ -141,17 +143,33 @@ impl CallSpan {
     pub(super) fn finish(
         &mut self,
         tracer: &Tracer,
-        duration: impl FnOnce(f64, &Context),
+        duration: impl FnOnce(&Took<'_>),
         describe: impl FnOnce(&mut ActiveSpan),
     ) {
         // It is never dropped while it is lent.
         let Some(Followed { span, .. }) = self.0.get() else { return };
-        let took: Duration = span.elapsed();
-        duration(took.as_secs_f64(), span.cx());
+        let took = Took { time: span.elapsed(), span };
+        duration(&took);
+        let took = took.time;
         if span.is_recording() {
             describe(span);
         }
         span.finish_after(took, tracer);
+    }
+}
+
+/// How long a call took.
+pub(super) struct Took<'a> {
+    time: Duration,
+    span: &'a ActiveSpan,
+}
+
+impl Took<'_> {
+    /// Records it as a duration of the call's span.
+    #[inline]
+    pub(super) fn record(&self, durations: &Histogram) {
+        let at = || self.span.time_after(self.time);
+        durations.record_at(self.time.as_secs_f64(), self.span.cx(), at);
     }
 }
 
@@ -212,13 +230,13 @@ where
 
     fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let polled = match this.call {
-            Some(call) => call.span().run(|| this.inner.poll(task)),
-            None => this.inner.poll(task),
+        let polled = {
+            let _lent = this.call.as_mut().map(|call| call.span().lend());
+            this.inner.poll(task)
         };
-        // One look at it where it lies: a response is large to be moved.
-        match polled {
-            Poll::Pending => Poll::Pending,
+        // Looked at where it lies, and moved once: a response is large to be moved.
+        match &polled {
+            Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(response)) => {
                 if let Some(call) = this.call {
                     call.span().answered();
@@ -227,19 +245,20 @@ where
                 if response.body().is_end_stream() {
                     end(this.call);
                 }
-                let call = this.call.take();
-                // A body that only hands out what the handler made runs no code of the call.
-                let runs_code = call.as_ref().is_some_and(Call::streams)
-                    && response.body().size_hint().exact().is_none();
-                Poll::Ready(Ok(response.map(|inner| CallBody { inner, call, runs_code })))
             }
-            Poll::Ready(Err(error)) => {
+            Poll::Ready(Err(_)) => {
                 if let Some(mut call) = this.call.take() {
                     call.failed();
                 }
-                Poll::Ready(Err(error))
             }
         }
+        let call = this.call.take();
+        polled.map_ok(|response| {
+            // A body that only hands out what the handler made runs no code of the call.
+            let runs_code = call.as_ref().is_some_and(Call::streams)
+                && response.body().size_hint().exact().is_none();
+            response.map(|inner| CallBody { inner, call, runs_code })
+        })
     }
 }
 
@@ -288,11 +307,10 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let mut this = self.project();
         // Looked at where it lies, not taken out: it is large to be moved.
-        let polled = match this.call {
-            Some(call) if *this.runs_code => {
-                call.span().run(|| this.inner.as_mut().poll_frame(task))
-            }
-            _ => this.inner.as_mut().poll_frame(task),
+        let polled = {
+            let running = this.call.as_mut().filter(|_| *this.runs_code);
+            let _lent = running.map(|call| call.span().lend());
+            this.inner.as_mut().poll_frame(task)
         };
         match &polled {
             Poll::Pending => {}

@@ -6,9 +6,8 @@
 
 use std::sync::{Arc, OnceLock};
 use std::task::{Context as TaskContext, Poll};
-use std::time::Instant;
 
-use http::{HeaderMap, HeaderName, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use opentelemetry::trace::SpanKind;
 use tonic::Code;
@@ -19,6 +18,7 @@ use tower_service::Service;
 use super::call::{Call, CallBody, CallFuture, CallSpan};
 use super::intern::{OTHER, intern};
 use super::methods::{GrpcMethods, Visibility};
+use crate::clock::{Moment, read_counter};
 use crate::context::Context;
 use crate::init::Telemetry;
 use crate::metrics::Histogram;
@@ -27,7 +27,7 @@ use crate::schema::attr;
 use crate::span::{ActiveSpan, cut};
 
 const CODES: usize = 17;
-static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_STATUS: &str = "grpc-status";
 /// Longer names of unknown methods are cut.
 const METHOD_BYTES_MAX: usize = 256;
 
@@ -100,6 +100,7 @@ impl GrpcServerLayer {
     /// A layer for a server of `methods`.
     #[must_use]
     pub fn new(telemetry: &Telemetry, methods: GrpcMethods) -> Self {
+        read_counter();
         Self(Arc::new(Shared::new(telemetry, methods, Side::Server, None)))
     }
 }
@@ -160,7 +161,7 @@ where
         }
         let tracer = &shared.telemetry.tracer;
         let incoming = tracer.extract(request.headers());
-        let now = Instant::now();
+        let now = Moment::now();
         let span = if visibility == Visibility::Span {
             let name = shared.methods.root(method);
             let mut span = tracer.of_call(SpanKind::Server, name, incoming, now);
@@ -218,7 +219,7 @@ where
         let shared = &self.shared;
         let tracer = &shared.telemetry.tracer;
         let (method, visibility) = shared.methods.find(request.uri().path());
-        let (caller, now) = (Context::current(), Instant::now());
+        let (caller, now) = (Context::current(), Moment::now());
         let span = if visibility == Visibility::Span {
             tracer.of_call(SpanKind::Client, shared.methods.root(method), caller, now)
         } else {
@@ -279,7 +280,7 @@ impl Drop for GrpcCall {
         let (shared, method) = (&self.shared, self.method);
         self.span.finish(
             &shared.telemetry.tracer,
-            |seconds, cx| shared.duration(method, code).record_in(seconds, cx),
+            |took| took.record(shared.duration(method, code)),
             |span| shared.describe(span, method, code),
         );
     }
@@ -298,13 +299,20 @@ fn describe_unknown(span: &mut ActiveSpan, path: &str) {
     span.set(attr::RPC_METHOD_ORIGINAL, cut(path, METHOD_BYTES_MAX).to_owned());
 }
 
+#[inline]
 fn read_code(headers: &HeaderMap) -> Option<Code> {
-    let value = if headers.len() > HEADERS_FEW {
-        headers.get(&GRPC_STATUS)
-    } else {
-        headers.iter().find(|(name, _)| **name == GRPC_STATUS).map(|(_, value)| value)
-    };
-    value.map(|value| Code::from_bytes(value.as_bytes()))
+    let value = match headers.len() {
+        0 => None,
+        1..=HEADERS_FEW => {
+            let mut headers = headers.iter();
+            headers.find(|(name, _)| name.as_str() == GRPC_STATUS).map(|(_, value)| value)
+        }
+        _ => headers.get(GRPC_STATUS),
+    }?;
+    Some(match value.as_bytes() {
+        b"0" => Code::Ok,
+        other => Code::from_bytes(other),
+    })
 }
 
 /// The status that gRPC gives an answer that did not come from a gRPC server.

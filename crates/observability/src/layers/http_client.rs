@@ -138,7 +138,7 @@ impl Drop for HttpClientCall {
         let durations = self.telemetry.metrics.durations();
         self.span.finish(
             &self.telemetry.tracer,
-            |seconds, cx| {
+            |took| {
                 let mut labels = vec![(attr::HTTP_REQUEST_METHOD, method.as_str().into())];
                 if let Some((host, port)) = server {
                     labels.push((attr::SERVER_ADDRESS, host.clone().into()));
@@ -150,7 +150,7 @@ impl Drop for HttpClientCall {
                 if let Some(error_type) = error_type {
                     labels.push((attr::ERROR_TYPE, error_type.into()));
                 }
-                durations.http_client.get(labels).record_in(seconds, cx);
+                took.record(&durations.http_client.get(labels));
             },
             |span| {
                 span.set(attr::HTTP_REQUEST_METHOD, method.as_str());

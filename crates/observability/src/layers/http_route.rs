@@ -9,7 +9,7 @@ use super::intern::{OTHER, intern};
 use super::methods::Visibility;
 use crate::metrics::{Histogram, LabelSet};
 use crate::schema::attr;
-use crate::span::{RootName, quick_hash};
+use crate::span::{RootName, is_same, quick_hash};
 
 /// Routes that are kept; requests of further ones are measured as of none.
 const ROUTES_MAX: usize = 512;
@@ -182,7 +182,7 @@ impl Routes {
             let number = start.wrapping_add(step) % ROUTES_MAX;
             let new = || Route::new(Some(intern(template)), self.visibility(template));
             let route = self.by_hash[number].get_or_init(new);
-            if route.template == Some(template) {
+            if route.template.is_some_and(|have| is_same(have.as_bytes(), template.as_bytes())) {
                 return RouteNumber(number);
             }
         }

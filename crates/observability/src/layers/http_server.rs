@@ -6,7 +6,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
-use std::time::Instant;
 
 use axum::extract::{ConnectInfo, MatchedPath};
 use http::uri::Scheme;
@@ -19,6 +18,7 @@ use tower_service::Service;
 use super::call::{Call, CallBody, CallFuture, CallSpan};
 use super::http_route::{Ending, KnownMethod, RouteNumber, Routes};
 use super::methods::Visibility;
+use crate::clock::{Moment, read_counter};
 use crate::init::Telemetry;
 use crate::schema::attr;
 use crate::span::ActiveSpan;
@@ -43,6 +43,7 @@ impl HttpServerLayer {
     /// A layer that hides probes and scrapes.
     #[must_use]
     pub fn new(telemetry: &Telemetry) -> Self {
+        read_counter();
         let hidden = HIDDEN_ROUTES.iter().map(|route| ((*route).to_owned(), Visibility::Hidden));
         let routes = Routes::new(hidden.collect());
         Self(Arc::new(Shared { telemetry: telemetry.clone(), routes }))
@@ -100,7 +101,7 @@ where
         }
         let tracer = &shared.telemetry.tracer;
         let incoming = tracer.extract(request.headers());
-        let now = Instant::now();
+        let now = Moment::now();
         let method = KnownMethod::of(request.method());
         let span = if visibility == Visibility::Span {
             let name = route.span_name(method);
@@ -153,10 +154,10 @@ impl Drop for HttpCall {
         let route = shared.routes.get(self.route);
         self.span.finish(
             &shared.telemetry.tracer,
-            |seconds, cx| {
+            |took| {
                 let family = &shared.telemetry.metrics.durations().http_server;
                 let make = |labels| family.get(labels);
-                route.record(method, ending, make, |histogram| histogram.record_in(seconds, cx));
+                route.record(method, ending, make, |histogram| took.record(histogram));
             },
             |span| {
                 span.set(attr::HTTP_REQUEST_METHOD, method.as_str());

@@ -4,7 +4,7 @@ use prost::Message as _;
 use prost_types::FileDescriptorSet;
 
 use super::intern::{OTHER, intern};
-use crate::span::{RootName, quick_hash_of_end};
+use crate::span::{RootName, is_same, quick_hash_of_end};
 
 /// What a call leaves behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -114,6 +114,7 @@ impl GrpcMethods {
     }
 
     /// The method of a request's path: its number and what is shown of it.
+    #[inline]
     pub(super) fn find(&self, path: &str) -> (usize, Visibility) {
         let other = self.methods.len() - 1;
         match path.strip_prefix('/').and_then(|name| self.number(name)) {
@@ -125,11 +126,12 @@ impl GrpcMethods {
         }
     }
 
+    #[inline]
     fn number(&self, name: &str) -> Option<usize> {
         let last = self.by_hash.len() - 1;
         let mut slot = quick_hash_of_end(name.as_bytes()) as usize & last;
         while let Some(index) = self.by_hash[slot] {
-            if self.methods[index].0.text == name {
+            if is_same(self.methods[index].0.text.as_bytes(), name.as_bytes()) {
                 return Some(index);
             }
             slot = (slot + 1) & last;

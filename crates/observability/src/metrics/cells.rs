@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use types::{SpanId, TraceId};
 
+use super::shards::Counts;
 use crate::config::ExemplarFilter;
 use crate::context::{Context, SpanPlace};
 
@@ -83,10 +84,8 @@ pub struct Exemplar {
 #[derive(Debug)]
 struct HistogramCell {
     bounds: &'static [f64],
-    /// One more than the bounds: the last bucket has no upper bound.
-    buckets: Box<[AtomicU64]>,
-    /// The sum as the bits of an `f64`.
-    sum: AtomicU64,
+    /// One bucket more than the bounds: the last has no upper bound.
+    counts: Counts,
     /// An [`ExemplarFilter`], by its place.
     filter: AtomicU8,
     exemplars: Box<[Mutex<Option<Exemplar>>]>,
@@ -123,8 +122,7 @@ impl Histogram {
     pub fn new(bounds: &'static [f64]) -> Self {
         Self(Arc::new(HistogramCell {
             bounds,
-            buckets: (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect(),
-            sum: AtomicU64::new(0.0_f64.to_bits()),
+            counts: Counts::new(bounds.len() + 1),
             filter: AtomicU8::new(ExemplarFilter::TraceBased as u8),
             exemplars: (0..=bounds.len()).map(|_| Mutex::new(None)).collect(),
         }))
@@ -154,19 +152,22 @@ impl Histogram {
 
     /// Records a value that belongs to the span of `cx`.
     pub(crate) fn record_in(&self, value: f64, cx: &Context) {
+        self.record_at(value, cx, SystemTime::now);
+    }
+
+    /// Records a value that belongs to the span of `cx`. When it was measured is asked if it becomes an
+    /// exemplar.
+    pub(crate) fn record_at(&self, value: f64, cx: &Context, at: impl FnOnce() -> SystemTime) {
         let cell = &*self.0;
         // So few are sooner counted than searched: the comparisons do not wait for each other.
         let bucket = cell.bounds.iter().filter(|bound| **bound < value).count();
-        cell.buckets[bucket].fetch_add(1, Ordering::Relaxed);
-        let add = |bits| Some((f64::from_bits(bits) + value).to_bits());
-        // The closure never returns None, so the update cannot fail.
-        let _ = cell.sum.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+        cell.counts.record(bucket, value);
         if let Some(span) = cx.span()
             && self.may_be_exemplar(span)
             && let Ok(mut slot) = cell.exemplars[bucket].try_lock()
         {
             let SpanPlace { trace_id, span_id, .. } = *span;
-            *slot = Some(Exemplar { value, at: SystemTime::now(), trace_id, span_id });
+            *slot = Some(Exemplar { value, at: at(), trace_id, span_id });
         }
     }
 
@@ -174,10 +175,11 @@ impl Histogram {
     #[must_use]
     pub fn snapshot(&self) -> HistogramSnapshot {
         let cell = &*self.0;
+        let (counts, sum) = cell.counts.read();
         HistogramSnapshot {
             bounds: cell.bounds,
-            counts: cell.buckets.iter().map(|count| count.load(Ordering::Relaxed)).collect(),
-            sum: f64::from_bits(cell.sum.load(Ordering::Relaxed)),
+            counts,
+            sum,
             exemplars: cell
                 .exemplars
                 .iter()

@@ -48,6 +48,14 @@ impl Floor {
             && bucket.compare_exchange(taken, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
+    /// Whether the token of this kind is there.
+    #[inline]
+    pub(super) fn has_token(&self, kind: u64, now: Instant) -> bool {
+        let interval = self.interval.load(Ordering::Relaxed);
+        let taken = self.taken[kind as usize % KINDS].load(Ordering::Relaxed);
+        interval != 0 && self.nanos(now).saturating_sub(taken) >= interval
+    }
+
     /// Notes that a root of this kind is recorded in any case.
     pub(super) fn recorded(&self, kind: u64, now: Instant) {
         self.taken[kind as usize % KINDS].store(self.nanos(now), Ordering::Relaxed);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use types::SpanId;
 
 use super::*;
+use crate::context::Known;
 
 /// A fixed stream of trace ids, so that a count can be asserted exactly.
 fn trace_ids(count: u64) -> impl Iterator<Item = TraceId> {
@@ -247,4 +248,78 @@ fn a_change_is_seen_by_the_next_decision() {
     assert!(!sampler.decide(&request).sampled);
     sampler.set(SamplerConfig { parent: ParentRule::Ignore, root: RootRule::AlwaysOn });
     assert!(sampler.decide(&request).sampled);
+}
+
+/// A span that another one continues from.
+fn place(known: Known, sampled: bool) -> SpanPlace {
+    let TraceContext { trace_id, span_id, flags, .. } = context(sampled);
+    SpanPlace { trace_id, span_id, flags, known }
+}
+
+#[test]
+fn what_is_passed_over_without_a_question_is_what_the_answer_would_not_record() {
+    let rules = [
+        RootRule::AlwaysOn,
+        RootRule::AlwaysOff,
+        RootRule::Ratio(0.0),
+        RootRule::Ratio(0.25),
+        RootRule::Ratio(1.0),
+    ];
+    let parents = [
+        None,
+        Some(place(Known::Remotely, true)),
+        Some(place(Known::Remotely, false)),
+        Some(place(Known::Here, true)),
+        Some(place(Known::Here, false)),
+    ];
+    let mut passed_over = 0;
+    for (root, follow) in rules.iter().flat_map(|root| [(*root, true), (*root, false)]) {
+        let parent_rule = if follow { ParentRule::Follow } else { ParentRule::Ignore };
+        for after in [Duration::ZERO, 2 * MINUTE] {
+            let sampler = SamplerConfig { parent: parent_rule, root };
+            let settings = SamplingSettings { sampler, min_per_minute: 1 };
+            let sampler = Sampler::with(settings, SamplingSource::Environment);
+            let now = || Instant::now() + after;
+            for (parent, trace_id) in
+                parents.iter().flat_map(|p| trace_ids(50).map(move |id| (p, id)))
+            {
+                let is_passed_over = sampler.passes_over(trace_id, parent.as_ref(), 1, now);
+                let is_recorded = match parent {
+                    // Within a process a trace is not torn: nobody is asked.
+                    Some(parent) if !parent.is_remote() => parent.flags.is_sampled(),
+                    _ => {
+                        let flags = parent.map(|parent| parent.flags);
+                        let question = Question {
+                            trace_id,
+                            forced: false,
+                            linked: false,
+                            parent: flags,
+                            kind: 1,
+                        };
+                        let decision = sampler.answer(&question, || None, now);
+                        let told = decision.tell(Context::new());
+                        assert!(!is_passed_over || !told.has_tracestate(), "{root:?}");
+                        let kept = flags.unwrap_or(TraceFlags::RANDOM);
+                        assert!(!is_passed_over || decision.flags() == kept, "{root:?}");
+                        decision.sampled
+                    }
+                };
+                let is_ignored = parent.is_some_and(|parent| parent.is_remote()) && !follow;
+                // Of a caller that is not followed the whole answer is asked for.
+                assert_eq!(is_passed_over, !is_recorded && !is_ignored, "{root:?} {parent:?}");
+                passed_over += u32::from(is_passed_over);
+            }
+        }
+    }
+    assert!(passed_over > 1_000, "{passed_over}");
+}
+
+#[test]
+fn while_rules_hold_for_a_while_only_every_span_is_asked_about() {
+    let sampler = with_floor(RootRule::AlwaysOff, 0);
+    let trace_id = context(false).trace_id;
+    assert!(sampler.passes_over(trace_id, None, 1, Instant::now));
+    let config = SamplerConfig { parent: ParentRule::Follow, root: RootRule::AlwaysOff };
+    sampler.apply(SamplingSettings { sampler: config, min_per_minute: 0 }, true);
+    assert!(!sampler.passes_over(trace_id, None, 1, Instant::now));
 }

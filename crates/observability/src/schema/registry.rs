@@ -32,6 +32,9 @@ const IDENTIFYING: [&str; 2] = [attr::SERVICE_NAME, attr::SERVICE_INSTANCE_ID];
 const HEAD: &str =
     "# Written by `cargo xtask schema` from crates/observability/src/schema; not by hand.\n";
 
+/// The file by which a folder is known for a registry.
+const MANIFEST: &str = "manifest.yaml";
+
 /// A file of the registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegistryFile {
@@ -46,7 +49,7 @@ pub struct RegistryFile {
 pub fn registry_files() -> Vec<RegistryFile> {
     let file = |name, content| RegistryFile { name, content };
     vec![
-        file("registry_manifest.yaml", manifest()),
+        file(MANIFEST, manifest()),
         file("attributes.yaml", attributes()),
         file("resource.yaml", resource()),
         file("spans.yaml", spans()),
@@ -113,11 +116,9 @@ fn manifest() -> String {
     let version = env!("CARGO_PKG_VERSION");
     // The address names the registry and is not meant to be called: `.invalid` resolves nowhere.
     format!(
-        "{HEAD}name: vmafx\n\
+        "{HEAD}schema_url: https://vmafx.invalid/schemas/{version}\n\
          description: {}\n\
-         semconv_version: {version}\n\
-         schema_base_url: https://vmafx.invalid/schemas\n\
-         schema_url: https://vmafx.invalid/schemas/{version}\n",
+         stability: development\n",
         quoted(&format!(
             "The telemetry of VMAFX: every span, metric, log event and attribute. Names follow \
              OpenTelemetry's semantic conventions {SEMCONV_VERSION}; vmafx.* is our own."
