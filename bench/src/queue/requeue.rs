@@ -14,26 +14,24 @@ use crate::table::Goal;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) async fn run(args: &Args) -> Result<(), Error> {
-    let rounds = if args.quick { 3 } else { 15 };
+    let (kills, freezes) = if args.quick { (3, 1) } else { (15, 4) };
     let place = Place::new(args, &[]).await?;
     let mut table = table("kill -9 of a node to its part's next start", &place.baseline);
-    let times = measure(&place, Loss::Killed, rounds).await?;
-    let beside = format!("{rounds} rounds, stream grace 1 s (the default)");
+    let times = measure(&place, Loss::Killed, kills).await?;
+    let beside = format!("{kills} rounds, stream grace 1 s (the default)");
     table.row("default grace: p50", (times.p50_ms(), "ms"), Goal::Open, &beside);
     table.row("default grace: max", (times.max_ms(), "ms"), Goal::AtMost(1_500.0), &beside);
 
     // Its connection stays open and silent: only the lease tells.
-    let rounds = if args.quick { 1 } else { 4 };
-    let times = measure(&place, Loss::Frozen, rounds).await?;
-    let beside = format!("{rounds} rounds of SIGSTOP, lease of 10 s (the default)");
+    let times = measure(&place, Loss::Frozen, freezes).await?;
+    let beside = format!("{freezes} rounds of SIGSTOP, lease of 10 s (the default)");
     table.row("frozen node: p50", (times.p50_ms(), "ms"), Goal::Open, &beside);
     table.row("frozen node: max", (times.max_ms(), "ms"), Goal::AtMost(15_000.0), &beside);
     drop(place);
 
-    let rounds = if args.quick { 3 } else { 15 };
     let place = Place::new(args, &["--stream-grace", "0s"]).await?;
-    let times = measure(&place, Loss::Killed, rounds).await?;
-    let beside = format!("{rounds} rounds, stream grace 0");
+    let times = measure(&place, Loss::Killed, kills).await?;
+    let beside = format!("{kills} rounds, stream grace 0");
     table.row("no grace: p50", (times.p50_ms(), "ms"), Goal::Open, &beside);
     table.row("no grace: max", (times.max_ms(), "ms"), Goal::AtMost(200.0), &beside);
     table.print();

@@ -181,11 +181,16 @@ pub(crate) fn ended_well(job: &JobView) -> Result<(), RemoteError> {
     }
 }
 
+/// How long to wait before a watch that was cut off begins anew.
+pub(crate) const fn watch_backoff() -> Backoff {
+    Backoff::new(Duration::from_millis(100), Duration::from_secs(5))
+}
+
 /// Waits for a job's end, showing its frames on a terminal. A controller that restarts meanwhile is
 /// waited for.
 pub(crate) async fn follow(client: &Client, job: JobId) -> Result<JobView, RemoteError> {
     let bar = progress_bar();
-    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+    let mut backoff = watch_backoff();
     loop {
         match watch_to_end(client, job, &bar).await {
             Ok(()) => {

@@ -1,14 +1,13 @@
 //! `vmafx watch`: what happens to jobs, as it happens.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use client::{Backoff, Client, ClientError, JobEvents};
 use proto::rpc::{JobEvent, WatchJobs};
 use types::{JobId, JobSummary};
 
 use super::read::FilterArgs;
-use super::submit::ended_well;
+use super::submit::{ended_well, watch_backoff};
 use super::{RemoteArgs, RemoteError, now, parse_job_id, print, run};
 use crate::show;
 
@@ -30,7 +29,7 @@ pub(crate) struct WatchArgs {
 pub(crate) fn watch(args: &WatchArgs) -> ExitCode {
     run(&args.remote, |client, _| async move {
         let which = || WatchJobs { filter: args.filter.filter(), only: args.job };
-        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        let mut backoff = watch_backoff();
         let mut events = client.watch(which()).await?;
         while let Err(error) = tell(&mut events, args.remote.json, &mut backoff).await {
             let RemoteError::Client(cut) = error else { return Err(error) };
