@@ -4,13 +4,15 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use observability::schema::{attr, span_name};
+use observability::{OtelConfig, OtelGuard, SpanKind, SpanRecord, new_span_id, new_trace_id};
 use support::collector::{Span, Tree};
-use support::otelcol::{Config, Otelcol, Written, http_get, shipped_folder, test_config};
+use support::otelcol::{Config, Otelcol, Written, http_body, shipped_folder, test_config};
 use support::{DEADLINE, Fleet, demo_pair, long_pair, wait_for};
 use tempfile::TempDir;
+use types::{TraceContext, TraceFlags};
 
 /// The configurations that stand alone; `vendor.yaml` comes on top of one of them.
 const BASES: [&str; 4] =
@@ -245,6 +247,76 @@ fn the_gateway_keeps_failed_slow_retried_and_forced_jobs_and_drops_the_rest() {
     }
 }
 
+/// Traces of each kind that a policy keeps, and of each that none but the last does.
+const OF_A_KIND: (usize, usize) = (10, 1_000);
+/// How many of the rest are kept.
+const REST: f64 = 0.1;
+
+/// A kind of trace of one span: what it says, and the policy that keeps all of its kind.
+type Kind = (&'static str, Option<&'static str>, fn(SpanRecord) -> SpanRecord);
+
+fn lasting(mut span: SpanRecord, millis: u64) -> SpanRecord {
+    span.end = span.start + Duration::from_millis(millis);
+    span
+}
+
+/// On both sides of what each policy asks.
+const KINDS: [Kind; 9] = [
+    ("plain", None, |span| span),
+    ("failed", Some("failed"), |span| span.failed("timed_out", "")),
+    ("what went wrong and was no error", None, |span| span.with(attr::ERROR_TYPE, "cancelled")),
+    ("slow", Some("slow"), |span| lasting(span, 60_000)),
+    ("not quite slow", None, |span| lasting(span, 59_990)),
+    ("retried", Some("retried"), |span| span.with(attr::ATTEMPT_NUMBER, 2)),
+    ("first attempt", None, |span| span.with(attr::ATTEMPT_NUMBER, 1)),
+    ("forced", Some("forced"), |span| span.with(attr::SAMPLING_REASON, "forced")),
+    ("by the ratio", None, |span| span.with(attr::SAMPLING_REASON, "ratio")),
+];
+
+#[test]
+fn each_policy_of_the_gateway_keeps_its_own_kind_of_trace_and_the_last_a_share_of_the_others() {
+    let gateway = Gateway::start(&[
+        ("TAIL_DECISION_WAIT", "1s".to_owned()),
+        ("TAIL_REST_PERCENT", (REST * 100.0).to_string()),
+    ]);
+    let mut settings = gateway.gateway.over_http();
+    settings.push(("OTEL_BSP_MAX_QUEUE_SIZE", "65536".to_owned()));
+    let lookup =
+        |name: &str| settings.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone());
+    let sender = OtelGuard::start(&OtelConfig::from_env("vmafx-test", lookup));
+    let mut sent: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (kind, policy, make) in KINDS {
+        let (kept, rest) = OF_A_KIND;
+        for _ in 0..if policy.is_some() { kept } else { rest } {
+            let (trace_id, span_id) = (new_trace_id(), new_span_id());
+            let (flags, tracestate) = (TraceFlags::SAMPLED, String::new());
+            let context = TraceContext { trace_id, span_id, flags, tracestate };
+            let now = SystemTime::now();
+            let span = SpanRecord::new(context, SpanKind::Internal, kind, now, now);
+            sender.tracer().emit_span(make(span));
+            sent.entry(kind).or_default().push(trace_id.to_string());
+        }
+    }
+    sender.flush(DEADLINE);
+    gateway.wait_until_decided(sent.values().map(Vec::len).sum());
+    let policies = gateway.policies();
+    gateway.terminate();
+    for (kind, policy, _) in KINDS {
+        let named: Vec<_> =
+            sent[kind].iter().filter_map(|trace| policies.get(trace).map(String::as_str)).collect();
+        let only = policy.unwrap_or("rest");
+        assert!(named.iter().all(|name| *name == only), "{kind}: {named:?}");
+        let (kept, all) = (named.len() as f64, sent[kind].len() as f64);
+        match policy {
+            Some(_) => assert_eq!(kept, all, "{kind}"),
+            None => {
+                let five_sigma = 5.0 * (all * REST * (1.0 - REST)).sqrt();
+                assert!((kept - all * REST).abs() <= five_sigma, "{kind}: {kept} of {all}");
+            }
+        }
+    }
+}
+
 #[test]
 fn the_standalone_collector_fans_out_to_traces_backend_prometheus_and_vendor() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -283,7 +355,7 @@ fn the_standalone_collector_fans_out_to_traces_backend_prometheus_and_vendor() {
     });
     let open_metrics = "application/openmetrics-text";
     wait_for("Prometheus' page shows the job with its trace", DEADLINE, || {
-        let page = http_get(collector.config.prometheus_port, "/metrics", open_metrics)?;
+        let page = http_body(collector.config.prometheus_port, "/metrics", open_metrics)?;
         let finished = page.lines().any(|line| {
             line.starts_with("vmafx_jobs_finished_total{")
                 && line.contains(r#"job="vmafx-controller""#)

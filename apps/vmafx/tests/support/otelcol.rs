@@ -146,7 +146,7 @@ impl Otelcol {
     /// The sum of a metric of its own over the series whose labels contain this; `None` while its page does
     /// not answer, 0 while it has not counted.
     pub fn own_metric(&self, name: &str, label: &str) -> Option<f64> {
-        let page = http_get(self.config.self_port, "/metrics", "text/plain")?;
+        let page = http_body(self.config.self_port, "/metrics", "text/plain")?;
         let is_it = |line: &&str| line.starts_with(name) && line.contains(label);
         let values = page.lines().filter(is_it);
         Some(values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
@@ -177,6 +177,13 @@ pub fn http_get(port: u16, path: &str, accept: &str) -> Option<String> {
     http(port, path, accept, "HTTP/1.1")
 }
 
+/// What a page on loopback holds; `None` while nothing answers. In one piece, as the older version has it:
+/// the pieces of the newer one end in the middle of a line.
+pub fn http_body(port: u16, path: &str, accept: &str) -> Option<String> {
+    let answer = http(port, path, accept, "HTTP/1.0")?;
+    Some(answer.split_once("\r\n\r\n")?.1.to_owned())
+}
+
 /// The JSON that a page on loopback answers; `None` while nothing does.
 pub fn http_json(port: u16, path: &str) -> Option<Value> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/?&=_-.".contains(&byte);
@@ -184,10 +191,7 @@ pub fn http_json(port: u16, path: &str) -> Option<Value> {
         .bytes()
         .map(|byte| if is_plain(byte) { char::from(byte).into() } else { format!("%{byte:02X}") })
         .collect();
-    // The older version keeps the body in one piece.
-    let answer = http(port, &escaped, "application/json", "HTTP/1.0")?;
-    let (_, body) = answer.split_once("\r\n\r\n")?;
-    serde_json::from_str(body).ok()
+    serde_json::from_str(&http_body(port, &escaped, "application/json")?).ok()
 }
 
 fn http(port: u16, path: &str, accept: &str, version: &str) -> Option<String> {
