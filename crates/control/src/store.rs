@@ -312,6 +312,12 @@ pub trait Read {
     /// As [`head`](Self::head).
     fn job(&mut self, job: JobId) -> Result<Option<JobView>, StoreError>;
 
+    /// [`job`](Self::job) of many, in their order, from one moment's data.
+    ///
+    /// # Errors
+    /// As [`head`](Self::head).
+    fn jobs(&mut self, jobs: &[JobId]) -> Result<Vec<Option<JobView>>, StoreError>;
+
     /// One line of a job list.
     ///
     /// # Errors

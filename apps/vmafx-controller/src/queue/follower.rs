@@ -23,6 +23,9 @@ use super::watch::{Seat, Watch, WatchEvent};
 
 /// Changes that are told together at most.
 const CHANGES_AT_ONCE: usize = 256;
+/// Finished jobs that are read in one transaction at most: views of jobs are held meanwhile, and each
+/// question has its time.
+const READ_AT_ONCE: usize = 32;
 /// How soon a watcher that lagged is looked at again.
 const LAGGING_LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Pages that a snapshot is put together from. A filter that takes few of many jobs gives short ones.
@@ -104,13 +107,16 @@ impl Follower {
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return,
             };
-            let mut changed = BTreeSet::new();
+            let (mut changed, mut finished) = (BTreeSet::new(), Vec::new());
             for _ in 0..CHANGES_AT_ONCE {
                 let Some(note) = next.take().or_else(|| self.notes.try_recv().ok()) else { break };
                 match note {
                     Note::Job(job) => drop(changed.insert(job)),
-                    Note::Finished(job) => self.finished(job),
-                    Note::HandOver(to) => drop(to.send(Ok(Response::Done))),
+                    Note::Finished(job) => finished.push(job),
+                    Note::HandOver(to) => {
+                        self.observe(&mut finished);
+                        drop(to.send(Ok(Response::Done)));
+                    }
                     Note::Subscribe(subscriber) => {
                         self.forget_gone();
                         self.subscribers.push(subscriber);
@@ -118,11 +124,27 @@ impl Follower {
                     Note::Shutdown => return,
                 }
             }
+            self.observe(&mut finished);
             self.tell(&changed);
         }
     }
 
-    fn finished(&mut self, job: JobId) {
+    /// Tells the observer of finished jobs, and forgets them.
+    fn observe(&mut self, finished: &mut Vec<JobId>) {
+        for jobs in finished.chunks(READ_AT_ONCE) {
+            match self.reader.jobs(jobs) {
+                Ok(views) => {
+                    let seen = views.iter().flatten();
+                    seen.for_each(|job| self.observer.observe(&QueueEvent::JobFinished { job }));
+                }
+                // Which of them it is shows when each is asked for alone.
+                Err(_) => jobs.iter().for_each(|job| self.observe_one(*job)),
+            }
+        }
+        finished.clear();
+    }
+
+    fn observe_one(&mut self, job: JobId) {
         match self.reader.job(job) {
             Ok(Some(view)) => self.observer.observe(&QueueEvent::JobFinished { job: &view }),
             Ok(None) => {}

@@ -54,6 +54,24 @@ pub(super) fn the_whole_story_reads_back(bench: &mut Bench) {
     assert_eq!((record.outcome, record.digest), (AttemptOutcome::Succeeded, Some([9; 32])));
 }
 
+pub(super) fn many_read_back_at_once(bench: &mut Bench) {
+    bench.applied(session(1, "node", 1));
+    for number in 1..=3 {
+        bench.applied(submit(number));
+    }
+    bench.applied(lease(2, 1));
+    bench.applied(succeed(2, 1));
+    let asked = [2, 9, 1, 2].map(job_id);
+    let views = bench.store().reader().jobs(&asked).expect("in good order");
+    let mut alone = |job| bench.store().reader().job(job).expect("in good order");
+    // Results hold a NaN, which equals nothing.
+    assert_eq!(format!("{views:?}"), format!("{:?}", asked.map(&mut alone)), "as each alone");
+    let states = views.iter().map(|view| view.as_ref().map(|view| view.state));
+    let (queued, succeeded) = (Some(State::Queued), Some(State::Succeeded));
+    assert_eq!(states.collect::<Vec<_>>(), [succeeded, None, queued, succeeded]);
+    assert_eq!(bench.store().reader().jobs(&[]).expect("in good order"), []);
+}
+
 pub(super) fn the_attempt_before(bench: &mut Bench) {
     bench.applied(session(1, "node", 1));
     for part in [1, 2] {

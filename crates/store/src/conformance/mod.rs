@@ -37,6 +37,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("an expired key is free", keys::an_expired_key_is_free),
     ("keys belong to tenants", keys::keys_belong_to_tenants),
     ("a job's whole story reads back", jobs::the_whole_story_reads_back),
+    ("jobs read back together as each alone", jobs::many_read_back_at_once),
     ("a job of many parts is derived from them", jobs::many_parts_are_one_job),
     ("failed parts are found and revived", jobs::failed_parts_are_revived),
     ("a failure before a retry by hand is kept", jobs::earlier_ends_are_kept),

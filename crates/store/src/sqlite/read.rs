@@ -133,14 +133,18 @@ impl SqliteReader {
         question: impl FnOnce() -> Result<V, StoreError>,
     ) -> Result<V, StoreError> {
         self.begin();
-        let transaction = self.connection.unchecked_transaction().map_err(failed(WHAT))?;
+        let moment = Moment::begin(self)?;
         let answer = question()?;
-        transaction.commit().map_err(failed(WHAT))?;
+        moment.end()?;
         Ok(answer)
     }
 
     fn prepare(&self, sql: &str) -> Result<CachedStatement<'_>, StoreError> {
         self.connection.prepare_cached(sql).map_err(failed(WHAT))
+    }
+
+    fn run(&self, sql: &str) -> Result<(), StoreError> {
+        self.prepare(sql)?.execute([]).map(drop).map_err(failed(WHAT))
     }
 
     fn first<V>(
@@ -255,6 +259,30 @@ impl SqliteReader {
 
     fn part_rows(&self, job: &JobRow) -> Result<Vec<PartRow>, StoreError> {
         job.parts().map(|part| self.part_row(part)).collect()
+    }
+}
+
+/// A transaction that only reads: what it sees is of one moment. Its two statements are compiled once.
+struct Moment<'r>(&'r SqliteReader);
+
+impl<'r> Moment<'r> {
+    fn begin(reader: &'r SqliteReader) -> Result<Self, StoreError> {
+        reader.run("BEGIN")?;
+        Ok(Self(reader))
+    }
+
+    fn end(self) -> Result<(), StoreError> {
+        self.0.run("COMMIT")
+    }
+}
+
+impl Drop for Moment<'_> {
+    /// After a question that failed.
+    fn drop(&mut self) {
+        if !self.0.connection.is_autocommit() {
+            // There is nothing to lose, and the question's own error is told.
+            let _ = self.0.run("ROLLBACK");
+        }
     }
 }
 
@@ -409,6 +437,13 @@ impl Read for SqliteReader {
 
     fn job(&mut self, job: JobId) -> Result<Option<JobView>, StoreError> {
         self.at_once(|| self.job_row(job)?.map(|row| self.view(row)).transpose())
+    }
+
+    fn jobs(&mut self, jobs: &[JobId]) -> Result<Vec<Option<JobView>>, StoreError> {
+        self.at_once(|| {
+            let one = |job: &JobId| self.job_row(*job)?.map(|row| self.view(row)).transpose();
+            jobs.iter().map(one).collect()
+        })
     }
 
     fn summary(&mut self, job: JobId) -> Result<Option<JobSummary>, StoreError> {
