@@ -219,6 +219,13 @@ pub enum Transition {
     },
     /// Condition: the session is new.
     OpenSession(Box<SessionOpened>),
+    /// The session is over and holds no lease: another process of its node has replaced it, or its node
+    /// has not come back. It is not loaded any more, and goes with the last job of its time. Condition:
+    /// none; one that is over already stays as it is.
+    CloseSession {
+        /// The session.
+        session: SessionId,
+    },
     /// Whether an operator drains the session. Condition: it exists.
     Drain {
         /// The session.

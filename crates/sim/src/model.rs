@@ -99,6 +99,7 @@ impl Model {
             }
             Transition::Drop { .. }
             | Transition::Drain { .. }
+            | Transition::CloseSession { .. }
             | Transition::TraceDue { .. }
             | Transition::TraceDone { .. }
             | Transition::TracesTold { .. }

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{job_id, submit};
-use control::{NewJob, Read, Store, StoreErrorKind, Transition};
+use control::{NewJob, Read, SessionOpened, Store, StoreErrorKind, Transition, Verdict};
 use store::conformance::{Site, run};
 use store::{SqliteConfig, SqliteStore};
 use tempfile::TempDir;
-use types::{JobFilter, PartId};
+use types::{
+    Capabilities, Fence, Incarnation, JobFilter, NodeId, PartId, SessionId, State, Timestamp,
+};
 
 struct Directory(TempDir);
 
@@ -119,4 +121,51 @@ fn the_disk_is_timed_when_the_store_is_opened() {
     let store = SqliteStore::open(directory.config()).expect("a fresh file");
     assert!(store.disk_times().p50 > Duration::ZERO);
     assert!(store.disk_times().p50 <= store.disk_times().p99);
+}
+
+#[test]
+fn sessions_that_are_over_go_with_the_jobs_of_their_time() {
+    let directory = Directory::new();
+    let mut store = SqliteStore::open(directory.config()).expect("a fresh file");
+    let left = || -> u64 {
+        let connection = rusqlite::Connection::open(&directory.config().path).expect("the file");
+        let count = connection.query_row("SELECT count(*) FROM session", [], |row| row.get(0));
+        count.expect("a number")
+    };
+    let open = |number: u64| {
+        Transition::OpenSession(Box::new(SessionOpened {
+            session: SessionId(number),
+            node: NodeId::new(format!("pod-{number}")).expect("a name"),
+            incarnation: Incarnation(1),
+            capabilities: Capabilities {
+                backends: vec!["cpu".to_owned()],
+                codecs: Vec::new(),
+                encoders: Vec::new(),
+                encoder_versions: Vec::new(),
+                slots: 1,
+                isa: "scalar".to_owned(),
+                version: "1".to_owned(),
+            },
+            registered_at: Timestamp::EPOCH,
+        }))
+    };
+    store.commit(&[submit(1, "/r")]).expect("room");
+    for number in 1..=40 {
+        let close = Transition::CloseSession { session: SessionId(number) };
+        let pod = [open(number), close];
+        store.commit(&pod[..if number < 40 { 2 } else { 1 }]).expect("room");
+    }
+    store.commit(&[submit(2, "/r"), submit(3, "/r"), submit(4, "/r")]).expect("room");
+    let forget = |store: &mut SqliteStore, number| {
+        let (part, fence, at) = (PartId(number), Fence(0), Timestamp::EPOCH);
+        let ended = Transition::Drop { part, fence, state: State::Cancelled, failure: None, at };
+        let gone = store.commit(&[ended, Transition::Forget { first_part: part }]);
+        assert_eq!(gone.expect("in good order"), [Verdict::Applied; 2]);
+        left()
+    };
+    // Some at a time, and the one that is not over stays.
+    let counts = [2, 1, 3].map(|number| forget(&mut store, number));
+    assert_eq!(counts, [40, 24, 8], "none while a job of their time is kept");
+    store.commit(&[submit(5, "/r")]).expect("room");
+    assert_eq!(forget(&mut store, 4), 1);
 }

@@ -51,8 +51,9 @@ impl<T> Control<T> {
             self.lose_all(old, FailureKind::NodeLost, counted, turn);
             self.end_session(old, turn);
         }
-        for forgotten in self.fleet.forgettable(turn.now) {
-            self.fleet.remove(forgotten);
+        for session in self.fleet.forgettable(turn.now) {
+            self.fleet.remove(session);
+            turn.out.transitions.push(Transition::CloseSession { session });
         }
         self.last_session = SessionId(self.last_session.0 + 1);
         let session = self.last_session;
@@ -106,6 +107,7 @@ impl<T> Control<T> {
     /// Forgets a session that another process of its node has replaced.
     pub(super) fn end_session(&mut self, id: SessionId, turn: &mut Turn<'_, T>) {
         let Some(session) = self.fleet.remove(id) else { return };
+        turn.out.transitions.push(Transition::CloseSession { session: id });
         match session.link {
             Link::None => {}
             Link::Stream(connection) => {

@@ -33,6 +33,11 @@ const CHECKS: &[(&str, Check)] = &[
     ("sessions are loaded before their leases", sessions::loaded_before_their_leases),
     ("sessions are opened once", sessions::opened_once),
     ("drains are kept", sessions::drains_are_kept),
+    ("a session that is over is not loaded", sessions::what_is_over_is_not_loaded),
+    (
+        "a session that is over goes with the jobs of its time",
+        sessions::what_is_over_goes_with_the_jobs_of_its_time,
+    ),
     ("one idempotency key is one job", keys::one_key_is_one_job),
     ("an expired key is free", keys::an_expired_key_is_free),
     ("keys belong to tenants", keys::keys_belong_to_tenants),

@@ -60,7 +60,9 @@ fn marks(connection: &Connection, each: &mut dyn FnMut(Stored<'_>)) -> Result<()
 fn sessions(connection: &Connection, each: &mut dyn FnMut(Stored<'_>)) -> Result<(), StoreError> {
     let sql = "SELECT id, node, incarnation, capabilities, registered_us, draining FROM session
                WHERE id IN (SELECT session FROM lease)
-                  OR id IN (SELECT max(id) FROM session GROUP BY node ORDER BY 1 DESC LIMIT ?1)
+                  OR id IN (SELECT newest
+                            FROM (SELECT max(id) AS newest, last_part FROM session GROUP BY node)
+                            WHERE last_part IS NULL ORDER BY newest DESC LIMIT ?1)
                ORDER BY id";
     let mut statement = connection.prepare(sql).map_err(failed(WHAT))?;
     let nodes_max = i64::try_from(Config::NODES_MAX).unwrap_or(i64::MAX);

@@ -8,11 +8,21 @@ use super::error::failed;
 
 /// What leads from one version of the tables to the next, from an empty file on. A step that was
 /// delivered is never changed: files were written by it.
-const STEPS: [&str; 4] = [TABLES, TRACES, TOLD, CALLS];
+const STEPS: [&str; 5] = [TABLES, TRACES, TOLD, CALLS, SESSIONS];
 
 /// The version of the tables. A file of a newer version is refused.
 #[expect(clippy::cast_possible_wrap, reason = "a handful of steps")]
 pub(super) const VERSION: i64 = STEPS.len() as i64;
+
+/// Version 5: sessions that are over, by the newest part of that moment: no later part was ever leased to
+/// them, so that they go with the jobs of their time. Those that another of their node has replaced are over.
+const SESSIONS: &str = "
+ALTER TABLE session ADD COLUMN last_part INTEGER;
+UPDATE session SET last_part = (SELECT coalesce(max(id), 0) FROM part)
+  WHERE id NOT IN (SELECT max(id) FROM session GROUP BY node)
+    AND id NOT IN (SELECT session FROM lease);
+CREATE INDEX session_over ON session(last_part) WHERE last_part IS NOT NULL;
+";
 
 /// Version 4: the calls that submitted a job and reported an attempt's end, and how the commits
 /// went. A commit's row is written with the next one. It holds all that was decided in the

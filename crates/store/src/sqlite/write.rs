@@ -19,6 +19,8 @@ use crate::codec;
 const WHAT: &str = "commit to the queue";
 /// Rows of earlier commits that go with one job.
 const COMMITS_FORGOTTEN_MAX: i64 = 64;
+/// Sessions that are over that go with one job.
+const SESSIONS_FORGOTTEN_MAX: i64 = 16;
 
 pub(super) fn commit(
     connection: &mut Connection,
@@ -83,6 +85,12 @@ impl Write<'_> {
             Transition::Committed(note) => self.committed(note),
             Transition::Forget { first_part } => self.forget(*first_part),
             Transition::OpenSession(opened) => self.open_session(opened),
+            Transition::CloseSession { session } => {
+                let sql = "UPDATE session SET last_part = (SELECT coalesce(max(id), 0) FROM part)
+                           WHERE id = ?1 AND last_part IS NULL";
+                let changed = self.execute(sql, params![session.0])?;
+                Ok(if changed == 1 { Verdict::Applied } else { Verdict::Already })
+            }
             Transition::Drain { session, draining } => {
                 let sql = "UPDATE session SET draining = ?2 WHERE id = ?1";
                 Ok(one(self.execute(sql, params![session.0, draining])?))
@@ -405,7 +413,20 @@ impl Write<'_> {
         self.execute("DELETE FROM idem WHERE job_id = ?1", params![first])?;
         self.execute("DELETE FROM trace_due WHERE job_id = ?1", params![first])?;
         self.forget_commits(first)?;
-        Ok(one(self.execute("DELETE FROM job WHERE id = ?1", params![first])?))
+        let verdict = one(self.execute("DELETE FROM job WHERE id = ?1", params![first])?);
+        self.forget_sessions()?;
+        Ok(verdict)
+    }
+
+    /// Takes out sessions that were over before the oldest job that is left was submitted: none of its
+    /// attempts, and of those of later jobs, was theirs. The newest stays, for the next gets the number after.
+    fn forget_sessions(&self) -> Result<(), StoreError> {
+        let sql = "DELETE FROM session WHERE id IN (
+                     SELECT id FROM session
+                     WHERE last_part < (SELECT min(id) FROM job)
+                       AND id < (SELECT max(id) FROM session)
+                     ORDER BY last_part LIMIT ?1)";
+        self.execute(sql, params![SESSIONS_FORGOTTEN_MAX]).map(drop)
     }
 
     /// Takes out how commits went that came before the job that goes: as many as a job may leave

@@ -132,3 +132,28 @@ fn a_lease_that_a_node_no_longer_lists_is_found_and_goes_out_again() {
     assert_eq!(site.ended(), [(AttemptOutcome::Lost, Some(FailureKind::NodeLost))]);
     assert_eq!((site.lease().part, site.lease().fence), (part, Fence(2)));
 }
+
+#[test]
+fn a_session_is_over_when_it_is_replaced_or_its_node_stays_away() {
+    let mut site = Site::new();
+    let over = |site: &Site| -> Vec<SessionId> {
+        let closed = site.transitions.iter().filter_map(|transition| match transition {
+            Transition::CloseSession { session } => Some(*session),
+            _ => None,
+        });
+        closed.collect()
+    };
+    let first = site.node("a", 1);
+    assert_eq!(over(&site), []);
+    site.submit(draft());
+    let second = site.register("a", 2, 1);
+    assert_eq!(over(&site), [first.session]);
+    let place = |is_it: fn(&Transition) -> bool| site.transitions.iter().position(is_it);
+    let ended = place(|transition| matches!(transition, Transition::End(_)));
+    let closed = place(|transition| matches!(transition, Transition::CloseSession { .. }));
+    assert!(ended.is_some() && ended < closed, "its lease ends first: {:?}", site.transitions);
+    // It was heard once, when it registered, and no more.
+    site.wait(u64::try_from(Config::NODE_KEPT.as_millis()).expect("a day") + 1);
+    site.register("b", 1, 1);
+    assert_eq!(over(&site), [second.session]);
+}
