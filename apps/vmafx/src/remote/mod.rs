@@ -110,12 +110,20 @@ pub(crate) fn quiet_telemetry() -> OtelGuard {
     observability::init_with(&config)
 }
 
-/// Connects, runs the subcommand to its end and turns an error into a message and an exit code.
-/// Called within a trace, as a build pipeline does by `TRACEPARENT`, it is part of that trace.
+/// Connects, and runs the subcommand as [`run_alone`] does.
 pub(crate) fn run<F>(args: &RemoteArgs, command: impl FnOnce(Client, OtelGuardRef) -> F) -> ExitCode
 where
     F: Future<Output = Result<(), RemoteError>>,
 {
+    run_alone(async |telemetry| {
+        let client = connect(args, telemetry)?;
+        command(client, OtelGuardRef { tracer: telemetry.tracer().clone() }).await
+    })
+}
+
+/// Runs a subcommand to its end and turns an error into a message and an exit code. Called within a
+/// trace, as a build pipeline does by `TRACEPARENT`, it is part of that trace.
+fn run_alone(command: impl AsyncFnOnce(&OtelGuard) -> Result<(), RemoteError>) -> ExitCode {
     let telemetry = quiet_telemetry();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -125,10 +133,7 @@ where
         }
     };
     let caller = telemetry.tracer().propagators().extract_env(|name| std::env::var(name).ok());
-    let outcome = runtime.block_on(observability::with_context(caller, async {
-        let client = connect(args, &telemetry)?;
-        command(client, OtelGuardRef { tracer: telemetry.tracer().clone() }).await
-    }));
+    let outcome = runtime.block_on(observability::with_context(caller, command(&telemetry)));
     telemetry.shutdown();
     finish(outcome)
 }

@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 use tower::{Layer as _, ServiceExt as _};
 
-use super::{RemoteError, finish, print, print_json, quiet_telemetry, read_token};
+use super::{RemoteError, print, print_json, read_token, run_alone};
 use crate::exit;
 
 /// Where a controller answers unless told otherwise.
@@ -117,16 +117,7 @@ impl HttpError {
 
 /// Runs `vmafx sampling`.
 pub(crate) fn sampling(args: &SamplingArgs) -> ExitCode {
-    let telemetry = quiet_telemetry();
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("vmafx: cannot start the runtime: {error}");
-            return ExitCode::from(exit::USAGE_OR_INTERNAL);
-        }
-    };
-    let caller = telemetry.tracer().propagators().extract_env(|name| std::env::var(name).ok());
-    let outcome = runtime.block_on(observability::with_context(caller, async {
+    run_alone(async |telemetry| {
         let (target, method, body) = match &args.command {
             SamplingCommand::Show(target) => (target, Method::GET, None),
             SamplingCommand::Set(set) => (&set.target, Method::PUT, Some(set.body())),
@@ -134,9 +125,7 @@ pub(crate) fn sampling(args: &SamplingArgs) -> ExitCode {
         };
         let status = ask(telemetry.telemetry(), target, method, body).await?;
         if target.json { print_json(&status) } else { print(&sentence(&status)) }
-    }));
-    telemetry.shutdown();
-    finish(outcome)
+    })
 }
 
 async fn ask(
