@@ -542,7 +542,8 @@ async fn work_goes_on_by_itself_once_the_store_can_be_written_again() {
     let mut stream = node.attach(&site.queue, idle()).await;
     let first = site.submit(submission()).await;
     let held = lease(&mut stream).await;
-    while site.queue.submit(vec![submission(); 100]).await.is_ok() {}
+    // In pieces so large that what does not fit leaves room for a report.
+    while site.queue.submit(vec![submission(); QueueConfig::SUBMISSION_JOBS_MAX]).await.is_ok() {}
     // The pause after the failed commit refuses writes; then the store is loaded anew, the stream
     // still stands, and what fits is written.
     let report = |outcome: Outcome| AttemptReport {
@@ -608,6 +609,19 @@ async fn the_word_that_all_was_handed_over_comes_behind_it() {
         let log = site.log.0.lock().expect("not poisoned");
         assert_eq!(log.iter().filter(|line| line.starts_with("finished")).count(), round);
     }
+}
+
+#[tokio::test]
+async fn what_finished_before_the_end_is_told_before_the_end() {
+    let mut site = Site::new();
+    const JOBS: usize = 200;
+    let jobs = site.queue.submit(vec![submission(); JOBS]).await.expect("accepted");
+    let cancels = jobs.iter().map(|job| site.queue.cancel(job.job));
+    let cancelled = futures_util::future::join_all(cancels).await;
+    assert!(cancelled.iter().all(Result::is_ok));
+    drop(site.thread.take());
+    let log = site.log.0.lock().expect("not poisoned");
+    assert_eq!(log.iter().filter(|line| *line == "finished cancelled").count(), JOBS);
 }
 
 #[tokio::test]

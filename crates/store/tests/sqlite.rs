@@ -88,6 +88,25 @@ fn a_read_that_takes_too_long_is_broken_off_and_the_next_one_works() {
 }
 
 #[test]
+fn a_reader_whose_questions_take_too_long_never_stays_in_a_transaction() {
+    let directory = Directory::new();
+    let mut store = SqliteStore::open(directory.config()).expect("a fresh file");
+    let submits: Vec<_> = (1..=600).map(|number| submit(number, "/r")).collect();
+    store.commit(&submits).expect("room for some jobs");
+    let nobody = JobFilter { tenant: Some("nobody".into()), ..JobFilter::default() };
+    let mut hasty = store.open_reader(Duration::ZERO).expect("a reader");
+    // SQLite looks at the time every so many steps of a statement, counted over all its runs, those that
+    // end transactions too.
+    for round in 0..4_000 {
+        let error = hasty.page(&nobody, None, 10).expect_err("there is much to look at");
+        assert_eq!(error.kind, StoreErrorKind::TimedOut, "{round}: {error}");
+    }
+    store.commit(&[submit(601, "/r")]).expect("room for one more");
+    let newest = hasty.state(job_id(601)).expect("a question that is soon answered");
+    assert_eq!(newest, Some(State::Queued), "it sees what came since");
+}
+
+#[test]
 fn a_filter_that_takes_few_of_many_jobs_gives_short_pages_and_all_that_pass() {
     let directory = Directory::new();
     let mut store = SqliteStore::open(directory.config()).expect("a fresh file");

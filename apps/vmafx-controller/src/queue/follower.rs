@@ -121,7 +121,7 @@ impl Follower {
                         self.forget_gone();
                         self.subscribers.push(subscriber);
                     }
-                    Note::Shutdown => return,
+                    Note::Shutdown => return self.observe(&mut finished),
                 }
             }
             self.observe(&mut finished);

@@ -127,13 +127,20 @@ impl SqliteReader {
         }
     }
 
+    /// Ends the time of a question: what follows may take as long as it does.
+    fn lift_limit(&self) {
+        if let Some(limit) = &self.limit {
+            limit.deadline.store(u64::MAX, Ordering::Relaxed);
+        }
+    }
+
     /// Answers a question of several statements from one moment's data.
     fn at_once<V>(
         &self,
         question: impl FnOnce() -> Result<V, StoreError>,
     ) -> Result<V, StoreError> {
-        self.begin();
         let moment = Moment::begin(self)?;
+        self.begin();
         let answer = question()?;
         moment.end()?;
         Ok(answer)
@@ -262,16 +269,19 @@ impl SqliteReader {
     }
 }
 
-/// A transaction that only reads: what it sees is of one moment. Its two statements are compiled once.
+/// A transaction that only reads: what it sees is of one moment. Its statements are compiled once. They
+/// have no limit of time: a question that took too long must not leave its transaction open.
 struct Moment<'r>(&'r SqliteReader);
 
 impl<'r> Moment<'r> {
     fn begin(reader: &'r SqliteReader) -> Result<Self, StoreError> {
+        reader.lift_limit();
         reader.run("BEGIN")?;
         Ok(Self(reader))
     }
 
     fn end(self) -> Result<(), StoreError> {
+        self.0.lift_limit();
         self.0.run("COMMIT")
     }
 }
@@ -280,8 +290,10 @@ impl Drop for Moment<'_> {
     /// After a question that failed.
     fn drop(&mut self) {
         if !self.0.connection.is_autocommit() {
-            // There is nothing to lose, and the question's own error is told.
-            let _ = self.0.run("ROLLBACK");
+            self.0.lift_limit();
+            if let Err(error) = self.0.run("ROLLBACK") {
+                tracing::error!(%error, "a reading transaction cannot be ended");
+            }
         }
     }
 }
