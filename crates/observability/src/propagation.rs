@@ -41,9 +41,22 @@ impl Default for Propagators {
 
 impl Propagators {
     /// The context that a caller's headers describe; an empty one where there are none.
+    #[inline]
     #[must_use]
     pub fn extract(self, headers: &HeaderMap) -> Context {
         let found = Found::among(headers);
+        if found.has_tracestate || found.baggage.is_some() {
+            return self.extract_all(&found, headers);
+        }
+        match found.traceparent.and_then(|header| self.read_parent(header)) {
+            Some(parent) => Context::new().within(parent),
+            None => Context::new(),
+        }
+    }
+
+    /// The context of headers that few callers send. Apart, so that what all need is short.
+    #[inline(never)]
+    fn extract_all(self, found: &Found<'_>, headers: &HeaderMap) -> Context {
         let baggage = found.baggage.filter(|_| self.baggage);
         let baggage = baggage.filter(|baggage| baggage.len() <= BAGGAGE_BYTES_MAX).cloned();
         let cx = Context::with_baggage(baggage);
@@ -56,6 +69,7 @@ impl Propagators {
         }
     }
 
+    #[inline]
     fn read_parent(self, traceparent: &HeaderValue) -> Option<SpanPlace> {
         if !self.trace_context {
             return None;
