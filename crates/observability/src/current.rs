@@ -226,6 +226,23 @@ impl Held {
         Self(Some(place))
     }
 
+    /// The same in the place that it has from the call before.
+    #[inline(always)]
+    pub(crate) fn follow(&mut self, follow: impl FnOnce() -> Followed) {
+        match &mut self.0 {
+            Some(place) => **place = Some(follow()),
+            None => *self = Self::new(follow),
+        }
+    }
+
+    /// Forgets what was followed and keeps the place.
+    #[inline]
+    pub(crate) fn clear(&mut self) {
+        if let Some(place) = &mut self.0 {
+            **place = None;
+        }
+    }
+
     #[inline]
     pub(crate) fn get(&mut self) -> Option<&mut Followed> {
         self.0.as_mut()?.as_mut().as_mut()

@@ -151,6 +151,7 @@ impl Tracer {
     }
 
     /// The context a caller's headers describe.
+    #[inline]
     #[must_use]
     pub fn extract(&self, headers: &http::HeaderMap) -> Context {
         self.0.propagators.extract(headers)
@@ -299,6 +300,7 @@ impl Tracer {
 }
 
 /// The position of a span that begins a trace where nothing is exported.
+#[inline(always)]
 fn unexported(start: &Start) -> SpanPlace {
     let (trace_id, span_id) = new_ids();
     let span_id = start.span_id.unwrap_or(span_id);

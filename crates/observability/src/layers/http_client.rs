@@ -15,6 +15,7 @@ use tower_service::Service;
 
 use super::call::{Call, CallBody, CallFuture, CallSpan};
 use super::http_route::{KnownMethod, status_text};
+use crate::current::Followed;
 use crate::init::Telemetry;
 use crate::schema::attr;
 use crate::span::cut;
@@ -78,7 +79,7 @@ where
             telemetry: Arc::clone(&self.telemetry),
             method,
             server: server(request.uri()),
-            span: CallSpan::client(span),
+            span: CallSpan::new(|| Followed::client(span)),
             status: None,
             is_broken: false,
         };
@@ -99,8 +100,8 @@ pub struct HttpClientCall {
 }
 
 impl Call for HttpClientCall {
-    fn span(&mut self) -> &mut CallSpan {
-        &mut self.span
+    fn span(&mut self) -> Option<&mut CallSpan> {
+        Some(&mut self.span)
     }
 
     fn responded(&mut self, status: StatusCode, _: &HeaderMap) {
