@@ -76,6 +76,7 @@ pub mod metrics;
 pub mod propagation;
 pub mod sampler;
 pub mod schema;
+mod served;
 mod span;
 mod speaker;
 #[cfg(feature = "testing")]

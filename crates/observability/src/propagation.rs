@@ -41,22 +41,9 @@ impl Default for Propagators {
 
 impl Propagators {
     /// The context that a caller's headers describe; an empty one where there are none.
-    #[inline]
     #[must_use]
     pub fn extract(self, headers: &HeaderMap) -> Context {
         let found = Found::among(headers);
-        if found.has_tracestate || found.baggage.is_some() {
-            return self.extract_all(&found, headers);
-        }
-        match found.traceparent.and_then(|header| self.read_parent(header)) {
-            Some(parent) => Context::new().within(parent),
-            None => Context::new(),
-        }
-    }
-
-    /// The context of headers that few callers send. Apart, so that what all need is short.
-    #[inline(never)]
-    fn extract_all(self, found: &Found<'_>, headers: &HeaderMap) -> Context {
         let baggage = found.baggage.filter(|_| self.baggage);
         let baggage = baggage.filter(|baggage| baggage.len() <= BAGGAGE_BYTES_MAX).cloned();
         let cx = Context::with_baggage(baggage);
@@ -69,7 +56,18 @@ impl Propagators {
         }
     }
 
-    #[inline]
+    /// The position that a caller's headers name, if nothing else rides along with it: all that is known
+    /// of most callers. `None` where [`extract`](Self::extract) finds more.
+    #[inline(always)]
+    pub(crate) fn extract_plain(self, headers: &HeaderMap) -> Option<Option<SpanPlace>> {
+        let found = Found::among(headers);
+        if found.has_tracestate || found.baggage.is_some() {
+            return None;
+        }
+        Some(found.traceparent.and_then(|header| self.read_parent(header)))
+    }
+
+    #[inline(always)]
     fn read_parent(self, traceparent: &HeaderValue) -> Option<SpanPlace> {
         if !self.trace_context {
             return None;
@@ -130,7 +128,7 @@ struct Found<'a> {
 
 impl<'a> Found<'a> {
     /// The first of each.
-    #[inline]
+    #[inline(always)]
     fn among(headers: &'a HeaderMap) -> Self {
         if headers.len() > HEADERS_FEW {
             return Self {

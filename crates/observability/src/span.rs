@@ -420,7 +420,7 @@ impl StartedSpan {
 }
 
 impl ActiveSpan {
-    #[inline(always)]
+    #[inline]
     pub(crate) fn new(
         tracer: Option<Tracer>,
         room: Option<Room>,
@@ -436,6 +436,20 @@ impl ActiveSpan {
         };
         let started = now;
         Self { tracer, room, cx, parent_span_id, parent_origin, started, recording, ended: false }
+    }
+
+    /// A span that nobody records, under that of a caller, if there is one.
+    #[inline(always)]
+    pub(crate) fn unrecorded(
+        cx: Context,
+        caller: Option<&SpanPlace>,
+        room: Option<Room>,
+        started: Moment,
+    ) -> Self {
+        let (tracer, recording, ended) = (None, None, false);
+        let parent_span_id = caller.map(|caller| caller.span_id);
+        let parent_origin = if caller.is_some() { Origin::Remote } else { Origin::Local };
+        Self { tracer, room, cx, parent_span_id, parent_origin, started, recording, ended }
     }
 
     /// A call without a span, in the context of its caller.
@@ -672,17 +686,20 @@ pub(crate) fn quick_hash_of_end(text: &[u8]) -> u64 {
     (end ^ text.len() as u64).wrapping_mul(SPREAD) >> 32
 }
 
-/// Whether two short texts are the same, eight bytes at a time: with names that are looked at for every
+/// Whether two short texts are the same, sixteen bytes at a time: with names that are looked at for every
 /// call, to call the system's comparison takes as long as to compare.
 #[inline]
 pub(crate) fn is_same(a: &[u8], b: &[u8]) -> bool {
-    let ((words_a, rest_a), (words_b, rest_b)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
-    let are_words_same = || words_a.iter().zip(words_b).all(|(a, b)| a == b);
-    a.len() == b.len()
-        && match (a.last_chunk::<8>(), b.last_chunk::<8>()) {
-            (Some(last_a), Some(last_b)) => last_a == last_b && are_words_same(),
-            _ => rest_a == rest_b,
+    if a.len() != b.len() {
+        return false;
+    }
+    match (a.last_chunk::<16>(), b.last_chunk::<16>()) {
+        (Some(last_a), Some(last_b)) => {
+            let (pieces_a, pieces_b) = (a.as_chunks::<16>().0, b.as_chunks::<16>().0);
+            last_a == last_b && pieces_a.iter().zip(pieces_b).all(|(a, b)| a == b)
         }
+        _ => a.iter().zip(b).all(|(a, b)| a == b),
+    }
 }
 
 /// The beginning of `text`, of at most `bytes_max` bytes, cut between characters.

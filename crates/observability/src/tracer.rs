@@ -68,12 +68,14 @@ impl Tracer {
     }
 
     /// Whether spans go anywhere.
+    #[inline]
     #[must_use]
     pub fn is_enabled(&self) -> bool {
         self.0.sink.is_some()
     }
 
     /// The sampler; its rules may be replaced while the process runs.
+    #[inline]
     #[must_use]
     pub fn sampler(&self) -> &Sampler {
         self.0.sampling.sampler()
@@ -86,6 +88,7 @@ impl Tracer {
     }
 
     /// Which headers carry the context.
+    #[inline]
     #[must_use]
     pub fn propagators(&self) -> Propagators {
         self.0.propagators
@@ -151,7 +154,6 @@ impl Tracer {
     }
 
     /// The context a caller's headers describe.
-    #[inline]
     #[must_use]
     pub fn extract(&self, headers: &http::HeaderMap) -> Context {
         self.0.propagators.extract(headers)
@@ -176,7 +178,7 @@ impl Tracer {
 
     /// The span of a call of that name, which lives as long as the process, under the span of `cx`.
     /// Whoever gets it ends it by [`ActiveSpan::finish_after`].
-    #[inline(always)]
+    #[inline]
     pub(crate) fn of_call(
         &self,
         kind: SpanKind,
@@ -195,8 +197,13 @@ impl Tracer {
         })
     }
 
+    /// What a span may hold; `None` where nothing is exported.
+    #[inline]
+    pub(crate) fn room(&self) -> Option<Room> {
+        self.0.room
+    }
+
     /// A new span under the one of `cx`.
-    #[inline(always)]
     fn continue_from(&self, cx: Context, start: &Start) -> StartedSpan {
         if self.is_enabled() {
             return self.next(cx, start);
@@ -208,7 +215,6 @@ impl Tracer {
     }
 
     /// A new span under the one of `cx`, where spans are exported.
-    #[inline(always)]
     fn next(&self, cx: Context, start: &Start) -> StartedSpan {
         let parent = cx.span().copied();
         let (trace_id, span_id) = match (parent, start.span_id) {
@@ -235,7 +241,6 @@ impl Tracer {
     }
 
     /// Whether the new span is one of the many about which there is nothing to decide.
-    #[inline]
     fn is_passed_over(&self, cx: &Context, trace_id: TraceId, start: &Start) -> bool {
         let parent = cx.span();
         !start.forced
@@ -300,7 +305,6 @@ impl Tracer {
 }
 
 /// The position of a span that begins a trace where nothing is exported.
-#[inline(always)]
 fn unexported(start: &Start) -> SpanPlace {
     let (trace_id, span_id) = new_ids();
     let span_id = start.span_id.unwrap_or(span_id);

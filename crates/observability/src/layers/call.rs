@@ -105,15 +105,22 @@ impl ServerSpan {
 pub(super) struct CallSpan(Held);
 
 impl CallSpan {
-    #[inline(always)]
-    pub(super) fn new(follow: impl FnOnce() -> Followed) -> Self {
-        Self(Held::new(follow))
+    /// Of no call yet.
+    pub(super) fn none() -> Self {
+        Self(Held::free())
     }
 
-    /// The span of the next call, in the place of the one before.
-    #[inline(always)]
-    pub(super) fn follow(&mut self, follow: impl FnOnce() -> Followed) {
-        self.0.follow(follow);
+    /// A client's.
+    pub(super) fn of_client(span: ActiveSpan) -> Self {
+        let mut this = Self::none();
+        *this.place() = Some(Followed::client(span));
+        this
+    }
+
+    /// Where the span of the next call begins.
+    #[inline]
+    pub(super) fn place(&mut self) -> &mut Option<Followed> {
+        self.0.place()
     }
 
     /// The span, where it is recorded.
@@ -159,20 +166,13 @@ impl CallSpan {
 }
 
 impl Followed {
-    /// Of a server: its handler reaches it.
-    #[inline(always)]
-    pub(super) fn server(span: ActiveSpan, name: &'static str) -> Self {
-        Self { span, name, serves: true }
-    }
-
-    /// Of a client.
-    #[inline(always)]
+    /// A client's call.
+    #[inline]
     pub(super) fn client(span: ActiveSpan) -> Self {
         Self { span, name: "", serves: false }
     }
 
     /// A call that leaves a duration only, in the context of its caller, from `now` on.
-    #[inline]
     pub(super) fn without_span(cx: Context, now: Moment) -> Self {
         Self::client(ActiveSpan::without_record(cx, now))
     }
@@ -275,12 +275,18 @@ where
             }
         }
         let call = this.call.take();
-        polled.map_ok(|response| {
-            // A body that only hands out what the handler made runs no code of the call.
-            let runs_code = call.as_ref().is_some_and(Call::streams)
-                && response.body().size_hint().exact().is_none();
-            response.map(|inner| CallBody { inner, call, runs_code })
-        })
+        match polled {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(response)) => {
+                // A body that only hands out what the handler made runs no code of the call.
+                let runs_code = call.as_ref().is_some_and(Call::streams)
+                    && response.body().size_hint().exact().is_none();
+                let (head, inner) = response.into_parts();
+                let body = CallBody { inner, call, runs_code };
+                Poll::Ready(Ok(Response::from_parts(head, body)))
+            }
+        }
     }
 }
 

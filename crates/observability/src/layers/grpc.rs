@@ -163,14 +163,11 @@ where
             return CallFuture::new(self.inner.call(request), None);
         }
         let tracer = &shared.telemetry.tracer;
-        let incoming = tracer.extract(request.headers());
         let now = Moment::now();
         let name = shared.methods.root(method);
-        let mut call = GrpcCall::begin(shared, method, || match visibility {
-            Visibility::Span => {
-                Followed::server(tracer.of_call(SpanKind::Server, name, incoming, now), name.text)
-            }
-            _ => Followed::without_span(incoming, now),
+        let mut call = GrpcCall::begin(shared, method, |place| match visibility {
+            Visibility::Span => tracer.serve(place, name, request.headers(), now),
+            _ => *place = Some(Followed::without_span(tracer.extract(request.headers()), now)),
         });
         if let Some(span) = call.span().and_then(CallSpan::recorded) {
             describe_peer(span, request.extensions());
@@ -216,7 +213,9 @@ where
         if visibility == Visibility::Hidden {
             return CallFuture::new(self.inner.call(request), None);
         }
-        let call = GrpcCall::begin(shared, method, || Followed::client(span));
+        let call = GrpcCall::begin(shared, method, |place| {
+            *place = Some(Followed::client(span));
+        });
         CallFuture::new(self.inner.call(request), Some(call))
     }
 }
@@ -234,6 +233,14 @@ struct GrpcNotes {
     code: Option<Code>,
 }
 
+impl GrpcNotes {
+    #[cold]
+    fn of_no_call(shared: &Arc<Shared>) -> Box<Self> {
+        let (shared, span) = (Arc::clone(shared), CallSpan::none());
+        Box::new(Self { shared, method: 0, span, code: None })
+    }
+}
+
 impl Notes for GrpcNotes {
     fn spare() -> &'static LocalKey<Spare<Self>> {
         thread_local! {
@@ -244,18 +251,19 @@ impl Notes for GrpcNotes {
 }
 
 impl GrpcCall {
-    /// Follows a call from now on.
+    /// Follows a call from now on; `follow` puts its span in the place for it.
     #[inline(always)]
-    fn begin(shared: &Arc<Shared>, method: usize, follow: impl FnOnce() -> Followed) -> Self {
-        let Some(mut notes) = GrpcNotes::take() else {
-            let (shared, span) = (Arc::clone(shared), CallSpan::new(follow));
-            return Self(Some(Box::new(GrpcNotes { shared, method, span, code: None })));
-        };
+    fn begin(
+        shared: &Arc<Shared>,
+        method: usize,
+        follow: impl FnOnce(&mut Option<Followed>),
+    ) -> Self {
+        let mut notes = GrpcNotes::take().unwrap_or_else(|| GrpcNotes::of_no_call(shared));
         if !Arc::ptr_eq(&notes.shared, shared) {
             notes.shared = Arc::clone(shared);
         }
         (notes.method, notes.code) = (method, None);
-        notes.span.follow(follow);
+        follow(notes.span.place());
         Self(Some(notes))
     }
 

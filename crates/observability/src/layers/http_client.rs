@@ -15,7 +15,6 @@ use tower_service::Service;
 
 use super::call::{Call, CallBody, CallFuture, CallSpan};
 use super::http_route::{KnownMethod, status_text};
-use crate::current::Followed;
 use crate::init::Telemetry;
 use crate::schema::attr;
 use crate::span::cut;
@@ -79,7 +78,7 @@ where
             telemetry: Arc::clone(&self.telemetry),
             method,
             server: server(request.uri()),
-            span: CallSpan::new(|| Followed::client(span)),
+            span: CallSpan::of_client(span),
             status: None,
             is_broken: false,
         };

@@ -62,6 +62,9 @@ pub(super) struct Ending {
 }
 
 impl Ending {
+    /// Of a request that goes on.
+    pub(super) const NONE: Self = Self { status: None, is_broken: false };
+
     /// Why a served request failed, if it did. A body that the client left early is no failure.
     pub(super) fn error_type(self) -> Option<&'static str> {
         match self.status {
@@ -150,7 +153,7 @@ pub(super) struct RouteNumber(usize);
 
 impl RouteNumber {
     /// Of all requests without a route.
-    const NONE: Self = Self(ROUTES_MAX);
+    pub(super) const NONE: Self = Self(ROUTES_MAX);
 }
 
 /// The routes of a server.

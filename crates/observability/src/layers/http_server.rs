@@ -10,9 +10,8 @@ use std::thread::LocalKey;
 
 use axum::extract::{ConnectInfo, MatchedPath};
 use http::uri::Scheme;
-use http::{HeaderMap, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version, header};
 use http_body::Body;
-use opentelemetry::trace::SpanKind;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -103,15 +102,13 @@ where
             return CallFuture::new(self.inner.call(request), None);
         }
         let tracer = &shared.telemetry.tracer;
-        let incoming = tracer.extract(request.headers());
         let now = Moment::now();
         let method = KnownMethod::of(request.method());
-        let mut call = HttpCall::begin(shared, (method, number), || match visibility {
+        let mut call = HttpCall::begin(shared, (method, number), |place| match visibility {
             Visibility::Span => {
-                let name = route.span_name(method);
-                Followed::server(tracer.of_call(SpanKind::Server, name, incoming, now), name.text)
+                tracer.serve(place, route.span_name(method), request.headers(), now);
             }
-            _ => Followed::without_span(incoming, now),
+            _ => *place = Some(Followed::without_span(tracer.extract(request.headers()), now)),
         });
         if let Some(span) = call.span().and_then(CallSpan::recorded) {
             describe_request(span, &request);
@@ -134,6 +131,15 @@ struct HttpNotes {
     ending: Ending,
 }
 
+impl HttpNotes {
+    #[cold]
+    fn of_no_request(shared: &Arc<Shared>) -> Box<Self> {
+        let (method, route) = (KnownMethod::of(&Method::GET), RouteNumber::NONE);
+        let (shared, span) = (Arc::clone(shared), CallSpan::none());
+        Box::new(Self { shared, method, route, span, ending: Ending::NONE })
+    }
+}
+
 impl Notes for HttpNotes {
     fn spare() -> &'static LocalKey<Spare<Self>> {
         thread_local! {
@@ -144,23 +150,20 @@ impl Notes for HttpNotes {
 }
 
 impl HttpCall {
-    /// Follows a request of this method and route from now on.
+    /// Follows a request of this method and route from now on; `follow` puts its span in the place
+    /// for it.
     #[inline(always)]
     fn begin(
         shared: &Arc<Shared>,
         (method, route): (KnownMethod, RouteNumber),
-        follow: impl FnOnce() -> Followed,
+        follow: impl FnOnce(&mut Option<Followed>),
     ) -> Self {
-        let ending = Ending { status: None, is_broken: false };
-        let Some(mut notes) = HttpNotes::take() else {
-            let (shared, span) = (Arc::clone(shared), CallSpan::new(follow));
-            return Self(Some(Box::new(HttpNotes { shared, method, route, span, ending })));
-        };
+        let mut notes = HttpNotes::take().unwrap_or_else(|| HttpNotes::of_no_request(shared));
         if !Arc::ptr_eq(&notes.shared, shared) {
             notes.shared = Arc::clone(shared);
         }
-        (notes.method, notes.route, notes.ending) = (method, route, ending);
-        notes.span.follow(follow);
+        (notes.method, notes.route, notes.ending) = (method, route, Ending::NONE);
+        follow(notes.span.place());
         Self(Some(notes))
     }
 }
