@@ -81,6 +81,7 @@ mod span;
 mod speaker;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod text;
 mod tracer;
 
 pub use config::OtelConfig;

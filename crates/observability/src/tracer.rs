@@ -21,9 +21,8 @@ use crate::sampler::{
     Question, Sampler, SamplerControl, SamplingDecision, SamplingReason, SamplingRequest,
     named_randomness,
 };
-use crate::span::{
-    ActiveSpan, Parent, Particulars, Room, RootName, SpanBuilder, SpanRecord, StartedSpan,
-};
+use crate::served::RootName;
+use crate::span::{ActiveSpan, Parent, Particulars, Room, SpanBuilder, SpanRecord, StartedSpan};
 
 #[derive(Debug)]
 struct Inner {

@@ -27,7 +27,8 @@ use crate::init::Telemetry;
 use crate::metrics::Histogram;
 use crate::propagation::HEADERS_FEW;
 use crate::schema::attr;
-use crate::span::{ActiveSpan, cut};
+use crate::span::ActiveSpan;
+use crate::text::cut;
 
 const CODES: usize = 17;
 const GRPC_STATUS: &str = "grpc-status";

@@ -17,7 +17,7 @@ use super::call::{Call, CallBody, CallFuture, CallSpan};
 use super::http_route::{KnownMethod, status_text};
 use crate::init::Telemetry;
 use crate::schema::attr;
-use crate::span::cut;
+use crate::text::cut;
 
 /// Longer URLs are cut.
 const URL_BYTES_MAX: usize = 512;

@@ -9,7 +9,8 @@ use super::intern::{OTHER, intern};
 use super::methods::Visibility;
 use crate::metrics::{Histogram, LabelSet};
 use crate::schema::attr;
-use crate::span::{RootName, is_same, quick_hash};
+use crate::served::RootName;
+use crate::text::{is_same, quick_hash};
 
 /// Routes that are kept; requests of further ones are measured as of none.
 const ROUTES_MAX: usize = 512;

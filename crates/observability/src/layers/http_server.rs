@@ -226,7 +226,7 @@ fn describe_answer(span: &mut ActiveSpan, method: KnownMethod, route: &Route, en
 }
 
 fn describe_request<B>(span: &mut ActiveSpan, request: &Request<B>) {
-    let cut = |text: &str| crate::span::cut(text, TEXT_BYTES_MAX).to_owned();
+    let cut = |text: &str| crate::text::cut(text, TEXT_BYTES_MAX).to_owned();
     span.set(attr::URL_PATH, cut(request.uri().path()));
     let is_https = request.uri().scheme() == Some(&Scheme::HTTPS);
     span.set(attr::URL_SCHEME, if is_https { "https" } else { "http" });

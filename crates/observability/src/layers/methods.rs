@@ -4,7 +4,8 @@ use prost::Message as _;
 use prost_types::FileDescriptorSet;
 
 use super::intern::{OTHER, intern};
-use crate::span::{RootName, is_same, quick_hash_of_end};
+use crate::served::RootName;
+use crate::text::{is_same, quick_hash_of_end};
 
 /// What a call leaves behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
