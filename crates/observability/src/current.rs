@@ -119,17 +119,25 @@ impl Thread {
         if innermost.is_some() && self.set_aside(&mut innermost).is_none() {
             return false;
         }
-        *innermost = call.take();
+        std::mem::swap(&mut *innermost, call);
         innermost.is_some()
     }
 
-    /// Takes the call back that was lent last: whoever lends one takes it back before those that were
+    /// Gives the call back that was lent last: whoever lends one takes it back before those that were
     /// lent earlier.
     #[inline]
-    fn take_back(&self) -> Option<Place> {
-        if let Some(place) = self.innermost.try_borrow_mut().ok()?.take() {
-            return Some(place);
+    fn give_back(&self, owner: &mut Option<Place>) {
+        let Ok(mut innermost) = self.innermost.try_borrow_mut() else { return };
+        if innermost.is_some() {
+            std::mem::swap(&mut *innermost, owner);
+        } else {
+            *owner = self.take_from_stack();
         }
+    }
+
+    /// The innermost call that was set aside.
+    #[cold]
+    fn take_from_stack(&self) -> Option<Place> {
         let mut stack = self.stack.try_borrow_mut().ok()?;
         let depth = stack.iter().rposition(|entry| matches!(entry, Entry::Call(_)))?;
         match take(&mut stack, depth) {
@@ -217,13 +225,24 @@ pub(crate) fn with_served<T>(read: impl FnOnce(&mut Followed) -> T) -> Option<T>
 pub(crate) struct Held(Option<Place>);
 
 impl Held {
-    /// Makes what is followed in a place that is free.
-    #[inline(always)]
-    pub(crate) fn new(follow: impl FnOnce() -> Followed) -> Self {
+    /// A place that is free.
+    pub(crate) fn free() -> Self {
         let spare = THREAD.try_with(|thread| thread.spare.try_borrow_mut().ok()?.pop());
-        let mut place = spare.ok().flatten().unwrap_or_default();
-        *place = Some(follow());
-        Self(Some(place))
+        Self(Some(spare.ok().flatten().unwrap_or_default()))
+    }
+
+    /// The place, to put there what is followed; a new one where it was lost.
+    #[inline]
+    pub(crate) fn place(&mut self) -> &mut Option<Followed> {
+        self.0.get_or_insert_default()
+    }
+
+    /// Forgets what was followed and keeps the place.
+    #[inline]
+    pub(crate) fn clear(&mut self) {
+        if let Some(place) = &mut self.0 {
+            **place = None;
+        }
     }
 
     #[inline]
@@ -266,7 +285,9 @@ impl Drop for Lent<'_> {
     #[inline]
     fn drop(&mut self) {
         if self.is_lent {
-            self.held.0 = THREAD.try_with(Thread::take_back).ok().flatten();
+            let owner = &mut self.held.0;
+            // Where the thread itself ends the call is gone with it.
+            let _ = THREAD.try_with(|thread| thread.give_back(owner));
         }
     }
 }
@@ -366,7 +387,9 @@ mod tests {
     fn call(last: u8, serves: bool) -> Held {
         let trace = cx(last);
         let span = ActiveSpan::without_record(trace, crate::clock::Moment::now());
-        Held::new(|| Followed { span, name: "", serves })
+        let mut held = Held::free();
+        *held.place() = Some(Followed { span, name: "", serves });
+        held
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Ids come from a generator per thread (xoshiro256++) seeded by the operating system: an id costs
 //! a few nanoseconds and no lock. The ids are unpredictable enough to be unique, not to be secret.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 
 use types::{SpanId, TraceId};
 
@@ -23,6 +23,13 @@ impl Generator {
         Self(state)
     }
 
+    /// Whether it was never seeded: no step leads to this state.
+    #[inline]
+    fn is_blank(&self) -> bool {
+        self.0.iter().fold(0, |bits, word| bits | word) == 0
+    }
+
+    #[inline]
     fn next(&mut self) -> u64 {
         let s = &mut self.0;
         let result = s[0].wrapping_add(s[3]).rotate_left(23).wrapping_add(s[0]);
@@ -38,13 +45,31 @@ impl Generator {
 }
 
 thread_local! {
-    static GENERATOR: RefCell<Generator> = RefCell::new(Generator::from_os());
+    /// The state of a thread's generator; blank until an id is asked for. Plain words without a
+    /// destructor: to get at them takes no look at whether they are there, nor is there a moment at
+    /// the end of a thread at which they are gone.
+    static STATE: Cell<[u64; 4]> = const { Cell::new([0; 4]) };
 }
 
-fn random_u64() -> u64 {
-    GENERATOR.with_borrow_mut(Generator::next)
+/// Draws from the thread's generator.
+#[inline(always)]
+fn draw<T>(drawn: impl FnOnce(&mut Generator) -> T) -> T {
+    let mut generator = Generator(STATE.get());
+    if generator.is_blank() {
+        generator = seeded();
+    }
+    let drawn = drawn(&mut generator);
+    STATE.set(generator.0);
+    drawn
 }
 
+#[cold]
+#[inline(never)]
+fn seeded() -> Generator {
+    Generator::from_os()
+}
+
+#[inline(always)]
 fn trace_id(generator: &mut Generator) -> TraceId {
     loop {
         let bytes =
@@ -55,6 +80,7 @@ fn trace_id(generator: &mut Generator) -> TraceId {
     }
 }
 
+#[inline(always)]
 fn span_id(generator: &mut Generator) -> SpanId {
     loop {
         if let Some(id) = SpanId::new(generator.next().to_be_bytes()) {
@@ -66,18 +92,20 @@ fn span_id(generator: &mut Generator) -> SpanId {
 /// A trace id that no other trace has.
 #[must_use]
 pub fn new_trace_id() -> TraceId {
-    GENERATOR.with_borrow_mut(trace_id)
+    draw(trace_id)
 }
 
 /// A span id that no other span of the trace has. It may be given away before its span starts.
+#[inline]
 #[must_use]
 pub fn new_span_id() -> SpanId {
-    GENERATOR.with_borrow_mut(span_id)
+    draw(span_id)
 }
 
 /// The ids of a trace that begins and of its first span.
+#[inline(always)]
 pub(crate) fn new_ids() -> (TraceId, SpanId) {
-    GENERATOR.with_borrow_mut(|generator| (trace_id(generator), span_id(generator)))
+    draw(|generator| (trace_id(generator), span_id(generator)))
 }
 
 /// A random identity for one run of a process, 32 lower-case hex digits.
@@ -87,7 +115,7 @@ pub(crate) fn new_instance_id() -> String {
 
 /// A fraction in `0.0..1.0`, for jitter.
 pub(crate) fn random_fraction() -> f64 {
-    (random_u64() >> 11) as f64 / (1u64 << 53) as f64
+    (draw(Generator::next) >> 11) as f64 / (1u64 << 53) as f64
 }
 
 #[cfg(test)]

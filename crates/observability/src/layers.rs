@@ -11,6 +11,7 @@ mod http_client;
 mod http_route;
 mod http_server;
 mod intern;
+mod kept;
 mod methods;
 
 pub use call::{CallBody, CallFuture, ServedCall, ServerSpan};

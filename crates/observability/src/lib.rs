@@ -76,10 +76,12 @@ pub mod metrics;
 pub mod propagation;
 pub mod sampler;
 pub mod schema;
+mod served;
 mod span;
 mod speaker;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod text;
 mod tracer;
 
 pub use config::OtelConfig;

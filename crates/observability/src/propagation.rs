@@ -56,6 +56,18 @@ impl Propagators {
         }
     }
 
+    /// The position that a caller's headers name, if nothing else rides along with it: all that is known
+    /// of most callers. `None` where [`extract`](Self::extract) finds more.
+    #[inline(always)]
+    pub(crate) fn extract_plain(self, headers: &HeaderMap) -> Option<Option<SpanPlace>> {
+        let found = Found::among(headers);
+        if found.has_tracestate || found.baggage.is_some() {
+            return None;
+        }
+        Some(found.traceparent.and_then(|header| self.read_parent(header)))
+    }
+
+    #[inline(always)]
     fn read_parent(self, traceparent: &HeaderValue) -> Option<SpanPlace> {
         if !self.trace_context {
             return None;
@@ -116,7 +128,7 @@ struct Found<'a> {
 
 impl<'a> Found<'a> {
     /// The first of each.
-    #[inline]
+    #[inline(always)]
     fn among(headers: &'a HeaderMap) -> Self {
         if headers.len() > HEADERS_FEW {
             return Self {

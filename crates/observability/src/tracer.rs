@@ -21,9 +21,8 @@ use crate::sampler::{
     Question, Sampler, SamplerControl, SamplingDecision, SamplingReason, SamplingRequest,
     named_randomness,
 };
-use crate::span::{
-    ActiveSpan, Parent, Particulars, Room, RootName, SpanBuilder, SpanRecord, StartedSpan,
-};
+use crate::served::RootName;
+use crate::span::{ActiveSpan, Parent, Particulars, Room, SpanBuilder, SpanRecord, StartedSpan};
 
 #[derive(Debug)]
 struct Inner {
@@ -68,12 +67,14 @@ impl Tracer {
     }
 
     /// Whether spans go anywhere.
+    #[inline]
     #[must_use]
     pub fn is_enabled(&self) -> bool {
         self.0.sink.is_some()
     }
 
     /// The sampler; its rules may be replaced while the process runs.
+    #[inline]
     #[must_use]
     pub fn sampler(&self) -> &Sampler {
         self.0.sampling.sampler()
@@ -86,6 +87,7 @@ impl Tracer {
     }
 
     /// Which headers carry the context.
+    #[inline]
     #[must_use]
     pub fn propagators(&self) -> Propagators {
         self.0.propagators
@@ -175,7 +177,7 @@ impl Tracer {
 
     /// The span of a call of that name, which lives as long as the process, under the span of `cx`.
     /// Whoever gets it ends it by [`ActiveSpan::finish_after`].
-    #[inline(always)]
+    #[inline]
     pub(crate) fn of_call(
         &self,
         kind: SpanKind,
@@ -194,8 +196,13 @@ impl Tracer {
         })
     }
 
+    /// What a span may hold; `None` where nothing is exported.
+    #[inline]
+    pub(crate) fn room(&self) -> Option<Room> {
+        self.0.room
+    }
+
     /// A new span under the one of `cx`.
-    #[inline(always)]
     fn continue_from(&self, cx: Context, start: &Start) -> StartedSpan {
         if self.is_enabled() {
             return self.next(cx, start);
@@ -207,7 +214,6 @@ impl Tracer {
     }
 
     /// A new span under the one of `cx`, where spans are exported.
-    #[inline(always)]
     fn next(&self, cx: Context, start: &Start) -> StartedSpan {
         let parent = cx.span().copied();
         let (trace_id, span_id) = match (parent, start.span_id) {
@@ -234,7 +240,6 @@ impl Tracer {
     }
 
     /// Whether the new span is one of the many about which there is nothing to decide.
-    #[inline]
     fn is_passed_over(&self, cx: &Context, trace_id: TraceId, start: &Start) -> bool {
         let parent = cx.span();
         !start.forced

@@ -208,6 +208,47 @@ async fn probes_leave_nothing_and_polls_a_duration_only() {
 }
 
 #[tokio::test]
+async fn layers_that_take_turns_on_a_thread_keep_their_calls_apart() {
+    // What one call leaves for the next is used by the other layer's, also while calls are open.
+    let benches = [Bench::new("1"), Bench::new("0")];
+    let endless = || {
+        let data = Some(Bytes::from_static(b"first"));
+        Response::new(Scripted { data, trailers: None, endless: true })
+    };
+    for round in 0..6 {
+        let (one, other) = (&benches[round % 2], &benches[(round + 1) % 2]);
+        let inner = service_fn(|_: Request<()>| async { Ok::<_, Infallible>(endless()) });
+        let open = one.server().layer(inner).oneshot(request("/a.v1.S/Run")).await.expect("served");
+        serve(other, "/a.v1.S/Pull", || unary("5")).await;
+        http_get(one, "/jobs/7").await;
+        serve(one, "/a.v1.S/Run", || unary("0")).await;
+        drop(open);
+    }
+    let counts = |bench: &Bench| {
+        let text = bench.scrape();
+        let count = |what: &[&str]| {
+            let is_it = |line: &&str| {
+                line.contains("_duration_seconds_count")
+                    && what.iter().all(|part| line.contains(part))
+            };
+            let line = text.lines().find(is_it).unwrap_or_default();
+            line.rsplit(' ').next().and_then(|count| count.parse::<u64>().ok()).unwrap_or(0)
+        };
+        [
+            count(&["S/Run", "\"OK\""]),
+            count(&["S/Run", "\"CANCELLED\""]),
+            count(&["S/Pull", "\"NOT_FOUND\""]),
+            count(&["http_server", "GET"]),
+        ]
+    };
+    assert_eq!(benches.each_ref().map(counts), [[3, 3, 3, 3]; 2]);
+    let [recorded, unrecorded] = benches.map(Bench::finish);
+    // Two gRPC spans and one of HTTP a round; a pull has none.
+    assert_eq!((recorded.len(), unrecorded.len()), (9, 0));
+    assert!(recorded.iter().all(|span| span.name == RUN || span.name.starts_with("GET")));
+}
+
+#[tokio::test]
 async fn a_scan_of_unknown_methods_makes_one_name() {
     let bench = Bench::new("1");
     for index in 0..1_000 {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::hex::{decode_lower_hex, encode_lower_hex};
+use crate::hex::{decode_lower_hex, encode_lower_hex, read_sixteen};
 
 macro_rules! hex_id {
     ($(#[$doc:meta])* $name:ident, $bytes:literal) => {
@@ -135,6 +135,17 @@ pub struct TraceContext {
     pub tracestate: String,
 }
 
+/// How long a `traceparent` header of version 00 is, and the known part of one of a later version.
+const TRACEPARENT_BYTES: usize = 55;
+
+/// Whether a header is of a version after 00 and ends, or goes on, as one may.
+#[cold]
+fn is_later_version(known: &[u8; TRACEPARENT_BYTES], rest: &[u8]) -> bool {
+    let mut version = [0];
+    let is_version = decode_lower_hex(&known[..2], &mut version).is_some();
+    is_version && !matches!(version, [0 | 0xff]) && rest.first().is_none_or(|byte| *byte == b'-')
+}
+
 impl TraceContext {
     /// The length up to which W3C asks every participant to carry `tracestate`.
     pub const TRACESTATE_BYTES_MAX: usize = 512;
@@ -151,26 +162,25 @@ impl TraceContext {
 
     /// Reads a `traceparent` header alone. Of a later version, which may be longer, the part that
     /// is known is read; of the flags, the bits that are known.
+    #[inline]
     #[must_use]
     pub fn parse_traceparent(header: &[u8]) -> Option<(TraceId, SpanId, TraceFlags)> {
-        const LENGTH: usize = 55;
-        let (known, rest) = header.split_at_checked(LENGTH)?;
-        let mut version = [0];
-        decode_lower_hex(&known[..2], &mut version)?;
-        let ends_well = match version[0] {
-            0 => rest.is_empty(),
-            0xff => false,
-            _ => rest.first().is_none_or(|byte| *byte == b'-'),
-        };
-        if !ends_well || known[2] != b'-' || known[35] != b'-' || known[52] != b'-' {
+        let (known, rest) = header.split_first_chunk::<TRACEPARENT_BYTES>()?;
+        let is_plain = known[..2] == *b"00" && rest.is_empty();
+        if !is_plain && !is_later_version(known, rest) {
             return None;
         }
-        let (mut trace_id, mut span_id, mut flags) = ([0; 16], [0; 8], [0]);
-        decode_lower_hex(&known[3..35], &mut trace_id)?;
-        decode_lower_hex(&known[36..52], &mut span_id)?;
+        let (trace_high, wrong) = read_sixteen(known[3..19].first_chunk()?);
+        let (trace_low, wrong_too) = read_sixteen(known[19..35].first_chunk()?);
+        let (span, wrong_there) = read_sixteen(known[36..52].first_chunk()?);
+        let mut flags = [0];
         decode_lower_hex(&known[53..], &mut flags)?;
+        if wrong | wrong_too | wrong_there != 0 || [known[2], known[35], known[52]] != *b"---" {
+            return None;
+        }
+        let trace_id = u128::from(trace_high) << 64 | u128::from(trace_low);
         let flags = TraceFlags(flags[0] & TraceFlags::KNOWN.0);
-        Some((TraceId::new(trace_id)?, SpanId::new(span_id)?, flags))
+        Some((TraceId::new(trace_id.to_be_bytes())?, SpanId::new(span.to_be_bytes())?, flags))
     }
 
     /// The `traceparent` header, version 00.

@@ -105,22 +105,28 @@ impl ServerSpan {
 pub(super) struct CallSpan(Held);
 
 impl CallSpan {
-    /// Of a server: its handler reaches it.
-    #[inline]
-    pub(super) fn server(span: ActiveSpan, name: &'static str) -> Self {
-        Self(Held::new(|| Followed { span, name, serves: true }))
+    /// Of no call yet.
+    pub(super) fn none() -> Self {
+        Self(Held::free())
     }
 
-    /// Of a client.
-    #[inline]
-    pub(super) fn client(span: ActiveSpan) -> Self {
-        Self(Held::new(|| Followed { span, name: "", serves: false }))
+    /// A client's.
+    pub(super) fn of_client(span: ActiveSpan) -> Self {
+        let mut this = Self::none();
+        *this.place() = Some(Followed::client(span));
+        this
     }
 
-    /// A call that leaves a duration only, in the context of its caller, from `now` on.
+    /// Where the span of the next call begins.
     #[inline]
-    pub(super) fn none(cx: Context, now: Moment) -> Self {
-        Self::client(ActiveSpan::without_record(cx, now))
+    pub(super) fn place(&mut self) -> &mut Option<Followed> {
+        self.0.place()
+    }
+
+    /// The span, where it is recorded.
+    #[inline]
+    pub(super) fn recorded(&mut self) -> Option<&mut ActiveSpan> {
+        self.0.get().map(|followed| &mut followed.span).filter(|span| span.is_recording())
     }
 
     /// While the answer lives, code of the call runs in its context; that of a handler has the server
@@ -155,6 +161,20 @@ impl CallSpan {
             describe(span);
         }
         span.finish_after(took, tracer);
+        self.0.clear();
+    }
+}
+
+impl Followed {
+    /// A client's call.
+    #[inline]
+    pub(super) fn client(span: ActiveSpan) -> Self {
+        Self { span, name: "", serves: false }
+    }
+
+    /// A call that leaves a duration only, in the context of its caller, from `now` on.
+    pub(super) fn without_span(cx: Context, now: Moment) -> Self {
+        Self::client(ActiveSpan::without_record(cx, now))
     }
 }
 
@@ -175,8 +195,8 @@ impl Took<'_> {
 
 /// A call that is being followed. It ends when dropped.
 pub(super) trait Call: Send + 'static {
-    /// Its span.
-    fn span(&mut self) -> &mut CallSpan;
+    /// Its span; it has one until it ends.
+    fn span(&mut self) -> Option<&mut CallSpan>;
 
     /// Whether code of the call may run while its response is read.
     fn streams(&self) -> bool {
@@ -231,7 +251,7 @@ where
     fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let polled = {
-            let _lent = this.call.as_mut().map(|call| call.span().lend());
+            let _lent = this.call.as_mut().and_then(Call::span).map(CallSpan::lend);
             this.inner.poll(task)
         };
         // Looked at where it lies, and moved once: a response is large to be moved.
@@ -239,7 +259,9 @@ where
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(response)) => {
                 if let Some(call) = this.call {
-                    call.span().answered();
+                    if let Some(span) = call.span() {
+                        span.answered();
+                    }
                     call.responded(response.status(), response.headers());
                 }
                 if response.body().is_end_stream() {
@@ -253,12 +275,18 @@ where
             }
         }
         let call = this.call.take();
-        polled.map_ok(|response| {
-            // A body that only hands out what the handler made runs no code of the call.
-            let runs_code = call.as_ref().is_some_and(Call::streams)
-                && response.body().size_hint().exact().is_none();
-            response.map(|inner| CallBody { inner, call, runs_code })
-        })
+        match polled {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(response)) => {
+                // A body that only hands out what the handler made runs no code of the call.
+                let runs_code = call.as_ref().is_some_and(Call::streams)
+                    && response.body().size_hint().exact().is_none();
+                let (head, inner) = response.into_parts();
+                let body = CallBody { inner, call, runs_code };
+                Poll::Ready(Ok(Response::from_parts(head, body)))
+            }
+        }
     }
 }
 
@@ -309,7 +337,7 @@ where
         // Looked at where it lies, not taken out: it is large to be moved.
         let polled = {
             let running = this.call.as_mut().filter(|_| *this.runs_code);
-            let _lent = running.map(|call| call.span().lend());
+            let _lent = running.and_then(Call::span).map(CallSpan::lend);
             this.inner.as_mut().poll_frame(task)
         };
         match &polled {

@@ -6,6 +6,7 @@
 
 use std::sync::{Arc, OnceLock};
 use std::task::{Context as TaskContext, Poll};
+use std::thread::LocalKey;
 
 use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use http_body::Body;
@@ -17,14 +18,17 @@ use tower_service::Service;
 
 use super::call::{Call, CallBody, CallFuture, CallSpan};
 use super::intern::{OTHER, intern};
+use super::kept::{Notes, Spare};
 use super::methods::{GrpcMethods, Visibility};
 use crate::clock::{Moment, read_counter};
 use crate::context::Context;
+use crate::current::Followed;
 use crate::init::Telemetry;
 use crate::metrics::Histogram;
 use crate::propagation::HEADERS_FEW;
 use crate::schema::attr;
-use crate::span::{ActiveSpan, cut};
+use crate::span::ActiveSpan;
+use crate::text::cut;
 
 const CODES: usize = 17;
 const GRPC_STATUS: &str = "grpc-status";
@@ -160,39 +164,20 @@ where
             return CallFuture::new(self.inner.call(request), None);
         }
         let tracer = &shared.telemetry.tracer;
-        let incoming = tracer.extract(request.headers());
         let now = Moment::now();
-        let span = if visibility == Visibility::Span {
-            let name = shared.methods.root(method);
-            let mut span = tracer.of_call(SpanKind::Server, name, incoming, now);
-            if span.is_recording() {
-                describe_peer(&mut span, request.extensions());
-                if name.text == OTHER {
-                    describe_unknown(&mut span, request.uri().path());
-                }
+        let name = shared.methods.root(method);
+        let mut call = GrpcCall::begin(shared, method, |place| match visibility {
+            Visibility::Span => tracer.serve(place, name, request.headers(), now),
+            _ => *place = Some(Followed::without_span(tracer.extract(request.headers()), now)),
+        });
+        if let Some(span) = call.span().and_then(CallSpan::recorded) {
+            describe_peer(span, request.extensions());
+            if name.text == OTHER {
+                describe_unknown(span, request.uri().path());
             }
-            CallSpan::server(span, name.text)
-        } else {
-            CallSpan::none(incoming, now)
-        };
-        follow(&mut self.inner, shared, method, span, request)
+        }
+        CallFuture::new(self.inner.call(request), Some(call))
     }
-}
-
-/// Calls the service and follows the call from then on.
-#[inline(always)]
-fn follow<S, B>(
-    service: &mut S,
-    shared: &Arc<Shared>,
-    method: usize,
-    span: CallSpan,
-    request: Request<B>,
-) -> CallFuture<S::Future, GrpcCall>
-where
-    S: Service<Request<B>>,
-{
-    let inner = service.call(request);
-    CallFuture::new(inner, Some(GrpcCall { shared: Arc::clone(shared), method, span, code: None }))
 }
 
 /// A gRPC client whose calls are followed.
@@ -229,60 +214,116 @@ where
         if visibility == Visibility::Hidden {
             return CallFuture::new(self.inner.call(request), None);
         }
-        follow(&mut self.inner, shared, method, CallSpan::client(span), request)
+        let call = GrpcCall::begin(shared, method, |place| {
+            *place = Some(Followed::client(span));
+        });
+        CallFuture::new(self.inner.call(request), Some(call))
     }
 }
 
 /// A gRPC call that is being followed.
 #[derive(Debug)]
-pub struct GrpcCall {
+pub struct GrpcCall(Option<Box<GrpcNotes>>);
+
+/// What is noted of it; of no call while a thread keeps it.
+#[derive(Debug)]
+struct GrpcNotes {
     shared: Arc<Shared>,
     method: usize,
     span: CallSpan,
     code: Option<Code>,
 }
 
-impl Call for GrpcCall {
-    fn span(&mut self) -> &mut CallSpan {
-        &mut self.span
+impl GrpcNotes {
+    #[cold]
+    fn of_no_call(shared: &Arc<Shared>) -> Box<Self> {
+        let (shared, span) = (Arc::clone(shared), CallSpan::none());
+        Box::new(Self { shared, method: 0, span, code: None })
     }
+}
 
-    fn streams(&self) -> bool {
-        !self.shared.methods.is_unary(self.method)
-    }
-
-    fn responded(&mut self, status: StatusCode, headers: &HeaderMap) {
-        self.code = read_code(headers);
-        if self.code.is_none() && status != StatusCode::OK {
-            self.code = Some(code_of_http(status));
+impl Notes for GrpcNotes {
+    fn spare() -> &'static LocalKey<Spare<Self>> {
+        thread_local! {
+            static SPARE: Spare<GrpcNotes> = const { Spare::new() };
         }
+        &SPARE
+    }
+}
+
+impl GrpcCall {
+    /// Follows a call from now on; `follow` puts its span in the place for it.
+    #[inline(always)]
+    fn begin(
+        shared: &Arc<Shared>,
+        method: usize,
+        follow: impl FnOnce(&mut Option<Followed>),
+    ) -> Self {
+        let mut notes = GrpcNotes::take().unwrap_or_else(|| GrpcNotes::of_no_call(shared));
+        if !Arc::ptr_eq(&notes.shared, shared) {
+            notes.shared = Arc::clone(shared);
+        }
+        (notes.method, notes.code) = (method, None);
+        follow(notes.span.place());
+        Self(Some(notes))
+    }
+
+    #[inline]
+    fn note(&mut self, code: Option<Code>) {
+        if let Some(notes) = &mut self.0 {
+            notes.code = code;
+        }
+    }
+}
+
+impl Call for GrpcCall {
+    #[inline]
+    fn span(&mut self) -> Option<&mut CallSpan> {
+        Some(&mut self.0.as_mut()?.span)
+    }
+
+    #[inline]
+    fn streams(&self) -> bool {
+        self.0.as_ref().is_some_and(|notes| !notes.shared.methods.is_unary(notes.method))
+    }
+
+    #[inline]
+    fn responded(&mut self, status: StatusCode, headers: &HeaderMap) {
+        let of_http = || (status != StatusCode::OK).then(|| code_of_http(status));
+        self.note(read_code(headers).or_else(of_http));
     }
 
     fn trailers(&mut self, trailers: &HeaderMap) {
-        self.code = Some(read_code(trailers).unwrap_or(Code::Unknown));
+        self.note(Some(read_code(trailers).unwrap_or(Code::Unknown)));
     }
 
     fn completed(&mut self) {
-        self.code.get_or_insert(Code::Unknown);
+        if let Some(notes) = &mut self.0 {
+            notes.code.get_or_insert(Code::Unknown);
+        }
     }
 
     fn failed(&mut self) {
-        self.code.get_or_insert(match self.shared.side {
-            Side::Server => Code::Unknown,
-            Side::Client => Code::Unavailable,
-        });
+        if let Some(notes) = &mut self.0 {
+            notes.code.get_or_insert(match notes.shared.side {
+                Side::Server => Code::Unknown,
+                Side::Client => Code::Unavailable,
+            });
+        }
     }
 }
 
 impl Drop for GrpcCall {
     fn drop(&mut self) {
-        let code = self.code.unwrap_or(Code::Cancelled);
-        let (shared, method) = (&self.shared, self.method);
-        self.span.finish(
+        let Some(mut notes) = self.0.take() else { return };
+        let GrpcNotes { shared, method, span, code } = &mut *notes;
+        let (method, code) = (*method, code.unwrap_or(Code::Cancelled));
+        span.finish(
             &shared.telemetry.tracer,
             |took| took.record(shared.duration(method, code)),
             |span| shared.describe(span, method, code),
         );
+        notes.keep();
     }
 }
 

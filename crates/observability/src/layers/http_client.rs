@@ -17,7 +17,7 @@ use super::call::{Call, CallBody, CallFuture, CallSpan};
 use super::http_route::{KnownMethod, status_text};
 use crate::init::Telemetry;
 use crate::schema::attr;
-use crate::span::cut;
+use crate::text::cut;
 
 /// Longer URLs are cut.
 const URL_BYTES_MAX: usize = 512;
@@ -78,7 +78,7 @@ where
             telemetry: Arc::clone(&self.telemetry),
             method,
             server: server(request.uri()),
-            span: CallSpan::client(span),
+            span: CallSpan::of_client(span),
             status: None,
             is_broken: false,
         };
@@ -99,8 +99,8 @@ pub struct HttpClientCall {
 }
 
 impl Call for HttpClientCall {
-    fn span(&mut self) -> &mut CallSpan {
-        &mut self.span
+    fn span(&mut self) -> Option<&mut CallSpan> {
+        Some(&mut self.span)
     }
 
     fn responded(&mut self, status: StatusCode, _: &HeaderMap) {

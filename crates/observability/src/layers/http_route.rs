@@ -9,7 +9,8 @@ use super::intern::{OTHER, intern};
 use super::methods::Visibility;
 use crate::metrics::{Histogram, LabelSet};
 use crate::schema::attr;
-use crate::span::{RootName, is_same, quick_hash};
+use crate::served::RootName;
+use crate::text::{is_same, quick_hash};
 
 /// Routes that are kept; requests of further ones are measured as of none.
 const ROUTES_MAX: usize = 512;
@@ -62,6 +63,9 @@ pub(super) struct Ending {
 }
 
 impl Ending {
+    /// Of a request that goes on.
+    pub(super) const NONE: Self = Self { status: None, is_broken: false };
+
     /// Why a served request failed, if it did. A body that the client left early is no failure.
     pub(super) fn error_type(self) -> Option<&'static str> {
         match self.status {
@@ -150,7 +154,7 @@ pub(super) struct RouteNumber(usize);
 
 impl RouteNumber {
     /// Of all requests without a route.
-    const NONE: Self = Self(ROUTES_MAX);
+    pub(super) const NONE: Self = Self(ROUTES_MAX);
 }
 
 /// The routes of a server.

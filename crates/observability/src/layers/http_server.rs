@@ -6,19 +6,21 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
+use std::thread::LocalKey;
 
 use axum::extract::{ConnectInfo, MatchedPath};
 use http::uri::Scheme;
-use http::{HeaderMap, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version, header};
 use http_body::Body;
-use opentelemetry::trace::SpanKind;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::call::{Call, CallBody, CallFuture, CallSpan};
-use super::http_route::{Ending, KnownMethod, RouteNumber, Routes};
+use super::http_route::{Ending, KnownMethod, Route, RouteNumber, Routes};
+use super::kept::{Notes, Spare};
 use super::methods::Visibility;
 use crate::clock::{Moment, read_counter};
+use crate::current::Followed;
 use crate::init::Telemetry;
 use crate::schema::attr;
 use crate::span::ActiveSpan;
@@ -100,29 +102,28 @@ where
             return CallFuture::new(self.inner.call(request), None);
         }
         let tracer = &shared.telemetry.tracer;
-        let incoming = tracer.extract(request.headers());
         let now = Moment::now();
         let method = KnownMethod::of(request.method());
-        let span = if visibility == Visibility::Span {
-            let name = route.span_name(method);
-            let mut span = tracer.of_call(SpanKind::Server, name, incoming, now);
-            if span.is_recording() {
-                describe_request(&mut span, &request);
+        let mut call = HttpCall::begin(shared, (method, number), |place| match visibility {
+            Visibility::Span => {
+                tracer.serve(place, route.span_name(method), request.headers(), now);
             }
-            CallSpan::server(span, name.text)
-        } else {
-            CallSpan::none(incoming, now)
-        };
-        let ending = Ending { status: None, is_broken: false };
-        let call = HttpCall { shared: Arc::clone(shared), method, route: number, span, ending };
-        let inner = self.inner.call(request);
-        CallFuture::new(inner, Some(call))
+            _ => *place = Some(Followed::without_span(tracer.extract(request.headers()), now)),
+        });
+        if let Some(span) = call.span().and_then(CallSpan::recorded) {
+            describe_request(span, &request);
+        }
+        CallFuture::new(self.inner.call(request), Some(call))
     }
 }
 
 /// An HTTP request that is being followed.
 #[derive(Debug)]
-pub struct HttpCall {
+pub struct HttpCall(Option<Box<HttpNotes>>);
+
+/// What is noted of it; of no request while a thread keeps it.
+#[derive(Debug)]
+struct HttpNotes {
     shared: Arc<Shared>,
     method: KnownMethod,
     route: RouteNumber,
@@ -130,13 +131,54 @@ pub struct HttpCall {
     ending: Ending,
 }
 
+impl HttpNotes {
+    #[cold]
+    fn of_no_request(shared: &Arc<Shared>) -> Box<Self> {
+        let (method, route) = (KnownMethod::of(&Method::GET), RouteNumber::NONE);
+        let (shared, span) = (Arc::clone(shared), CallSpan::none());
+        Box::new(Self { shared, method, route, span, ending: Ending::NONE })
+    }
+}
+
+impl Notes for HttpNotes {
+    fn spare() -> &'static LocalKey<Spare<Self>> {
+        thread_local! {
+            static SPARE: Spare<HttpNotes> = const { Spare::new() };
+        }
+        &SPARE
+    }
+}
+
+impl HttpCall {
+    /// Follows a request of this method and route from now on; `follow` puts its span in the place
+    /// for it.
+    #[inline(always)]
+    fn begin(
+        shared: &Arc<Shared>,
+        (method, route): (KnownMethod, RouteNumber),
+        follow: impl FnOnce(&mut Option<Followed>),
+    ) -> Self {
+        let mut notes = HttpNotes::take().unwrap_or_else(|| HttpNotes::of_no_request(shared));
+        if !Arc::ptr_eq(&notes.shared, shared) {
+            notes.shared = Arc::clone(shared);
+        }
+        (notes.method, notes.route, notes.ending) = (method, route, Ending::NONE);
+        follow(notes.span.place());
+        Self(Some(notes))
+    }
+}
+
 impl Call for HttpCall {
-    fn span(&mut self) -> &mut CallSpan {
-        &mut self.span
+    #[inline]
+    fn span(&mut self) -> Option<&mut CallSpan> {
+        Some(&mut self.0.as_mut()?.span)
     }
 
+    #[inline]
     fn responded(&mut self, status: StatusCode, _: &HeaderMap) {
-        self.ending.status = Some(status);
+        if let Some(notes) = &mut self.0 {
+            notes.ending.status = Some(status);
+        }
     }
 
     fn trailers(&mut self, _: &HeaderMap) {}
@@ -144,41 +186,47 @@ impl Call for HttpCall {
     fn completed(&mut self) {}
 
     fn failed(&mut self) {
-        self.ending.is_broken = true;
+        if let Some(notes) = &mut self.0 {
+            notes.ending.is_broken = true;
+        }
     }
 }
 
 impl Drop for HttpCall {
     fn drop(&mut self) {
-        let (shared, method, ending) = (&self.shared, self.method, self.ending);
-        let route = shared.routes.get(self.route);
-        self.span.finish(
+        let Some(mut notes) = self.0.take() else { return };
+        let HttpNotes { shared, method, route, span, ending } = &mut *notes;
+        let (method, ending, route) = (*method, *ending, shared.routes.get(*route));
+        span.finish(
             &shared.telemetry.tracer,
             |took| {
                 let family = &shared.telemetry.metrics.durations().http_server;
                 let make = |labels| family.get(labels);
                 route.record(method, ending, make, |histogram| took.record(histogram));
             },
-            |span| {
-                span.set(attr::HTTP_REQUEST_METHOD, method.as_str());
-                if let Some(template) = route.template {
-                    span.set(attr::HTTP_ROUTE, template);
-                }
-                if let Some(status) = ending.status {
-                    span.set(attr::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16()));
-                }
-                match ending.error_type() {
-                    Some(error_type) if ending.is_fault() => span.fail(error_type, ""),
-                    Some(error_type) => span.set(attr::ERROR_TYPE, error_type),
-                    None => {}
-                }
-            },
+            |span| describe_answer(span, method, route, ending),
         );
+        notes.keep();
+    }
+}
+
+fn describe_answer(span: &mut ActiveSpan, method: KnownMethod, route: &Route, ending: Ending) {
+    span.set(attr::HTTP_REQUEST_METHOD, method.as_str());
+    if let Some(template) = route.template {
+        span.set(attr::HTTP_ROUTE, template);
+    }
+    if let Some(status) = ending.status {
+        span.set(attr::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16()));
+    }
+    match ending.error_type() {
+        Some(error_type) if ending.is_fault() => span.fail(error_type, ""),
+        Some(error_type) => span.set(attr::ERROR_TYPE, error_type),
+        None => {}
     }
 }
 
 fn describe_request<B>(span: &mut ActiveSpan, request: &Request<B>) {
-    let cut = |text: &str| crate::span::cut(text, TEXT_BYTES_MAX).to_owned();
+    let cut = |text: &str| crate::text::cut(text, TEXT_BYTES_MAX).to_owned();
     span.set(attr::URL_PATH, cut(request.uri().path()));
     let is_https = request.uri().scheme() == Some(&Scheme::HTTPS);
     span.set(attr::URL_SCHEME, if is_https { "https" } else { "http" });

@@ -4,7 +4,8 @@ use prost::Message as _;
 use prost_types::FileDescriptorSet;
 
 use super::intern::{OTHER, intern};
-use crate::span::{RootName, is_same, quick_hash_of_end};
+use crate::served::RootName;
+use crate::text::{is_same, quick_hash_of_end};
 
 /// What a call leaves behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,16 +21,33 @@ pub enum Visibility {
 /// Packages whose calls leave nothing behind: health and reflection.
 const HIDDEN_PACKAGES: [&str; 2] = ["/grpc.health.", "/grpc.reflection."];
 
+/// What is known of a method.
+#[derive(Debug, Clone, Copy)]
+struct Method {
+    /// As requests name it, with the slash before; nothing for `_OTHER`, which no path is.
+    path: &'static str,
+    name: RootName,
+    visibility: Visibility,
+    /// Whether it is known to answer with one message.
+    is_unary: bool,
+}
+
+impl Method {
+    fn new(name: &str) -> Self {
+        let path = intern(&format!("/{name}"));
+        let name = RootName::new(path.strip_prefix('/').unwrap_or(path));
+        Self { path, name, visibility: Visibility::Span, is_unary: false }
+    }
+}
+
 /// The methods that a server serves or a client calls. Any other is `_OTHER`.
 #[derive(Debug, Clone)]
 pub struct GrpcMethods {
-    /// Numbers of methods by the hash of their name; a slot that is taken sends on to the next.
+    /// Numbers of methods by the hash of their path; a slot that is taken sends on to the next.
     /// Always twice as many slots as names, so that a search ends soon.
     by_hash: Vec<Option<usize>>,
-    /// Name and visibility; the last one is `_OTHER`.
-    methods: Vec<(RootName, Visibility)>,
-    /// The methods known to answer with one message.
-    unary: Vec<bool>,
+    /// The last one is `_OTHER`, which is found by no path.
+    methods: Vec<Method>,
 }
 
 impl GrpcMethods {
@@ -39,23 +57,22 @@ impl GrpcMethods {
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
-        let mut methods: Vec<_> = names
-            .into_iter()
-            .map(|name| (RootName::new(intern(name.as_ref())), Visibility::Span))
-            .collect();
-        methods.sort_unstable_by_key(|(name, _)| name.text);
-        methods.dedup();
-        methods.push((RootName::new(OTHER), Visibility::Span));
-        let mut by_hash = vec![None; (2 * methods.len()).next_power_of_two()];
-        for (index, (name, _)) in methods.iter().enumerate() {
-            let mut slot = quick_hash_of_end(name.text.as_bytes()) as usize & (by_hash.len() - 1);
+        let mut methods: Vec<_> =
+            names.into_iter().map(|name| Method::new(name.as_ref())).collect();
+        methods.sort_unstable_by_key(|method| method.name.text);
+        methods.dedup_by_key(|method| method.name.text);
+        // One that is called so is as any other.
+        methods.retain(|method| method.name.text != OTHER);
+        let mut by_hash = vec![None; (2 * methods.len()).next_power_of_two().max(2)];
+        for (index, method) in methods.iter().enumerate() {
+            let mut slot = quick_hash_of_end(method.path.as_bytes()) as usize & (by_hash.len() - 1);
             while by_hash[slot].is_some() {
                 slot = (slot + 1) & (by_hash.len() - 1);
             }
             by_hash[slot] = Some(index);
         }
-        let unary = vec![false; methods.len()];
-        Self { by_hash, methods, unary }
+        methods.push(Method { path: "", ..Method::new(OTHER) });
+        Self { by_hash, methods }
     }
 
     /// Takes every method of a compiled descriptor set, as generated code embeds it for
@@ -73,8 +90,8 @@ impl GrpcMethods {
         });
         let mut this = Self::new(names.clone().map(|(name, _)| name));
         for (name, streams) in names {
-            if let Some(index) = this.number(&name) {
-                this.unary[index] = !streams;
+            if let Some(method) = this.methods.iter_mut().find(|method| method.name.text == name) {
+                method.is_unary = !streams;
             }
         }
         Ok(this)
@@ -84,10 +101,10 @@ impl GrpcMethods {
     /// is not there changes nothing.
     #[must_use]
     pub fn with(mut self, name: &str, visibility: Visibility) -> Self {
-        for (method, shown) in &mut self.methods {
-            let last = method.text.rsplit('/').next();
-            if method.text == name || last == Some(name) {
-                *shown = visibility;
+        for method in &mut self.methods {
+            let full = method.name.text;
+            if full == name || full.rsplit('/').next() == Some(name) {
+                method.visibility = visibility;
             }
         }
         self
@@ -104,39 +121,39 @@ impl GrpcMethods {
     }
 
     /// The same with what is known of it as the name of roots.
+    #[inline]
     pub(super) fn root(&self, index: usize) -> RootName {
-        self.methods[index].0
+        self.methods[index].name
     }
 
     /// Whether the method is known to answer with one message.
+    #[inline]
     pub(super) fn is_unary(&self, index: usize) -> bool {
-        self.unary[index]
+        self.methods[index].is_unary
     }
 
     /// The method of a request's path: its number and what is shown of it.
     #[inline]
     pub(super) fn find(&self, path: &str) -> (usize, Visibility) {
-        let other = self.methods.len() - 1;
-        match path.strip_prefix('/').and_then(|name| self.number(name)) {
-            Some(index) if index != other => (index, self.methods[index].1),
-            _ if HIDDEN_PACKAGES.iter().any(|package| path.starts_with(package)) => {
-                (other, Visibility::Hidden)
-            }
-            _ => (other, self.methods[other].1),
-        }
-    }
-
-    #[inline]
-    fn number(&self, name: &str) -> Option<usize> {
         let last = self.by_hash.len() - 1;
-        let mut slot = quick_hash_of_end(name.as_bytes()) as usize & last;
+        let mut slot = quick_hash_of_end(path.as_bytes()) as usize & last;
         while let Some(index) = self.by_hash[slot] {
-            if is_same(self.methods[index].0.text.as_bytes(), name.as_bytes()) {
-                return Some(index);
+            let method = &self.methods[index];
+            if is_same(method.path.as_bytes(), path.as_bytes()) {
+                return (index, method.visibility);
             }
             slot = (slot + 1) & last;
         }
-        None
+        self.unknown(path)
+    }
+
+    #[cold]
+    fn unknown(&self, path: &str) -> (usize, Visibility) {
+        let other = self.methods.len() - 1;
+        if HIDDEN_PACKAGES.iter().any(|package| path.starts_with(package)) {
+            return (other, Visibility::Hidden);
+        }
+        (other, self.methods[other].visibility)
     }
 }
 

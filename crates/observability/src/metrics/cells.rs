@@ -159,8 +159,12 @@ impl Histogram {
     /// exemplar.
     pub(crate) fn record_at(&self, value: f64, cx: &Context, at: impl FnOnce() -> SystemTime) {
         let cell = &*self.0;
-        // So few are sooner counted than searched: the comparisons do not wait for each other.
-        let bucket = cell.bounds.iter().filter(|bound| **bound < value).count();
+        // Most calls are shorter than the first bound. Of so few bounds the others are sooner counted than
+        // searched: the comparisons do not wait for each other.
+        let bucket = match cell.bounds.first() {
+            Some(first) if value <= *first => 0,
+            _ => cell.bounds.iter().filter(|bound| **bound < value).count(),
+        };
         cell.counts.record(bucket, value);
         if let Some(span) = cx.span()
             && self.may_be_exemplar(span)
