@@ -3,12 +3,16 @@
 //! To ask the system takes some twenty nanoseconds, and every call asks twice. Where the kernel itself
 //! keeps time by the processor's counter, that counter is read directly, by `quanta`, which measures its
 //! rate against the system's clock once; elsewhere, and until that is done, the system is asked. The
-//! two agree to some millionths: enough for a duration, and for a call of an hour not for a span among
-//! others, so that a recorded span that lasted has its end by the system's clock (see `span`).
+//! two agree to some hundred-thousandths: enough for a duration, and not for a span among others, so that
+//! recorded spans have their times by the system's clock (see `span`).
+//!
+//! A thread compares the two every few seconds. Where they part, as after a machine was suspended, the
+//! system is asked from then on.
 //!
 //! The rate is measured only where a server begins to follow its calls: commands that live for a second do
 //! without.
 
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{LazyLock, Once, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -22,6 +26,16 @@ const CLOCK_SOURCE: &str = "/sys/devices/system/clocksource/clocksource0/current
 static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 static COUNTER: OnceLock<Counter> = OnceLock::new();
+/// Whether the counter is read. Set once it is measured, and taken back for good where it is not to be
+/// trusted.
+static IS_TRUSTED: AtomicBool = AtomicBool::new(false);
+/// By how many nanoseconds the counter was ahead of the system's clock when they were last compared.
+static AHEAD: AtomicI64 = AtomicI64::new(0);
+
+/// How often the two are compared.
+const COMPARED_EVERY: Duration = Duration::from_secs(10);
+/// How far they may part between two comparisons, beside a thousandth of the time between.
+const PARTED_MAX: i64 = 1_000_000;
 
 /// The processor's counter, and what both clocks said at the same time.
 #[derive(Debug)]
@@ -42,6 +56,58 @@ impl Counter {
     fn now(&self) -> Moment {
         Moment(self.nanos + self.clock.delta_as_nanos(self.raw, self.clock.raw()))
     }
+
+    fn compare(&self) -> Comparison {
+        let (before, counter, after) = (Moment::by_system(), self.now(), Moment::by_system());
+        Comparison { before, counter, after }
+    }
+
+    /// Compares it with the system's clock for as long as the two agree.
+    fn watch(&self, mut last: Comparison) {
+        loop {
+            std::thread::sleep(COMPARED_EVERY);
+            let next = self.compare();
+            if !next.agrees_with(&last) {
+                break;
+            }
+            AHEAD.store(next.ahead(), Ordering::Relaxed);
+            last = next;
+        }
+        IS_TRUSTED.store(false, Ordering::Relaxed);
+        AHEAD.store(0, Ordering::Relaxed);
+        tracing::warn!(
+            "the processor's counter has parted from the system's clock, as it does when a machine is \
+             suspended: the system times calls from now on"
+        );
+    }
+}
+
+/// What the counter said, and what the system's clock before and after.
+#[derive(Debug, Clone, Copy)]
+struct Comparison {
+    before: Moment,
+    counter: Moment,
+    after: Moment,
+}
+
+impl Comparison {
+    /// Whether both clocks say that about the same time has passed since.
+    fn agrees_with(&self, last: &Self) -> bool {
+        let passed = since(self.counter, last.counter);
+        // In between, so that a thread that had to wait for its turn spoils nothing.
+        let (least, most) = (since(self.before, last.after), since(self.after, last.before));
+        let allowed = PARTED_MAX + most / 1_000;
+        least - allowed <= passed && passed <= most + allowed
+    }
+
+    fn ahead(&self) -> i64 {
+        since(self.counter, self.before)
+    }
+}
+
+/// Nanoseconds from one moment to another, which may lie before it.
+fn since(later: Moment, earlier: Moment) -> i64 {
+    later.0.wrapping_sub(earlier.0).cast_signed()
 }
 
 /// Reads the processor's counter from soon on, where the kernel trusts it.
@@ -50,9 +116,14 @@ pub(crate) fn read_counter() {
     ASKED.call_once(|| {
         let source = std::fs::read_to_string(CLOCK_SOURCE).unwrap_or_default();
         if source.trim() == "tsc" {
-            let measure = || drop(COUNTER.set(Counter::measure()));
+            let watch = || {
+                let counter = COUNTER.get_or_init(Counter::measure);
+                let first = counter.compare();
+                IS_TRUSTED.store(true, Ordering::Relaxed);
+                counter.watch(first);
+            };
             // Where the system gives no thread it is asked for the time, as before.
-            let _ = std::thread::Builder::new().name("vmafx-clock".to_owned()).spawn(measure);
+            let _ = std::thread::Builder::new().name("vmafx-clock".to_owned()).spawn(watch);
         }
     });
 }
@@ -65,8 +136,8 @@ impl Moment {
     #[inline]
     pub(crate) fn now() -> Self {
         match COUNTER.get() {
-            Some(counter) => counter.now(),
-            None => Self::by_system(),
+            Some(counter) if IS_TRUSTED.load(Ordering::Relaxed) => counter.now(),
+            _ => Self::by_system(),
         }
     }
 
@@ -80,10 +151,12 @@ impl Moment {
         Duration::from_nanos(Self::now().0.saturating_sub(self.0))
     }
 
-    /// The same point as the standard library's type.
+    /// The same point as the standard library's type, as far as the clocks agree.
     #[inline]
     pub(crate) fn instant(self) -> Instant {
-        *EPOCH + Duration::from_nanos(self.0)
+        let by_system =
+            self.0.saturating_add_signed(AHEAD.load(Ordering::Relaxed).saturating_neg());
+        *EPOCH + Duration::from_nanos(by_system)
     }
 }
 
@@ -104,6 +177,30 @@ mod tests {
         let (before, now, after) = (Moment::by_system(), counter.now(), Moment::by_system());
         let allowed = (after.0 - by_system.0) / 1_000 + by_counter.0.abs_diff(by_system.0);
         assert!(before.0 - allowed <= now.0 && now.0 <= after.0 + allowed, "{before:?} {now:?}");
+    }
+
+    #[test]
+    fn clocks_that_part_are_noticed_and_a_thread_that_waited_is_not() {
+        const SECOND: u64 = 1_000_000_000;
+        let look = |before: u64, counter: u64, after: u64| Comparison {
+            before: Moment(before),
+            counter: Moment(counter),
+            after: Moment(after),
+        };
+        let last = look(100 * SECOND, 107 * SECOND, 100 * SECOND + 50);
+        let agree = |before, counter, after| look(before, counter, after).agrees_with(&last);
+        // Whatever the one is ahead of the other, ten seconds are ten.
+        assert!(agree(110 * SECOND, 117 * SECOND, 110 * SECOND + 50));
+        // A thousandth, and what a reading may take.
+        assert!(agree(110 * SECOND, 117 * SECOND + 10_900_000, 110 * SECOND + 50));
+        assert!(!agree(110 * SECOND, 117 * SECOND + 12_000_000, 110 * SECOND + 50));
+        // It had to wait for its turn in the middle of the comparison.
+        assert!(agree(110 * SECOND, 119 * SECOND, 113 * SECOND));
+        // The counter began anew while the machine was suspended, or went on while the system's clock stood.
+        assert!(!agree(110 * SECOND, 107 * SECOND, 110 * SECOND + 50));
+        assert!(!agree(110 * SECOND, 0, 110 * SECOND + 50));
+        assert!(!agree(110 * SECOND, 117 * SECOND + 3_600 * SECOND, 110 * SECOND + 50));
+        assert_eq!(look(110 * SECOND, 117 * SECOND, 110 * SECOND).ahead(), 7_000_000_000);
     }
 
     #[test]

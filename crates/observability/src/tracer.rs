@@ -176,7 +176,7 @@ impl Tracer {
     }
 
     /// The span of a call of that name, which lives as long as the process, under the span of `cx`.
-    /// Whoever gets it ends it by [`ActiveSpan::finish_after`].
+    /// Whoever gets it ends it by [`ActiveSpan::finish_by`].
     #[inline]
     pub(crate) fn of_call(
         &self,

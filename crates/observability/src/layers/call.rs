@@ -10,7 +10,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
@@ -154,13 +154,12 @@ impl CallSpan {
     ) {
         // It is never dropped while it is lent.
         let Some(Followed { span, .. }) = self.0.get() else { return };
-        let took = Took { time: span.elapsed(), span };
-        duration(&took);
-        let took = took.time;
+        let end = span.now();
+        duration(&Took { time: span.elapsed(), span, end });
         if span.is_recording() {
             describe(span);
         }
-        span.finish_after(took, tracer);
+        span.finish_by(tracer, end);
         self.0.clear();
     }
 }
@@ -182,13 +181,15 @@ impl Followed {
 pub(super) struct Took<'a> {
     time: Duration,
     span: &'a ActiveSpan,
+    /// When the span ends; `None` where nobody records it.
+    end: Option<SystemTime>,
 }
 
 impl Took<'_> {
     /// Records it as a duration of the call's span.
     #[inline]
     pub(super) fn record(&self, durations: &Histogram) {
-        let at = || self.span.time_after(self.time);
+        let at = || self.end.unwrap_or_else(SystemTime::now);
         durations.record_at(self.time.as_secs_f64(), self.span.cx(), at);
     }
 }

@@ -15,10 +15,6 @@ use crate::sampler::{SamplingReason, without_threshold};
 use crate::schema;
 use crate::tracer::Tracer;
 
-/// From which length on a span's end is taken from the system's clock: before, the difference to the
-/// processor's counter is less than what spans resolve.
-const EXACT_FROM: Duration = Duration::from_millis(50);
-
 /// Attributes that most spans have no more of.
 const ATTRIBUTES_USUAL: usize = 12;
 
@@ -38,10 +34,9 @@ struct Recording {
 }
 
 impl Recording {
-    /// The time this long after the start. What lasted is measured by the clock that other spans have too.
-    fn time_after(&self, took: Duration) -> SystemTime {
-        let exactly = if took < EXACT_FROM { took } else { self.started.elapsed() };
-        self.started_at + exactly
+    /// The time now, by the clock that other spans have too, and not before the start whoever sets it.
+    fn now(&self) -> SystemTime {
+        self.started_at + self.started.elapsed()
     }
 
     /// Of a span that begins. Apart, so that what is done for a span that nobody records is short.
@@ -261,7 +256,7 @@ impl ActiveSpan {
     /// Notes that something happened now, if recording.
     pub fn event(&mut self, name: impl Into<Cow<'static, str>>, attributes: Vec<KeyValue>) {
         if let Some(recording) = &mut self.recording {
-            let at = recording.time_after(self.started.elapsed());
+            let at = recording.now();
             let event = SpanEvent { name: name.into(), at, attributes };
             let room = usize::from(self.room.unwrap_or_default().events);
             push_within(&mut recording.events, event, room, &mut recording.dropped.events);
@@ -297,11 +292,12 @@ impl ActiveSpan {
             .within(SpanPlace { flags, known: Known::Here, ..span })
             .with_tracestate(without_threshold(&trace.tracestate));
         let forced = SamplingReason::Forced.as_str();
+        let (now, has_run) = (Instant::now(), self.started.elapsed());
         self.recording = Some(Box::new(Recording {
             kind,
             name: name.into(),
-            started_at: SystemTime::now() - self.started.elapsed(),
-            started: self.started.instant(),
+            started_at: SystemTime::now() - has_run,
+            started: now.checked_sub(has_run).unwrap_or(now),
             attributes: vec![KeyValue::new(schema::attr::SAMPLING_REASON, forced)],
             links: caller.map(|caller| SpanLink::new(caller, "caller")).into_iter().collect(),
             events: Vec::new(),
@@ -316,10 +312,9 @@ impl ActiveSpan {
         self.started.elapsed()
     }
 
-    /// The time this long after its start; the clock is asked only where no start was kept.
-    pub(crate) fn time_after(&self, took: Duration) -> SystemTime {
-        let recording = self.recording.as_ref();
-        recording.map_or_else(SystemTime::now, |recording| recording.time_after(took))
+    /// The time now as its end would be; `None` where nobody records it.
+    pub(crate) fn now(&self) -> Option<SystemTime> {
+        self.recording.as_ref().map(|recording| recording.now())
     }
 
     /// Ends it now.
@@ -332,12 +327,6 @@ impl ActiveSpan {
         self.finish(Some(end.into_system_time()));
     }
 
-    /// Ends it this long after its start, for an owner that keeps the tracer.
-    pub(crate) fn finish_after(&mut self, took: Duration, tracer: &Tracer) {
-        let end = self.recording.as_ref().map(|recording| recording.time_after(took));
-        self.finish_by(tracer, end);
-    }
-
     fn finish(&mut self, end: Option<SystemTime>) {
         match self.tracer.take() {
             Some(tracer) => self.finish_by(&tracer, end),
@@ -345,14 +334,15 @@ impl ActiveSpan {
         }
     }
 
-    fn finish_by(&mut self, tracer: &Tracer, end: Option<SystemTime>) {
+    /// Ends it, for an owner that keeps the tracer.
+    pub(crate) fn finish_by(&mut self, tracer: &Tracer, end: Option<SystemTime>) {
         if std::mem::replace(&mut self.ended, true) || self.recording.is_none() {
             return;
         }
         let (Some(recording), Some(context)) = (self.recording.take(), self.trace()) else {
             return;
         };
-        let end = end.unwrap_or_else(|| recording.time_after(self.started.elapsed()));
+        let end = end.unwrap_or_else(|| recording.now());
         tracer.emit_span(SpanRecord {
             context,
             parent_span_id: self.parent_span_id,
