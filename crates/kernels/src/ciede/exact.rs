@@ -140,13 +140,14 @@ pub(super) fn lightness_scale(mean: f32) -> f32 {
     (1.0 + (0.015 * square) / (20.0 + square).sqrt()) as f32
 }
 
-/// The parts of a difference before they are scaled and joined.
+/// The parts of a difference before they are joined.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Parts {
+pub(super) struct Joined {
     pub(super) lightness: f32,
+    /// How fast lightness is seen to change.
+    pub(super) lightness_scale: f32,
     pub(super) chroma: f32,
     pub(super) hue: f32,
-    pub(super) mean_lightness: f32,
     pub(super) mean_chroma: f32,
     /// How fast hue is seen to change by the hue itself.
     pub(super) hue_weight: f32,
@@ -154,19 +155,19 @@ pub(super) struct Parts {
     pub(super) rotation: f32,
 }
 
-impl Parts {
+impl Joined {
+    /// The difference's square.
     #[inline(always)]
-    pub(super) fn joined(self) -> f32 {
-        let lightness_scale = lightness_scale(self.mean_lightness);
+    pub(super) fn square(self) -> f64 {
         let mean_chroma = f64::from(self.mean_chroma);
         let chroma_scale = (1.0 + 0.045 * mean_chroma) as f32;
         let hue_scale = (1.0 + 0.015 * mean_chroma * f64::from(self.hue_weight)) as f32;
-        let lightness = self.lightness / (LIGHTNESS_FACTOR * lightness_scale);
+        let lightness = self.lightness / (LIGHTNESS_FACTOR * self.lightness_scale);
         let chroma = self.chroma / chroma_scale;
         let hue = self.hue / (HUE_FACTOR * hue_scale);
         let square = |part: f32| f64::from(part) * f64::from(part);
         let turned = f64::from(self.rotation * chroma * hue);
-        (square(lightness) + square(chroma) + square(hue) + turned).sqrt() as f32
+        square(lightness) + square(chroma) + square(hue) + turned
     }
 }
 
@@ -183,16 +184,16 @@ fn difference([reference, distorted]: Colours, bit_depth: u32) -> f32 {
     let mean_chroma = (lengths[0] + lengths[1]) / 2.0;
     let mean_hue = mean_hue(hues);
     let area = f64::from(lengths[0] * lengths[1]).sqrt();
-    Parts {
+    let joined = Joined {
         lightness: second.l - first.l,
         chroma: lengths[1] - lengths[0],
         hue: (2.0 * area * sin(f64::from(step) / 2.0)) as f32,
-        mean_lightness: (first.l + second.l) / 2.0,
+        lightness_scale: lightness_scale((first.l + second.l) / 2.0),
         mean_chroma,
         hue_weight: hue_weight(f64::from(mean_hue)),
         rotation: rotation(mean_chroma, mean_hue),
-    }
-    .joined()
+    };
+    joined.square().sqrt() as f32
 }
 
 /// By how much of its half the first axis is stretched: much near grey.

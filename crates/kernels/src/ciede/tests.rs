@@ -45,11 +45,11 @@ fn check(count: usize, bit_depth: u32) -> usize {
         colours.iter().map(|pair| memory.difference(*pair, bit_depth)).collect();
     let mut compared = 0;
     for isa in every_isa() {
-        let (mut lanes, mut memory) = (Lanes::default(), Memory::default());
+        let (mut run, mut memory) = (Run::default(), Memory::default());
         for (pair, expected) in colours.iter().zip(&expected) {
             // One of a kind, so that the sum of a row is its only difference.
             let row = pair.each_ref().map(|pixel| pixel.each_ref().map(std::slice::from_ref));
-            let sum = add_row(isa, &row, bit_depth, &mut lanes, &mut memory, 0.0);
+            let sum = add_row(isa, &row, bit_depth, &mut run, &mut memory, 0.0);
             assert_eq!(sum, f64::from(*expected), "{pair:?} at {bit_depth} bits on {isa}");
             compared += 1;
         }
@@ -58,7 +58,7 @@ fn check(count: usize, bit_depth: u32) -> usize {
                 std::array::from_fn(|plane| pairs.iter().map(|pair| pair[picture][plane]).collect())
             });
             let row = planes.each_ref().map(|planes| planes.each_ref().map(Vec::as_slice));
-            let sum = add_row(isa, &row, bit_depth, &mut lanes, &mut memory, 0.5);
+            let sum = add_row(isa, &row, bit_depth, &mut run, &mut memory, 0.5);
             let expected = expected.iter().fold(0.5, |sum, value| sum + f64::from(*value));
             assert_eq!(sum, expected, "a row at {bit_depth} bits on {isa}");
             compared += pairs.len();
