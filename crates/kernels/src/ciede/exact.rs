@@ -6,9 +6,8 @@
 use std::f64::consts::PI;
 
 use super::dd::{Dd, atan2, cos, exp, pow, sin};
-use super::fused::Fused;
+use super::fused::AlwaysFused;
 use super::power7::power7;
-use crate::isa::Vector;
 
 /// Luma, Cb and Cr of the reference's and the distorted pixel.
 pub(super) type Colours = [[u16; 3]; 2];
@@ -216,21 +215,9 @@ fn rotation(mean_chroma: f32, mean_hue: f32) -> f32 {
     let steps = steps_from_blue(mean_hue);
     let degrees = (60.0 * exp(-f64::from(steps * steps))) as f32;
     let angle = (f64::from(degrees) * (PI / 180.0)) as f32;
-    let power = power7(AlwaysFused, mean_chroma) as f32;
+    let power = power7(AlwaysFused, f64::from(mean_chroma)) as f32;
     let share = power / (power + CHROMA_KNEE_SINGLE);
     (-2.0 * f64::from(share).sqrt() * sin(f64::from(angle))) as f32
-}
-
-/// Multiplies and adds with one rounding, on every machine.
-#[derive(Clone, Copy, Debug)]
-struct AlwaysFused;
-
-impl Vector for AlwaysFused {}
-
-impl Fused for AlwaysFused {
-    fn fma(self, a: f64, b: f64, c: f64) -> f64 {
-        a.mul_add(b, c)
-    }
 }
 
 /// Remembers the last difference: areas of one colour ask for it again and again.

@@ -19,6 +19,7 @@
 mod dd;
 mod exact;
 mod fast;
+mod functions;
 mod fused;
 mod lanes;
 mod power7;

@@ -6,7 +6,8 @@
 use std::arch::x86_64::*;
 
 use super::Lanes;
-use crate::ciede::fast::{CHUNK, FAR, OFF};
+use crate::ciede::fast::CHUNK;
+use crate::ciede::functions::{FAR, OFF};
 use crate::isa::Avx512;
 
 /// Registers of a group.
@@ -26,7 +27,8 @@ macro_rules! each {
     };
     ($register:literal, |$($group:ident),+| $instructions:expr) => {{
         $(let $group = $group[$register];)+
-        // SAFETY: the value of the token's type, `self`, proves that these instructions may run.
+        // SAFETY: the value of the token's type, `self`, proves that these instructions may run. Where
+        // they read or write memory, it is within a run whose length was checked.
         unsafe { $instructions }
     }};
 }
@@ -40,7 +42,6 @@ impl Lanes for Avx512 {
     fn load(self, run: &[f64; CHUNK], at: usize) -> Self::Group {
         let run = &run[at..at + Self::LANES];
         let place = [0, 1, 2, 3];
-        // Each register's eight numbers are within `run`, whose length was checked.
         each!(|place| _mm512_loadu_pd(run.as_ptr().add(place * IN_REGISTER)))
     }
 
@@ -48,7 +49,6 @@ impl Lanes for Avx512 {
     fn load_single(self, run: &[f32; CHUNK], at: usize) -> Self::Group {
         let run = &run[at..at + Self::LANES];
         let place = [0, 1, 2, 3];
-        // As above.
         each!(|place| _mm512_cvtps_pd(_mm256_loadu_ps(run.as_ptr().add(place * IN_REGISTER))))
     }
 
@@ -56,7 +56,6 @@ impl Lanes for Avx512 {
     fn store(self, group: Self::Group, run: &mut [f64; CHUNK], at: usize) {
         let run = &mut run[at..at + Self::LANES];
         let place = [0, 1, 2, 3];
-        // As above.
         each!(|place, group| {
             _mm512_storeu_pd(run.as_mut_ptr().add(place * IN_REGISTER), group);
         });
@@ -66,7 +65,6 @@ impl Lanes for Avx512 {
     fn store_single(self, group: Self::Group, run: &mut [f32; CHUNK], at: usize) {
         let run = &mut run[at..at + Self::LANES];
         let place = [0, 1, 2, 3];
-        // As above.
         each!(|place, group| {
             let to = run.as_mut_ptr().add(place * IN_REGISTER);
             _mm256_storeu_ps(to, _mm512_cvtpd_ps(group));
@@ -77,7 +75,6 @@ impl Lanes for Avx512 {
     fn mark_doubtful(self, group: Self::Group, doubts: &mut [u32; CHUNK], at: usize) {
         let doubts = &mut doubts[at..at + Self::LANES];
         let place = [0, 1, 2, 3];
-        // As above.
         each!(|place, group| {
             let shift = _mm512_set1_epi64((OFF as i64).wrapping_sub(1 << 28));
             let beyond = _mm512_add_epi64(_mm512_castpd_si512(group), shift);
@@ -158,10 +155,47 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
-    fn scaled_by_low_bits(self, a: Self::Group, b: Self::Group) -> Self::Group {
+    fn is_odd(self, a: Self::Group) -> Self::Mask {
+        each!(|a| _mm512_test_epi64_mask(_mm512_castpd_si512(a), _mm512_set1_epi64(1)))
+    }
+
+    #[inline(always)]
+    fn sub_bits(self, a: Self::Group, b: Self::Group) -> Self::Group {
         each!(|a, b| {
-            let exponent = _mm512_slli_epi64::<52>(_mm512_castpd_si512(b));
-            _mm512_castsi512_pd(_mm512_add_epi64(_mm512_castpd_si512(a), exponent))
+            let bits = _mm512_sub_epi64(_mm512_castpd_si512(a), _mm512_castpd_si512(b));
+            _mm512_castsi512_pd(bits)
+        })
+    }
+
+    #[inline(always)]
+    fn and_bits(self, a: Self::Group, b: Self::Group) -> Self::Group {
+        each!(|a, b| _mm512_and_pd(a, b))
+    }
+
+    #[inline(always)]
+    fn shift_bits_right<const BITS: u32>(self, a: Self::Group) -> Self::Group {
+        each!(|a| _mm512_castsi512_pd(_mm512_srli_epi64::<BITS>(_mm512_castpd_si512(a))))
+    }
+
+    #[inline(always)]
+    fn add_bits_shifted_left<const BITS: u32>(self, a: Self::Group, b: Self::Group) -> Self::Group {
+        each!(|a, b| {
+            let shifted = _mm512_slli_epi64::<BITS>(_mm512_castpd_si512(b));
+            _mm512_castsi512_pd(_mm512_add_epi64(_mm512_castpd_si512(a), shifted))
+        })
+    }
+
+    #[inline(always)]
+    fn top_bits_as_number(self, a: Self::Group) -> Self::Group {
+        each!(|a| _mm512_cvtepi64_pd(_mm512_srai_epi64::<52>(_mm512_castpd_si512(a))))
+    }
+
+    #[inline(always)]
+    fn look_up(self, table: &[f64; 16], place: Self::Group) -> Self::Group {
+        each!(|place| {
+            let low = _mm512_loadu_pd(table.as_ptr());
+            let high = _mm512_loadu_pd(table.as_ptr().add(IN_REGISTER));
+            _mm512_permutex2var_pd(low, _mm512_castpd_si512(place), high)
         })
     }
 

@@ -12,8 +12,9 @@
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 
-use super::fast::{CHUNK, doubtful};
-use super::fused::Fused;
+use super::fast::CHUNK;
+use super::functions::doubtful;
+use super::fused::{AlwaysFused, Fused};
 #[cfg(target_arch = "x86_64")]
 use crate::isa::Avx2;
 use crate::isa::Portable;
@@ -64,8 +65,20 @@ pub(super) trait Lanes: Fused {
     fn signed_as(self, a: Self::Group, b: Self::Group) -> Self::Group;
     /// `a`, its sign changed where the lowest bit of `b` is set.
     fn negated_if_odd(self, a: Self::Group, b: Self::Group) -> Self::Group;
-    /// `a` times two to the power of the low bits of `b`.
-    fn scaled_by_low_bits(self, a: Self::Group, b: Self::Group) -> Self::Group;
+    /// Whether the lowest bit is set.
+    fn is_odd(self, a: Self::Group) -> Self::Mask;
+    /// The difference of the bits as numbers; it wraps.
+    fn sub_bits(self, a: Self::Group, b: Self::Group) -> Self::Group;
+    /// The bits of both.
+    fn and_bits(self, a: Self::Group, b: Self::Group) -> Self::Group;
+    /// The bits, so many places lower.
+    fn shift_bits_right<const BITS: u32>(self, a: Self::Group) -> Self::Group;
+    /// `a` and the bits of `b`, so many places higher, added as numbers; it wraps.
+    fn add_bits_shifted_left<const BITS: u32>(self, a: Self::Group, b: Self::Group) -> Self::Group;
+    /// The sign and the exponent's bits as a whole number with sign.
+    fn top_bits_as_number(self, a: Self::Group) -> Self::Group;
+    /// What stands in a table where the lowest four bits say.
+    fn look_up(self, table: &[f64; 16], place: Self::Group) -> Self::Group;
     /// About `x^-share` for a positive `x`: bits are nearly logarithms. `offset` is in units of the
     /// exponent.
     fn guess(self, x: Self::Group, share: f64, offset: f64) -> Self::Group;
@@ -178,8 +191,38 @@ macro_rules! one_by_one {
             }
 
             #[inline(always)]
-            fn scaled_by_low_bits(self, a: f64, b: f64) -> f64 {
-                f64::from_bits(a.to_bits().wrapping_add(b.to_bits() << 52))
+            fn is_odd(self, a: f64) -> bool {
+                a.to_bits() & 1 != 0
+            }
+
+            #[inline(always)]
+            fn sub_bits(self, a: f64, b: f64) -> f64 {
+                f64::from_bits(a.to_bits().wrapping_sub(b.to_bits()))
+            }
+
+            #[inline(always)]
+            fn and_bits(self, a: f64, b: f64) -> f64 {
+                f64::from_bits(a.to_bits() & b.to_bits())
+            }
+
+            #[inline(always)]
+            fn shift_bits_right<const BITS: u32>(self, a: f64) -> f64 {
+                f64::from_bits(a.to_bits() >> BITS)
+            }
+
+            #[inline(always)]
+            fn add_bits_shifted_left<const BITS: u32>(self, a: f64, b: f64) -> f64 {
+                f64::from_bits(a.to_bits().wrapping_add(b.to_bits() << BITS))
+            }
+
+            #[inline(always)]
+            fn top_bits_as_number(self, a: f64) -> f64 {
+                f64::from((a.to_bits() >> 32) as i32 >> 20)
+            }
+
+            #[inline(always)]
+            fn look_up(self, table: &[f64; 16], place: f64) -> f64 {
+                table[(place.to_bits() & 15) as usize]
             }
 
             #[inline(always)]
@@ -216,6 +259,7 @@ macro_rules! one_by_one {
     };
 }
 
+one_by_one!(AlwaysFused);
 one_by_one!(Portable);
 #[cfg(target_arch = "x86_64")]
 one_by_one!(Avx2);
