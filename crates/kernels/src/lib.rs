@@ -6,7 +6,7 @@
 //!
 //! This is the only crate that may hold `unsafe`, and it does so in five kinds of places: where code
 //! compiled for a detected instruction set is entered ([`isa`], and the vector operations of VIF, SSIM, PSNR-HVS,
-//! ADM and motion), where those operations load and store whole vectors from runs of their length, where
+//! CIEDE2000, ADM and motion), where those operations load and store whole vectors from runs of their length, where
 //! ADM makes integers of floats whose range it has bounded, where words are taken for signed ones, and
 //! where shared memory becomes numbers of one kind or another ([`arena`]). It knows no files, clocks,
 //! environment variables or threads.

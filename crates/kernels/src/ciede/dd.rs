@@ -15,8 +15,13 @@ const LN2: Dd = Dd { high: std::f64::consts::LN_2, low: 2.319_046_813_846_299_6e
 const PI: Dd = Dd { high: std::f64::consts::PI, low: 1.224_646_799_147_353_2e-16 };
 const ONE: Dd = Dd { high: 1.0, low: 0.0 };
 
-/// Terms of a series in `x^2`, which all converge by a factor of 24 or more a term.
+/// Terms of the series of logarithms and of arc tangents, whose terms are less by a factor of 24 or more
+/// each.
 const TERMS: i32 = 24;
+/// Terms of that of `e^x` up to `ln2 / 2`: the last, 0.35^25 / 25!, is below 2^-120.
+const EXP_TERMS: i32 = 25;
+/// Terms of those of sine and cosine up to `pi / 4`: the last, 0.79^30 / 30!, is below 2^-117.
+const SINE_TERMS: i32 = 15;
 
 impl From<f64> for Dd {
     fn from(high: f64) -> Self {
@@ -77,6 +82,14 @@ impl Dd {
         Self::sum(first, second).add((left.high / other.high).into())
     }
 
+    /// `self / other`, where `other` is a whole number below 2^26.
+    fn divide_by(self, other: i32) -> Self {
+        let other = f64::from(other);
+        let first = self.high / other;
+        let left = (-first).mul_add(other, self.high) + self.low;
+        Self::sum(first, left / other)
+    }
+
     fn root(self) -> Self {
         let first = self.high.sqrt();
         let left = self.subtract(Self::product(first, first));
@@ -88,8 +101,8 @@ impl Dd {
         let power = (self.high / LN2.high).round();
         let r = self.subtract(LN2.multiply(power.into()));
         let mut sum = ONE;
-        for n in (1..=2 * TERMS).rev() {
-            sum = ONE.add(sum.multiply(r).divide(f64::from(n).into()));
+        for n in (1..=EXP_TERMS).rev() {
+            sum = ONE.add(sum.multiply(r).divide_by(n));
         }
         // In two steps, since the whole power of two may be beyond `f64`.
         let half = (power / 2.0).trunc();
@@ -103,7 +116,7 @@ impl Dd {
         let exponent = above as i64 >> 52;
         let mantissa = f64::from_bits(x.to_bits().wrapping_sub((exponent as u64) << 52));
         let s = Self::sum(mantissa, -1.0).divide(Self::sum(mantissa, 1.0));
-        let series = odd_series(s, |n| ONE.divide(f64::from(2 * n + 1).into()));
+        let series = odd_series(s, |n| ONE.divide_by(2 * n + 1));
         LN2.multiply((exponent as f64).into()).add(series.scaled(2.0))
     }
 
@@ -113,10 +126,9 @@ impl Dd {
         let r = self.subtract(PI.scaled(0.5).multiply(quarters.into()));
         let square = r.multiply(r).negated();
         let (mut sine, mut cosine) = (ONE, ONE);
-        for n in (1..=TERMS).rev() {
-            let divisor = |a: i32, b: i32| Self::from(f64::from(a * b));
-            sine = ONE.add(sine.multiply(square).divide(divisor(2 * n, 2 * n + 1)));
-            cosine = ONE.add(cosine.multiply(square).divide(divisor(2 * n - 1, 2 * n)));
+        for n in (1..=SINE_TERMS).rev() {
+            sine = ONE.add(sine.multiply(square).divide_by(2 * n * (2 * n + 1)));
+            cosine = ONE.add(cosine.multiply(square).divide_by((2 * n - 1) * (2 * n)));
         }
         let sine = sine.multiply(r);
         match quarters.rem_euclid(4.0) {
@@ -133,7 +145,7 @@ impl Dd {
         let t = halved(halved(self));
         let series = odd_series(t, |n| {
             let sign = if n % 2 == 0 { 1.0 } else { -1.0 };
-            Self::from(sign).divide(f64::from(2 * n + 1).into())
+            Self::from(sign).divide_by(2 * n + 1)
         });
         series.scaled(4.0)
     }

@@ -6,9 +6,8 @@
 use std::f64::consts::PI;
 
 use super::dd::{Dd, atan2, cos, exp, pow, sin};
-use super::fused::Fused;
+use super::fused::AlwaysFused;
 use super::power7::power7;
-use crate::isa::Vector;
 
 /// Luma, Cb and Cr of the reference's and the distorted pixel.
 pub(super) type Colours = [[u16; 3]; 2];
@@ -140,13 +139,14 @@ pub(super) fn lightness_scale(mean: f32) -> f32 {
     (1.0 + (0.015 * square) / (20.0 + square).sqrt()) as f32
 }
 
-/// The parts of a difference before they are scaled and joined.
+/// The parts of a difference before they are joined.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Parts {
+pub(super) struct Joined {
     pub(super) lightness: f32,
+    /// How fast lightness is seen to change.
+    pub(super) lightness_scale: f32,
     pub(super) chroma: f32,
     pub(super) hue: f32,
-    pub(super) mean_lightness: f32,
     pub(super) mean_chroma: f32,
     /// How fast hue is seen to change by the hue itself.
     pub(super) hue_weight: f32,
@@ -154,19 +154,19 @@ pub(super) struct Parts {
     pub(super) rotation: f32,
 }
 
-impl Parts {
+impl Joined {
+    /// The difference's square.
     #[inline(always)]
-    pub(super) fn joined(self) -> f32 {
-        let lightness_scale = lightness_scale(self.mean_lightness);
+    pub(super) fn square(self) -> f64 {
         let mean_chroma = f64::from(self.mean_chroma);
         let chroma_scale = (1.0 + 0.045 * mean_chroma) as f32;
         let hue_scale = (1.0 + 0.015 * mean_chroma * f64::from(self.hue_weight)) as f32;
-        let lightness = self.lightness / (LIGHTNESS_FACTOR * lightness_scale);
+        let lightness = self.lightness / (LIGHTNESS_FACTOR * self.lightness_scale);
         let chroma = self.chroma / chroma_scale;
         let hue = self.hue / (HUE_FACTOR * hue_scale);
         let square = |part: f32| f64::from(part) * f64::from(part);
         let turned = f64::from(self.rotation * chroma * hue);
-        (square(lightness) + square(chroma) + square(hue) + turned).sqrt() as f32
+        square(lightness) + square(chroma) + square(hue) + turned
     }
 }
 
@@ -183,16 +183,16 @@ fn difference([reference, distorted]: Colours, bit_depth: u32) -> f32 {
     let mean_chroma = (lengths[0] + lengths[1]) / 2.0;
     let mean_hue = mean_hue(hues);
     let area = f64::from(lengths[0] * lengths[1]).sqrt();
-    Parts {
+    let joined = Joined {
         lightness: second.l - first.l,
         chroma: lengths[1] - lengths[0],
         hue: (2.0 * area * sin(f64::from(step) / 2.0)) as f32,
-        mean_lightness: (first.l + second.l) / 2.0,
+        lightness_scale: lightness_scale((first.l + second.l) / 2.0),
         mean_chroma,
         hue_weight: hue_weight(f64::from(mean_hue)),
         rotation: rotation(mean_chroma, mean_hue),
-    }
-    .joined()
+    };
+    joined.square().sqrt() as f32
 }
 
 /// By how much of its half the first axis is stretched: much near grey.
@@ -215,21 +215,9 @@ fn rotation(mean_chroma: f32, mean_hue: f32) -> f32 {
     let steps = steps_from_blue(mean_hue);
     let degrees = (60.0 * exp(-f64::from(steps * steps))) as f32;
     let angle = (f64::from(degrees) * (PI / 180.0)) as f32;
-    let power = power7(AlwaysFused, mean_chroma) as f32;
+    let power = power7(AlwaysFused, f64::from(mean_chroma)) as f32;
     let share = power / (power + CHROMA_KNEE_SINGLE);
     (-2.0 * f64::from(share).sqrt() * sin(f64::from(angle))) as f32
-}
-
-/// Multiplies and adds with one rounding, on every machine.
-#[derive(Clone, Copy, Debug)]
-struct AlwaysFused;
-
-impl Vector for AlwaysFused {}
-
-impl Fused for AlwaysFused {
-    fn fma(self, a: f64, b: f64, c: f64) -> f64 {
-        a.mul_add(b, c)
-    }
 }
 
 /// Remembers the last difference: areas of one colour ask for it again and again.

@@ -17,6 +17,19 @@ impl Fused for Portable {
     }
 }
 
+/// Multiplies and adds with one rounding, on every machine.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AlwaysFused;
+
+impl Vector for AlwaysFused {}
+
+impl Fused for AlwaysFused {
+    #[inline(always)]
+    fn fma(self, a: f64, b: f64, c: f64) -> f64 {
+        a.mul_add(b, c)
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 impl Fused for Avx2 {
     #[inline(always)]

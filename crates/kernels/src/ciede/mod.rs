@@ -19,7 +19,9 @@
 mod dd;
 mod exact;
 mod fast;
+mod functions;
 mod fused;
+mod lanes;
 mod power7;
 mod rows;
 
@@ -28,8 +30,8 @@ use crate::isa::{Isa, per_isa};
 use crate::plane::{PlaneRef, ShapeMismatch};
 
 use self::exact::Memory;
-use self::fast::{CHUNK, Lanes};
-use self::fused::Fused;
+use self::fast::{CHUNK, Run};
+use self::lanes::Lanes;
 use self::rows::{Picture, Rows};
 
 /// How the chroma planes lie to luma.
@@ -59,7 +61,7 @@ impl ChromaLayout {
 #[derive(Debug, Default)]
 pub struct CiedeScratch {
     rows: Rows,
-    lanes: Box<Lanes>,
+    run: Box<Run>,
 }
 
 impl CiedeScratch {
@@ -101,13 +103,13 @@ pub fn ciede_sum(
         }
     }
     let pictures = [reference, distorted].map(|planes| Picture { planes: *planes, layout });
-    let CiedeScratch { rows, lanes } = scratch;
+    let CiedeScratch { rows, run } = scratch;
     rows.reserve(width);
     let mut sum = 0.0;
     let mut memory = Memory::default();
     for y in 0..height {
         rows.fill(&pictures, y);
-        sum = add_row(isa, &rows.view(width), reference[0].bit_depth(), lanes, &mut memory, sum);
+        sum = add_row(isa, &rows.view(width), reference[0].bit_depth(), run, &mut memory, sum);
     }
     Ok(sum)
 }
@@ -124,7 +126,7 @@ per_isa! {
     fn add_row(
         row: &RowPair<'_>,
         bit_depth: u32,
-        lanes: &mut Lanes,
+        run: &mut Run,
         memory: &mut Memory,
         sum: f64,
     ) -> f64 = add_row_body, with vector;
@@ -132,11 +134,11 @@ per_isa! {
 
 /// Adds the differences of a row's pixels to `sum`, from left to right.
 #[inline(always)]
-fn add_row_body<V: Fused>(
+fn add_row_body<V: Lanes>(
     vector: V,
     row: &RowPair<'_>,
     bit_depth: u32,
-    lanes: &mut Lanes,
+    run: &mut Run,
     memory: &mut Memory,
     mut sum: f64,
 ) -> f64 {
@@ -147,14 +149,14 @@ fn add_row_body<V: Fused>(
         if pixels[0] == pixels[1] {
             continue;
         }
-        lanes.differences(vector, &pixels, bit_depth);
-        if lanes.any_doubt(end - start) {
-            for at in lanes.doubtful(end - start) {
+        run.differences(vector, &pixels, bit_depth);
+        if run.any_doubt(end - start) {
+            for at in run.doubtful(end - start) {
                 let colours = pixels.map(|planes| planes.map(|plane| plane[at]));
-                lanes.set_difference(at, memory.difference(colours, bit_depth));
+                run.set_difference(at, memory.difference(colours, bit_depth));
             }
         }
-        for difference in lanes.all(end - start) {
+        for difference in run.all(end - start) {
             sum += f64::from(*difference);
         }
     }

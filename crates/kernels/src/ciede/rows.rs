@@ -71,9 +71,24 @@ fn copy(plane: &PlaneRef<'_>, y: usize, row: &mut [u16]) {
     write(plane, y, row, |x| x);
 }
 
-/// Every sample twice.
+/// Every sample twice, the last once where the row is odd.
 fn double(plane: &PlaneRef<'_>, y: usize, row: &mut [u16]) {
-    write(plane, y, row, |x| x / 2);
+    let start = y * plane.stride();
+    match plane.samples() {
+        Samples::U8(samples) => spread(&samples[start..][..plane.width()], row),
+        Samples::U16(samples) => spread(&samples[start..][..plane.width()], row),
+    }
+}
+
+#[inline(always)]
+fn spread<T: Copy + Into<u16>>(samples: &[T], row: &mut [u16]) {
+    let (pairs, last) = row.as_chunks_mut();
+    for (pair, sample) in pairs.iter_mut().zip(samples) {
+        *pair = [(*sample).into(); 2];
+    }
+    if let ([last], Some(sample)) = (last, samples.last()) {
+        *last = (*sample).into();
+    }
 }
 
 /// The memory that begins with chroma row `y`, as libvmaf lays it out.

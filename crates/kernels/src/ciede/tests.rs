@@ -1,6 +1,9 @@
 //! The lanes against the definition, pixel by pixel.
 
-use super::exact::Colours;
+use super::dd;
+use super::exact::{Colours, LINEAR_MAX, ROOT_MIN, curved};
+use super::fast::groups;
+use super::functions::{angle, cube_root, decay, linear, sine};
 use super::*;
 use crate::isa::every_isa;
 use crate::plane::Samples;
@@ -45,11 +48,11 @@ fn check(count: usize, bit_depth: u32) -> usize {
         colours.iter().map(|pair| memory.difference(*pair, bit_depth)).collect();
     let mut compared = 0;
     for isa in every_isa() {
-        let (mut lanes, mut memory) = (Lanes::default(), Memory::default());
+        let (mut run, mut memory) = (Run::default(), Memory::default());
         for (pair, expected) in colours.iter().zip(&expected) {
             // One of a kind, so that the sum of a row is its only difference.
             let row = pair.each_ref().map(|pixel| pixel.each_ref().map(std::slice::from_ref));
-            let sum = add_row(isa, &row, bit_depth, &mut lanes, &mut memory, 0.0);
+            let sum = add_row(isa, &row, bit_depth, &mut run, &mut memory, 0.0);
             assert_eq!(sum, f64::from(*expected), "{pair:?} at {bit_depth} bits on {isa}");
             compared += 1;
         }
@@ -58,7 +61,7 @@ fn check(count: usize, bit_depth: u32) -> usize {
                 std::array::from_fn(|plane| pairs.iter().map(|pair| pair[picture][plane]).collect())
             });
             let row = planes.each_ref().map(|planes| planes.each_ref().map(Vec::as_slice));
-            let sum = add_row(isa, &row, bit_depth, &mut lanes, &mut memory, 0.5);
+            let sum = add_row(isa, &row, bit_depth, &mut run, &mut memory, 0.5);
             let expected = expected.iter().fold(0.5, |sum, value| sum + f64::from(*value));
             assert_eq!(sum, expected, "a row at {bit_depth} bits on {isa}");
             compared += pairs.len();
@@ -169,4 +172,119 @@ fn samples_above_the_bit_depth_do_no_harm() {
     });
     let sums: Vec<_> = sums.collect();
     assert!(sums.windows(2).all(|pair| pair[0] == pair[1]), "{sums:?}");
+}
+
+/// What the lanes compute of the numbers `x`.
+#[derive(Clone, Copy, Debug)]
+enum Function {
+    Linear,
+    CubeRoot,
+    Sine,
+    Decay,
+    /// Of the point (`x - 2`, `1 - x`).
+    Angle,
+    Inverse,
+    Root,
+    InverseRoot,
+    RootForSingle,
+}
+
+per_isa! {
+    fn of_lanes(function: Function, x: &[f64; CHUNK], result: &mut [f64; CHUNK]) = of_lanes_body, with vector;
+}
+
+#[inline(always)]
+fn of_lanes_body<V: Lanes>(v: V, function: Function, x: &[f64; CHUNK], result: &mut [f64; CHUNK]) {
+    for at in groups(v) {
+        let x = v.load(x, at);
+        let one = v.splat(1.0);
+        let group = match function {
+            Function::Linear => linear(v, x),
+            Function::CubeRoot => cube_root(v, x),
+            Function::Sine => sine(v, x),
+            Function::Decay => decay(v, x),
+            Function::Angle => angle(v, v.sub(one, x), v.sub(x, v.splat(2.0))),
+            Function::Inverse => v.quotient(one, x),
+            Function::Root => v.root(x),
+            Function::InverseRoot => v.inverse_root(x),
+            Function::RootForSingle => v.root_for_single(x),
+        };
+        v.store(group, result, at);
+    }
+}
+
+impl Function {
+    fn exactly(self, x: f64) -> f64 {
+        match self {
+            Self::Linear => dd::pow(curved(x), 2.4),
+            Self::CubeRoot => dd::pow(x, 1.0 / 3.0),
+            Self::Sine => dd::sin(x),
+            Self::Decay => dd::exp(-x),
+            Self::Angle => dd::atan2(1.0 - x, x - 2.0),
+            Self::Inverse => 1.0 / x,
+            Self::Root | Self::RootForSingle => x.sqrt(),
+            Self::InverseRoot => 1.0 / x.sqrt(),
+        }
+    }
+}
+
+#[test]
+fn functions_of_lanes_err_by_less_than_they_may() {
+    use Function::*;
+    let ranges = [
+        (Linear, LINEAR_MAX + 1e-9, 2.4),
+        (CubeRoot, ROOT_MIN + 1e-9, 2.0),
+        (Sine, -1.571, 1.571),
+        (Decay, 1e-9, 79.9),
+        (Angle, -40.0, 40.0),
+        (Inverse, 1e-3, 500.0),
+        (Root, 0.0, 1e5),
+        (InverseRoot, 1e-9, 1e30),
+    ];
+    let mut next = random();
+    for (function, least, most) in ranges {
+        for _ in 0..100 {
+            let x = [(); CHUNK].map(|()| least + (most - least) * (next() as f64 / 2_f64.powi(31)));
+            let expected = x.map(|x| function.exactly(x));
+            for isa in every_isa() {
+                let mut given = [0.0; CHUNK];
+                of_lanes(isa, function, &x, &mut given);
+                for ((x, given), expected) in x.iter().zip(given).zip(expected) {
+                    let off = (given - expected).abs();
+                    let allowed = expected.abs() * 2_f64.powi(-45);
+                    assert!(off <= allowed, "{function:?} of {x:?} on {isa}: {given:?}");
+                }
+            }
+        }
+    }
+}
+
+/// Squares of the middles between two `f32`, and what is next to them.
+#[test]
+fn roots_are_rounded_to_f32_as_those_of_the_machine() {
+    let mut next = random();
+    let mut middles = 0;
+    for _ in 0..20_000 {
+        let mut x = [0.0; CHUNK];
+        for (at, x) in x.iter_mut().enumerate() {
+            // 24 bits and one more; one in four next to where the binade or the root's begins.
+            let odd = match next() % 8 {
+                0 => (1 << 24) + 1 + 2 * (next() % 4),
+                1 => (1 << 25) - 1 - 2 * (next() % 4),
+                2 => 23_726_559 + 2 * (next() % 8),
+                _ => (1 << 24) + 1 + 2 * (next() % (1 << 23)),
+            };
+            let square = (odd * odd) as f64;
+            *x = f64::from_bits((square.to_bits() + at as u64 % 7) - 3);
+            middles += usize::from(*x == square);
+        }
+        for isa in every_isa() {
+            let mut given = [0.0; CHUNK];
+            of_lanes(isa, Function::RootForSingle, &x, &mut given);
+            for (x, given) in x.iter().zip(given) {
+                assert_eq!(given as f32, x.sqrt() as f32, "{x:?} on {isa}");
+            }
+        }
+    }
+    assert!(middles > 300_000, "{middles}");
 }
