@@ -96,6 +96,11 @@ impl From<ClientError> for ToolError {
                  there, and call again if not. submit_job with an idempotency_key makes no second \
                  job however often it is called."
             }
+            ErrorKind::Unavailable if matches!(error, ClientError::Refused { .. }) => {
+                "The controller stopped or was cut off: wait some seconds, look with list_jobs \
+                 whether the job is there, and call again if not. submit_job with an \
+                 idempotency_key makes no second job however often it is called."
+            }
             ErrorKind::Unavailable => {
                 "The controller cannot be reached. Call again in some seconds; if that does not \
                  help, tell the operator to check that it runs and that VMAFX_CONTROLLER_ADDR is \

@@ -10,7 +10,8 @@ pub const OK: u8 = 0;
 /// The command line was wrong, or a defect of ours showed.
 pub const USAGE_OR_INTERNAL: u8 = 1;
 
-/// No controller answers at the address given, or not in time.
+/// No controller answers at the address given, or not in time, or the connection broke before the answer
+/// was whole: what was asked may have been done.
 pub const UNREACHABLE: u8 = 40;
 
 /// The controller refused: no such job, not allowed, a key used for another job.
@@ -42,7 +43,7 @@ pub fn help() -> String {
         text.push_str(&format!("  {:>3}  {kind}\n", code(*kind)));
     }
     for (code, what) in [
-        (UNREACHABLE, "no controller answers"),
+        (UNREACHABLE, "no controller answers, or not to the end"),
         (REFUSED, "the controller refused"),
         (INTERRUPTED, "a second signal cut the end short"),
     ] {

@@ -5,7 +5,10 @@ mod support;
 use std::process::Command;
 
 use serde_json::Value;
-use support::{DEADLINE, Fleet, Process, binary, wait_for};
+use support::{DEADLINE, Fleet, Process, binary, long_pair, wait_for};
+
+/// Repeats of the demonstration's clip.
+const LONG: usize = 50;
 
 fn start(fleet: &Fleet, name: &str, arguments: &[&str]) -> Process {
     let mut command = Command::new(binary("vmafx"));
@@ -32,7 +35,9 @@ fn a_watch_tells_every_change_of_every_job_and_outlives_the_controller() {
     let fleet = Fleet::new();
     let controller = fleet.start_controller();
     let (reference, distorted) = fleet.demo_pair();
-    let before = submit(&fleet, &reference, &distorted);
+    // Long enough to be seen while it runs: changes that wait together are told once.
+    let (long_reference, long_distorted) = long_pair(fleet.folder(), LONG);
+    let before = submit(&fleet, &long_reference, &long_distorted);
     let all = start(&fleet, "watch-all", &["watch"]);
     let json = start(&fleet, "watch-json", &["watch", "--json"]);
     wait_until_told(&all, &before, &["queued"]);
@@ -47,8 +52,12 @@ fn a_watch_tells_every_change_of_every_job_and_outlives_the_controller() {
         all.output().contains("the watch was cut off").then_some(())
     });
     let controller = fleet.start_controller();
+    // Both watch again before anything happens, so that they see it happen.
+    for watch in [&all, &json] {
+        wait_until_told(watch, &before, &["queued", "queued"]);
+    }
     let node = fleet.start_node("one");
-    wait_until_told(&all, &before, &["queued", "running", "succeeded  score 36.876214"]);
+    wait_until_told(&all, &before, &["queued", "running", "succeeded  score "]);
     wait_until_told(&json, &before, &["queued", "running", "succeeded"]);
     // An end in good order cuts a watch off as well.
     assert_eq!(controller.terminate(), Some(0));

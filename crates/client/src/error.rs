@@ -81,13 +81,23 @@ impl ClientError {
         if let Some(connect) = find_source::<ConnectError>(status) {
             return Self::Unreachable { call, address, cause: innermost(connect) };
         }
+        // What still waited for its turn on a connection that ended has not been sent.
+        if let Some(unsent) =
+            find_source::<hyper::Error>(status).filter(|error| error.is_canceled())
+        {
+            return Self::Unreachable { call, address, cause: innermost(unsent) };
+        }
         let mut answer = ApiError::from_status(status);
         // Statuses that were sent have no source: this one stands for a connection that broke, as
         // it does when the controller is killed.
         if let (Code::Unknown, Some(source)) = (status.code(), StdError::source(status)) {
             answer = ApiError::new(
                 ErrorKind::Unavailable,
-                format!("the connection broke before the answer was whole ({})", innermost(source)),
+                format!(
+                    "the connection broke before the answer was whole ({}); whether the request took \
+                     effect is not known",
+                    innermost(source)
+                ),
             );
         }
         // The transport reports its own deadline as a cancel.

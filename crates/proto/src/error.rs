@@ -80,7 +80,7 @@ error_kinds! {
     Unauthenticated = "UNAUTHENTICATED", Unauthenticated, 401;
     /// The caller may not do this.
     PermissionDenied = "PERMISSION_DENIED", PermissionDenied, 403;
-    /// The service is starting, stopping or cannot be reached.
+    /// The service is starting, stopping or cannot be reached, or the connection broke on the way.
     Unavailable = "UNAVAILABLE", Unavailable, 503;
     /// No answer came in time; whether the request took effect is not known.
     DeadlineExceeded = "DEADLINE_EXCEEDED", DeadlineExceeded, 504;

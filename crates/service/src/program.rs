@@ -1,11 +1,13 @@
 //! What `main` does around a service: a runtime, telemetry, signals, exit codes.
 
 use std::error::Error;
+use std::ffi::OsStr;
 use std::future::Future;
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use observability::{OtelGuard, Telemetry};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Could not start, or had to stop.
@@ -14,6 +16,11 @@ pub const EXIT_FAILED: u8 = 1;
 pub const EXIT_USAGE: u8 = 2;
 /// A second signal cut the end short.
 pub const EXIT_INTERRUPTED: u8 = 130;
+
+/// Where tokio reads its number of threads. Read here, for what it cannot use it panics at.
+const WORKER_THREADS: &str = "TOKIO_WORKER_THREADS";
+/// More threads than any machine here has processors for.
+const WORKER_THREADS_MAX: usize = 1_024;
 
 /// The signals that ask a service to stop.
 #[derive(Debug)]
@@ -63,7 +70,7 @@ pub trait Refusal: Error {
 /// first SIGTERM or SIGINT in good order and at the second at once.
 ///
 /// The runtime's threads leave `busy_elsewhere` CPUs to threads of the service's own, but there is
-/// one at least; `TOKIO_WORKER_THREADS` sets another number.
+/// one at least; `TOKIO_WORKER_THREADS`, tokio's own setting, sets another number.
 pub fn run<S, E, F>(
     name: &str,
     busy_elsewhere: usize,
@@ -74,7 +81,14 @@ where
     E: Refusal,
     F: Future<Output = Result<S, E>>,
 {
-    let runtime = match runtime(busy_elsewhere) {
+    let asked = std::env::var_os(WORKER_THREADS).unwrap_or_default();
+    let Some(threads) = worker_threads(&asked, busy_elsewhere) else {
+        eprintln!(
+            "{name}: {WORKER_THREADS} is {asked:?}, but must be a whole number from 1 to {WORKER_THREADS_MAX}"
+        );
+        return ExitCode::from(EXIT_USAGE);
+    };
+    let runtime = match Builder::new_multi_thread().worker_threads(threads).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("{name}: no runtime: {error}");
@@ -92,13 +106,14 @@ where
     ExitCode::from(code)
 }
 
-fn runtime(busy_elsewhere: usize) -> std::io::Result<Runtime> {
-    let mut builder = Builder::new_multi_thread();
-    if busy_elsewhere > 0 && std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
-        let cpus = std::thread::available_parallelism()?.get();
-        builder.worker_threads(cpus.saturating_sub(busy_elsewhere).max(1));
+/// How many threads the runtime has; `None` where what was asked for is no number of threads. Empty is as
+/// if unset.
+fn worker_threads(asked: &OsStr, busy_elsewhere: usize) -> Option<usize> {
+    if asked.is_empty() {
+        let cpus = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        return Some(cpus.saturating_sub(busy_elsewhere).max(1));
     }
-    builder.enable_all().build()
+    asked.to_str()?.parse().ok().filter(|threads| (1..=WORKER_THREADS_MAX).contains(threads))
 }
 
 async fn serve<S, E, F>(start: impl FnOnce(Telemetry) -> F, telemetry: &OtelGuard) -> u8
@@ -162,4 +177,22 @@ pub fn with_causes(error: &dyn Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_threads_is_what_is_asked_for_or_what_is_left_of_the_processors() {
+        let threads = |asked: &str, busy| worker_threads(OsStr::new(asked), busy);
+        let all = threads("", 0).expect("a number");
+        assert!(all >= 1);
+        assert_eq!(threads("", 1), Some((all - 1).max(1)));
+        assert_eq!(threads("", usize::MAX), Some(1));
+        assert_eq!((threads("3", 1), threads("1024", 0)), (Some(3), Some(1_024)));
+        for bad in ["0", "-1", "1025", "two", "1.5", " 2"] {
+            assert_eq!(threads(bad, 0), None, "{bad:?}");
+        }
+    }
 }

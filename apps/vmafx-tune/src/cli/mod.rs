@@ -39,7 +39,7 @@ const EXIT_CODES: &str = "Exit codes:
    10-32  the failure's kind, as `vmafx score --help` lists them:
        10 no such file, 13 not a video, 22 what the encoder refuses, 26 disk full,
        30 interrupted, 31 no such encoder, 32 the encoder died
-   40  no controller answers at the address given, or not in time
+   40  no controller answers at the address given, not in time, or not to the end
    41  the controller refused
   130  a second signal cut the end short";
 

@@ -187,17 +187,23 @@ pub(crate) const fn watch_backoff() -> Backoff {
 }
 
 /// Waits for a job's end, showing its frames on a terminal. A controller that restarts meanwhile is
-/// waited for.
+/// waited for, however long it is away: the job is in its store. Why is said when it changes.
 pub(crate) async fn follow(client: &Client, job: JobId) -> Result<JobView, RemoteError> {
     let bar = progress_bar();
     let mut backoff = watch_backoff();
+    let mut said = None;
     loop {
         match watch_to_end(client, job, &bar).await {
             Ok(()) => {
                 bar.finish_and_clear();
                 return Ok(client.job(job).await?);
             }
-            Err(error) if error.is_retryable() => tokio::time::sleep(backoff.next_wait()).await,
+            Err(error) if error.is_retryable() => {
+                if said.replace(error.kind()) != Some(error.kind()) {
+                    bar.suspend(|| eprintln!("vmafx: waiting to follow the job again: {error}"));
+                }
+                tokio::time::sleep(backoff.next_wait()).await;
+            }
             Err(error) => {
                 bar.finish_and_clear();
                 return Err(error.into());

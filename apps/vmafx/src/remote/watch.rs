@@ -65,16 +65,22 @@ async fn tell(
     Ok(())
 }
 
-/// The same watch once more, as soon as there is somebody to ask.
+/// The same watch once more, as soon as there is somebody to ask, however long that takes: whoever watches
+/// ends it. Why there is nothing to tell is said when it changes.
 async fn again(
     client: &Client,
     which: impl Fn() -> WatchJobs,
     backoff: &mut Backoff,
 ) -> Result<JobEvents, ClientError> {
+    let mut said = None;
     loop {
         tokio::time::sleep(backoff.next_wait()).await;
         match client.watch(which()).await {
-            Err(error) if error.is_retryable() => {}
+            Err(error) if error.is_retryable() => {
+                if said.replace(error.kind()) != Some(error.kind()) {
+                    eprintln!("vmafx: waiting to watch again: {error}");
+                }
+            }
             answer => return answer,
         }
     }
