@@ -5,7 +5,7 @@ mod support;
 use std::process::Command;
 
 use serde_json::Value;
-use support::{DEADLINE, Fleet, Process, binary, long_pair, wait_for};
+use support::{DEADLINE, Fleet, Process, binary, demo_folder, long_pair, wait_for};
 
 /// Repeats of the demonstration's clip.
 const LONG: usize = 50;
@@ -56,7 +56,8 @@ fn a_watch_tells_every_change_of_every_job_and_outlives_the_controller() {
     for watch in [&all, &json] {
         wait_until_told(watch, &before, &["queued", "queued"]);
     }
-    let node = fleet.start_node("one");
+    let roots = format!("{}:{}", demo_folder().display(), fleet.folder().display());
+    let node = fleet.start_node_with("one", &[("VMAFX_SCORING_ROOTS", &roots)]);
     wait_until_told(&all, &before, &["queued", "running", "succeeded  score "]);
     wait_until_told(&json, &before, &["queued", "running", "succeeded"]);
     // An end in good order cuts a watch off as well.
@@ -96,7 +97,7 @@ fn a_watch_of_one_job_ends_with_it_and_with_its_exit_code() {
     let fleet = Fleet::new();
     let _controller = fleet.start_controller();
     let (reference, distorted) = fleet.demo_pair();
-    let missing = support::demo_folder().join("missing.y4m");
+    let missing = demo_folder().join("missing.y4m");
     let good = submit(&fleet, &reference, &distorted);
     let bad = submit(&fleet, missing.to_str().expect("UTF-8"), &distorted);
     let _node = fleet.start_node("one");
