@@ -175,14 +175,47 @@ fn equal_planes_have_no_error_and_infinite_decibels() {
     assert_eq!(psnr_hvs_db(combined_error([0.0; 3])), f64::INFINITY);
 }
 
+fn random_words() -> impl FnMut() -> u16 {
+    let mut state = 1_u32;
+    move || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 16) as u16
+    }
+}
+
 #[test]
-fn samples_above_the_bit_depth_do_no_harm_and_shapes_are_checked() {
-    let mut state = 1_u16;
-    let mut next = || {
-        state = state.wrapping_mul(25_173).wrapping_add(13_849);
-        state
-    };
-    let deep = Plane::new([80, 40], 80, 10, &mut next);
+fn samples_above_the_bit_depth_count_as_what_they_are() {
+    let mut next = random_words();
+    let narrow = Plane::new([80, 40], 80, 10, &mut || next() >> 6);
+    let deep = Plane::new([80, 40], 80, 10, &mut || next() >> 4);
+    let mut planes = vec![deep];
+    // One such sample: in the first block, in the last, and in a row of blocks that no vector spans.
+    for at in [0, 36 * 80 + 77, 20 * 80 + 40] {
+        let samples = narrow.samples.iter().copied().enumerate();
+        let mut samples = samples.map(|(i, sample)| if i == at { 4095 } else { sample });
+        planes.push(Plane::new([80, 40], 80, 10, &mut || samples.next().expect("as many")));
+    }
+    let few = |sample: u16| Plane::new([15, 22], 15, 10, &mut || sample);
+    let mut pairs: Vec<[&Plane; 2]> = Vec::new();
+    for plane in &planes {
+        pairs.extend([[plane, &narrow], [&narrow, plane]]);
+    }
+    let (low, high) = (few(1023), few(1024));
+    pairs.extend([[&low, &high], [&high, &low]]);
+    for [reference, distorted] in pairs {
+        let expected = slow(0, reference, distorted);
+        for isa in every_isa() {
+            let (reference, distorted) = (reference.view(), distorted.view());
+            let mut scratch = PsnrHvsScratch::new();
+            let error = psnr_hvs_error(isa, 0, &reference, &distorted, &mut scratch);
+            assert_eq!(error.map(f64::to_bits), Ok(expected.to_bits()), "{isa}");
+        }
+    }
+}
+
+#[test]
+fn samples_beyond_the_definition_do_no_harm_and_shapes_are_checked() {
+    let deep = Plane::new([80, 40], 80, 10, &mut random_words());
     let flat = Plane::new([80, 40], 80, 10, &mut || 0);
     let other = Plane::new([81, 40], 81, 10, &mut || 0);
     let mut results = Vec::new();
