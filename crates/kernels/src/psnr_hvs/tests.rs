@@ -184,6 +184,23 @@ fn random_words() -> impl FnMut() -> u16 {
 }
 
 #[test]
+fn pictures_that_differ_late_have_the_bits_of_the_definition() {
+    let mut next = random_words();
+    let reference = Plane::new([640, 64], 640, 8, &mut || next() >> 8);
+    let at = 60 * 640 + 500;
+    let samples = reference.samples.iter().copied().enumerate();
+    let mut samples = samples.map(|(i, sample)| if i == at { sample ^ 0x80 } else { sample });
+    let distorted = Plane::new([640, 64], 640, 8, &mut || samples.next().expect("as many"));
+    let expected = slow(0, &reference, &distorted);
+    assert!(expected > 0.0);
+    for isa in every_isa() {
+        let mut scratch = PsnrHvsScratch::new();
+        let error = psnr_hvs_error(isa, 0, &reference.view(), &distorted.view(), &mut scratch);
+        assert_eq!(error.map(f64::to_bits), Ok(expected.to_bits()), "{isa}");
+    }
+}
+
+#[test]
 fn samples_above_the_bit_depth_count_as_what_they_are() {
     let mut next = random_words();
     let narrow = Plane::new([80, 40], 80, 10, &mut || next() >> 6);
@@ -309,13 +326,13 @@ mod quotients {
     use crate::lanes::Lanes;
 
     trait Divides: Vector {
-        /// Whether a mantissa by this divisor is another than the quotient.
-        fn errs(self, divisor: [f32; 2]) -> bool;
+        /// Whether a mantissa by this divisor is another than the quotient; `None` where there is no such quotient.
+        fn errs(self, divisor: [f32; 2]) -> Option<bool>;
     }
 
     impl Divides for Portable {
-        fn errs(self, _divisor: [f32; 2]) -> bool {
-            false
+        fn errs(self, _divisor: [f32; 2]) -> Option<bool> {
+            None
         }
     }
 
@@ -337,8 +354,8 @@ mod quotients {
         ($($vector:ty),+) => {$(
             impl Divides for $vector {
                 #[inline(always)]
-                fn errs(self, divisor: [f32; 2]) -> bool {
-                    errs_in_lanes(self, divisor)
+                fn errs(self, divisor: [f32; 2]) -> Option<bool> {
+                    Some(errs_in_lanes(self, divisor))
                 }
             }
         )+};
@@ -346,12 +363,12 @@ mod quotients {
     divides!(Avx2, Avx512);
 
     #[inline(always)]
-    fn errs_on<V: Divides>(vector: V, divisor: [f32; 2]) -> bool {
+    fn errs_on<V: Divides>(vector: V, divisor: [f32; 2]) -> Option<bool> {
         vector.errs(divisor)
     }
 
     per_isa! {
-        fn errs(divisor: [f32; 2]) -> bool = errs_on, with vector;
+        fn errs(divisor: [f32; 2]) -> Option<bool> = errs_on, with vector;
     }
 
     /// A quotient depends on the mantissa of the dividend alone, as long as nothing leaves the range of
@@ -363,9 +380,18 @@ mod quotients {
         });
         let constants: BTreeSet<_> = constants.collect();
         assert!(constants.len() > 90, "{}", constants.len());
-        for (divisor, inverse) in constants {
-            let divisor = [divisor, inverse].map(f32::from_bits);
-            assert!(!errs(Isa::detect(crate::isa::IsaLevel::Avx512), divisor), "{divisor:?}");
+        let mut divided_by = Vec::new();
+        for isa in every_isa() {
+            for (divisor, inverse) in &constants {
+                let divisor = [*divisor, *inverse].map(f32::from_bits);
+                let Some(errs) = errs(isa, divisor) else { break };
+                assert!(!errs, "{divisor:?} {isa}");
+                divided_by.push(isa);
+            }
         }
+        // All but the baseline, which has no such quotients.
+        let vectors = every_isa().len() - 1;
+        assert_eq!(divided_by.len(), vectors * constants.len(), "{divided_by:?}");
+        assert!(vectors > 0 || !std::arch::is_x86_feature_detected!("avx2"));
     }
 }

@@ -424,6 +424,16 @@ impl<L: Lanes> Take<L> for Multiples<L> {
     }
 }
 
+/// The largest of each block's terms.
+struct Largest<L: Lanes>(Floats<L>);
+
+impl<L: Lanes> Take<L> for Largest<L> {
+    #[inline(always)]
+    fn take(&mut self, lanes: L, _at: usize, terms: Floats<L>) {
+        self.0 = both!(lanes.max_floats, terms, self.0);
+    }
+}
+
 impl<L: Lanes> Take<L> for [[f32; BATCH]; COEFFICIENTS] {
     /// Puts even and odd blocks into their order.
     #[inline(always)]
@@ -438,7 +448,8 @@ impl<L: Lanes> Take<L> for [[f32; BATCH]; COEFFICIENTS] {
     }
 }
 
-/// `sum` and the terms of a batch, added as integers; `None` where [`units`](OrderedSum::units) cannot tell.
+/// `sum` and the terms of a batch, added as integers; `None` where [`units`](OrderedSum::units) cannot
+/// tell. While the sum is 0, as it stays for equal pictures, terms that are all 0 leave it so.
 #[inline(always)]
 fn added<L: Lanes>(
     lanes: L,
@@ -447,8 +458,14 @@ fn added<L: Lanes>(
     sensitivity: &Sensitivity,
     sum: OrderedSum,
 ) -> Option<OrderedSum> {
-    let units = sum.units()?;
     let none = [lanes.splat_int(0); 2];
+    if sum.value() == 0.0 {
+        let mut largest = Largest(none);
+        each_term(lanes, values, masking, sensitivity, &mut largest);
+        let [even, odd] = largest.0;
+        return if lanes.any(lanes.or(even, odd)) { None } else { Some(sum) };
+    }
+    let units = sum.units()?;
     let rounder = lanes.splat_float(units.rounder);
     let mut multiples = Multiples { rounder, bits: none, moved: none, largest: none };
     each_term(lanes, values, masking, sensitivity, &mut multiples);
