@@ -71,6 +71,7 @@ impl<'a> Room<'a> {
     ///
     /// # Panics
     /// When it was not asked for.
+    #[cfg(target_arch = "x86_64")]
     pub(crate) fn part(&mut self, need: Need, index: usize) -> Room<'_> {
         Room { rest: &mut self.rest[index * need.0..][..need.0] }
     }

@@ -45,7 +45,6 @@ pub(crate) trait Lanes: Copy {
     fn sub_words(self, a: Self::V, b: Self::V) -> Self::V;
     fn min_words(self, a: Self::V, b: Self::V) -> Self::V;
     fn max_words(self, a: Self::V, b: Self::V) -> Self::V;
-    fn min_words_unsigned(self, a: Self::V, b: Self::V) -> Self::V;
     fn abs_words(self, a: Self::V) -> Self::V;
     /// Low halves of the products.
     fn mul_words(self, a: Self::V, b: Self::V) -> Self::V;
@@ -226,7 +225,6 @@ impl Lanes for Avx2 {
         fn sub_words(a: __m256i, b: __m256i) -> __m256i = _mm256_sub_epi16(a, b);
         fn min_words(a: __m256i, b: __m256i) -> __m256i = _mm256_min_epi16(a, b);
         fn max_words(a: __m256i, b: __m256i) -> __m256i = _mm256_max_epi16(a, b);
-        fn min_words_unsigned(a: __m256i, b: __m256i) -> __m256i = _mm256_min_epu16(a, b);
         fn abs_words(a: __m256i) -> __m256i = _mm256_abs_epi16(a);
         fn mul_words(a: __m256i, b: __m256i) -> __m256i = _mm256_mullo_epi16(a, b);
         fn mul_high_words(a: __m256i, b: __m256i) -> __m256i = _mm256_mulhi_epi16(a, b);
@@ -316,7 +314,6 @@ impl Lanes for Avx512 {
         fn sub_words(a: __m512i, b: __m512i) -> __m512i = _mm512_sub_epi16(a, b);
         fn min_words(a: __m512i, b: __m512i) -> __m512i = _mm512_min_epi16(a, b);
         fn max_words(a: __m512i, b: __m512i) -> __m512i = _mm512_max_epi16(a, b);
-        fn min_words_unsigned(a: __m512i, b: __m512i) -> __m512i = _mm512_min_epu16(a, b);
         fn abs_words(a: __m512i) -> __m512i = _mm512_abs_epi16(a);
         fn mul_words(a: __m512i, b: __m512i) -> __m512i = _mm512_mullo_epi16(a, b);
         fn mul_high_words(a: __m512i, b: __m512i) -> __m512i = _mm512_mulhi_epi16(a, b);

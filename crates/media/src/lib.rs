@@ -40,7 +40,9 @@ pub use encode::{
 pub use error::MediaError;
 pub use ffmpeg::{Conform, FfmpegConfig, pixel_format_name};
 pub use open::{MediaConfig, open, open_as};
-pub use pair::{Depths, Pair, PairRange, Renditions, depth_warning, length_warning};
+pub use pair::{
+    Depths, Pair, PairRange, Renditions, depth_warning, exceeded_depth_warning, length_warning,
+};
 pub use policy::SourcePolicy;
 pub use stop::{CancelToken, Stop, Stopped};
 pub use video::{Video, VideoInfo};

@@ -167,6 +167,27 @@ pub fn depth_warning(videos: [(&VideoInfo, u8); 2]) -> Option<Warning> {
     })
 }
 
+/// The warning for a pair of which one video, or both, begins with a picture that has samples above
+/// its bits. Each comes with the bits that are stored of it, and whether it does.
+#[must_use]
+pub fn exceeded_depth_warning(videos: [(&VideoInfo, u8, bool); 2]) -> Option<Warning> {
+    let exceeding = videos.iter().filter(|(_, _, exceeds)| *exceeds);
+    let questions: Vec<String> = exceeding
+        .map(|(info, stored, _)| {
+            let deeper = if *stored < 12 { 12 } else { 16 };
+            format!(
+                "{} has samples above {stored} bits: is this {deeper}-bit, or P0{stored:02} read as \
+                 yuv420p{stored}?",
+                info.name
+            )
+        })
+        .collect();
+    (!questions.is_empty()).then(|| Warning {
+        code: "samples_above_depth".to_owned(),
+        message: format!("{} The scores are of the samples as they are", questions.join(" ")),
+    })
+}
+
 /// The warning for a pair of which `ended` has only `frame_count` frames from its first that
 /// counts, while `other` goes on.
 #[must_use]
@@ -208,6 +229,21 @@ mod tests {
         assert_eq!(warning(10, 10), None);
         let message = warning(8, 10).expect("the reference was raised").message;
         assert!(message.contains("8 bits a sample") && message.contains("at 10 bits"), "{message}");
+    }
+
+    #[test]
+    fn only_what_exceeds_its_depth_is_asked_about() {
+        let info = info(32, ChromaSubsampling::C420, 10);
+        let warning =
+            |[one, other]: [bool; 2]| exceeded_depth_warning([(&info, 10, one), (&info, 8, other)]);
+        assert_eq!(warning([false, false]), None);
+        let message = warning([true, false]).expect("the reference does").message;
+        assert!(
+            message.contains(
+                "/a has samples above 10 bits: is this 12-bit, or P010 read as yuv420p10?"
+            )
+        );
+        assert_eq!(message.matches('?').count(), 1, "{message}");
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub struct Video {
     /// Bits a sample as they are stored; fewer than those of [`VideoInfo::format`] where samples are
     /// raised while they are read.
     stored_depth: u8,
+    /// Whether the first picture that was read has samples above those bits; `None` before.
+    exceeds_depth: Option<bool>,
     /// The y4m header it came with, without its line feed.
     header: Option<Box<[u8]>>,
 }
@@ -57,7 +59,8 @@ impl Video {
     /// Takes over the bytes, which stand at the first frame. The size has been checked.
     pub(crate) const fn new(info: VideoInfo, input: Input, framing: Framing) -> Self {
         let stored_depth = info.format.bit_depth;
-        Self { info, input, framing, frame_index: 0, ended: false, stored_depth, header: None }
+        let (frame_index, ended, exceeds_depth, header) = (0, false, None, None);
+        Self { info, input, framing, frame_index, ended, stored_depth, exceeds_depth, header }
     }
 
     /// Raises every sample to this many bits while it is read: shifts it to the left, as libvmaf's
@@ -77,6 +80,13 @@ impl Video {
     #[must_use]
     pub const fn stored_depth(&self) -> u8 {
         self.stored_depth
+    }
+
+    /// Whether the first picture that was read has samples above its bits, which only deeper video
+    /// under a wrong name has; later pictures are not looked at, so that nobody waits for it.
+    #[must_use]
+    pub fn exceeds_depth(&self) -> bool {
+        self.exceeds_depth.unwrap_or(false)
     }
 
     /// Keeps the header that said what the video is.
@@ -151,6 +161,7 @@ impl Video {
             return Ok(false);
         }
         let mut read_bytes = 0;
+        let mut exceeds_depth = false;
         for plane in picture.planes_mut() {
             let bytes = plane.bytes_mut();
             // Stored bytes that become words take half of their place: the end of it.
@@ -168,8 +179,12 @@ impl Video {
             } else {
                 plane.swap_from_little_endian();
             }
+            if self.exceeds_depth.is_none() {
+                exceeds_depth |= exceeds(plane, self.stored_depth);
+            }
             self.raise(plane);
         }
+        self.exceeds_depth.get_or_insert(exceeds_depth);
         self.skip_bytes(self.frame_bytes() - read_bytes)?;
         self.frame_index += 1;
         Ok(true)
@@ -268,6 +283,17 @@ impl Video {
     fn truncated(&self, detail: String) -> MediaError {
         let (name, frame_index) = (self.info.name.clone(), self.frame_index);
         MediaError::Truncated { name, frame_index, detail }
+    }
+}
+
+/// Whether a sample of the plane has more bits.
+fn exceeds(plane: &mut Plane, bit_depth: u8) -> bool {
+    match plane.data_mut() {
+        PlaneDataMut::U16(samples) => {
+            let seen = samples.iter().fold(0, |seen, sample| seen | sample);
+            u32::from(seen) >> bit_depth != 0
+        }
+        PlaneDataMut::U8(_) => false,
     }
 }
 

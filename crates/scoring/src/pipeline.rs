@@ -72,6 +72,8 @@ pub(crate) struct Collected<C> {
     pub collector: C,
     /// The video that ended before the other, if one did.
     pub ended_first: Option<Ended>,
+    /// Whether the first pictures of the reference and of the video have samples above their depth.
+    pub exceed_depth: [bool; 2],
 }
 
 /// What a run of the pipeline gives.

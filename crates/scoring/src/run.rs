@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine::{HeatMapSink, Isa, IsaLevel, PictureSpec, Plan, Sequence, SequenceError};
-use media::{MediaConfig, MediaError, Renditions, Stop, VideoInfo, depth_warning, length_warning};
+use media::{
+    MediaConfig, MediaError, Renditions, Stop, VideoInfo, depth_warning, exceeded_depth_warning,
+    length_warning,
+};
 use types::{JobSpec, MediaRef, Provenance, ScoreReport, Stage, StageTimings, Warning};
 
 use crate::error::ScoreError;
@@ -182,11 +185,16 @@ fn run_here(
     clock.share(Stage::Score, outcome.score_time, Stage::Decode);
     let mut collected = outcome.collected.into_iter();
     let report = |info: (VideoInfo, u8), collected: Collected<Sequence>| {
-        let Collected { collector: sequence, ended_first } = collected;
+        let Collected { collector: sequence, ended_first, exceed_depth } = collected;
         let frame_count = sequence.len() as u64;
         let mut warnings = warnings([&reference_info.0, &info.0], ended_first, frame_count);
         let depths = [&reference_info, &info].map(|(info, stored)| (info, *stored));
         warnings.extend(depth_warning(depths));
+        let [(reference, stored), (distorted, stored_too)] = depths;
+        warnings.extend(exceeded_depth_warning([
+            (reference, stored, exceed_depth[0]),
+            (distorted, stored_too, exceed_depth[1]),
+        ]));
         let provenance = Provenance {
             engine_version: env!("CARGO_PKG_VERSION").to_owned(),
             isa: isa.to_string(),

@@ -278,6 +278,40 @@ fn pictures_too_small_to_compare_with_libvmaf_are_warned_of() {
 }
 
 #[test]
+fn samples_above_the_declared_depth_are_warned_of() {
+    let folder = Folder::new();
+    let clip = spec().with_format(types::ChromaSubsampling::C420, 10);
+    let request = folder.write(&clip.make());
+    // As P010 looks to who takes it for planes of 10 bits: two bits too many.
+    let shift = |name: &str, clip: testkit::Clip| {
+        let mut bytes = clip.raised(12).y4m_bytes();
+        let at = bytes.windows(3).position(|part| part == b"p12").expect("in the header");
+        bytes[at..at + 3].copy_from_slice(b"p10");
+        std::fs::write(folder.path(name), bytes).expect("written");
+    };
+    for (threads, shifted) in
+        [(1, vec![]), (1, vec!["distorted.y4m"]), (3, vec!["distorted.y4m", "reference.y4m"])]
+    {
+        for name in &shifted {
+            let pair = clip.make();
+            shift(name, if *name == "reference.y4m" { pair.reference } else { pair.distorted });
+        }
+        let report = score(&request, threads).expect("scored");
+        let warnings: Vec<_> = report.warnings.iter().map(|warning| &*warning.code).collect();
+        if shifted.is_empty() {
+            assert_eq!(warnings, [""; 0]);
+            continue;
+        }
+        assert_eq!(warnings, ["samples_above_depth"]);
+        let message = &report.warnings[0].message;
+        for name in ["reference.y4m", "distorted.y4m"] {
+            assert_eq!(message.contains(name), shifted.contains(&name), "{message}");
+        }
+        assert!(message.contains("above 10 bits") && message.contains("P010"), "{message}");
+    }
+}
+
+#[test]
 fn a_job_becomes_the_request_it_describes() {
     let mut job = JobSpec::pair(MediaRef::new("/a"), MediaRef::new("/b"));
     job.distorted.push(MediaRef::new("/c"));
@@ -299,12 +333,17 @@ fn a_job_becomes_the_request_it_describes() {
 fn failures_have_their_kind() {
     let folder = Folder::new();
     let good = folder.write(&spec().make());
+    // One thread and its readers take turns; two do not.
     let kind = |change: &dyn Fn(&mut ScoreRequest)| {
         let mut request = good.clone();
         change(&mut request);
-        let error = score(&request, 2).expect_err("it fails");
-        assert!(!error.to_failure().message.is_empty());
-        error.kind()
+        let kinds = [1, 2].map(|threads| {
+            let error = score(&request, threads).expect_err("it fails");
+            assert!(!error.to_failure().message.is_empty());
+            error.kind()
+        });
+        assert_eq!(kinds[0], kinds[1]);
+        kinds[0]
     };
     let bytes = std::fs::read(folder.path("distorted.y4m")).expect("there");
     std::fs::write(folder.path("cut.y4m"), &bytes[..bytes.len() - 1]).expect("written");

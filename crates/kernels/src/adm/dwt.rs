@@ -18,6 +18,7 @@ pub(super) const LOW: [i32; TAPS] = [15_826, 27_411, 7_345, -4_240];
 /// The high-pass taps; they add up to zero.
 pub(super) const HIGH: [i32; TAPS] = [-4_240, -7_345, 27_411, -15_826];
 /// What the low-pass taps add up to.
+#[cfg(target_arch = "x86_64")]
 pub(super) const LOW_SUM: i32 = 46_342;
 
 /// A sample of a picture or a coefficient of a coarser band, as the transform reads it.

@@ -77,6 +77,7 @@ struct LowBands<'a> {
 struct LowMemory<'a> {
     room: Room<'a>,
     /// Of one picture.
+    #[cfg(target_arch = "x86_64")]
     need: Need,
     lengths: [usize; SCALES],
 }
@@ -97,10 +98,16 @@ impl<'a> LowMemory<'a> {
         let need = deep
             .iter()
             .fold(Need::default().and::<i16>(first), |need, length| need.and::<i32>(*length));
-        Self { room: arena.room(need.times(count)), need, lengths }
+        Self {
+            room: arena.room(need.times(count)),
+            #[cfg(target_arch = "x86_64")]
+            need,
+            lengths,
+        }
     }
 
     /// Those of one picture, as they were left.
+    #[cfg(target_arch = "x86_64")]
     fn of(&mut self, picture: usize) -> LowBands<'_> {
         LowBands::new(&mut self.room.part(self.need, picture), self.lengths)
     }

@@ -83,8 +83,8 @@ pub(super) struct PoolBuffers {
 }
 
 /// The mean of the `k` largest of all contrasts, whose `totals` are known; `k` is 1 to their number.
-/// `found` holds those above 0, and others that fill up whole groups of [`LANES`]. `None` where the sum is not exact in every order:
-/// then it is to be had from [`mean_in_order`].
+/// `found` holds those above 0, and others that fill up whole groups of [`LANES`]. `None` where the
+/// sum is not exact in every order: then it is to be had from [`mean_in_order`].
 #[inline(always)]
 pub(super) fn mean_of_largest(
     found: &[f32],

@@ -11,6 +11,10 @@ pub(super) struct Sensitivity {
     /// How strongly a coefficient masks errors; its reciprocal, how much it is masked.
     pub(super) mask: [f32; 64],
     /// The reciprocals, rounded.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(dead_code, reason = "only words multiply by it")
+    )]
     pub(super) mask_inverse: [f32; 64],
 }
 

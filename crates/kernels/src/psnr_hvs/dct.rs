@@ -5,7 +5,8 @@
 //! two, each product rounded to nearest. A half is rounded towards zero.
 //!
 //! Range: the transform of a block multiplies by 8 at most, so that 12-bit samples give coefficients
-//! below 2^15 and products below 2^30. Larger samples wrap and mean nothing.
+//! below 2^15 and products below 2^30. In 32-bit integers samples of 13 bits do not wrap either; larger
+//! ones may, which does no harm and means nothing.
 
 /// What the transform does with numbers, or with vectors of them.
 pub(super) trait Step: Copy {

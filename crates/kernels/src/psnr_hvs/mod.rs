@@ -14,8 +14,9 @@
 //! Samples that no block reaches, up to six at the right and at the bottom, do not count. A plane
 //! with a side below eight samples has no block, and its error is not a number.
 //!
-//! How it is computed: `blocks` takes up to 32 blocks of a row together, one a lane, so that no
-//! operation of a block changes places; `sum` adds their terms with the bits of adding in order.
+//! How it is computed: up to 32 blocks are taken together, one a lane, so that no operation of a block
+//! changes places; `sum` adds their terms with the bits of adding in order. `words` does so in 16-bit
+//! words where samples and instruction set allow it, `blocks` in 32-bit integers everywhere else.
 
 mod blocks;
 mod csf;
@@ -79,14 +80,16 @@ struct Input<'a, S> {
     strides: [usize; 2],
     width: usize,
     height: usize,
-    /// The largest sample; larger ones count as this.
+    /// The largest sample that the bit depth has.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "only words are narrow"))]
     peak: u16,
 }
 
 /// The weighted error of one plane, 0 for equal planes; an `f32` value.
 ///
 /// `plane` is 0 for luma, 1 for Cb and 2 for Cr. Every instruction set gives the same bits. Samples
-/// above the planes' bit depth count as the largest of it.
+/// above the planes' bit depth count as what they are, as in libvmaf; beyond [`BIT_DEPTH_MAX`] bits they
+/// have no defined result there, and some here that does no harm.
 ///
 /// # Errors
 /// [`ShapeMismatch`] when the planes differ in width, height or bit depth.
@@ -182,11 +185,12 @@ macro_rules! summed_in_words {
                 of: &Sensitivity,
                 scratch: &mut PsnrHvsScratch,
             ) -> f32 {
-                if input.peak >> words::BIT_DEPTH_MAX == 0 {
-                    words::sum_of_terms(self, input, of, &mut scratch.words)
-                } else {
-                    sum_of_terms(input, of, &mut scratch.buffers)
+                if input.peak >> words::BIT_DEPTH_MAX == 0
+                    && let Some(sum) = words::sum_of_terms(self, input, of, &mut scratch.words)
+                {
+                    return sum;
                 }
+                sum_of_terms(input, of, &mut scratch.buffers)
             }
         }
     )+};
@@ -210,7 +214,7 @@ fn sum_of_terms<S: Packed>(
             for (picture, blocks) in pictures.iter_mut().enumerate() {
                 let at = block_y * STEP * input.strides[picture] + first * STEP;
                 let samples = &input.pictures[picture][at..];
-                S::gather(samples, input.strides[picture], count, input.peak, &mut blocks.values);
+                S::gather(samples, input.strides[picture], count, &mut blocks.values);
                 blocks.analyse(lanes, &sensitivity.mask);
             }
             let [reference, distorted] = pictures;
@@ -234,7 +238,7 @@ trait Packed: Copy {
 
     /// Puts the samples of `count` blocks of a row into lanes, and zeros into the others.
     #[inline(always)]
-    fn gather(samples: &[Self], stride: usize, count: usize, peak: u16, grid: &mut Grid<i32>) {
+    fn gather(samples: &[Self], stride: usize, count: usize, grid: &mut Grid<i32>) {
         let mut words = [[0_u32; BATCH]; 4];
         for y in 0..SIDE {
             let row = &samples[y * stride..][..(count - 1) * STEP + SIDE];
@@ -249,18 +253,17 @@ trait Packed: Copy {
                 }
             }
             let line = grid[y * SIDE..].first_chunk_mut().expect("eight lines of eight");
-            Self::spread(&words, peak, line);
+            Self::spread(&words, line);
         }
     }
 
     /// Puts words of a row of every block apart.
     #[inline(always)]
-    fn spread(words: &[Lane<u32>; 4], peak: u16, line: &mut [Lane<i32>; SIDE]) {
+    fn spread(words: &[Lane<u32>; 4], line: &mut [Lane<i32>; SIDE]) {
         let [first, second, third, fourth] = words;
         let [a, b, c, d, e, f, g, h] = line;
         for lane in 0..BATCH {
-            let words = [first[lane], second[lane], third[lane], fourth[lane]];
-            let samples = Self::unpacked(words).map(|sample| sample.min(i32::from(peak)));
+            let samples = Self::unpacked([first[lane], second[lane], third[lane], fourth[lane]]);
             a[lane] = samples[0];
             b[lane] = samples[1];
             c[lane] = samples[2];

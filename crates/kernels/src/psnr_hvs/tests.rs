@@ -175,14 +175,64 @@ fn equal_planes_have_no_error_and_infinite_decibels() {
     assert_eq!(psnr_hvs_db(combined_error([0.0; 3])), f64::INFINITY);
 }
 
+fn random_words() -> impl FnMut() -> u16 {
+    let mut state = 1_u32;
+    move || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 16) as u16
+    }
+}
+
 #[test]
-fn samples_above_the_bit_depth_do_no_harm_and_shapes_are_checked() {
-    let mut state = 1_u16;
-    let mut next = || {
-        state = state.wrapping_mul(25_173).wrapping_add(13_849);
-        state
-    };
-    let deep = Plane::new([80, 40], 80, 10, &mut next);
+fn pictures_that_differ_late_have_the_bits_of_the_definition() {
+    let mut next = random_words();
+    let reference = Plane::new([640, 64], 640, 8, &mut || next() >> 8);
+    let at = 60 * 640 + 500;
+    let samples = reference.samples.iter().copied().enumerate();
+    let mut samples = samples.map(|(i, sample)| if i == at { sample ^ 0x80 } else { sample });
+    let distorted = Plane::new([640, 64], 640, 8, &mut || samples.next().expect("as many"));
+    let expected = slow(0, &reference, &distorted);
+    assert!(expected > 0.0);
+    for isa in every_isa() {
+        let mut scratch = PsnrHvsScratch::new();
+        let error = psnr_hvs_error(isa, 0, &reference.view(), &distorted.view(), &mut scratch);
+        assert_eq!(error.map(f64::to_bits), Ok(expected.to_bits()), "{isa}");
+    }
+}
+
+#[test]
+fn samples_above_the_bit_depth_count_as_what_they_are() {
+    let mut next = random_words();
+    let narrow = Plane::new([80, 40], 80, 10, &mut || next() >> 6);
+    let deep = Plane::new([80, 40], 80, 10, &mut || next() >> 4);
+    let mut planes = vec![deep];
+    // One such sample: in the first block, in the last, and in a row of blocks that no vector spans.
+    for at in [0, 36 * 80 + 77, 20 * 80 + 40] {
+        let samples = narrow.samples.iter().copied().enumerate();
+        let mut samples = samples.map(|(i, sample)| if i == at { 4095 } else { sample });
+        planes.push(Plane::new([80, 40], 80, 10, &mut || samples.next().expect("as many")));
+    }
+    let few = |sample: u16| Plane::new([15, 22], 15, 10, &mut || sample);
+    let mut pairs: Vec<[&Plane; 2]> = Vec::new();
+    for plane in &planes {
+        pairs.extend([[plane, &narrow], [&narrow, plane]]);
+    }
+    let (low, high) = (few(1023), few(1024));
+    pairs.extend([[&low, &high], [&high, &low]]);
+    for [reference, distorted] in pairs {
+        let expected = slow(0, reference, distorted);
+        for isa in every_isa() {
+            let (reference, distorted) = (reference.view(), distorted.view());
+            let mut scratch = PsnrHvsScratch::new();
+            let error = psnr_hvs_error(isa, 0, &reference, &distorted, &mut scratch);
+            assert_eq!(error.map(f64::to_bits), Ok(expected.to_bits()), "{isa}");
+        }
+    }
+}
+
+#[test]
+fn samples_beyond_the_definition_do_no_harm_and_shapes_are_checked() {
+    let deep = Plane::new([80, 40], 80, 10, &mut random_words());
     let flat = Plane::new([80, 40], 80, 10, &mut || 0);
     let other = Plane::new([81, 40], 81, 10, &mut || 0);
     let mut results = Vec::new();
@@ -276,13 +326,13 @@ mod quotients {
     use crate::lanes::Lanes;
 
     trait Divides: Vector {
-        /// Whether a mantissa by this divisor is another than the quotient.
-        fn errs(self, divisor: [f32; 2]) -> bool;
+        /// Whether a mantissa by this divisor is another than the quotient; `None` where there is no such quotient.
+        fn errs(self, divisor: [f32; 2]) -> Option<bool>;
     }
 
     impl Divides for Portable {
-        fn errs(self, _divisor: [f32; 2]) -> bool {
-            false
+        fn errs(self, _divisor: [f32; 2]) -> Option<bool> {
+            None
         }
     }
 
@@ -304,8 +354,8 @@ mod quotients {
         ($($vector:ty),+) => {$(
             impl Divides for $vector {
                 #[inline(always)]
-                fn errs(self, divisor: [f32; 2]) -> bool {
-                    errs_in_lanes(self, divisor)
+                fn errs(self, divisor: [f32; 2]) -> Option<bool> {
+                    Some(errs_in_lanes(self, divisor))
                 }
             }
         )+};
@@ -313,12 +363,12 @@ mod quotients {
     divides!(Avx2, Avx512);
 
     #[inline(always)]
-    fn errs_on<V: Divides>(vector: V, divisor: [f32; 2]) -> bool {
+    fn errs_on<V: Divides>(vector: V, divisor: [f32; 2]) -> Option<bool> {
         vector.errs(divisor)
     }
 
     per_isa! {
-        fn errs(divisor: [f32; 2]) -> bool = errs_on, with vector;
+        fn errs(divisor: [f32; 2]) -> Option<bool> = errs_on, with vector;
     }
 
     /// A quotient depends on the mantissa of the dividend alone, as long as nothing leaves the range of
@@ -330,9 +380,18 @@ mod quotients {
         });
         let constants: BTreeSet<_> = constants.collect();
         assert!(constants.len() > 90, "{}", constants.len());
-        for (divisor, inverse) in constants {
-            let divisor = [divisor, inverse].map(f32::from_bits);
-            assert!(!errs(Isa::detect(crate::isa::IsaLevel::Avx512), divisor), "{divisor:?}");
+        let mut divided_by = Vec::new();
+        for isa in every_isa() {
+            for (divisor, inverse) in &constants {
+                let divisor = [*divisor, *inverse].map(f32::from_bits);
+                let Some(errs) = errs(isa, divisor) else { break };
+                assert!(!errs, "{divisor:?} {isa}");
+                divided_by.push(isa);
+            }
         }
+        // All but the baseline, which has no such quotients.
+        let vectors = every_isa().len() - 1;
+        assert_eq!(divided_by.len(), vectors * constants.len(), "{divided_by:?}");
+        assert!(vectors > 0 || !std::arch::is_x86_feature_detected!("avx2"));
     }
 }

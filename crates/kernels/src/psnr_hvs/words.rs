@@ -1,7 +1,8 @@
 //! PSNR-HVS in vectors of 16-bit words, for AVX2 and AVX-512: as many blocks together as a vector has
 //! words, one a lane.
 //!
-//! Range: samples of up to [`BIT_DEPTH_MAX`] bits, larger ones cut to the peak. Every value in the
+//! Range: samples of up to [`BIT_DEPTH_MAX`] bits and none above the planes' own depth, which is looked
+//! at while they are staged: a plane that has one is left to 32-bit integers. Every value in the
 //! transform of a block is below 8.001 times the peak, and the difference of two coefficients below
 //! 2^15, so that words hold them; a test finds the bound. A factor's product with rounding is one
 //! instruction then. The 16 samples of a quarter sum to less than 2^15.
@@ -116,14 +117,15 @@ impl<L: Lanes> Spread<L> {
     }
 }
 
-/// The sum of the terms of a plane, batches in the order of rows of blocks.
+/// The sum of the terms of a plane, batches in the order of rows of blocks; `None` where a sample is
+/// above its bit depth, which words need not hold.
 #[inline(always)]
 pub(super) fn sum_of_terms<L: Lanes, S: PictureSample>(
     lanes: L,
     input: &Input<'_, S>,
     sensitivity: &Sensitivity,
     buffers: &mut Buffers,
-) -> f32 {
+) -> Option<f32> {
     let mut sum = OrderedSum::default();
     let columns = block_count(input.width);
     let blocks = columns * block_count(input.height);
@@ -140,7 +142,7 @@ pub(super) fn sum_of_terms<L: Lanes, S: PictureSample>(
                 let samples = &input.pictures[picture][at..];
                 let of_row = (columns - first).min(count - lane);
                 let range = lane..lane + of_row;
-                stage(lanes, samples, input.strides[picture], range, input.peak, lines);
+                stage(lanes, samples, input.strides[picture], range, input.peak, lines)?;
                 gather(lanes, lines, lane, values);
                 lane += of_row;
             }
@@ -158,11 +160,11 @@ pub(super) fn sum_of_terms<L: Lanes, S: PictureSample>(
             }
         }
     }
-    sum.value()
+    Some(sum.value())
 }
 
-/// Puts the rows of neighbouring blocks into lines, as words and cut to the peak, where those of the
-/// `range` of lanes are looked for.
+/// Puts the rows of neighbouring blocks into lines, as words, where those of the `range` of lanes are
+/// looked for; `None` where one is above the peak.
 #[inline(always)]
 fn stage<L: Lanes, S: PictureSample>(
     lanes: L,
@@ -171,21 +173,25 @@ fn stage<L: Lanes, S: PictureSample>(
     range: std::ops::Range<usize>,
     peak: u16,
     lines: &mut [[i16; LINE]; SIDE],
-) {
+) -> Option<()> {
     let length = (range.len() - 1) * STEP + SIDE;
-    let peak_words = lanes.splat_word(peak as i16);
+    // Bits that no sample up to the peak has, and those that were seen, one by one and in vectors.
+    let foreign = !peak;
+    let (mut seen, mut seen_in_vectors) = (0_u16, lanes.splat_word(0));
     for (y, line) in lines.iter_mut().enumerate() {
         let row = &samples[y * stride..][..length];
         let line = &mut line[range.start * STEP..][..length];
         if length < L::WORDS {
             for (word, sample) in line.iter_mut().zip(row) {
-                *word = sample.word().min(peak) as i16;
+                seen |= sample.word();
+                *word = sample.word() as i16;
             }
             continue;
         }
         let mut at = 0;
         loop {
-            let words = lanes.min_words_unsigned(S::load(lanes, row, at), peak_words);
+            let words = S::load(lanes, row, at);
+            seen_in_vectors = lanes.or(seen_in_vectors, words);
             lanes.store_words(line, at, words);
             if at == length - L::WORDS {
                 break;
@@ -193,6 +199,9 @@ fn stage<L: Lanes, S: PictureSample>(
             at = (at + L::WORDS).min(length - L::WORDS);
         }
     }
+    let is_foreign = seen & foreign != 0
+        || lanes.any(lanes.and(seen_in_vectors, lanes.splat_word(foreign as i16)));
+    if is_foreign { None } else { Some(()) }
 }
 
 /// Puts the samples of blocks into lanes, from lane `first` on.
@@ -415,6 +424,16 @@ impl<L: Lanes> Take<L> for Multiples<L> {
     }
 }
 
+/// The largest of each block's terms.
+struct Largest<L: Lanes>(Floats<L>);
+
+impl<L: Lanes> Take<L> for Largest<L> {
+    #[inline(always)]
+    fn take(&mut self, lanes: L, _at: usize, terms: Floats<L>) {
+        self.0 = both!(lanes.max_floats, terms, self.0);
+    }
+}
+
 impl<L: Lanes> Take<L> for [[f32; BATCH]; COEFFICIENTS] {
     /// Puts even and odd blocks into their order.
     #[inline(always)]
@@ -429,7 +448,8 @@ impl<L: Lanes> Take<L> for [[f32; BATCH]; COEFFICIENTS] {
     }
 }
 
-/// `sum` and the terms of a batch, added as integers; `None` where [`units`](OrderedSum::units) cannot tell.
+/// `sum` and the terms of a batch, added as integers; `None` where [`units`](OrderedSum::units) cannot
+/// tell. While the sum is 0, as it stays for equal pictures, terms that are all 0 leave it so.
 #[inline(always)]
 fn added<L: Lanes>(
     lanes: L,
@@ -438,8 +458,14 @@ fn added<L: Lanes>(
     sensitivity: &Sensitivity,
     sum: OrderedSum,
 ) -> Option<OrderedSum> {
-    let units = sum.units()?;
     let none = [lanes.splat_int(0); 2];
+    if sum.value() == 0.0 {
+        let mut largest = Largest(none);
+        each_term(lanes, values, masking, sensitivity, &mut largest);
+        let [even, odd] = largest.0;
+        return if lanes.any(lanes.or(even, odd)) { None } else { Some(sum) };
+    }
+    let units = sum.units()?;
     let rounder = lanes.splat_float(units.rounder);
     let mut multiples = Multiples { rounder, bits: none, moved: none, largest: none };
     each_term(lanes, values, masking, sensitivity, &mut multiples);

@@ -123,6 +123,9 @@ impl<'r, C: Collect> Shared<'r, C> {
                 cut = false;
                 break;
             }
+            if frame_count == 0 && video.exceeds_depth() {
+                self.lock().exceeds_depth(number);
+            }
             self.push(number, picture.freeze());
             frame_count += 1;
         }
@@ -306,16 +309,17 @@ impl<'r, C: Collect> Shared<'r, C> {
     pub(super) fn into_outcome(self) -> Result<Outcome<C>, ScoreError> {
         let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
         let was_cut = state.is_cut();
-        let mismatches: Vec<_> =
-            (1..=state.collectors.len()).map(|video| state.length_mismatch(video)).collect();
+        let found: Vec<_> = (1..=state.collectors.len())
+            .map(|video| (state.length_mismatch(video), state.exceed_depth(video)))
+            .collect();
         if let Some(failure) = state.failure {
             return Err(failure);
         }
-        let collected = state.collectors.into_iter().zip(mismatches);
+        let collected = state.collectors.into_iter().zip(found);
         Ok(Outcome {
             collected: collected
-                .map(|(collector, ended_first)| {
-                    collector.map(|collector| Collected { collector, ended_first })
+                .map(|(collector, (ended_first, exceed_depth))| {
+                    collector.map(|collector| Collected { collector, ended_first, exceed_depth })
                 })
                 .collect(),
             was_cut,

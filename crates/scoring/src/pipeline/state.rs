@@ -61,6 +61,8 @@ pub(super) struct End {
 struct Track {
     queue: VecDeque<Picture>,
     end: Option<End>,
+    /// See [`Video::exceeds_depth`](media::Video::exceeds_depth).
+    exceeds_depth: bool,
     /// How many pictures frames to come look back on.
     kept: usize,
     /// The last pictures taken, the nearest first.
@@ -70,7 +72,7 @@ struct Track {
 impl Track {
     fn new(kept: u64) -> Self {
         let (queue, past) = (VecDeque::new(), Default::default());
-        Self { queue, end: None, kept: kept as usize, past }
+        Self { queue, end: None, exceeds_depth: false, kept: kept as usize, past }
     }
 
     /// Whether it has a frame of this index, as far as is known.
@@ -245,6 +247,16 @@ impl<C> State<C> {
 
     pub(super) fn is_cut(&self) -> bool {
         self.tracks.iter().filter_map(|track| track.end).any(|end| end.cut)
+    }
+
+    /// Notes that the first picture of a video has samples above its depth.
+    pub(super) fn exceeds_depth(&mut self, video: usize) {
+        self.tracks[video].exceeds_depth = true;
+    }
+
+    /// Whether the reference's and a distorted video's first picture has samples above its depth.
+    pub(super) fn exceed_depth(&self, video: usize) -> [bool; 2] {
+        [REFERENCE, video].map(|video| self.tracks[video].exceeds_depth)
     }
 
     /// Which of the reference and a distorted video ended by itself while the other went on.

@@ -69,11 +69,13 @@ fn pictures_alive_are_bounded_by_threads_and_not_by_the_clip() {
 
 #[test]
 fn a_stopped_run_gives_its_pictures_back() {
-    let stop = Stop::never();
-    stop.cancel.cancel();
-    let (outcome, pools) = run_pair(2, &stop);
-    assert_eq!(outcome.expect_err("cancelled").kind(), FailureKind::Cancelled);
-    assert_eq!(pools.alive(), 0);
+    for (threads, order) in [(1, Order::InTurns), (2, Order::Ahead)] {
+        let stop = Stop::never();
+        stop.cancel.cancel();
+        let (outcome, pools) = run_pair(threads, &stop);
+        assert_eq!(outcome.expect_err("cancelled").kind(), FailureKind::Cancelled);
+        assert_eq!((pools.alive(), pools.order), (0, order));
+    }
 }
 
 #[test]
@@ -81,19 +83,19 @@ fn a_panic_in_a_thread_ends_everybody_with_an_error() {
     let policy = media::SourcePolicy::unrestricted_local();
     let request = crate::ScoreRequest::pair(MediaRef::new("/a"), MediaRef::new("/b"));
     let plan = Arc::new(request.plan(&policy).expect("planned"));
-    let (stop, progress) = (Stop::never(), Progress::new());
     let needs = plan.needs();
-    let shared = {
-        let sequences = vec![Sequence::new(plan, 64, 48)];
-        Shared::new(sequences, (needs, Order::Ahead), &stop, &progress, u64::MAX)
-    };
-    std::thread::scope(|scope| {
-        let shared = &shared;
-        // Waits for a frame that nobody will bring.
-        spawn(scope, shared, "waits", move || shared.wait_for_frame().map(|_| ()));
-        spawn(scope, shared, "panics", || panic!("deliberate"));
-    });
-    let error = shared.into_outcome().expect_err("a thread panicked");
-    assert_eq!(error.kind(), FailureKind::Internal);
-    assert!(error.to_string().contains("deliberate"), "{error}");
+    for order in [Order::Ahead, Order::InTurns] {
+        let (stop, progress) = (Stop::never(), Progress::new());
+        let sequences = vec![Sequence::new(Arc::clone(&plan), 64, 48)];
+        let shared = Shared::new(sequences, (needs, order), &stop, &progress, u64::MAX);
+        std::thread::scope(|scope| {
+            let shared = &shared;
+            // Waits for a frame that nobody will bring.
+            spawn(scope, shared, "waits", move || shared.wait_for_frame().map(|_| ()));
+            spawn(scope, shared, "panics", || panic!("deliberate"));
+        });
+        let error = shared.into_outcome().expect_err("a thread panicked");
+        assert_eq!(error.kind(), FailureKind::Internal);
+        assert!(error.to_string().contains("deliberate"), "{error}");
+    }
 }

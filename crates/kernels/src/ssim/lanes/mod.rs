@@ -57,6 +57,7 @@ pub(super) trait Lanes: Copy {
     fn zero_if_negative_beside(self, a: Self::Floats, b: Self::Floats) -> Self::Floats;
 
     /// Writes the first lanes of a run.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "for sums of vectors"))]
     fn store_words(self, lanes: Self::Words, run: &mut [u32]);
     /// One value in every lane.
     fn splat_word(self, value: u32) -> Self::Words;

@@ -17,7 +17,7 @@ mod plain;
 #[cfg(target_arch = "x86_64")]
 mod sse2;
 
-#[cfg(any(test, not(target_arch = "x86_64")))]
+#[cfg(test)]
 pub(super) use self::plain::Plain;
 
 /// Operations on vectors, exact unless said otherwise.

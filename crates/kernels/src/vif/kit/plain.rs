@@ -5,9 +5,14 @@ use std::array::from_fn;
 
 use super::{Kit, WHOLE};
 
-/// The definition of every operation, for targets without a kit of their own.
+/// The definition of every operation.
+#[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy, Debug)]
 pub(in crate::vif) struct Plain;
+
+/// The definition of every operation: what runs on targets without a kit of their own.
+#[cfg(not(target_arch = "x86_64"))]
+pub(in crate::vif) use crate::isa::Portable as Plain;
 
 type Words = [u32; 4];
 type Doubles = [f64; 2];
