@@ -207,7 +207,8 @@ fn model(view: View, frames_per_second: Option<f64>, why: &mut Vec<String>) -> &
 fn encoded(size: (u32, u32), why: &mut Vec<String>) -> (u32, u32) {
     let [least, most] = ENCODED;
     let mut taken = (size.0.clamp(least.0, most.0), size.1.clamp(least.1, most.1));
-    let longer = if taken.0 >= taken.1 { &mut taken.0 } else { &mut taken.1 };
+    // The longer of the picture's own: what is taken of a small portrait may be as wide as high.
+    let longer = if size.0 >= size.1 { &mut taken.0 } else { &mut taken.1 };
     *longer = (*longer).max(LONGER_SIDE_MIN);
     if taken != size {
         why.push(format!(
@@ -297,9 +298,12 @@ mod tests {
         {
             assert!(why.contains(part), "{part}: {why}");
         }
-        for (size, counts_as) in
-            [((256, 144), (256, 150)), ((176, 144), (216, 150)), ((64, 9_000), (180, 7_680))]
-        {
+        for (size, counts_as) in [
+            ((256, 144), (256, 150)),
+            ((176, 144), (216, 150)),
+            ((144, 176), (180, 216)),
+            ((64, 9_000), (180, 7_680)),
+        ] {
             let distorted = Stored { size, bit_depth: 10 };
             let small =
                 choose(&Watched { distorted, ..watched(View::Phone, (1_920, 1_080), 10, None) });
