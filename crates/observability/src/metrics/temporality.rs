@@ -4,6 +4,7 @@
 //! part of the next one, and nothing is lost by an outage.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::SystemTime;
 
 use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, Metric};
@@ -63,8 +64,13 @@ impl MetricWriter {
         self.known_at = Some(at);
         for MetricSnapshot { def, points } in snapshot {
             if self.is_delta(&def) {
-                let points = points.into_iter().map(|at| ((def.name, at.labels), at.value));
-                self.known.extend(points);
+                for Point { labels, value } in points {
+                    match self.known.entry((def.name, labels)) {
+                        Entry::Vacant(new) => drop(new.insert(value)),
+                        Entry::Occupied(known) if adds_nothing(known.get(), &value) => {}
+                        Entry::Occupied(mut known) => drop(known.insert(value)),
+                    }
+                }
             }
         }
     }
@@ -112,6 +118,15 @@ impl MetricWriter {
             *exemplar = exemplar.take().filter(|at| Some(at.at) > self.known_at);
         }
         added
+    }
+}
+
+/// Whether no value of a histogram has come, so that no point of it was written. Counts are read before
+/// their sum: what the sum has more by then is to be written with its count, the next time.
+fn adds_nothing(known: &PointValue, now: &PointValue) -> bool {
+    match (known, now) {
+        (PointValue::Histogram(known), PointValue::Histogram(now)) => known.count() == now.count(),
+        _ => false,
     }
 }
 
@@ -182,6 +197,29 @@ mod tests {
         let written = writer.write(&metrics.snapshot(), START, at(40));
         assert_eq!(point(&written, JOBS), Some((1, Delta, 30)));
         assert_eq!(point(&written, "vmafx.job.duration"), Some((1, Delta, 30)));
+    }
+
+    #[test]
+    fn a_sum_that_is_read_before_its_count_is_written_with_it() {
+        const DURATION: &str = "vmafx.job.duration";
+        let metrics = Metrics::new();
+        let finish = || metrics.queue().finished(State::Succeeded, Duration::from_secs(2));
+        let mut writer = MetricWriter::new(Temporality::Delta);
+        finish();
+        writer.taken(metrics.snapshot(), at(10));
+        let mut torn = metrics.snapshot();
+        let durations = torn.iter_mut().find(|metric| metric.def.name == DURATION);
+        let PointValue::Histogram(of) = &mut durations.expect("there").points[0].value else {
+            panic!("a histogram");
+        };
+        of.sum += 2.0;
+        assert_eq!(point(&writer.write(&torn, START, at(20)), DURATION), None);
+        writer.taken(torn, at(20));
+        finish();
+        let written = writer.write(&metrics.snapshot(), START, at(30));
+        let metric = written.iter().find(|metric| metric.name == DURATION).expect("written");
+        let Some(metric::Data::Histogram(of)) = &metric.data else { panic!("a histogram") };
+        assert_eq!((of.data_points[0].count, of.data_points[0].sum), (1, Some(2.0)));
     }
 
     #[test]
