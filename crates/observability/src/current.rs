@@ -17,13 +17,11 @@ use pin_project_lite::pin_project;
 
 use crate::context::Context;
 use crate::span::ActiveSpan;
+use crate::spare::Spare;
 
 /// Contexts that are attached to a thread at once; further ones are not. Only guards that are never
 /// dropped, or recursion without end, come so far.
 const DEPTH_MAX: usize = 1 << 16;
-
-/// Places that a thread keeps for further calls.
-const PLACES_SPARE_MAX: usize = 64;
 
 /// What a followed call leaves behind, and for a server that its handler may reach it.
 #[derive(Debug)]
@@ -53,7 +51,8 @@ struct Thread {
     innermost: RefCell<Option<Place>>,
     /// All others, the innermost last. A call goes here when something is put above it.
     stack: RefCell<Vec<Entry>>,
-    spare: RefCell<Vec<Place>>,
+    /// Places for further calls.
+    spare: Spare<Option<Followed>>,
 }
 
 thread_local! {
@@ -61,7 +60,7 @@ thread_local! {
         Thread {
             innermost: RefCell::new(None),
             stack: RefCell::new(Vec::new()),
-            spare: RefCell::new(Vec::new()),
+            spare: Spare::new(),
         }
     };
 }
@@ -227,7 +226,7 @@ pub(crate) struct Held(Option<Place>);
 impl Held {
     /// A place that is free.
     pub(crate) fn free() -> Self {
-        let spare = THREAD.try_with(|thread| thread.spare.try_borrow_mut().ok()?.pop());
+        let spare = THREAD.try_with(|thread| thread.spare.take());
         Self(Some(spare.ok().flatten().unwrap_or_default()))
     }
 
@@ -264,13 +263,7 @@ impl Drop for Held {
         let Some(mut place) = self.0.take() else { return };
         *place = None;
         // Where the thread itself ends, there is nobody to keep it for.
-        let _ = THREAD.try_with(|thread| {
-            if let Ok(mut spare) = thread.spare.try_borrow_mut()
-                && spare.len() < PLACES_SPARE_MAX
-            {
-                spare.push(place);
-            }
-        });
+        let _ = THREAD.try_with(|thread| thread.spare.keep(place));
     }
 }
 

@@ -78,6 +78,7 @@ pub mod sampler;
 pub mod schema;
 mod served;
 mod span;
+mod spare;
 mod speaker;
 #[cfg(feature = "testing")]
 pub mod testing;

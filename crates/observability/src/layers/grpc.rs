@@ -18,7 +18,7 @@ use tower_service::Service;
 
 use super::call::{Call, CallBody, CallFuture, CallSpan};
 use super::intern::{OTHER, intern};
-use super::kept::{Notes, Spare};
+use super::kept::Notes;
 use super::methods::{GrpcMethods, Visibility};
 use crate::clock::{Moment, read_counter};
 use crate::context::Context;
@@ -28,6 +28,7 @@ use crate::metrics::Histogram;
 use crate::propagation::HEADERS_FEW;
 use crate::schema::attr;
 use crate::span::ActiveSpan;
+use crate::spare::Spare;
 use crate::text::cut;
 
 const CODES: usize = 17;
@@ -234,20 +235,25 @@ struct GrpcNotes {
     code: Option<Code>,
 }
 
-impl GrpcNotes {
-    #[cold]
-    fn of_no_call(shared: &Arc<Shared>) -> Box<Self> {
-        let (shared, span) = (Arc::clone(shared), CallSpan::none());
-        Box::new(Self { shared, method: 0, span, code: None })
-    }
-}
-
 impl Notes for GrpcNotes {
+    type Shared = Shared;
+
     fn spare() -> &'static LocalKey<Spare<Self>> {
         thread_local! {
             static SPARE: Spare<GrpcNotes> = const { Spare::new() };
         }
         &SPARE
+    }
+
+    #[cold]
+    fn of_no_call(shared: &Arc<Shared>) -> Box<Self> {
+        let (shared, span) = (Arc::clone(shared), CallSpan::none());
+        Box::new(Self { shared, method: 0, span, code: None })
+    }
+
+    #[inline]
+    fn shared(&mut self) -> &mut Arc<Shared> {
+        &mut self.shared
     }
 }
 
@@ -259,10 +265,7 @@ impl GrpcCall {
         method: usize,
         follow: impl FnOnce(&mut Option<Followed>),
     ) -> Self {
-        let mut notes = GrpcNotes::take().unwrap_or_else(|| GrpcNotes::of_no_call(shared));
-        if !Arc::ptr_eq(&notes.shared, shared) {
-            notes.shared = Arc::clone(shared);
-        }
+        let mut notes = GrpcNotes::for_call(shared);
         (notes.method, notes.code) = (method, None);
         follow(notes.span.place());
         Self(Some(notes))

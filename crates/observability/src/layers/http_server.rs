@@ -17,13 +17,14 @@ use tower_service::Service;
 
 use super::call::{Call, CallBody, CallFuture, CallSpan};
 use super::http_route::{Ending, KnownMethod, Route, RouteNumber, Routes};
-use super::kept::{Notes, Spare};
+use super::kept::Notes;
 use super::methods::Visibility;
 use crate::clock::{Moment, read_counter};
 use crate::current::Followed;
 use crate::init::Telemetry;
 use crate::schema::attr;
 use crate::span::ActiveSpan;
+use crate::spare::Spare;
 
 /// Routes that leave nothing behind unless set otherwise: probes and scrapes.
 const HIDDEN_ROUTES: [&str; 4] = ["/healthz", "/readyz", "/livez", "/metrics"];
@@ -131,21 +132,26 @@ struct HttpNotes {
     ending: Ending,
 }
 
-impl HttpNotes {
-    #[cold]
-    fn of_no_request(shared: &Arc<Shared>) -> Box<Self> {
-        let (method, route) = (KnownMethod::of(&Method::GET), RouteNumber::NONE);
-        let (shared, span) = (Arc::clone(shared), CallSpan::none());
-        Box::new(Self { shared, method, route, span, ending: Ending::NONE })
-    }
-}
-
 impl Notes for HttpNotes {
+    type Shared = Shared;
+
     fn spare() -> &'static LocalKey<Spare<Self>> {
         thread_local! {
             static SPARE: Spare<HttpNotes> = const { Spare::new() };
         }
         &SPARE
+    }
+
+    #[cold]
+    fn of_no_call(shared: &Arc<Shared>) -> Box<Self> {
+        let (method, route) = (KnownMethod::of(&Method::GET), RouteNumber::NONE);
+        let (shared, span) = (Arc::clone(shared), CallSpan::none());
+        Box::new(Self { shared, method, route, span, ending: Ending::NONE })
+    }
+
+    #[inline]
+    fn shared(&mut self) -> &mut Arc<Shared> {
+        &mut self.shared
     }
 }
 
@@ -158,10 +164,7 @@ impl HttpCall {
         (method, route): (KnownMethod, RouteNumber),
         follow: impl FnOnce(&mut Option<Followed>),
     ) -> Self {
-        let mut notes = HttpNotes::take().unwrap_or_else(|| HttpNotes::of_no_request(shared));
-        if !Arc::ptr_eq(&notes.shared, shared) {
-            notes.shared = Arc::clone(shared);
-        }
+        let mut notes = HttpNotes::for_call(shared);
         (notes.method, notes.route, notes.ending) = (method, route, Ending::NONE);
         follow(notes.span.place());
         Self(Some(notes))

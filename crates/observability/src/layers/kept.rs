@@ -5,41 +5,39 @@
 //! it again, with all that may stay: the handle of the layer, which is then not counted anew, and the
 //! place of the span. So a layer may live as long as the threads that served it.
 
-use std::cell::RefCell;
+use std::sync::Arc;
 use std::thread::LocalKey;
 
-/// Calls of a kind for which a thread keeps memory.
-const SPARE_MAX: usize = 64;
-
-/// The memory of calls of a kind that ended on a thread.
-pub(super) struct Spare<T>(RefCell<Vec<Box<T>>>);
-
-impl<T> Spare<T> {
-    pub(super) const fn new() -> Self {
-        Self(RefCell::new(Vec::new()))
-    }
-}
+use crate::spare::Spare;
 
 /// What is noted of a call.
 pub(super) trait Notes: Sized + 'static {
+    /// What the calls of a layer share.
+    type Shared: 'static;
+
     /// Where each thread keeps it.
     fn spare() -> &'static LocalKey<Spare<Self>>;
 
-    /// What a call left, if there is one.
+    /// Notes of no call yet. Apart, because few are made.
+    fn of_no_call(shared: &Arc<Self::Shared>) -> Box<Self>;
+
+    /// The handle of the layer.
+    fn shared(&mut self) -> &mut Arc<Self::Shared>;
+
+    /// Notes for a call of this layer: what an earlier call left, where there is that.
     #[inline]
-    fn take() -> Option<Box<Self>> {
-        Self::spare().try_with(|spare| spare.0.try_borrow_mut().ok()?.pop()).ok().flatten()
+    fn for_call(shared: &Arc<Self::Shared>) -> Box<Self> {
+        let kept = Self::spare().try_with(Spare::take).ok().flatten();
+        let mut notes = kept.unwrap_or_else(|| Self::of_no_call(shared));
+        if !Arc::ptr_eq(notes.shared(), shared) {
+            *notes.shared() = Arc::clone(shared);
+        }
+        notes
     }
 
     /// Keeps it, unless there is enough or the thread is about to end.
     #[inline]
     fn keep(self: Box<Self>) {
-        let _ = Self::spare().try_with(|spare| {
-            if let Ok(mut spare) = spare.0.try_borrow_mut()
-                && spare.len() < SPARE_MAX
-            {
-                spare.push(self);
-            }
-        });
+        let _ = Self::spare().try_with(|spare| spare.keep(self));
     }
 }
