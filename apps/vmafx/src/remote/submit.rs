@@ -4,10 +4,11 @@ use std::num::NonZeroU32;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use client::{Backoff, Client};
+use client::{Backoff, Client, ClientError};
 use indicatif::{ProgressBar, ProgressStyle};
 use observability::schema::span_name;
 use observability::{SpanKind, with_context};
+use proto::ErrorKind;
 use proto::rpc::{JobEvent, Submit, Submitted, WatchJobs};
 use serde_json::json;
 use types::{
@@ -186,6 +187,11 @@ pub(crate) const fn watch_backoff() -> Backoff {
     Backoff::new(Duration::from_millis(100), Duration::from_secs(5))
 }
 
+/// Whether an error is of another kind than the one that was said last, as which it counts from then on.
+pub(crate) fn is_news(error: &ClientError, said: &mut Option<ErrorKind>) -> bool {
+    said.replace(error.kind()) != Some(error.kind())
+}
+
 /// Waits for a job's end, showing its frames on a terminal. A controller that restarts meanwhile is
 /// waited for, however long it is away: the job is in its store. Why is said when it changes.
 pub(crate) async fn follow(client: &Client, job: JobId) -> Result<JobView, RemoteError> {
@@ -199,7 +205,7 @@ pub(crate) async fn follow(client: &Client, job: JobId) -> Result<JobView, Remot
                 return Ok(client.job(job).await?);
             }
             Err(error) if error.is_retryable() => {
-                if said.replace(error.kind()) != Some(error.kind()) {
+                if is_news(&error, &mut said) {
                     bar.suspend(|| eprintln!("vmafx: waiting to follow the job again: {error}"));
                 }
                 tokio::time::sleep(backoff.next_wait()).await;
@@ -212,11 +218,7 @@ pub(crate) async fn follow(client: &Client, job: JobId) -> Result<JobView, Remot
     }
 }
 
-async fn watch_to_end(
-    client: &Client,
-    job: JobId,
-    bar: &ProgressBar,
-) -> Result<(), client::ClientError> {
+async fn watch_to_end(client: &Client, job: JobId, bar: &ProgressBar) -> Result<(), ClientError> {
     let mut events = client.watch(WatchJobs { only: Some(job), ..WatchJobs::default() }).await?;
     while let Some(event) = events.next().await? {
         let JobEvent::Job(job) = event else { continue };

@@ -7,7 +7,7 @@ use proto::rpc::{JobEvent, WatchJobs};
 use types::{JobId, JobSummary};
 
 use super::read::FilterArgs;
-use super::submit::{ended_well, watch_backoff};
+use super::submit::{ended_well, is_news, watch_backoff};
 use super::{RemoteArgs, RemoteError, now, parse_job_id, print, run};
 use crate::show;
 
@@ -77,7 +77,7 @@ async fn again(
         tokio::time::sleep(backoff.next_wait()).await;
         match client.watch(which()).await {
             Err(error) if error.is_retryable() => {
-                if said.replace(error.kind()) != Some(error.kind()) {
+                if is_news(&error, &mut said) {
                     eprintln!("vmafx: waiting to watch again: {error}");
                 }
             }
