@@ -8,7 +8,7 @@
 
 use http::HeaderMap;
 use opentelemetry::trace::SpanKind;
-use types::TraceFlags;
+use types::{SpanId, TraceFlags, TraceId};
 
 use crate::clock::Moment;
 use crate::context::{Context, Known, SpanPlace};
@@ -29,36 +29,35 @@ impl Tracer {
         headers: &HeaderMap,
         now: Moment,
     ) {
-        let caller = self.propagators().extract_plain(headers);
-        match caller.and_then(|caller| self.unrecorded(caller, name, now)) {
-            Some((at, caller)) => {
+        let Some(caller) = self.propagators().extract_plain(headers) else {
+            return self.serve_in(place, name, self.extract(headers), None, now);
+        };
+        match self.unrecorded(caller, name, now) {
+            Ok((at, caller)) => {
                 let cx = Context::new().within(at);
                 let span = ActiveSpan::unrecorded(cx, caller.as_ref(), self.room(), now);
                 *place = Some(Followed { span, name: name.text, serves: true });
             }
-            None => {
-                let cx = match caller {
-                    Some(None) => Context::new(),
-                    Some(Some(caller)) => Context::new().within(caller),
-                    None => self.extract(headers),
-                };
-                self.serve_in(place, name, cx, now);
+            Err(drawn) => {
+                let cx = caller.map_or_else(Context::new, |caller| Context::new().within(caller));
+                self.serve_in(place, name, cx, Some(drawn), now);
             }
         }
     }
 
-    /// The position of a call that is plainly not recorded, and its caller's.
+    /// The position of a call that is plainly not recorded, and its caller's. Of any other the ids that
+    /// were drawn: it must keep them, because it was by the trace's that it came to be another.
     #[inline(always)]
     fn unrecorded(
         &self,
         caller: Option<SpanPlace>,
         name: RootName,
         now: Moment,
-    ) -> Option<(SpanPlace, Option<SpanPlace>)> {
+    ) -> Result<(SpanPlace, Option<SpanPlace>), (TraceId, SpanId)> {
         let is_enabled = self.is_enabled();
         let at = match caller {
             // Where nothing is exported the caller's position is handed on.
-            Some(caller) if !is_enabled => return Some((caller, None)),
+            Some(caller) if !is_enabled => return Ok((caller, None)),
             Some(caller) => SpanPlace { span_id: new_span_id(), known: Known::Here, ..caller },
             None => {
                 let (trace_id, span_id) = new_ids();
@@ -69,13 +68,20 @@ impl Tracer {
         let now = || now.instant();
         let is_passed_over =
             !is_enabled || self.sampler().passes_over(at.trace_id, caller.as_ref(), name.hash, now);
-        is_passed_over.then_some((at, caller))
+        if is_passed_over { Ok((at, caller)) } else { Err((at.trace_id, at.span_id)) }
     }
 
-    /// The same under the span of `cx`, whatever there is to decide.
+    /// The same under the span of `cx`, whatever there is to decide, with the ids that were drawn.
     #[inline(never)]
-    fn serve_in(&self, place: &mut Option<Followed>, name: RootName, cx: Context, now: Moment) {
-        let span = self.of_call(SpanKind::Server, name, cx, now);
+    fn serve_in(
+        &self,
+        place: &mut Option<Followed>,
+        name: RootName,
+        cx: Context,
+        drawn: Option<(TraceId, SpanId)>,
+        now: Moment,
+    ) {
+        let span = self.of_call(SpanKind::Server, name, cx, drawn, now);
         *place = Some(Followed { span, name: name.text, serves: true });
     }
 }
@@ -165,13 +171,13 @@ mod tests {
                 let now = Moment::now();
                 let (mut here, mut there) = (None, None);
                 tracer.serve(&mut here, name, &headers, now);
-                tracer.serve_in(&mut there, name, tracer.extract(&headers), now);
+                tracer.serve_in(&mut there, name, tracer.extract(&headers), None, now);
                 let caller = tracer.extract(&headers).span().copied();
                 let (here, there) = (settled(here, caller), settled(there, caller));
                 assert_eq!(here, there, "{sampler}, {exports}, {headers:?}");
                 let plain = tracer.propagators().extract_plain(&headers);
                 let taken = plain.and_then(|caller| tracer.unrecorded(caller, name, now));
-                quick += usize::from(taken.is_some());
+                quick += usize::from(taken.is_some_and(|it| it.is_ok()));
             }
         }
         assert!(quick > 10, "{quick} took it");

@@ -239,6 +239,7 @@ impl<'t> SpanBuilder<'t> {
     /// What its context depends on.
     pub(crate) fn begin(&self, now: Moment) -> Start {
         Start {
+            trace_id: None,
             span_id: self.span_id,
             forced: self.forced,
             linked: self.links.iter().any(|link| link.context.flags.is_sampled()),

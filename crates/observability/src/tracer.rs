@@ -40,6 +40,8 @@ pub struct Tracer(Arc<Inner>);
 /// What the context of a new span depends on besides its parent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Start {
+    /// The trace's id, where the span begins one.
+    pub(crate) trace_id: Option<TraceId>,
     pub(crate) span_id: Option<SpanId>,
     pub(crate) forced: bool,
     /// Whether a span that it links to is recorded.
@@ -175,18 +177,20 @@ impl Tracer {
         ActiveSpan::new(tracer, self.0.room, started, start.now, || builder.particulars())
     }
 
-    /// The span of a call of that name, which lives as long as the process, under the span of `cx`.
-    /// Whoever gets it ends it by [`ActiveSpan::finish_by`].
+    /// The span of a call of that name, which lives as long as the process, under the span of `cx`, with
+    /// ids that were drawn before, if they were: the trace's counts where the span begins one. Whoever gets it ends it by [`ActiveSpan::finish_by`].
     #[inline]
     pub(crate) fn of_call(
         &self,
         kind: SpanKind,
         name: RootName,
         cx: Context,
+        drawn: Option<(TraceId, SpanId)>,
         now: Moment,
     ) -> ActiveSpan {
         let kind_of_root = name.hash;
-        let start = Start { span_id: None, forced: false, linked: false, kind_of_root, now };
+        let (trace_id, span_id) = drawn.unzip();
+        let start = Start { trace_id, span_id, forced: false, linked: false, kind_of_root, now };
         let started = self.continue_from(cx, &start);
         ActiveSpan::new(None, self.0.room, started, now, || Particulars {
             kind,
@@ -216,9 +220,10 @@ impl Tracer {
     /// A new span under the one of `cx`, where spans are exported.
     fn next(&self, cx: Context, start: &Start) -> StartedSpan {
         let parent = cx.span().copied();
-        let (trace_id, span_id) = match (parent, start.span_id) {
-            (Some(parent), Some(span_id)) => (parent.trace_id, span_id),
-            (Some(parent), None) => (parent.trace_id, new_span_id()),
+        let trace_id = parent.map(|parent| parent.trace_id).or(start.trace_id);
+        let (trace_id, span_id) = match (trace_id, start.span_id) {
+            (Some(trace_id), Some(span_id)) => (trace_id, span_id),
+            (Some(trace_id), None) => (trace_id, new_span_id()),
             (None, Some(span_id)) => (new_trace_id(), span_id),
             (None, None) => new_ids(),
         };
@@ -306,6 +311,7 @@ impl Tracer {
 /// The position of a span that begins a trace where nothing is exported.
 fn unexported(start: &Start) -> SpanPlace {
     let (trace_id, span_id) = new_ids();
+    let trace_id = start.trace_id.unwrap_or(trace_id);
     let span_id = start.span_id.unwrap_or(span_id);
     SpanPlace { trace_id, span_id, flags: TraceFlags::RANDOM, known: Known::HereAlone }
 }

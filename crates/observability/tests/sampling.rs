@@ -1,14 +1,17 @@
 //! Sampling as others see it: on the wire, in the spans, in a running process.
 
 use std::convert::Infallible;
+use std::task::{Context, Poll, Waker};
 
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::Empty;
-use observability::layers::{GrpcClientLayer, GrpcMethods};
+use observability::layers::{
+    GrpcClientLayer, GrpcMethods, GrpcServerLayer, HttpServerLayer, ServerSpan,
+};
 use observability::sampler::SamplingChange;
 use observability::testing::{OtlpReceiver, ReceivedSpan};
 use observability::{OtelConfig, OtelGuard, Parent, SpanLink, with_context};
-use tower::{Layer as _, ServiceExt as _, service_fn};
+use tower::{Layer as _, Service, ServiceExt as _, service_fn};
 use types::{TraceContext, TraceFlags};
 
 const CALLER: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
@@ -59,24 +62,74 @@ fn text(headers: &HeaderMap, name: &str) -> String {
     headers.get(name).map_or("", |value| value.to_str().expect("text")).to_owned()
 }
 
+/// Where the ratio alone decides.
+fn of_the_ratio() -> Bench {
+    let variables =
+        [("VMAFX_TRACES_MIN_PER_MINUTE", "0"), ("VMAFX_TRACES_MAX_SPANS_PER_SECOND", "off")];
+    Bench::new(&variables)
+}
+
 /// Whether the ids are random where the sampler looks is the generator's part of the promise. They
 /// differ from run to run: one draw in 16,000 lies outside of four standard deviations by chance, so
 /// of three draws two must lie within.
-#[test]
-fn of_the_roots_that_this_process_makes_one_in_a_hundred_is_recorded() {
+fn assert_one_in_a_hundred(mut is_recorded: impl FnMut() -> bool) {
     const ROOTS: u64 = 100_000;
     /// Four standard deviations of how many of so many are taken with a probability of 0.01.
     const FOUR_SIGMA: u64 = 126;
-    // The ratio alone decides.
-    let variables =
-        [("VMAFX_TRACES_MIN_PER_MINUTE", "0"), ("VMAFX_TRACES_MAX_SPANS_PER_SECOND", "off")];
-    let bench = Bench::new(&variables);
-    let draws = [(); 3].map(|()| {
-        let roots = (0..ROOTS).map(|_| bench.guard.tracer().span("root").parent(Parent::Root));
-        roots.map(|root| u64::from(root.start().is_recording())).sum::<u64>()
-    });
+    let draws = [(); 3].map(|()| (0..ROOTS).map(|_| u64::from(is_recorded())).sum::<u64>());
     let within = draws.iter().filter(|sampled| sampled.abs_diff(ROOTS / 100) <= FOUR_SIGMA);
     assert!(within.count() >= 2, "{draws:?} of {ROOTS}");
+}
+
+#[test]
+fn of_the_roots_that_this_process_makes_one_in_a_hundred_is_recorded() {
+    let bench = of_the_ratio();
+    let tracer = bench.guard.tracer();
+    assert_one_in_a_hundred(|| tracer.span("root").parent(Parent::Root).start().is_recording());
+}
+
+/// Whether the span of the call that is served here is recorded.
+fn is_served_recorded() -> bool {
+    let trace = ServerSpan::current().expect("it serves").trace().expect("a trace");
+    let is_recorded = ServerSpan::current().and_then(|span| span.call()).expect("a call");
+    assert_eq!(trace.flags.is_sampled(), is_recorded.is_recorded, "what is handed on, and what is");
+    trace.flags.is_sampled()
+}
+
+/// Serves one call in the layer, without a runtime: nothing in it waits.
+fn serve<S: Service<Request<()>>>(service: &mut S, path: &str) -> S::Response {
+    let request = Request::builder().uri(path).body(()).expect("a request");
+    let mut call = std::pin::pin!(service.call(request));
+    let mut task = Context::from_waker(Waker::noop());
+    match call.as_mut().poll(&mut task) {
+        Poll::Ready(Ok(response)) => response,
+        _ => panic!("it waits or fails"),
+    }
+}
+
+#[test]
+fn of_the_calls_that_begin_a_trace_one_in_a_hundred_is_recorded() {
+    let bench = of_the_ratio();
+    let telemetry = bench.guard.telemetry();
+    let (recorded, seen) = std::sync::mpsc::channel();
+    let handler = service_fn(move |_: Request<()>| {
+        let recorded = recorded.clone();
+        async move {
+            recorded.send(is_served_recorded()).expect("heard");
+            Ok::<_, Infallible>(Response::new(Empty::<bytes::Bytes>::new()))
+        }
+    });
+    let mut grpc =
+        GrpcServerLayer::new(telemetry, GrpcMethods::new(["a.v1.S/Run"])).layer(handler.clone());
+    assert_one_in_a_hundred(|| {
+        drop(serve(&mut grpc, "/a.v1.S/Run"));
+        seen.recv().expect("served")
+    });
+    let mut http = HttpServerLayer::new(telemetry).layer(handler);
+    assert_one_in_a_hundred(|| {
+        drop(serve(&mut http, "/"));
+        seen.recv().expect("served")
+    });
 }
 
 #[tokio::test]

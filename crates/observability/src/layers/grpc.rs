@@ -4,6 +4,7 @@
 //! response dropped before its trailers was cancelled. On the server only statuses that are the
 //! server's fault make an error; on the client every status but `OK` does.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context as TaskContext, Poll};
 use std::thread::LocalKey;
@@ -36,8 +37,9 @@ const GRPC_STATUS: &str = "grpc-status";
 /// Longer names of unknown methods are cut.
 const METHOD_BYTES_MAX: usize = 256;
 
+/// On which side of a call one is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Side {
+pub(crate) enum RpcSide {
     Server,
     Client,
 }
@@ -46,7 +48,7 @@ enum Side {
 struct Shared {
     telemetry: Telemetry,
     methods: GrpcMethods,
-    side: Side,
+    side: RpcSide,
     /// Host and port that a client calls.
     target: Option<(&'static str, u16)>,
     /// Histograms by method, then by status code, each made when first needed.
@@ -54,7 +56,12 @@ struct Shared {
 }
 
 impl Shared {
-    fn new(telemetry: &Telemetry, methods: GrpcMethods, side: Side, target: Option<&Uri>) -> Self {
+    fn new(
+        telemetry: &Telemetry,
+        methods: GrpcMethods,
+        side: RpcSide,
+        target: Option<&Uri>,
+    ) -> Self {
         let durations = (0..methods.len()).map(|_| Default::default()).collect();
         let target = target.and_then(|uri| {
             let default_port = if uri.scheme_str() == Some("https") { 443 } else { 80 };
@@ -64,16 +71,10 @@ impl Shared {
     }
 
     fn describe(&self, span: &mut ActiveSpan, method: usize, code: Code) {
-        span.set(attr::RPC_SYSTEM_NAME, "grpc");
-        span.set(attr::RPC_METHOD, self.methods.name(method));
-        span.set(attr::RPC_STATUS_CODE, code_name(code));
+        describe_rpc(span, self.side, self.methods.name(method), code);
         if let Some((host, port)) = self.target {
             span.set(attr::SERVER_ADDRESS, host);
             span.set(attr::SERVER_PORT, i64::from(port));
-        }
-        if is_error(code, self.side) {
-            // The status message may hold a path or an argument, so it stays out.
-            span.fail(code_name(code), "");
         }
     }
 
@@ -90,8 +91,8 @@ impl Shared {
             }
             let durations = self.telemetry.metrics.durations();
             match self.side {
-                Side::Server => durations.rpc_server.get(labels),
-                Side::Client => durations.rpc_client.get(labels),
+                RpcSide::Server => durations.rpc_server.get(labels),
+                RpcSide::Client => durations.rpc_client.get(labels),
             }
         })
     }
@@ -106,7 +107,7 @@ impl GrpcServerLayer {
     #[must_use]
     pub fn new(telemetry: &Telemetry, methods: GrpcMethods) -> Self {
         read_counter();
-        Self(Arc::new(Shared::new(telemetry, methods, Side::Server, None)))
+        Self(Arc::new(Shared::new(telemetry, methods, RpcSide::Server, None)))
     }
 }
 
@@ -126,7 +127,7 @@ impl GrpcClientLayer {
     /// A layer for a client of `methods` at `target`.
     #[must_use]
     pub fn new(telemetry: &Telemetry, methods: GrpcMethods, target: &Uri) -> Self {
-        Self(Arc::new(Shared::new(telemetry, methods, Side::Client, Some(target))))
+        Self(Arc::new(Shared::new(telemetry, methods, RpcSide::Client, Some(target))))
     }
 }
 
@@ -172,7 +173,10 @@ where
             _ => *place = Some(Followed::without_span(tracer.extract(request.headers()), now)),
         });
         if let Some(span) = call.span().and_then(CallSpan::recorded) {
-            describe_peer(span, request.extensions());
+            let peer = request.extensions().get::<TcpConnectInfo>();
+            if let Some(peer) = peer.and_then(TcpConnectInfo::remote_addr) {
+                describe_peer(span, peer);
+            }
             if name.text == OTHER {
                 describe_unknown(span, request.uri().path());
             }
@@ -207,7 +211,7 @@ where
         let (method, visibility) = shared.methods.find(request.uri().path());
         let (caller, now) = (Context::current(), Moment::now());
         let span = if visibility == Visibility::Span {
-            tracer.of_call(SpanKind::Client, shared.methods.root(method), caller, now)
+            tracer.of_call(SpanKind::Client, shared.methods.root(method), caller, None, now)
         } else {
             ActiveSpan::without_record(caller, now)
         };
@@ -309,8 +313,8 @@ impl Call for GrpcCall {
     fn failed(&mut self) {
         if let Some(notes) = &mut self.0 {
             notes.code.get_or_insert(match notes.shared.side {
-                Side::Server => Code::Unknown,
-                Side::Client => Code::Unavailable,
+                RpcSide::Server => Code::Unknown,
+                RpcSide::Client => Code::Unavailable,
             });
         }
     }
@@ -330,12 +334,21 @@ impl Drop for GrpcCall {
     }
 }
 
-fn describe_peer(span: &mut ActiveSpan, extensions: &http::Extensions) {
-    let peer = extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
-    if let Some(peer) = peer {
-        span.set(attr::NETWORK_PEER_ADDRESS, peer.ip().to_string());
-        span.set(attr::NETWORK_PEER_PORT, i64::from(peer.port()));
+/// Says of a call what it was, and how it ended.
+pub(crate) fn describe_rpc(span: &mut ActiveSpan, side: RpcSide, method: &'static str, code: Code) {
+    span.set(attr::RPC_SYSTEM_NAME, "grpc");
+    span.set(attr::RPC_METHOD, method);
+    span.set(attr::RPC_STATUS_CODE, code_name(code));
+    if is_error(code, side) {
+        // The status message may hold a path or an argument, so it stays out.
+        span.fail(code_name(code), "");
     }
+}
+
+/// Says who called.
+pub(crate) fn describe_peer(span: &mut ActiveSpan, peer: SocketAddr) {
+    span.set(attr::NETWORK_PEER_ADDRESS, peer.ip().to_string());
+    span.set(attr::NETWORK_PEER_PORT, i64::from(peer.port()));
 }
 
 fn describe_unknown(span: &mut ActiveSpan, path: &str) {
@@ -371,10 +384,10 @@ fn code_of_http(status: StatusCode) -> Code {
     }
 }
 
-fn is_error(code: Code, side: Side) -> bool {
+fn is_error(code: Code, side: RpcSide) -> bool {
     match side {
-        Side::Client => code != Code::Ok,
-        Side::Server => matches!(
+        RpcSide::Client => code != Code::Ok,
+        RpcSide::Server => matches!(
             code,
             Code::Unknown
                 | Code::DeadlineExceeded
