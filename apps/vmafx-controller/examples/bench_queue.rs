@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use types::{
     AttemptReport, Capabilities, Column, FrameTable, Incarnation, JobSpec, MediaRef, ModelScore,
-    NodeId, NodeStatus, Outcome, PooledScore, Provenance, Registration, ReportAnswer, ReportCall,
+    NodeId, NodeStatus, Outcome, PooledScore, Provenance, Registration, ReportAnswer, ReportWay,
     ScoreReport, SpanId, StageTimings, SubmitCall, SubmitMethod, Timestamp, ToNode, TraceContext,
     TraceFlags, TraceId,
 };
@@ -190,7 +190,7 @@ async fn node(queue: &Queue, name: &str, credit: u32, done: impl Fn() + Clone + 
             let (part, fence, timings) = (lease.part, lease.fence, StageTimings::default());
             let (outcome, digest) = (success(), [1; 32]);
             let report = AttemptReport { part, fence, outcome, timings, digest };
-            let answer = queue.report(session, incarnation, report, ReportCall::default()).await;
+            let answer = queue.report(session, incarnation, report, ReportWay::CALL).await;
             assert_eq!(answer, Ok(ReportAnswer::Accepted));
             done();
         });

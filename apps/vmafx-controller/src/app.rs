@@ -15,7 +15,7 @@ use service::{ForceBudget, Tokens};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 use types::{
-    AttemptReport, CallerSpan, Incarnation, JobSpec, ReportAnswer, ReportCall, ReportSpans,
+    AttemptReport, CallerSpan, Incarnation, JobSpec, ReportAnswer, ReportSpans, ReportWay,
     SessionId, SubmitCall, SubmitMethod, TraceContext, TraceFlags,
 };
 
@@ -176,18 +176,18 @@ impl App {
         report: AttemptReport,
     ) -> Result<ReportAnswer, ApiError> {
         let call = ServerSpan::current().and_then(|server| server.call());
-        let call = call.map_or_else(ReportCall::default, |call| ReportCall {
-            lead: call.elapsed,
-            spans: Some(ReportSpans {
-                trace_id: call.trace.trace_id,
-                span_id: call.trace.span_id,
-                caller: call.caller,
-                is_recorded: call.is_recorded,
-            }),
-        });
-        let answer = self.queue.report(session, incarnation, report, call).await;
+        let way = call.map_or(ReportWay::CALL, |call| report_way(&call, ReportWay::CALL));
+        let answer = self.queue.report(session, incarnation, report, way).await;
         answer.map_err(|error| api_error(&error))
     }
+}
+
+/// The way of a report with the spans of what brought it.
+pub(crate) fn report_way(brought: &ServedCall, way: ReportWay) -> ReportWay {
+    let ServedCall { trace, caller, is_recorded, elapsed } = brought;
+    let (trace_id, span_id) = (trace.trace_id, trace.span_id);
+    let spans = ReportSpans { trace_id, span_id, caller: *caller, is_recorded: *is_recorded };
+    ReportWay { lead: *elapsed, spans: Some(spans), ..way }
 }
 
 /// What an idempotency key stands for: the same on both faces for the same job.

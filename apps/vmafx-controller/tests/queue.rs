@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use types::{
     AttemptOutcome, AttemptReport, Capabilities, Column, Failure, FailureKind, Fence, FrameTable,
     Incarnation, JobFilter, JobId, JobSpec, Lease, MediaRef, ModelScore, NodeId, NodeStatus,
-    Outcome, PooledScore, Provenance, Registration, ReportAnswer, ReportCall, RunningPart,
+    Outcome, PooledScore, Provenance, Registration, ReportAnswer, ReportWay, RunningPart,
     ScoreReport, SessionId, SpanId, StageTimings, State, StopReason, ToNode, TraceContext,
     TraceFlags, TraceId,
 };
@@ -131,7 +131,7 @@ impl Node {
         let digest = digest(&outcome);
         let (part, fence, timings) = (lease.part, lease.fence, StageTimings::default());
         let report = AttemptReport { part, fence, outcome, timings, digest };
-        let call = ReportCall::default();
+        let call = ReportWay::CALL;
         queue.report(self.session, self.incarnation, report, call).await.expect("answered")
     }
 }
@@ -556,7 +556,7 @@ async fn work_goes_on_by_itself_once_the_store_can_be_written_again() {
     let released = async {
         loop {
             let report = report(Outcome::Released);
-            let call = ReportCall::default();
+            let call = ReportWay::CALL;
             match site.queue.report(node.session, node.incarnation, report, call).await {
                 Ok(answer) => return answer,
                 Err(QueueError::Store(_)) => tokio::time::sleep(Duration::from_millis(10)).await,

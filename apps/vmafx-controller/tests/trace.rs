@@ -8,13 +8,15 @@ use common::node::{Node, failed, succeeded};
 use common::{Running, soon};
 use http::Method;
 use observability::config::OtelConfig;
-use observability::job_trace::{Begins, rebuild, rebuild_recorded};
+use observability::job_trace::{Begins, StreamedReport, rebuild, rebuild_recorded};
 use observability::layers::{GrpcClient, GrpcClientLayer, GrpcMethods};
 use observability::schema::span_name::{
     COMMIT, FETCH, JOB, PROCESS, QUEUE_WAIT as WAIT, SCORE, SEND, SETTLE,
 };
 use observability::testing::{OtlpReceiver, ReceivedSpan, check_tree, render_tree};
-use observability::{OtelGuard, Parent, SpanKind, SpanRecord, Telemetry, with_context};
+use observability::{
+    Origin, OtelGuard, Parent, SpanKind, SpanRecord, Telemetry, context_of, with_context,
+};
 use proto::controller as pb;
 use proto::controller::vmafx_controller_client::VmafxControllerClient;
 use proto::rpc::Submit;
@@ -23,7 +25,7 @@ use tonic::transport::Channel;
 use tower::Layer as _;
 use types::{
     AttemptOutcome, ExportReason, FailureKind, JobId, JobSpec, Lease, MediaRef, Outcome,
-    ReportAnswer, State, TraceId,
+    ReportAnswer, State, ToNode, TraceId,
 };
 
 const SUBMIT: &str = "vmafx.controller.v1.VmafxController/SubmitJob";
@@ -148,6 +150,77 @@ async fn a_forced_job_is_one_tree_from_its_submission_to_its_settlement() {
     // Nothing else was recorded: with a ratio of 0 only what was forced is.
     let others = receiver.spans().iter().filter(|s| s.trace_id != root.trace_id).count();
     assert_eq!(others, 0, "{}", render_tree(&receiver.spans()));
+}
+
+#[tokio::test]
+async fn a_report_over_the_work_stream_continues_its_senders_trace() {
+    let receiver = OtlpReceiver::start().expect("a port");
+    let (controller, worker) =
+        (service(&receiver, "controller", "0"), service(&receiver, "node", "0"));
+    let running = Running::with(|_| {}, controller.telemetry().clone()).await;
+    running.grpc().await.submit_job(forced()).await.expect("accepted");
+    let mut node = Node::join(running.grpc().await, "streaming").await;
+    let lease = node.lease().await;
+    // Once, and once more as a node does that missed the answer.
+    for expected in [ReportAnswer::Accepted, ReportAnswer::Duplicate] {
+        let attempt = context_of(&lease.trace, Origin::Local);
+        let target = ("controller".into(), 50_051);
+        let sent = with_context(attempt, async {
+            StreamedReport::sent(&worker.telemetry().tracer, target)
+        });
+        let sent = sent.await;
+        node.report_over_stream_from(&lease, succeeded(2), sent.trace()).await;
+        let (part, fence, answer) = (lease.part, lease.fence, Some(expected));
+        assert_eq!(node.message().await, Some(ToNode::Reported { part, fence, answer }));
+        sent.end(tonic::Code::Ok);
+    }
+    let view = running.reached(lease.job, State::Succeeded).await;
+    running.handle.shutdown().await;
+    worker.shutdown_async().await;
+    controller.shutdown_async().await;
+
+    let spans = trace_of(&receiver, lease.trace.trace_id);
+    let of = |kind: SpanKind| -> Vec<_> {
+        named(&spans, REPORT).into_iter().filter(|span| span.kind == kind).collect()
+    };
+    let (sent, taken) = (of(SpanKind::Client), of(SpanKind::Server));
+    assert_eq!((sent.len(), taken.len()), (2, 2), "{}", render_tree(&spans));
+    for span in sent.iter().chain(&taken) {
+        let said = (span.text("rpc.status_code"), span.text("vmafx.report.way"));
+        assert_eq!((said, span.error.is_some()), (("OK", "stream"), false));
+    }
+    for span in &taken {
+        assert!(sent.iter().any(|sent| span.parent_span_id == Some(sent.span_id)), "{span:#?}");
+        assert_eq!(span.text("network.peer.address"), "127.0.0.1");
+    }
+    // The end is told below the report that brought it, then and later.
+    let above = one(&spans, SETTLE).parent_span_id;
+    let brought = taken.iter().find(|span| Some(span.span_id) == above).expect("one of the two");
+    let again = rebuild_recorded(&view, Begins::BelowSend);
+    let told: Vec<_> = again.iter().filter(|span| span.name == REPORT).collect();
+    let places: Vec<_> =
+        told.iter().map(|span| (Some(span.context.span_id), span.parent_span_id)).collect();
+    let client = brought.parent_span_id;
+    assert_eq!(places, [(client, Some(lease.trace.span_id)), (above, client)]);
+}
+
+#[tokio::test]
+async fn a_report_with_a_position_that_nobody_can_read_is_a_report_all_the_same() {
+    let receiver = OtlpReceiver::start().expect("a port");
+    let controller = service(&receiver, "controller", "0");
+    let running = Running::with(|_| {}, controller.telemetry().clone()).await;
+    running.grpc().await.submit_job(forced()).await.expect("accepted");
+    let mut node = Node::join(running.grpc().await, "garbled").await;
+    let lease = node.lease().await;
+    let garbled = pb::TraceContext { traceparent: "00-".repeat(1_000), tracestate: "x".into() };
+    node.report_garbled(&lease, succeeded(2), garbled).await;
+    let (part, fence, answer) = (lease.part, lease.fence, Some(ReportAnswer::Accepted));
+    assert_eq!(node.message().await, Some(ToNode::Reported { part, fence, answer }));
+    running.handle.shutdown().await;
+    controller.shutdown_async().await;
+    let spans = trace_of(&receiver, lease.trace.trace_id);
+    assert_eq!(named(&spans, REPORT).len(), 0, "{}", render_tree(&spans));
+    assert_eq!(one(&spans, SETTLE).parent_span_id, Some(lease.trace.span_id));
 }
 
 #[tokio::test]

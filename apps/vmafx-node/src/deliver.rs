@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use client::{Backoff, ClientError};
 use observability::current_trace;
+use observability::job_trace::StreamedReport;
 use proto::ErrorKind;
 use types::{AttemptReport, Failure, FailureKind, Outcome, Registered, ReportAnswer};
 
@@ -33,15 +34,14 @@ pub(crate) async fn deliver(shared: &Arc<Shared>, report: AttemptReport) -> Opti
     }
 }
 
-/// Over the work stream where that is possible, else by calls. A call shows in the trace of a job
-/// that is recorded; a message of the stream would not.
+/// Over the work stream where that is possible, else by calls. Either shows in the trace of a job that
+/// is recorded.
 async fn send(shared: &Arc<Shared>, report: AttemptReport) -> ReportAnswer {
     let recorded = current_trace().is_some_and(|trace| trace.flags.is_sampled());
-    if !recorded {
-        match shared.lane.send(&report).await {
-            Some(ReportAnswer::UnknownSession) | None => {}
-            Some(answer) => return answer,
-        }
+    let begin = || StreamedReport::sent(&shared.telemetry.tracer, shared.client.target());
+    match shared.lane.send(&report, || recorded.then(begin)).await {
+        Some(ReportAnswer::UnknownSession) | None => {}
+        Some(answer) => return answer,
     }
     // Rare, and large: on the heap, so that every attempt's task need not have room for it.
     Box::pin(until_answered(shared, report)).await

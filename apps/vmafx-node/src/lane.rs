@@ -1,4 +1,5 @@
-//! Small reports go over the work stream while it is open: a message each way instead of a call.
+//! Small reports go over the work stream while it is open: a message each way instead of a call. Of a
+//! recorded job that is a span, which the controller's continues.
 //!
 //! The lane promises nothing: where it is closed, has no room, breaks, or the controller wants the
 //! report another way, [`deliver`](crate::deliver) calls `ReportResult`, which says why. A report
@@ -9,13 +10,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use client::Reporter;
+use observability::job_trace;
+use proto::rpc::StreamedReport;
 use tokio::sync::oneshot;
+use tonic::Code;
 use types::{AttemptReport, ReportAnswer};
 
 use crate::hands::Key;
 
 /// How long an answer may take until the report is sent by a call.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// Where an answer comes; `None` of a report that was not taken.
+type Answer = oneshot::Receiver<Option<ReportAnswer>>;
 
 /// The lane of the present work stream.
 #[derive(Debug, Default)]
@@ -49,29 +56,51 @@ impl ReportLane {
         }
     }
 
-    /// Sends the report this way and waits for its answer; `None` when it must go another way.
+    /// Sends the report this way and waits for its answer; `None` when it must go another way. `begin`
+    /// makes the span of it, where the job is recorded, once it is certain that the report leaves.
     ///
     /// Cancel safe: the report may then be sent twice.
-    pub async fn send(&self, report: &AttemptReport) -> Option<ReportAnswer> {
+    pub async fn send(
+        &self,
+        report: &AttemptReport,
+        begin: impl FnOnce() -> Option<job_trace::StreamedReport>,
+    ) -> Option<ReportAnswer> {
         if !Reporter::suits(report) {
             return None;
         }
         let key = (report.part, report.fence);
-        let answer = {
-            let mut open = self.lock();
-            let reporter = open.reporter.clone()?;
-            let (waiting, answer) = oneshot::channel();
-            open.waiting.insert(key, waiting);
-            if reporter.offer(Box::new(report.clone())).is_err() {
-                open.waiting.remove(&key);
-                return None;
+        let (span, answer) = self.put(key, report, begin)?;
+        let (code, answer) = match tokio::time::timeout(ANSWER_WAIT_MAX, answer).await {
+            Ok(Ok(Some(answer))) => (Code::Ok, Some(answer)),
+            Ok(Ok(None)) => (Code::ResourceExhausted, None),
+            // The stream is over.
+            Ok(Err(_)) => (Code::Unavailable, None),
+            Err(_) => {
+                self.lock().waiting.remove(&key);
+                (Code::DeadlineExceeded, None)
             }
-            answer
         };
-        let answered = tokio::time::timeout(ANSWER_WAIT_MAX, answer).await;
-        if answered.is_err() {
-            self.lock().waiting.remove(&key);
+        if let Some(span) = span {
+            span.end(code);
         }
-        answered.ok()?.ok()?
+        answer
+    }
+
+    /// Puts a report onto the stream, if it is open and has room: its span, and where the answer will
+    /// come.
+    fn put(
+        &self,
+        key: Key,
+        report: &AttemptReport,
+        begin: impl FnOnce() -> Option<job_trace::StreamedReport>,
+    ) -> Option<(Option<job_trace::StreamedReport>, Answer)> {
+        let mut open = self.lock();
+        let room = open.reporter.as_ref()?.room()?;
+        let (waiting, answer) = oneshot::channel();
+        open.waiting.insert(key, waiting);
+        let span = begin();
+        let trace = span.as_ref().and_then(job_trace::StreamedReport::trace);
+        room.put(StreamedReport { report: Box::new(report.clone()), trace });
+        Some((span, answer))
     }
 }

@@ -13,7 +13,7 @@ use proto::ErrorKind;
 use proto::rpc::SignOfLife;
 use tokio::sync::watch;
 use tokio::time::Instant;
-use types::{Lease, NodeStatus, Registered, StopReason, ToNode};
+use types::{Lease, NodeStatus, Registered, ReportAnswer, StopReason, ToNode};
 use vmafx_server::Held;
 
 use crate::attempt;
@@ -267,6 +267,12 @@ impl<'a> Serving<'a> {
             }
             ToNode::Reported { part, fence, answer } => {
                 let key = (part, fence);
+                if answer == Some(ReportAnswer::UnknownSession) {
+                    // Before the answer is passed on: the report waits for the next session.
+                    self.shared.lose_session(self.session);
+                    self.shared.lane.answered(key, answer);
+                    return Some(Ended::SessionLost);
+                }
                 // First, so that a node that leaves once its hands are empty finds the answer there
                 // and forgets what it kept on disk.
                 self.shared.lane.answered(key, answer);

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use observability::testing::OtlpReceiver;
-use observability::{OtelConfig, OtelGuard, Telemetry};
+use observability::{OtelConfig, OtelGuard, SpanKind, Telemetry};
 use support::{
     Begun, Controller, Over, PATIENCE, ScriptedWorker, Stream, Times, answer, controller,
     eventually, lease, next,
 };
 use tokio::sync::mpsc;
 use types::{
-    Failure, FailureKind, Fence, NodeId, Outcome, PartId, ReportAnswer, SessionId, Stage,
+    Failure, FailureKind, Fence, NodeId, Outcome, PartId, ReportAnswer, SessionId, SpanId, Stage,
     StopReason, ToNode, TraceFlags,
 };
 use vmafx_node::{Config, Node, NodeHandle, SpoolConfig, Worker};
@@ -453,6 +453,68 @@ async fn a_lost_attempts_span_is_left_to_the_controller() {
     assert_eq!(ids("process vmafx.jobs"), [format!("{:016x}", 0x1002)], "the accepted one only");
     assert_eq!(ids("fetch").len(), 2, "what was done was done");
     assert_eq!(ids("ReportResult").len(), 2);
+}
+
+#[tokio::test]
+async fn a_recorded_report_has_its_span_whichever_way_it_goes() {
+    let receiver = OtlpReceiver::start().expect("a collector");
+    let endpoint = receiver.http_endpoint();
+    let guard = OtelGuard::start(&OtelConfig::from_env("vmafx-node", |name| match name {
+        "OTEL_EXPORTER_OTLP_ENDPOINT" => Some(endpoint.clone()),
+        "OTEL_METRICS_EXPORTER" => Some("none".to_owned()),
+        _ => None,
+    }));
+    let mut controller = controller(Times::default()).await;
+    let (worker, mut begun) = ScriptedWorker::new();
+    let telemetry = guard.telemetry().clone();
+    let node = Node::start_with(config(&controller, 1), telemetry, worker).await.expect("started");
+    let stream = controller.stream().await;
+    let mut work_on = async |part| {
+        stream.send(lease(part)).await;
+        next(&mut begun, "the work").await.succeed();
+    };
+    // Taken, then not taken, then left without an answer by a stream that ends.
+    work_on(1).await;
+    let taken = controller.report().await;
+    let sender = taken.trace.clone().expect("a position travels with it");
+    answer(taken, ReportAnswer::Accepted);
+    work_on(2).await;
+    support::refuse(controller.report().await);
+    let called = controller.report().await;
+    assert_eq!((called.over, &called.trace), (Over::Call, &None));
+    answer(called, ReportAnswer::Accepted);
+    work_on(3).await;
+    let unanswered = controller.report().await;
+    drop(stream);
+    answer(controller.report().await, ReportAnswer::Accepted);
+    drop(unanswered);
+    node.shutdown().await;
+    guard.shutdown_async().await;
+
+    let spans = receiver.spans();
+    let reports: Vec<_> = spans.iter().filter(|s| s.name.ends_with("/ReportResult")).collect();
+    let of = |part: u64| {
+        let below = SpanId::parse(&format!("{:016x}", 0x1000 + part)).expect("an id");
+        let mut said: Vec<_> = reports
+            .iter()
+            .filter(|span| span.parent_span_id == Some(below))
+            .map(|span| {
+                let way = span.attributes.get("vmafx.report.way").cloned();
+                assert!(span.attributes.contains_key("server.port"), "{span:#?}");
+                assert_eq!(span.kind, SpanKind::Client);
+                let is_stream = way.is_some_and(|way| way == "stream");
+                (is_stream, span.text("rpc.status_code").to_owned(), span.error.is_some())
+            })
+            .collect();
+        said.sort();
+        said
+    };
+    let said = |is_stream, code: &str, failed| (is_stream, code.to_owned(), failed);
+    assert_eq!(of(1), [said(true, "OK", false)]);
+    assert_eq!(of(2), [said(false, "OK", false), said(true, "RESOURCE_EXHAUSTED", true)]);
+    assert_eq!(of(3), [said(false, "OK", false), said(true, "UNAVAILABLE", true)]);
+    let first = reports.iter().find(|span| span.span_id == sender.span_id).expect("it was sent");
+    assert!(sender.flags.is_sampled() && first.trace_id == sender.trace_id, "{sender:?}");
 }
 
 #[tokio::test]

@@ -76,6 +76,7 @@ struct Call {
 pub struct Client {
     rpc: Rpc,
     address: Arc<str>,
+    target: (Arc<str>, u16),
     authorization: Option<AsciiMetadataValue>,
     call_timeout: Duration,
 }
@@ -101,13 +102,21 @@ impl Client {
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
         let authorization = config.token.as_ref().map(Token::authorization);
         let call_timeout = config.call_timeout;
-        Ok(Self { rpc, address: url.into(), authorization, call_timeout })
+        let uri = endpoint.uri();
+        let target = (uri.host().unwrap_or_default().into(), uri.port_u16().unwrap_or_default());
+        Ok(Self { rpc, address: url.into(), target, authorization, call_timeout })
     }
 
     /// The controller's address.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Its host and port.
+    #[must_use]
+    pub fn target(&self) -> (Arc<str>, u16) {
+        self.target.clone()
     }
 
     /// Submits a job. With an idempotency key the call is repeated when its answer is lost.

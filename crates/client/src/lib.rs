@@ -30,4 +30,4 @@ pub use backoff::Backoff;
 pub use client::Client;
 pub use config::{ADDRESS_DEFAULT, ClientConfig, Token};
 pub use error::ClientError;
-pub use stream::{Answers, FrameChunks, Item, JobEvents, Reporter, WorkStream};
+pub use stream::{Answers, FrameChunks, Item, JobEvents, ReportRoom, Reporter, WorkStream};

@@ -8,8 +8,7 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 use proto::WireError;
 use proto::controller as pb;
-use proto::rpc::{FromNode, JobEvent, REPORT_VALUES_MAX, SignOfLife};
-use tokio::sync::mpsc::error::TrySendError;
+use proto::rpc::{FromNode, JobEvent, REPORT_VALUES_MAX, SignOfLife, StreamedReport};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::{ReceiverStream, WatchStream};
@@ -120,7 +119,7 @@ const REPORTS_WAITING_MAX: usize = 1_024;
 #[derive(Debug)]
 pub struct WorkStream {
     statuses: watch::Sender<Status>,
-    reports: mpsc::Sender<Box<AttemptReport>>,
+    reports: mpsc::Sender<StreamedReport>,
     messages: Answers<pb::ControllerMessage, ToNode>,
 }
 
@@ -130,7 +129,7 @@ type Status = (NodeStatus, u64);
 /// The way of small reports onto a work stream. It does not keep the stream open, and takes nothing
 /// once that is over.
 #[derive(Debug, Clone)]
-pub struct Reporter(mpsc::WeakSender<Box<AttemptReport>>);
+pub struct Reporter(mpsc::WeakSender<StreamedReport>);
 
 impl Reporter {
     /// Whether the report is small enough to go this way.
@@ -139,16 +138,22 @@ impl Reporter {
         report.outcome.value_count() <= REPORT_VALUES_MAX
     }
 
-    /// Puts a report onto the stream. Never waits. That it was taken does not mean that it
-    /// arrives: only its answer, a [`ToNode::Reported`], does.
-    ///
-    /// # Errors
-    /// Gives the report back when the stream is over or has no room.
-    pub fn offer(&self, report: Box<AttemptReport>) -> Result<(), Box<AttemptReport>> {
-        let Some(reports) = self.0.upgrade() else { return Err(report) };
-        reports.try_send(report).map_err(|error| match error {
-            TrySendError::Full(report) | TrySendError::Closed(report) => report,
-        })
+    /// Room for a report on the stream; `None` when it is over or has none. Never waits.
+    #[must_use]
+    pub fn room(&self) -> Option<ReportRoom> {
+        self.0.upgrade()?.try_reserve_owned().ok().map(ReportRoom)
+    }
+}
+
+/// Room for one report on a work stream.
+#[derive(Debug)]
+pub struct ReportRoom(mpsc::OwnedPermit<StreamedReport>);
+
+impl ReportRoom {
+    /// Puts the report there. That does not mean that it arrives: only its answer, a
+    /// [`ToNode::Reported`], does.
+    pub fn put(self, report: StreamedReport) {
+        self.0.send(report);
     }
 }
 
@@ -156,7 +161,7 @@ impl Reporter {
 #[derive(Debug)]
 pub(crate) struct Sending {
     statuses: watch::Sender<Status>,
-    reports: mpsc::Sender<Box<AttemptReport>>,
+    reports: mpsc::Sender<StreamedReport>,
 }
 
 impl WorkStream {

@@ -19,11 +19,13 @@ mod attempt;
 mod calls;
 mod commit;
 mod ids;
+mod streamed;
 mod tree;
 
 pub use attempt::{AttemptEnd, AttemptTrace, RunResult, run_stages};
 pub use commit::commit_span;
 pub use ids::{SpanRole, derived_span_id, root_span_id};
+pub use streamed::StreamedReport;
 pub use tree::{ATTEMPTS_SHOWN_MAX, Begins, rebuild, rebuild_recorded, terminal_spans};
 pub use types::{Commit, ExportReason};
 

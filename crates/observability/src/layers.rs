@@ -14,6 +14,8 @@ mod intern;
 mod kept;
 mod methods;
 
+pub(crate) use grpc::{RpcSide, describe_peer, describe_rpc};
+
 pub use call::{CallBody, CallFuture, ServedCall, ServerSpan};
 pub use grpc::{GrpcClient, GrpcClientLayer, GrpcServer, GrpcServerLayer};
 pub use http_client::{HttpClient, HttpClientLayer};

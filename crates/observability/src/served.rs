@@ -176,7 +176,7 @@ mod tests {
                 let (here, there) = (settled(here, caller), settled(there, caller));
                 assert_eq!(here, there, "{sampler}, {exports}, {headers:?}");
                 let plain = tracer.propagators().extract_plain(&headers);
-                let taken = plain.and_then(|caller| tracer.unrecorded(caller, name, now));
+                let taken = plain.map(|caller| tracer.unrecorded(caller, name, now));
                 quick += usize::from(taken.is_some_and(|it| it.is_ok()));
             }
         }

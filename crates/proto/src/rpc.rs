@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use types::{
     AttemptReport, Incarnation, JobFilter, JobId, JobPage, JobSpec, JobSummary, NodeId, NodeStatus,
-    SessionId, State, ToNode, TraceId,
+    SessionId, State, ToNode, TraceContext, TraceId,
 };
 
 use crate::controller as pb;
@@ -447,6 +447,15 @@ macro_rules! sign_of_life {
 
 sign_of_life!(NodeMessage, HeartbeatRequest);
 
+/// A report as it goes over a work stream.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StreamedReport {
+    /// What is reported.
+    pub report: Box<AttemptReport>,
+    /// The position of who sends it, where the job is recorded.
+    pub trace: Option<TraceContext>,
+}
+
 /// What a node says on its work stream after the first sign of life.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FromNode {
@@ -458,7 +467,7 @@ pub enum FromNode {
         acknowledge: u64,
     },
     /// An attempt has ended.
-    Report(Box<AttemptReport>),
+    Report(StreamedReport),
 }
 
 impl From<FromNode> for pb::NodeMessage {
@@ -468,9 +477,9 @@ impl From<FromNode> for pb::NodeMessage {
             FromNode::Status { status, acknowledge } => {
                 Self { status: Some(status.into()), acknowledge, ..Self::default() }
             }
-            FromNode::Report(report) => {
+            FromNode::Report(StreamedReport { report, trace }) => {
                 let report = report_request(SessionId(0), Incarnation(0), *report);
-                Self { report: Some(report), ..Self::default() }
+                Self { report: Some(report), trace: trace.map(Into::into), ..Self::default() }
             }
         }
     }
@@ -481,7 +490,12 @@ impl TryFrom<pb::NodeMessage> for FromNode {
 
     fn try_from(message: pb::NodeMessage) -> Result<Self, WireError> {
         match message.report {
-            Some(report) => Ok(Self::Report(Box::new(convert(report, "report")?))),
+            Some(report) => {
+                let report = Box::new(convert(report, "report")?);
+                // A position that cannot be read costs a span, and no report.
+                let trace = message.trace.and_then(|trace| trace.try_into().ok());
+                Ok(Self::Report(StreamedReport { report, trace }))
+            }
             None => Ok(Self::Status {
                 status: required(message.status, "status")?,
                 acknowledge: message.acknowledge,

@@ -14,9 +14,9 @@ use types::{
     FrameTable, Incarnation, JobFilter, JobId, JobPage, JobSpec, JobSummary, JobView, Lease,
     Liveness, MediaRef, ModelRef, ModelScore, NodeId, NodeStatus, NodeView, Outcome, PartId,
     PixelFormat, PooledScore, Priority, Progress, Provenance, Quality, RawGeometry, Registered,
-    Registration, ReportAnswer, ReportCall, ReportSpans, ReportWay, Requirements, ResultView,
-    RunTimings, RunningPart, ScoreReport, SessionId, SpanId, Stage, StageTimings, State,
-    StopReason, SubmitCall, SubmitMethod, Timestamp, ToNode, TraceContext, TraceId, Warning,
+    Registration, ReportAnswer, ReportSpans, ReportWay, Requirements, ResultView, RunTimings,
+    RunningPart, ScoreReport, SessionId, SpanId, Stage, StageTimings, State, StopReason,
+    SubmitCall, SubmitMethod, Timestamp, ToNode, TraceContext, TraceId, Warning,
 };
 
 /// Sends a value over the wire and back, through the encoded bytes.
@@ -214,12 +214,13 @@ fn way(outcome: AttemptOutcome) -> ReportWay {
     let trace_id = TraceId::new([6; 16]).expect("not zero");
     let spans = ReportSpans { trace_id, span_id: span(4), caller: None, is_recorded: true };
     let spans = match outcome {
-        AttemptOutcome::Succeeded => return ReportWay::Stream,
+        AttemptOutcome::Succeeded => return ReportWay::STREAM,
         AttemptOutcome::Failed => None,
         AttemptOutcome::Lost => Some(ReportSpans { is_recorded: false, ..spans }),
         _ => Some(ReportSpans { caller: Some(span(5)), ..spans }),
     };
-    ReportWay::Call(ReportCall { lead: Duration::from_micros(12), spans })
+    let is_call = outcome != AttemptOutcome::Released;
+    ReportWay { is_call, lead: Duration::from_micros(12), spans }
 }
 
 fn attempt(outcome: Option<AttemptOutcome>) -> AttemptView {

@@ -197,7 +197,7 @@ impl SimNode {
                 let digest = execution_digest(part, fence, self.incarnation);
                 let outcome = outcome(part, random);
                 let timings = StageTimings::default();
-                let (received_at, way) = (now, ReportWay::Stream);
+                let (received_at, way) = (now, ReportWay::STREAM);
                 self.spool.push(Report { part, fence, outcome, timings, digest, received_at, way });
                 (digest, part, fence)
             })

@@ -90,24 +90,24 @@ impl SubmitMethod {
 
 /// How the report that ended an attempt came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ReportWay {
-    /// As a message of the node's work stream.
-    Stream,
-    /// By a call.
-    Call(ReportCall),
-}
-
-/// The call that brought a report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct ReportCall {
+pub struct ReportWay {
+    /// By a call of its own; otherwise as a message of the node's work stream.
+    pub is_call: bool,
     /// From its arrival until the report was read.
     pub lead: Duration,
-    /// Its spans, where it has any of its own.
+    /// The spans of its way, where it has any of its own.
     pub spans: Option<ReportSpans>,
 }
 
-/// The spans of a call that brought a report.
+impl ReportWay {
+    /// As a message of the work stream, without spans.
+    pub const STREAM: Self = Self { is_call: false, lead: Duration::ZERO, spans: None };
+
+    /// By a call without spans.
+    pub const CALL: Self = Self { is_call: true, ..Self::STREAM };
+}
+
+/// The spans of what brought a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReportSpans {
     /// The trace they are of; not always the attempt's.

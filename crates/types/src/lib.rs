@@ -23,9 +23,7 @@ pub mod trace;
 pub mod view;
 pub mod work;
 
-pub use calls::{
-    CallerSpan, Commit, CommitNote, ReportCall, ReportSpans, ReportWay, SubmitCall, SubmitMethod,
-};
+pub use calls::{CallerSpan, Commit, CommitNote, ReportSpans, ReportWay, SubmitCall, SubmitMethod};
 pub use encode::{EncodeError, EncodeRequest, Encoded};
 pub use encoder::Encoder;
 pub use failure::{Failure, FailureKind};

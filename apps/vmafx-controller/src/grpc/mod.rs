@@ -184,7 +184,7 @@ impl VmafxController for Face {
         &self,
         request: Request<Streaming<pb::NodeMessage>>,
     ) -> Answer<Self::PullWorkStream> {
-        work::pull(&self.app, request.into_inner()).await.map(Response::new)
+        work::pull(&self.app, request).await.map(Response::new)
     }
 
     async fn poll_work(

@@ -4,24 +4,28 @@
 //! leases while the connection takes them. When the node leaves, in good order or not, the body is
 //! dropped, and with it the queue's end of the stream, which detaches the node.
 
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use observability::new_span_id;
+use observability::{Tracer, job_trace, new_span_id};
 use prost::Message as _;
 use proto::controller as pb;
-use proto::rpc::{FromNode, REPORT_VALUES_MAX, STREAM_MESSAGE_BYTES_MAX, SignOfLife};
+use proto::rpc::{
+    FromNode, REPORT_VALUES_MAX, STREAM_MESSAGE_BYTES_MAX, SignOfLife, StreamedReport,
+};
 use proto::{WireError, rpc};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::metadata::MetadataMap;
-use tonic::{Status, Streaming};
-use types::ToNode;
+use tonic::{Code, Request, Status, Streaming};
+use types::{AttemptReport, Fence, PartId, ReportAnswer, ReportWay, ToNode, TraceContext};
 
 use super::{BoxStream, going_down, status};
-use crate::app::App;
-use crate::queue::{QueueError, WorkStream};
+use crate::app::{App, report_way};
+use crate::queue::{QueueError, REPORTS_UNANSWERED_MAX, WorkStream};
 
 /// How long a new stream may take to say whose it is.
 pub const FIRST_MESSAGE_WAIT: Duration = Duration::from_secs(10);
@@ -34,8 +38,10 @@ const POLL_MARGIN: Duration = Duration::from_millis(100);
 
 pub(super) async fn pull(
     app: &Arc<App>,
-    mut signs: Streaming<pb::NodeMessage>,
+    request: Request<Streaming<pb::NodeMessage>>,
 ) -> Result<BoxStream<pb::ControllerMessage>, Status> {
+    let peer = request.remote_addr();
+    let mut signs = request.into_inner();
     let first = tokio::time::timeout(FIRST_MESSAGE_WAIT, signs.message()).await;
     let first =
         first.map_err(|_| Status::deadline_exceeded("the stream did not say whose it is"))?;
@@ -45,6 +51,7 @@ pub(super) async fn pull(
     let mut stream = Stream {
         signs,
         work,
+        reports: Reports { tracer: app.telemetry.tracer.clone(), peer, under_way: HashMap::new() },
         closing: app.closing.clone(),
         closed: Box::pin(app.closing.clone().cancelled_owned()),
         old: Box::pin(tokio::time::sleep(jittered(app.stream_age_max))),
@@ -72,6 +79,7 @@ pub(super) async fn pull(
 struct Stream {
     signs: Streaming<pb::NodeMessage>,
     work: WorkStream,
+    reports: Reports,
     closing: CancellationToken,
     /// Ends when the controller goes down. One for the stream's whole life: each such future stands in
     /// a list that all streams share, and would enter and leave it with every message.
@@ -112,7 +120,7 @@ impl Stream {
                     Err(status) => return Next::Fail(status),
                 },
                 message = self.work.next() => return match message {
-                    Some(message) => Next::Send(message),
+                    Some(message) => self.send(message),
                     None if self.closing.is_cancelled() => Next::Last(ToNode::Reconnect),
                     // Another stream of the session took this one's place, or the session ended.
                     None => Next::End,
@@ -133,7 +141,7 @@ impl Stream {
             return Some(self.aged());
         }
         match self.work.try_next() {
-            Some(Some(message)) => Some(Next::Send(message)),
+            Some(Some(message)) => Some(self.send(message)),
             Some(None) => Some(Next::End),
             None => None,
         }
@@ -148,20 +156,32 @@ impl Stream {
         }
         let taken = match FromNode::try_from(said)? {
             FromNode::Status { status, acknowledge } => self.work.status(status, acknowledge),
-            FromNode::Report(report) if report.outcome.value_count() > REPORT_VALUES_MAX => {
+            FromNode::Report(StreamedReport { report, .. })
+                if report.outcome.value_count() > REPORT_VALUES_MAX =>
+            {
                 let text = format!(
                     "a report of over {REPORT_VALUES_MAX} values came over a work stream; send \
                      it by ReportResult"
                 );
                 return Err(Status::invalid_argument(text));
             }
-            FromNode::Report(report) => self.work.report(*report),
+            FromNode::Report(StreamedReport { report, trace }) => {
+                let way = trace.and_then(|sender| self.reports.arrived(&report, sender));
+                self.work.report(*report, way.unwrap_or(ReportWay::STREAM))
+            }
         };
         match taken {
             // A controller under load misses a sign of life; the next makes up for it.
             Ok(()) | Err(QueueError::Overloaded) => Ok(()),
             Err(error) => Err(status(error)),
         }
+    }
+
+    fn send(&mut self, message: ToNode) -> Next {
+        if let ToNode::Reported { part, fence, answer } = &message {
+            self.reports.answered((*part, *fence), *answer);
+        }
+        Next::Send(message)
     }
 
     fn aged(&mut self) -> Next {
@@ -171,6 +191,34 @@ impl Stream {
         self.asked_to_reconnect = true;
         self.old.as_mut().reset(Instant::now() + RECONNECT_GRACE);
         Next::Send(ToNode::Reconnect)
+    }
+}
+
+/// The spans of a stream's reports that are recorded and not answered yet.
+struct Reports {
+    tracer: Tracer,
+    peer: Option<SocketAddr>,
+    under_way: HashMap<(PartId, Fence), job_trace::StreamedReport>,
+}
+
+impl Reports {
+    /// A report has arrived with the position of who sent it. Gives its way, with its spans.
+    fn arrived(&mut self, report: &AttemptReport, sender: TraceContext) -> Option<ReportWay> {
+        // So many are not taken either.
+        if self.under_way.len() >= REPORTS_UNANSWERED_MAX {
+            return None;
+        }
+        let span = job_trace::StreamedReport::arrived(&self.tracer, sender, self.peer);
+        let way = span.call().map(|it| report_way(&it, ReportWay::STREAM));
+        self.under_way.insert((report.part, report.fence), span);
+        way
+    }
+
+    /// Its answer leaves.
+    fn answered(&mut self, key: (PartId, Fence), answer: Option<ReportAnswer>) {
+        if let Some(span) = self.under_way.remove(&key) {
+            span.end(if answer.is_some() { Code::Ok } else { Code::ResourceExhausted });
+        }
     }
 }
 

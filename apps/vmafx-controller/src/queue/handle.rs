@@ -12,8 +12,8 @@ use store::SqliteReader;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use types::{
     AttemptReport, FrameTable, Incarnation, JobFilter, JobId, JobPage, JobSpec, JobView, NodeId,
-    NodeStatus, NodeView, PartId, Registered, Registration, ReportAnswer, ReportCall, ReportWay,
-    SessionId, SpanId, State, SubmitCall, Timestamp, ToNode, TraceContext,
+    NodeStatus, NodeView, PartId, Registered, Registration, ReportAnswer, ReportWay, SessionId,
+    SpanId, State, SubmitCall, Timestamp, ToNode, TraceContext,
 };
 
 use super::config::QueueConfig;
@@ -507,7 +507,7 @@ impl Queue {
         messages(self.commands.command(poll).await?)
     }
 
-    /// Takes an attempt's end, which `call` brought: durable before it answers.
+    /// Takes an attempt's end, which came by a call: durable before it answers.
     ///
     /// # Errors
     /// Overload and store trouble. That the session is not known is an answer, not an error.
@@ -516,11 +516,11 @@ impl Queue {
         session: SessionId,
         incarnation: Incarnation,
         report: AttemptReport,
-        call: ReportCall,
+        way: ReportWay,
     ) -> Result<ReportAnswer, QueueError> {
         let received_at = self.shared.clock.now();
         let values = report.outcome.value_count();
-        let encode = move || encode_report(report, received_at, ReportWay::Call(call));
+        let encode = move || encode_report(report, received_at, way);
         let report = if values > INLINE_VALUES_MAX {
             tokio::task::spawn_blocking(encode).await.map_err(|_| QueueError::Shutdown)??
         } else {

@@ -28,6 +28,6 @@ pub use error::QueueError;
 pub use event::{FinishedJob, QueueEvent, QueueObserver};
 pub use handle::{Queue, RetrySelection, Submission};
 pub use stats::QueueStats;
-pub use stream::WorkStream;
+pub use stream::{REPORTS_UNANSWERED_MAX, WorkStream};
 pub use thread::QueueThread;
 pub use watch::{Watch, WatchEvent};

@@ -18,7 +18,7 @@ use super::signs::QuietSigns;
 
 /// Reports of one stream that may wait for their answers; further ones are to be sent by calls, so
 /// that one node cannot fill the queue's line.
-const REPORTS_UNANSWERED_MAX: usize = 1_024;
+pub const REPORTS_UNANSWERED_MAX: usize = 1_024;
 
 /// What the controller sends one node, for as long as its stream lives. Detaches on drop.
 #[derive(Debug)]
@@ -85,18 +85,18 @@ impl WorkStream {
         self.commands.tell(Command::Status { session, connection, status, acknowledge })
     }
 
-    /// Takes the end of one of the node's attempts. The answer comes among the messages, once it
+    /// Takes the end of one of the node's attempts, which came that way. The answer comes among the messages, once it
     /// is durable; one that does not take the report says so there.
     ///
     /// # Errors
     /// [`QueueError::Shutdown`].
-    pub fn report(&mut self, report: AttemptReport) -> Result<(), QueueError> {
+    pub fn report(&mut self, report: AttemptReport, way: ReportWay) -> Result<(), QueueError> {
         let (part, fence) = (report.part, report.fence);
         self.unanswered += 1;
         let (session, connection) = (self.session, self.connection);
         let to = || StreamReply { session, connection, replies: self.replies.clone(), part, fence };
         let has_room = self.unanswered <= REPORTS_UNANSWERED_MAX;
-        let encode = || encode_report(report, self.clock.now(), ReportWay::Stream);
+        let encode = || encode_report(report, self.clock.now(), way);
         let encoded = has_room.then(encode);
         let Some(report) = encoded.and_then(Result::ok).map(Box::new) else {
             to().send(None);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proto::controller as pb;
 use proto::controller::vmafx_controller_client::VmafxControllerClient;
-use proto::rpc::{FromNode, SignOfLife};
+use proto::rpc::{FromNode, SignOfLife, StreamedReport};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
@@ -14,7 +14,7 @@ use tonic::codegen::StdError;
 use types::{
     AttemptReport, Capabilities, Column, Failure, FailureKind, FrameTable, Incarnation, Lease,
     ModelScore, NodeId, NodeStatus, Outcome, PooledScore, Provenance, Registration, ReportAnswer,
-    RunningPart, ScoreReport, SessionId, Stage, StageTimings, ToNode,
+    RunningPart, ScoreReport, SessionId, Stage, StageTimings, ToNode, TraceContext,
 };
 
 use super::soon;
@@ -104,8 +104,26 @@ where
     }
 
     pub async fn report_over_stream(&self, lease: &Lease, outcome: Outcome) {
-        let said = FromNode::Report(Box::new(report(lease, outcome)));
+        self.report_over_stream_from(lease, outcome, None).await;
+    }
+
+    pub async fn report_over_stream_from(
+        &self,
+        lease: &Lease,
+        outcome: Outcome,
+        trace: Option<TraceContext>,
+    ) {
+        let report = Box::new(report(lease, outcome));
+        let said = FromNode::Report(StreamedReport { report, trace });
         self.signs.send(said.into()).await.expect("an open stream");
+    }
+
+    /// Over the stream, with this as the position of who sends it.
+    pub async fn report_garbled(&self, lease: &Lease, outcome: Outcome, trace: pb::TraceContext) {
+        let report = Box::new(report(lease, outcome));
+        let said = FromNode::Report(StreamedReport { report, trace: None });
+        let said = pb::NodeMessage { trace: Some(trace), ..said.into() };
+        self.signs.send(said).await.expect("an open stream");
     }
 
     pub async fn report(&mut self, lease: &Lease, outcome: Outcome) -> ReportAnswer {

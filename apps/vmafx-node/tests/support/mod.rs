@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use proto::controller as pb;
 use proto::controller::vmafx_controller_server::{VmafxController, VmafxControllerServer};
-use proto::rpc::{FromNode, SignOfLife};
+use proto::rpc::{FromNode, SignOfLife, StreamedReport};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt as _;
@@ -93,6 +93,8 @@ pub struct Reported {
     pub session: SessionId,
     pub incarnation: Incarnation,
     pub report: AttemptReport,
+    /// The sender's position, where one came with the message.
+    pub trace: Option<TraceContext>,
     pub over: Over,
     pub answer: tokio::sync::oneshot::Sender<Result<ReportAnswer, Status>>,
 }
@@ -224,12 +226,12 @@ impl VmafxController for Face {
                 let said = FromNode::try_from(message).expect("a valid message");
                 let (status, acknowledge) = match said {
                     FromNode::Status { status, acknowledge } => (status, acknowledge),
-                    FromNode::Report(report) => {
+                    FromNode::Report(StreamedReport { report, trace }) => {
                         let (answer, answered) = tokio::sync::oneshot::channel();
                         let (part, fence) = (report.part, report.fence);
                         let over = Over::Stream;
                         let reported =
-                            Reported { session, incarnation, report: *report, over, answer };
+                            Reported { session, incarnation, report: *report, trace, over, answer };
                         let _ = reports.send(reported).await;
                         // An answer that is still owed does not keep the stream open.
                         let answers = answers.downgrade();
@@ -267,7 +269,8 @@ impl VmafxController for Face {
         let incarnation = Incarnation(request.incarnation);
         let report = AttemptReport::try_from(request)?;
         let (answer, answered) = tokio::sync::oneshot::channel();
-        let reported = Reported { session, incarnation, report, over: Over::Call, answer };
+        let (trace, over) = (None, Over::Call);
+        let reported = Reported { session, incarnation, report, trace, over, answer };
         self.reports.send(reported).await.map_err(|_| Status::unavailable("the test is over"))?;
         let answer = answered.await.map_err(|_| Status::unavailable("no answer"))??;
         Ok(Response::new(answer.into()))

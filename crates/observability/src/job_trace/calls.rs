@@ -1,11 +1,9 @@
 //! The calls at both ends of a job, as they are told from the store: the request that submitted it,
 //! and the report that ended an attempt.
 //!
-//! While a job runs these spans are written by the layers of whoever calls and serves. A report that
-//! came over the work stream was no call; of a job that was not recorded it is told as the two spans
-//! that it would have been, and says so, so that the way to the result has no gap.
-
-use std::time::Duration;
+//! While a recorded job runs these spans are written by whoever calls and serves: by the layers of a
+//! call, and around the message where a report goes over the work stream. Of a job that was not recorded
+//! the report is told as the two spans that it would have had, so that the way to the result has no gap.
 
 use opentelemetry::trace::SpanKind;
 use types::{
@@ -21,10 +19,10 @@ use crate::speaker::Speaker;
 
 const SUBMIT_JOB: &str = "vmafx.controller.v1.VmafxController/SubmitJob";
 const SUBMIT_JOBS: &str = "vmafx.controller.v1.VmafxController/SubmitJobs";
-const REPORT_RESULT: &str = "vmafx.controller.v1.VmafxController/ReportResult";
+pub(super) const REPORT_RESULT: &str = "vmafx.controller.v1.VmafxController/ReportResult";
 const JOBS_ROUTE: &str = "/v1/jobs";
 /// The value of `vmafx.report.way`.
-const STREAM: &str = "stream";
+pub(super) const STREAM: &str = "stream";
 
 /// A span of a gRPC call that was answered.
 fn answered(
@@ -89,18 +87,15 @@ pub(super) struct ReportIds {
 }
 
 /// The spans of the report that ended the attempt at `trace`. While a job is recorded they are those
-/// of the call that brought it, if that call is in the attempt's trace, and otherwise there are
-/// none. Of any other job they are told as if they had been, under the ids that the logs know, or
-/// under such that follow from the attempt's.
+/// of what brought it, if that is in the attempt's trace, and otherwise there are none. Of any other
+/// job they are told as if they had been, under the ids that the logs know, or under such that follow
+/// from the attempt's.
 pub(super) fn report_ids(
     attempt: &AttemptView,
     trace: &TraceContext,
     recorded: Recorded,
 ) -> Option<ReportIds> {
-    let known = match attempt.report? {
-        ReportWay::Stream => None,
-        ReportWay::Call(call) => call.spans.filter(|spans| spans.trace_id == trace.trace_id),
-    };
+    let known = attempt.report?.spans.filter(|spans| spans.trace_id == trace.trace_id);
     let derived = |role| derived_span_id(trace.span_id, role, 0);
     match (known, recorded) {
         (Some(spans), Recorded::Yes) if spans.is_recorded => {
@@ -136,13 +131,10 @@ pub(super) fn report(
     ids: ReportIds,
     times: &ReportTimes,
 ) -> Vec<SpanRecord> {
-    let call = match attempt.report {
-        Some(ReportWay::Call(call)) => Some(call),
-        Some(ReportWay::Stream) | None => None,
-    };
+    let way = attempt.report.unwrap_or(ReportWay::STREAM);
     let of = |id, kind, times| {
         let record = answered(trace.with_span(id), kind, REPORT_RESULT, times);
-        if call.is_some() { record } else { record.with(attr::REPORT_WAY, STREAM) }
+        if way.is_call { record } else { record.with(attr::REPORT_WAY, STREAM) }
     };
     let mut spans = Vec::with_capacity(2);
     if let Some(id) = ids.node {
@@ -150,7 +142,7 @@ pub(super) fn report(
         sent.speaker = Some(Speaker::Node(attempt.node.clone()));
         spans.push(sent.child_of(trace.span_id, Origin::Local));
     }
-    let began_at = times.arrived_at.before(call.map_or(Duration::ZERO, |call| call.lead));
+    let began_at = times.arrived_at.before(way.lead);
     let taken = of(ids.controller, SpanKind::Server, [began_at, times.durable_at]);
     let parent = ids.node.unwrap_or(trace.span_id);
     spans.push(taken.child_of(parent, Origin::Remote));

@@ -48,6 +48,15 @@ pub struct ServedCall {
     pub elapsed: Duration,
 }
 
+impl ServedCall {
+    /// Of the span of a request that is being served.
+    pub(crate) fn of(span: &ActiveSpan) -> Option<Self> {
+        let trace = span.trace().filter(|_| span.position() != Position::Callers)?;
+        let (caller, is_recorded) = (span.parent_span_id(), span.is_recording());
+        Some(Self { trace, caller, is_recorded, elapsed: span.elapsed() })
+    }
+}
+
 impl ServerSpan {
     const HANDLE: Self = Self { _made_by_layers: () };
 
@@ -67,13 +76,7 @@ impl ServerSpan {
     /// exported here, and the caller's position is handed on.
     #[must_use]
     pub fn call(&self) -> Option<ServedCall> {
-        with_served(|serving| {
-            let span = &serving.span;
-            let trace = span.trace().filter(|_| span.position() != Position::Callers)?;
-            let (caller, is_recorded) = (span.parent_span_id(), span.is_recording());
-            Some(ServedCall { trace, caller, is_recorded, elapsed: span.elapsed() })
-        })
-        .flatten()
+        with_served(|serving| ServedCall::of(&serving.span)).flatten()
     }
 
     /// The context in which this span is the current one.

@@ -72,7 +72,7 @@ pub const SPANS: &[SpanDef] = &[
             attr::RPC_STATUS_CODE,
             attr::NETWORK_PEER_ADDRESS = "the transport tells it",
             attr::NETWORK_PEER_PORT = "the transport tells it",
-            attr::REPORT_WAY = "it stands for a report that was no call"
+            attr::REPORT_WAY = "a report came over the work stream"
         ],
     },
     SpanDef {
@@ -87,7 +87,7 @@ pub const SPANS: &[SpanDef] = &[
             attr::RPC_STATUS_CODE,
             attr::SERVER_ADDRESS = "it was not rebuilt",
             attr::SERVER_PORT = "it was not rebuilt",
-            attr::REPORT_WAY = "it stands for a report that was no call"
+            attr::REPORT_WAY = "a report came over the work stream"
         ],
     },
     SpanDef {

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use types::{
-    CallerSpan, Commit, ReportCall, ReportSpans, ReportWay, SpanId, SubmitCall, SubmitMethod,
-    Timestamp,
+    CallerSpan, Commit, ReportSpans, ReportWay, SpanId, SubmitCall, SubmitMethod, Timestamp,
 };
 
 use super::micros;
@@ -66,8 +65,8 @@ impl TryFrom<pb::SubmitCall> for SubmitCall {
 
 impl From<ReportWay> for pb::ReportWay {
     fn from(way: ReportWay) -> Self {
-        let ReportWay::Call(ReportCall { lead, spans }) = way else { return Self::default() };
-        let told = Self { by_call: true, lead_us: micros(lead), ..Self::default() };
+        let ReportWay { is_call, lead, spans } = way;
+        let told = Self { by_call: is_call, lead_us: micros(lead), ..Self::default() };
         match spans {
             None => told,
             Some(spans) => Self {
@@ -85,9 +84,6 @@ impl TryFrom<pb::ReportWay> for ReportWay {
     type Error = WireError;
 
     fn try_from(way: pb::ReportWay) -> Result<Self, WireError> {
-        if !way.by_call {
-            return Ok(Self::Stream);
-        }
         let spans = match trace_id(&way.trace_id, "trace_id")? {
             None => None,
             Some(trace_id) => Some(ReportSpans {
@@ -97,6 +93,6 @@ impl TryFrom<pb::ReportWay> for ReportWay {
                 is_recorded: way.recorded,
             }),
         };
-        Ok(Self::Call(ReportCall { lead: Duration::from_micros(way.lead_us), spans }))
+        Ok(Self { is_call: way.by_call, lead: Duration::from_micros(way.lead_us), spans })
     }
 }

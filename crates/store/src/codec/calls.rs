@@ -4,22 +4,26 @@ use std::time::Duration;
 
 use control::StoreError;
 use types::{
-    CallerSpan, ReportCall, ReportSpans, ReportWay, SpanId, SubmitCall, SubmitMethod, Timestamp,
-    TraceId,
+    CallerSpan, ReportSpans, ReportWay, SpanId, SubmitCall, SubmitMethod, Timestamp, TraceId,
 };
 
 use super::corrupt;
 
 /// Bytes of the call that submitted a job: method, caller's role, two ids, two spans of time.
 const SUBMIT_BYTES: usize = 26;
-/// Bytes of a report's call without spans: a span of time.
+/// Bytes of a report's way without spans: a span of time.
 const REPORT_BYTES: usize = 4;
-/// Bytes of a report's call with its spans: whether recorded, and three ids more.
+/// Bytes of a report's way with its spans: flags, and three ids more.
 const REPORT_SPANS_BYTES: usize = REPORT_BYTES + 33;
 
 const NO_CALLER: u8 = 0;
 const LINKED: u8 = 1;
 const PARENT: u8 = 2;
+
+/// Flag of a report's spans: the controller recorded its own.
+const RECORDED: u8 = 1;
+/// Flag of a report's spans: no call brought it, but a message of the work stream.
+const BY_STREAM: u8 = 2;
 
 /// Methods as numbers. Part of the file's format: never renumber.
 const fn method_number(method: SubmitMethod) -> u8 {
@@ -90,13 +94,16 @@ pub(crate) fn decode_submit_call(
     read().ok_or_else(|| corrupt("read a submission's call", "wrong length or an unknown value"))
 }
 
-/// How a report came: nothing for most, which come over the work stream.
+/// How a report came: nothing for most, which come over the work stream and have no spans.
 pub(crate) fn encode_report_way(way: &ReportWay) -> Vec<u8> {
-    let ReportWay::Call(call) = way else { return Vec::new() };
+    if !way.is_call && way.spans.is_none() {
+        return Vec::new();
+    }
     let mut bytes = Vec::with_capacity(REPORT_SPANS_BYTES);
-    bytes.extend(whole_micros(call.lead));
-    if let Some(spans) = &call.spans {
-        bytes.push(spans.is_recorded.into());
+    bytes.extend(whole_micros(way.lead));
+    if let Some(spans) = &way.spans {
+        let by_stream = if way.is_call { 0 } else { BY_STREAM };
+        bytes.push(by_stream | if spans.is_recorded { RECORDED } else { 0 });
         bytes.extend(spans.trace_id.to_bytes());
         bytes.extend(spans.span_id.to_bytes());
         bytes.extend(spans.caller.map(SpanId::to_bytes).unwrap_or_default());
@@ -107,22 +114,21 @@ pub(crate) fn encode_report_way(way: &ReportWay) -> Vec<u8> {
 pub(crate) fn decode_report_way(bytes: &[u8]) -> Result<ReportWay, StoreError> {
     let read = || {
         let (lead, spans) = match bytes.len() {
-            0 => return Some(ReportWay::Stream),
+            0 => return Some(ReportWay::STREAM),
             REPORT_BYTES | REPORT_SPANS_BYTES => bytes.split_first_chunk()?,
             _ => return None,
         };
-        let spans = match spans {
-            [] => None,
-            [is_recorded, ids @ ..] => Some(ReportSpans {
-                is_recorded: *is_recorded != 0,
-                trace_id: TraceId::new(*ids.first_chunk()?)?,
-                span_id: SpanId::new(*ids[16..].first_chunk()?)?,
-                caller: SpanId::new(*ids[24..].first_chunk()?),
-            }),
+        let lead = from_micros(*lead);
+        let [flags, ids @ ..] = spans else { return Some(ReportWay { lead, ..ReportWay::CALL }) };
+        let spans = ReportSpans {
+            is_recorded: flags & RECORDED != 0,
+            trace_id: TraceId::new(*ids.first_chunk()?)?,
+            span_id: SpanId::new(*ids[16..].first_chunk()?)?,
+            caller: SpanId::new(*ids[24..].first_chunk()?),
         };
-        Some(ReportWay::Call(ReportCall { lead: from_micros(*lead), spans }))
+        Some(ReportWay { is_call: flags & BY_STREAM == 0, lead, spans: Some(spans) })
     };
-    read().ok_or_else(|| corrupt("read a report's call", "wrong length or an id of zero"))
+    read().ok_or_else(|| corrupt("read a report's way", "wrong length or an id of zero"))
 }
 
 #[cfg(test)]
@@ -160,14 +166,21 @@ mod tests {
             is_recorded: true,
         };
         let lead = Duration::from_micros(u32::MAX.into());
-        for spans in [None, Some(spans), Some(ReportSpans { caller: Some(span(2)), ..spans })] {
-            let way = ReportWay::Call(ReportCall { lead, spans });
+        let below = ReportSpans { caller: Some(span(2)), is_recorded: false, ..spans };
+        for (is_call, spans) in [
+            (true, None),
+            (true, Some(spans)),
+            (true, Some(below)),
+            (false, Some(spans)),
+            (false, Some(below)),
+        ] {
+            let way = ReportWay { is_call, lead, spans };
             let bytes = encode_report_way(&way);
             assert_eq!(decode_report_way(&bytes), Ok(way));
             assert!(decode_report_way(&bytes[1..]).is_err());
         }
-        assert!(encode_report_way(&ReportWay::Stream).is_empty());
-        assert_eq!(decode_report_way(&[]), Ok(ReportWay::Stream));
+        assert!(encode_report_way(&ReportWay::STREAM).is_empty());
+        assert_eq!(decode_report_way(&[]), Ok(ReportWay::STREAM));
     }
 
     #[test]

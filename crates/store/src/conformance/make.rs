@@ -10,9 +10,8 @@ use control::{
 use types::{
     AttemptOutcome, CallerSpan, Capabilities, Column, Failure, FailureKind, Fence, FrameTable,
     Incarnation, JobId, JobSpec, MediaRef, ModelScore, NodeId, PartId, PooledScore, Provenance,
-    ReportCall, ReportSpans, ReportWay, RunTimings, ScoreReport, SessionId, SpanId, Stage,
-    StageTimings, State, SubmitCall, SubmitMethod, Timestamp, TraceContext, TraceFlags, TraceId,
-    Warning,
+    ReportSpans, ReportWay, RunTimings, ScoreReport, SessionId, SpanId, Stage, StageTimings, State,
+    SubmitCall, SubmitMethod, Timestamp, TraceContext, TraceFlags, TraceId, Warning,
 };
 
 use crate::codec;
@@ -74,7 +73,7 @@ pub(super) fn call(number: u64) -> Option<SubmitCall> {
     number.is_multiple_of(2).then_some(call)
 }
 
-/// Every second report came by a call.
+/// Reports come by all ways.
 pub(super) fn way(part: u64) -> ReportWay {
     let spans = ReportSpans {
         trace_id: trace(part).trace_id,
@@ -83,9 +82,10 @@ pub(super) fn way(part: u64) -> ReportWay {
         is_recorded: true,
     };
     let lead = Duration::from_micros(13);
-    match part.is_multiple_of(2) {
-        true => ReportWay::Call(ReportCall { lead, spans: Some(spans) }),
-        false => ReportWay::Stream,
+    match part % 3 {
+        0 => ReportWay { is_call: true, lead, spans: Some(spans) },
+        1 => ReportWay { is_call: false, lead, spans: Some(spans) },
+        _ => ReportWay::STREAM,
     }
 }
 

@@ -149,7 +149,7 @@ impl Site {
             timings: StageTimings::default(),
             digest: [1; 32],
             received_at: self.now,
-            way: ReportWay::Stream,
+            way: ReportWay::STREAM,
         });
         self.batch(vec![Command::Report { session, incarnation, report, to: 0 }]);
         self.effects.iter().find_map(|effect| match effect {
