@@ -4,7 +4,9 @@
 //! that takes connections and never answers.
 //!
 //! The modes take turns in many short rounds, each round in another order, and every round is compared
-//! with the one without telemetry beside it in time: what else the machine does meets both. The
+//! with the one without telemetry beside it in time: what else the machine does meets both. Every few
+//! rounds all processes are started anew, because one may run some per cent faster than another of the
+//! same program for as long as it lives. The
 //! CPU time of a part tells small costs apart, throughput hardly does. A round's CPU time is read once
 //! what it recorded is exported, so that no mode pays for another.
 //!
@@ -42,6 +44,8 @@ const JOBS: u64 = 4_000;
 const BATCHES: (usize, u64) = (16, 20);
 /// Rounds; each mode has one in each.
 const ROUNDS: u64 = 48;
+/// Rounds of the same processes.
+const ROUNDS_OF_A_SITE: u64 = 4;
 /// Single submissions in a turn, and turns.
 const SUBMITS: (u64, u64) = (200, 30);
 /// Milliseconds that a span waits for its message at most: less than usual, so that a round exports
@@ -104,7 +108,7 @@ struct Collector {
     thread: String,
 }
 
-/// A controller, its nodes, and what was measured of them.
+/// A controller and its nodes.
 struct Site {
     mode: Mode,
     controller: Controller,
@@ -113,12 +117,19 @@ struct Site {
     nodes: Vec<NodeHandle>,
     telemetry: OtelGuard,
     dir: TempDir,
+}
+
+/// What was measured of a mode.
+#[derive(Default)]
+struct Measured {
     rates: Vec<f64>,
     /// CPU microseconds a part: of everything, and without the collector.
     cpu_us: [Vec<f64>; 2],
     submits: Vec<Duration>,
     /// The 99th percentile of each turn, in milliseconds.
     p99s: Vec<f64>,
+    /// Of the controllers' spans: those exported, those dropped, and traces passed over.
+    spans: [f64; 3],
 }
 
 impl Site {
@@ -146,23 +157,16 @@ impl Site {
             fleet::start_with(&controller.address, "noop", FLEET, noop.clone(), &handles).await?;
         fleet::ready(&nodes).await?;
         let client = client(&controller)?;
-        let (rates, cpu_us, submits, p99s) = Default::default();
-        Ok(Self {
-            mode,
-            controller,
-            client,
-            noop,
-            nodes,
-            telemetry,
-            dir,
-            rates,
-            cpu_us,
-            submits,
-            p99s,
-        })
+        Ok(Self { mode, controller, client, noop, nodes, telemetry, dir })
     }
 
-    async fn round(&mut self, before: u64, jobs: u64, collector: &Collector) -> Result<(), Error> {
+    async fn round(
+        &self,
+        before: u64,
+        jobs: u64,
+        collector: &Collector,
+        measured: &mut Measured,
+    ) -> Result<(), Error> {
         let cpu = || {
             let collector = process::cpu_of_thread(&collector.thread)?;
             let all = self.controller.cpu_exactly()? + process::own_cpu()?;
@@ -172,8 +176,8 @@ impl Site {
         let took = one_round(&self.client, &self.noop, before, jobs, BATCHES).await?;
         self.exported().await?;
         let used = cpu()?;
-        self.rates.push(jobs as f64 / took.as_secs_f64());
-        for (all, (used, before)) in self.cpu_us.iter_mut().zip(used.iter().zip(cpu_before)) {
+        measured.rates.push(jobs as f64 / took.as_secs_f64());
+        for (all, (used, before)) in measured.cpu_us.iter_mut().zip(used.iter().zip(cpu_before)) {
             // Of the controller's threads one may have ended.
             all.push(used.saturating_sub(before).as_secs_f64() * 1e6 / jobs as f64);
         }
@@ -200,54 +204,75 @@ impl Site {
         }
     }
 
-    async fn submit(&mut self, jobs: u64) -> Result<(), Error> {
+    async fn submit(&self, jobs: u64, measured: &mut Measured) -> Result<(), Error> {
         let mut took = Vec::new();
         for _ in 0..jobs {
             let began = Instant::now();
             self.client.submit(job()).await?;
             took.push(began.elapsed());
         }
-        self.submits.extend(&took);
-        self.p99s.push(Times::new(took).ok_or("nothing was submitted")?.p99_ms());
+        measured.submits.extend(&took);
+        measured.p99s.push(Times::new(took).ok_or("nothing was submitted")?.p99_ms());
         Ok(())
     }
 
-    async fn stop(self) {
+    async fn stop(self, measured: &mut Measured) -> Result<(), Error> {
+        let exported = match self.mode.ratio {
+            Some(_) => self.controller.metric(EXPORTED)?,
+            None => 0.0,
+        };
+        let dropped = self.controller.metric_or_zero(DROPPED)?;
+        let passed_over = self.controller.metric_or_zero(PASSED_OVER)?;
+        for (sum, more) in measured.spans.iter_mut().zip([exported, dropped, passed_over]) {
+            *sum += more;
+        }
         fleet::stop(self.nodes).await;
         self.telemetry.shutdown_async().await;
         drop(self.dir);
+        Ok(())
     }
 }
 
 pub(super) async fn run(args: &Args) -> Result<(), Error> {
     let collector = collector()?;
-    let mut sites = Vec::new();
     // The kernel takes the connections, and nobody ever looks at them.
     let silent = TcpListener::bind("127.0.0.1:0").await?;
     let nobody = format!("http://{}", silent.local_addr()?);
-    for mode in MODES {
-        let endpoint = if mode.silent { &nobody } else { &collector.endpoint };
-        sites.push(Site::new(args, endpoint, mode).await?);
-    }
-    let address = sites[0].controller.address.clone();
-    let baseline = Baseline::measure(sites[0].dir.path(), &address).await?;
+    let mut measured: [Measured; MODES.len()] = Default::default();
+    let mut baseline = None;
+    let starts = args.scaled(ROUNDS / ROUNDS_OF_A_SITE).max(2);
     let (submits, turns) = SUBMITS;
-    let rounds = args.scaled(ROUNDS).max(4);
-    for round in 0..rounds {
-        for place in 0..sites.len() {
-            let site = &mut sites[turn(round, place)];
-            site.round(round * JOBS, JOBS, &collector).await?;
+    for start in 0..starts {
+        let mut sites = Vec::new();
+        for mode in MODES {
+            let endpoint = if mode.silent { &nobody } else { &collector.endpoint };
+            sites.push(Site::new(args, endpoint, mode).await?);
+        }
+        if baseline.is_none() {
+            let address = &sites[0].controller.address;
+            baseline = Some(Baseline::measure(sites[0].dir.path(), address).await?);
+        }
+        // What is slow because it is new, such as the first pages of a process, is nobody's.
+        for site in &sites {
+            site.round(0, JOBS, &collector, &mut Measured::default()).await?;
+        }
+        for round in 1..=ROUNDS_OF_A_SITE {
+            for place in 0..sites.len() {
+                let mode = turn(start * ROUNDS_OF_A_SITE + round, place);
+                sites[mode].round(round * JOBS, JOBS, &collector, &mut measured[mode]).await?;
+            }
+        }
+        for turn_of_submits in 0..turns.div_ceil(starts) {
+            for place in 0..sites.len() {
+                let mode = turn(start + turn_of_submits, place);
+                sites[mode].submit(submits, &mut measured[mode]).await?;
+            }
+        }
+        for (site, measured) in sites.into_iter().zip(&mut measured) {
+            site.stop(measured).await?;
         }
     }
-    for round in 0..args.scaled(turns) {
-        for place in 0..sites.len() {
-            sites[turn(round, place)].submit(submits).await?;
-        }
-    }
-    report(&sites, &baseline, &collector)?;
-    for site in sites {
-        site.stop().await;
-    }
+    report(&measured, &baseline.ok_or("there was no round")?, &collector);
     Ok(())
 }
 
@@ -265,19 +290,18 @@ fn compared(on: &[f64], off: &[f64]) -> (f64, String) {
     (median(&shares), format!("{low:.3} to {high:.3}"))
 }
 
-fn report(sites: &[Site], baseline: &Baseline, collector: &Collector) -> Result<(), Error> {
+fn report(measured: &[Measured], baseline: &Baseline, collector: &Collector) {
     let mut table = table("What telemetry costs the queue", baseline);
-    let off = &sites[0];
-    let p99 = |site: &Site| {
-        Ok::<_, Error>(Times::new(site.submits.clone()).ok_or("nothing was submitted")?.p99_ms())
-    };
+    let off = &measured[0];
+    let p99 =
+        |site: &Measured| Times::new(site.submits.clone()).map_or(f64::NAN, |times| times.p99_ms());
     table.row("off: no-op parts", (median(&off.rates), "/s"), Goal::Open, baseline.short());
     table.row("off: CPU a part, everything", (median(&off.cpu_us[0]), "µs"), Goal::Open, "");
-    table.row("off: submit p99", (p99(off)?, "ms"), Goal::Open, "one client");
-    for site in &sites[1..] {
-        let Mode { name: mode, goal, .. } = site.mode;
+    table.row("off: submit p99", (p99(off), "ms"), Goal::Open, "one client");
+    for (mode, site) in MODES.iter().zip(measured).skip(1) {
+        let Mode { name: mode, goal, .. } = mode;
         let [least, cpu_most, p99_most] = match goal {
-            Some(share) => [Goal::AtLeast(share), Goal::AtMost(1.0 / share), Goal::AtMost(1.05)],
+            Some(share) => [Goal::AtLeast(*share), Goal::AtMost(1.0 / *share), Goal::AtMost(1.05)],
             None => [Goal::Open; 3],
         };
         let mut row = |what: &str, on: &[f64], off: &[f64], goal, beside: String| {
@@ -296,11 +320,9 @@ fn report(sites: &[Site], baseline: &Baseline, collector: &Collector) -> Result<
         row("CPU a part, as a multiple of off", all, &off.cpu_us[0], cpu_most, beside);
         let beside = format!("{:.1} µs", median(own));
         row("the same without the collector's", own, &off.cpu_us[1], Goal::Open, beside);
-        let beside = format!("{:.3} ms", p99(site)?);
+        let beside = format!("{:.3} ms", p99(site));
         row("submit p99, as a multiple of off", &site.p99s, &off.p99s, p99_most, beside);
-        let exported = site.controller.metric(EXPORTED)?;
-        let dropped = site.controller.metric_or_zero(DROPPED)?;
-        let passed_over = site.controller.metric_or_zero(PASSED_OVER)?;
+        let [exported, dropped, passed_over] = site.spans;
         let what = format!("{mode}: spans of the controller exported");
         let beside = format!("{dropped} dropped, queue full; {passed_over} traces passed over");
         table.row(what, (exported, ""), Goal::Open, beside);
@@ -309,7 +331,6 @@ fn report(sites: &[Site], baseline: &Baseline, collector: &Collector) -> Result<
     table.row("collector: received", (received, "MB"), Goal::Open, "in this process");
     table.print();
     println!("A range beside a ratio holds its median with 95 %, of {} pairs.", off.rates.len());
-    Ok(())
 }
 
 const QUEUE: &str = "vmafx_telemetry_queue{vmafx_telemetry_signal=\"traces\"}";
