@@ -45,4 +45,4 @@ pub use pair::{
 };
 pub use policy::SourcePolicy;
 pub use stop::{CancelToken, Stop, Stopped};
-pub use video::{Video, VideoInfo};
+pub use video::{Video, VideoInfo, exceeds};

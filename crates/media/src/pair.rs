@@ -168,17 +168,16 @@ pub fn depth_warning(videos: [(&VideoInfo, u8); 2]) -> Option<Warning> {
 }
 
 /// The warning for a pair of which one video, or both, begins with a picture that has samples above
-/// its bits. Each comes with the bits that are stored of it, and whether it does.
+/// its bits. Each is a name, the bits that are stored of it, and whether it does.
 #[must_use]
-pub fn exceeded_depth_warning(videos: [(&VideoInfo, u8, bool); 2]) -> Option<Warning> {
+pub fn exceeded_depth_warning(videos: [(&str, u8, bool); 2]) -> Option<Warning> {
     let exceeding = videos.iter().filter(|(_, _, exceeds)| *exceeds);
     let questions: Vec<String> = exceeding
-        .map(|(info, stored, _)| {
+        .map(|(name, stored, _)| {
             let deeper = if *stored < 12 { 12 } else { 16 };
             format!(
-                "{} has samples above {stored} bits: is this {deeper}-bit, or P0{stored:02} read as \
-                 yuv420p{stored}?",
-                info.name
+                "{name} has samples above {stored} bits: is this {deeper}-bit, or P0{stored:02} read as \
+                 yuv420p{stored}?"
             )
         })
         .collect();
@@ -233,9 +232,8 @@ mod tests {
 
     #[test]
     fn only_what_exceeds_its_depth_is_asked_about() {
-        let info = info(32, ChromaSubsampling::C420, 10);
         let warning =
-            |[one, other]: [bool; 2]| exceeded_depth_warning([(&info, 10, one), (&info, 8, other)]);
+            |[one, other]: [bool; 2]| exceeded_depth_warning([("/a", 10, one), ("/b", 8, other)]);
         assert_eq!(warning([false, false]), None);
         let message = warning([true, false]).expect("the reference does").message;
         assert!(

@@ -287,7 +287,8 @@ impl Video {
 }
 
 /// Whether a sample of the plane has more bits.
-fn exceeds(plane: &mut Plane, bit_depth: u8) -> bool {
+#[must_use]
+pub fn exceeds(plane: &mut Plane, bit_depth: u8) -> bool {
     match plane.data_mut() {
         PlaneDataMut::U16(samples) => {
             let seen = samples.iter().fold(0, |seen, sample| seen | sample);

@@ -192,8 +192,8 @@ fn run_here(
         warnings.extend(depth_warning(depths));
         let [(reference, stored), (distorted, stored_too)] = depths;
         warnings.extend(exceeded_depth_warning([
-            (reference, stored, exceed_depth[0]),
-            (distorted, stored_too, exceed_depth[1]),
+            (&reference.name, stored, exceed_depth[0]),
+            (&distorted.name, stored_too, exceed_depth[1]),
         ]));
         let provenance = Provenance {
             engine_version: env!("CARGO_PKG_VERSION").to_owned(),

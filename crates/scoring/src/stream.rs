@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use engine::{
     FrameValues, Isa, LiveFrame, LiveSequence, PictureMut, PictureSpec, Plan, SequenceError,
 };
-use media::{MediaError, Stop};
+use media::{MediaError, Stop, exceeded_depth_warning};
 use types::{Provenance, RawGeometry, ScoreReport, Stage, StageTimings, Warning};
 
 use crate::error::ScoreError;
@@ -36,6 +36,33 @@ fn cut_warning(frames: u64) -> Warning {
             "the stream was ended after {frames} frames, whose values fill the memory that one \
              stream may take; more came, which are not scored: open another stream for them"
         ),
+    }
+}
+
+/// Looks at the first pictures for samples above their bits, as a run from files does.
+struct FirstSeen<'a> {
+    source: &'a mut dyn PairSource,
+    bit_depth: u8,
+    /// Of the reference and the distorted; `None` before they came.
+    exceed_depth: Option<[bool; 2]>,
+}
+
+impl PairSource for FirstSeen<'_> {
+    fn fill(
+        &mut self,
+        reference: &mut PictureMut,
+        distorted: &mut PictureMut,
+        stop: &Stop,
+    ) -> Result<Option<u64>, ScoreError> {
+        let filled = self.source.fill(reference, distorted, stop)?;
+        if filled.is_some() && self.exceed_depth.is_none() {
+            let look = |picture: &mut PictureMut| {
+                let mut planes = picture.planes_mut().iter_mut();
+                planes.any(|plane| media::exceeds(plane, self.bit_depth))
+            };
+            self.exceed_depth = Some([look(reference), look(distorted)]);
+        }
+        Ok(filled)
     }
 }
 
@@ -201,9 +228,16 @@ impl StreamRun {
         // What passed since the models were loaded was a wait for the first frame.
         self.clock.end_of(Stage::Decode);
         let collector = self.live.clone();
-        let source = (source, self.frames_max);
+        let bit_depth = self.spec.format.bit_depth;
+        let mut seen = FirstSeen { source, bit_depth, exceed_depth: None };
+        let source: (&mut dyn PairSource, u64) = (&mut seen, self.frames_max);
         let outcome =
             pipeline::run_fed(&self.plan, self.spec, source, collector, &workers, stop, progress)?;
+        let [reference, distorted] = seen.exceed_depth.unwrap_or_default();
+        let exceeded = exceeded_depth_warning([
+            ("the reference", bit_depth, reference),
+            ("the distorted video", bit_depth, distorted),
+        ]);
         self.clock.share(Stage::Score, outcome.score_time, Stage::Decode);
         let sequence = self.live.lock().take().ok_or(SequenceError::Empty)?;
         let scores = sequence.finish()?;
@@ -214,7 +248,7 @@ impl StreamRun {
             isa: isa.to_string(),
             decoders: vec![DECODER.to_owned(); 2],
         };
-        let warnings = small.into_iter().chain(cut).collect();
+        let warnings = small.into_iter().chain(exceeded).chain(cut).collect();
         let mut report = scores.into_report(warnings, provenance, StageTimings::default());
         self.clock.end_of(Stage::Pool);
         report.timings = self.clock.finish(outcome.feature_times);

@@ -187,6 +187,29 @@ fn what_cannot_be_scored_is_refused_before_a_frame_comes() {
 }
 
 #[test]
+fn samples_above_the_depth_of_the_stream_are_warned_of() {
+    for deep in [false, true] {
+        let mut pair = spec().make();
+        if deep {
+            // As P010 looks to who takes it for planes of 10 bits.
+            pair.distorted = pair.distorted.raised(12);
+        }
+        let prepared = StreamRun::prepare(&request(1), geometry(), &config(2), || {});
+        let mut source = Clips { pair: &pair, next: 0, before: &mut |_| Ok(()) };
+        let run = prepared.expect("a known model");
+        let report = run.run(&mut source, &Stop::never(), &Progress::new()).expect("scored");
+        let warned: Vec<_> =
+            report.warnings.iter().filter(|it| it.code == "samples_above_depth").collect();
+        assert_eq!(warned.len(), usize::from(deep), "{:?}", report.warnings);
+        if let [warning] = warned[..] {
+            let message = &warning.message;
+            assert!(message.contains("the distorted video has samples above 10"), "{message}");
+            assert!(!message.contains("the reference"), "{message}");
+        }
+    }
+}
+
+#[test]
 fn a_stream_that_is_too_long_ends_with_what_was_scored_and_says_so() {
     let pair = spec().make();
     let ended_after = |frames: u64| {
