@@ -72,13 +72,18 @@ fn a_file_of_a_newer_version_is_refused() {
     assert_eq!(error.kind, StoreErrorKind::Version, "{error}");
 }
 
-#[test]
-fn a_read_that_takes_too_long_is_broken_off_and_the_next_one_works() {
+/// A store of so many jobs, and a filter that none of them passes.
+fn full_of_others_jobs(count: u64) -> (Directory, SqliteStore, JobFilter) {
     let directory = Directory::new();
     let mut store = SqliteStore::open(directory.config()).expect("a fresh file");
-    let submits: Vec<_> = (1..=2_000).map(|number| submit(number, "/r")).collect();
+    let submits: Vec<_> = (1..=count).map(|number| submit(number, "/r")).collect();
     store.commit(&submits).expect("room for some jobs");
-    let nobody = JobFilter { tenant: Some("nobody".into()), ..JobFilter::default() };
+    (directory, store, JobFilter { tenant: Some("nobody".into()), ..JobFilter::default() })
+}
+
+#[test]
+fn a_read_that_takes_too_long_is_broken_off_and_the_next_one_works() {
+    let (_directory, store, nobody) = full_of_others_jobs(2_000);
     let mut hasty = store.open_reader(Duration::ZERO).expect("a reader");
     let error = hasty.page(&nobody, None, 10).expect_err("there is much to look at");
     assert_eq!(error.kind, StoreErrorKind::TimedOut, "{error}");
@@ -89,11 +94,7 @@ fn a_read_that_takes_too_long_is_broken_off_and_the_next_one_works() {
 
 #[test]
 fn a_reader_whose_questions_take_too_long_never_stays_in_a_transaction() {
-    let directory = Directory::new();
-    let mut store = SqliteStore::open(directory.config()).expect("a fresh file");
-    let submits: Vec<_> = (1..=600).map(|number| submit(number, "/r")).collect();
-    store.commit(&submits).expect("room for some jobs");
-    let nobody = JobFilter { tenant: Some("nobody".into()), ..JobFilter::default() };
+    let (_directory, mut store, nobody) = full_of_others_jobs(600);
     let mut hasty = store.open_reader(Duration::ZERO).expect("a reader");
     // SQLite looks at the time every so many steps of a statement, counted over all its runs, those that
     // end transactions too.
