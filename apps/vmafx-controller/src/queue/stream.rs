@@ -85,8 +85,8 @@ impl WorkStream {
         self.commands.tell(Command::Status { session, connection, status, acknowledge })
     }
 
-    /// Takes the end of one of the node's attempts, which came that way. The answer comes among the messages, once it
-    /// is durable; one that does not take the report says so there.
+    /// Takes the end of one of the node's attempts, which came in this `way`. The answer comes among the
+    /// messages, once it is durable; one that does not take the report says so there.
     ///
     /// # Errors
     /// [`QueueError::Shutdown`].
