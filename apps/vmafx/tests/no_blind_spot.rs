@@ -1,5 +1,6 @@
 //! At 1 % sampling, of five hundred jobs: what arrives is the whole, connected trace of every job
-//! that failed or was slow, of the jobs whose trace id the ratio takes, and nothing else.
+//! that failed or was slow, of the jobs whose trace id the ratio takes, and nothing else. And of all
+//! calls that the controller served meanwhile, the ratio took one in a hundred.
 
 mod support;
 
@@ -10,7 +11,7 @@ use client::{Client, ClientConfig};
 use observability::schema::span_name;
 use proto::rpc::Submit;
 use support::collector::{Span, Tree};
-use support::otelcol::{Config, Otelcol, test_config};
+use support::otelcol::{Config, Otelcol, http_body, test_config};
 use support::{DEADLINE, Fleet, demo_pair, wait_for};
 use types::{JobId, JobSpec, JobView, MediaRef, State};
 
@@ -19,10 +20,18 @@ const FAILED: usize = 5;
 const SLOW: usize = 5;
 /// Jobs that are under way at once: few, so that none is slow because it waits for others.
 const UNDER_WAY: usize = 4;
+/// Questions beside those of the jobs, so that it shows how many calls are recorded.
+const QUESTIONS: usize = 10_000;
+/// How many of them are under way at once.
+const QUESTIONS_AT_ONCE: usize = 8;
 /// What is slow.
 const THRESHOLD: Duration = Duration::from_secs(8);
 /// The lowest randomness, the last 56 bits of a trace id, that a ratio of 1 % takes.
 const TAKEN_FROM: u64 = 0xfd_70a3_d70a_3d70;
+
+/// Calls of the test's own, which is within no trace.
+const OF_NOBODYS_TRACE: [&str; 2] =
+    ["vmafx.controller.v1.VmafxController/SubmitJob", "vmafx.controller.v1.VmafxController/GetJob"];
 
 /// What every tree holds, recorded or rebuilt.
 const NAMES: [&str; 7] = [
@@ -97,7 +106,48 @@ async fn run_jobs(fleet: &Fleet) -> (Vec<JobView>, support::Process) {
             views.push(finished(&client, job).await);
         }
     }
+    ask(&client, views[0].id).await;
     (views, node)
+}
+
+/// Asks for a job again and again.
+async fn ask(client: &Client, job: JobId) {
+    let asking = (0..QUESTIONS_AT_ONCE).map(|_| {
+        let client = client.clone();
+        tokio::spawn(async move {
+            for _ in 0..QUESTIONS / QUESTIONS_AT_ONCE {
+                client.job(job).await.expect("the job is known");
+            }
+        })
+    });
+    for asking in asking.collect::<Vec<_>>() {
+        asking.await.expect("no panic");
+    }
+}
+
+/// How many submissions and questions the controller has served.
+fn served(fleet: &Fleet) -> f64 {
+    let page = http_body(fleet.http_port(), "/metrics", "text/plain").expect("it answers");
+    let is_it = |line: &&str| {
+        line.starts_with("rpc_server_call_duration_seconds_count")
+            && OF_NOBODYS_TRACE.iter().any(|name| line.contains(&format!("\"{name}\"")))
+    };
+    let counts = page.lines().filter(is_it).filter_map(|line| line.rsplit(' ').next());
+    counts.map(|count| count.parse::<f64>().expect("a number")).sum()
+}
+
+/// That about one in a hundred of so many calls is among the spans, by the ratio's decision. Chance
+/// leaves the range once in a million runs.
+fn assert_one_in_a_hundred(calls: f64, spans: &[Span]) {
+    let is_it = |span: &&Span| {
+        span.kind == "SPAN_KIND_SERVER"
+            && OF_NOBODYS_TRACE.contains(&span.name.as_str())
+            && span.attributes.get("vmafx.sampling.reason").is_some_and(|it| it == "ratio")
+    };
+    let recorded = spans.iter().filter(is_it).count() as f64;
+    let (mean, deviation) = (calls * 0.01, (calls * 0.01 * 0.99).sqrt());
+    assert!(calls > QUESTIONS as f64, "{calls}");
+    assert!((recorded - mean).abs() < 5.0 * deviation, "{recorded} of {calls}");
 }
 
 fn took(job: &JobView) -> Duration {
@@ -144,8 +194,10 @@ fn the_traces_of_failed_and_slow_jobs_arrive_whole_and_of_the_rest_what_the_rati
         expected.iter().all(whole).then_some(())
     });
     assert_eq!(node.terminate(), Some(0));
+    let calls = served(&fleet);
     assert_eq!(controller.terminate(), Some(0));
     collector.terminate();
+    assert_one_in_a_hundred(calls, &received.spans());
 
     let mut traces: BTreeMap<String, Vec<Span>> = BTreeMap::new();
     for span in received.spans() {

@@ -5,7 +5,9 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use observability::testing::OtlpReceiver;
 use serde_json::{Value, json};
+use support::otelcol::http_get;
 use support::{
     DEADLINE, Fleet, Process, Ran, binary, demo_folder, free_port, is_listening, wait_for,
 };
@@ -13,6 +15,7 @@ use support::{
 /// A process under test, where it answers, and the file that it reads its settings from.
 struct Target {
     process: Process,
+    port: u16,
     url: String,
     file: PathBuf,
 }
@@ -20,7 +23,7 @@ struct Target {
 impl Target {
     fn new(process: Process, port: u16, file: &Path) -> Self {
         wait_for("it listens", DEADLINE, || is_listening(port).then_some(()));
-        Self { process, url: format!("http://127.0.0.1:{port}"), file: file.to_owned() }
+        Self { process, port, url: format!("http://127.0.0.1:{port}"), file: file.to_owned() }
     }
 
     fn configure(&self, text: &str) {
@@ -84,7 +87,7 @@ fn mcp(fleet: &Fleet, file: &Path) -> Target {
     Target::new(fleet.start_program("vmafx-mcp", &variables), port, file)
 }
 
-fn up(folder: &Path, file: &Path) -> Target {
+fn up(folder: &Path, file: &Path, telemetry: &[(&'static str, String)]) -> Target {
     let (grpc, http) = (free_port(), free_port());
     let mut command = Command::new(binary("vmafx"));
     command
@@ -97,12 +100,18 @@ fn up(folder: &Path, file: &Path) -> Target {
         .arg(demo_folder())
         .env("VMAFX_SAMPLING_FILE", file)
         .env("VMAFX_LOG", "info")
-        .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT");
+        .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
+        .envs(telemetry.iter().map(|(name, value)| (name, value)));
     Target::new(Process::start(command, "up", folder), http, file)
 }
 
 /// Every kind of process, each with the file of its settings.
 fn each(check: impl Fn(&str, Target)) {
+    each_with(&[], check);
+}
+
+/// The same, with these variables of OpenTelemetry.
+fn each_with(telemetry: &[(&'static str, String)], check: impl Fn(&str, Target)) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let files = ["controller", "node", "server", "mcp", "up"].map(|kind| folder.path().join(kind));
     for file in &files {
@@ -110,14 +119,84 @@ fn each(check: impl Fn(&str, Target)) {
     }
     let [of_controller, of_node, of_server, of_mcp, of_up] = &files;
     let name = of_controller.to_str().expect("UTF-8");
-    let fleet = Fleet::new().with_setting("VMAFX_SAMPLING_FILE", name);
+    let fleet = Fleet::new().with_telemetry(telemetry).with_setting("VMAFX_SAMPLING_FILE", name);
     let controller = controller(&fleet, of_controller);
     check("node", node(&fleet, of_node));
     check("controller", controller);
     check("server", server(&fleet, of_server));
     check("mcp", mcp(&fleet, of_mcp));
     let folder = tempfile::tempdir().expect("a temporary folder");
-    check("up", up(folder.path(), of_up));
+    check("up", up(folder.path(), of_up, telemetry));
+}
+
+/// What makes no spans, whatever the rules.
+const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
+/// Asks many times for what is not there, each time for something else: whatever the rules, of each
+/// call that is recorded one span is told.
+fn scan(target: &Target, folder: &str, count: usize) {
+    for index in 0..count {
+        let answer =
+            http_get(target.port, &format!("/{folder}/{index}"), "*/*").expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+    }
+}
+
+#[test]
+fn what_is_served_is_recorded_by_the_rules_of_the_moment_in_every_kind_of_process() {
+    const CALLS: usize = 20;
+    let receiver = OtlpReceiver::start().expect("a port");
+    let telemetry = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.http_endpoint()),
+        ("OTEL_METRICS_EXPORTER", "none".to_owned()),
+        ("OTEL_BSP_SCHEDULE_DELAY", "100".to_owned()),
+        ("VMAFX_TRACES_MIN_PER_MINUTE", "0".to_owned()),
+    ];
+    each_with(&telemetry, |kind, target| {
+        let folders = ["never", "always", "never-again", "quiet"].map(|it| format!("{kind}-{it}"));
+        let [never, always, never_again, quiet] = &folders;
+        let told = |folder: &String| {
+            let mut spans = receiver.spans();
+            spans.retain(|span| span.text("url.path").starts_with(&format!("/{folder}/")));
+            spans
+        };
+        for (count, (ratio, folder)) in [(0, never), (1, always)].into_iter().enumerate() {
+            target.configure(&format!("OTEL_TRACES_SAMPLER_ARG={ratio}\n"));
+            target.process.signal("HUP");
+            target.has_said("sampling: reloaded", count + 1);
+            scan(&target, folder, CALLS);
+        }
+        for probe in PROBES {
+            let answer = http_get(target.port, probe, "*/*").expect("an answer");
+            assert!(!answer.starts_with("HTTP/1.1 404"), "{kind}: {probe}");
+        }
+        assert_eq!(target.sampling(&["set", "--ratio", "0"]).code, Some(0), "{kind}");
+        scan(&target, never_again, CALLS);
+        // Ten a second, so that nobody waits for a minute.
+        let floor = target.sampling(&["set", "--ratio", "0", "--min-per-minute", "600"]);
+        assert_eq!(floor.code, Some(0), "{kind}: {floor:#?}");
+        wait_for("a quiet process yields a trace", DEADLINE, || {
+            scan(&target, quiet, 1);
+            (!told(quiet).is_empty()).then_some(())
+        });
+        assert_eq!(target.process.terminate(), Some(0), "{kind}");
+
+        let spans = receiver.spans();
+        let of_probes = spans.iter().filter(|span| PROBES.contains(&span.text("url.path")));
+        assert_eq!(of_probes.count(), 0, "{kind}");
+        assert_eq!(told(never).len() + told(never_again).len(), 0, "{kind}");
+        assert_eq!(told(always).len(), CALLS, "{kind}");
+        for (folder, reason, state) in [(always, "ratio", "ot=th:0"), (quiet, "quiet", "")] {
+            for span in told(folder) {
+                let said = (span.text("vmafx.sampling.reason"), span.trace_state.as_str());
+                assert_eq!(
+                    (span.name.as_str(), said),
+                    ("GET", (reason, state)),
+                    "{kind}: {span:?}"
+                );
+            }
+        }
+    });
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use observability::SpanKind;
 use observability::schema::span_name::{
@@ -342,6 +343,38 @@ fn a_controller_killed_between_commit_and_export_exports_the_same_spans_after_it
     assert!(spans.iter().all(|span| !span.attributes.contains_key("vmafx.span.end")));
     let traces: BTreeSet<_> = receiver.spans().iter().map(|span| span.trace_id).collect();
     assert_eq!(traces, [trace_id].into());
+}
+
+#[test]
+fn what_has_arrived_is_sent_once_though_the_controller_is_started_again() {
+    let receiver = OtlpReceiver::start().expect("a port");
+    let fleet = Fleet::new().with_telemetry(&telemetry(&receiver, "0"));
+    let controller = fleet.start_controller();
+    let _node = fleet.start_node("a");
+    scored(&fleet, &["--trace"]);
+    let ended_before = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    let (_, first) = failed(&fleet);
+    let names = [SUBMIT, JOB, QUEUE_WAIT, PROCESS, FETCH, SETTLE];
+    whole_tree(&receiver, first, &names);
+    let store = rusqlite::Connection::open(fleet.folder().join("controller.db"));
+    let store = store.expect("the controller's store");
+    wait_for("the recorded job is known to have arrived", DEADLINE, || {
+        let until = "SELECT until_us FROM traces_told";
+        let until: u64 = store.query_row(until, [], |row| row.get(0)).expect("it is there");
+        (Duration::from_micros(until) > ended_before).then_some(())
+    });
+    drop(store);
+    assert_eq!(controller.terminate(), Some(0));
+    let controller = fleet.start_controller();
+    let (_, second) = failed(&fleet);
+    whole_tree(&receiver, second, &names);
+    assert!(!controller.output().contains("sent again"), "{}", controller.output());
+    assert_eq!(controller.terminate(), Some(0));
+    let mut told = BTreeSet::new();
+    for span in receiver.spans() {
+        let is_new = told.insert((span.trace_id, span.span_id));
+        assert!(is_new, "{} came twice:\n{}", span.name, render_tree(&receiver.spans()));
+    }
 }
 
 #[test]

@@ -20,6 +20,7 @@ use observability::{
 };
 use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, Metric, metric};
 use tower::{Layer as _, ServiceExt as _, service_fn};
+use tracing_subscriber::layer::SubscriberExt as _;
 use types::{Timestamp, TraceFlags};
 
 #[test]
@@ -62,8 +63,60 @@ fn given_ids_and_times_arrive_unchanged_by_both_protocols() {
             assert_eq!(process.resource["k8s.pod.name"], "pod-1");
             let headers = receiver.last_headers().expect("a message came");
             assert_eq!(headers["x-tenant"], "seven");
+            let encoding = if protocol == "grpc" { "grpc-encoding" } else { "content-encoding" };
+            let compressed = headers.get(encoding).map(|value| value.to_str().expect("a word"));
+            let expected = (compression == "gzip").then_some("gzip");
+            assert_eq!(compressed, expected, "{protocol}");
         }
     }
+}
+
+#[test]
+fn each_signal_goes_its_own_way_where_it_has_one() {
+    let receivers = [(); 3].map(|()| OtlpReceiver::start().expect("a port"));
+    let [traces, metrics, logs] = &receivers;
+    let mut variables = vec![
+        // What none of them is to take.
+        ("OTEL_EXPORTER_OTLP_HEADERS".to_owned(), "x-tenant=nobody".to_owned()),
+        ("OTEL_LOGS_EXPORTER".to_owned(), "otlp".to_owned()),
+    ];
+    for (signal, endpoint, protocol, compression) in [
+        ("TRACES", traces.grpc_endpoint(), "grpc", "gzip"),
+        ("METRICS", metrics.http_endpoint() + "/v1/metrics", "http/json", "none"),
+        ("LOGS", logs.http_endpoint() + "/v1/logs", "http/protobuf", "gzip"),
+    ] {
+        for (part, value) in [
+            ("ENDPOINT", endpoint.as_str()),
+            ("PROTOCOL", protocol),
+            ("COMPRESSION", compression),
+            ("HEADERS", &format!("x-signal={signal}")),
+        ] {
+            variables.push((format!("OTEL_EXPORTER_OTLP_{signal}_{part}"), value.to_owned()));
+        }
+    }
+    let more: Vec<_> =
+        variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let guard = OtelGuard::start(&config("http://127.0.0.1:9", "grpc", &more));
+    guard.tracer().emit_span(record("one"));
+    let layer = guard.log_layer().expect("logs leave");
+    let subscriber = tracing_subscriber::registry().with(layer);
+    tracing::subscriber::with_default(subscriber, || tracing::info!("one"));
+    guard.shutdown();
+
+    let came = receivers.each_ref().map(|receiver| {
+        let metrics = !receiver.metrics().is_empty();
+        (receiver.spans().len(), metrics, receiver.logs().len())
+    });
+    assert_eq!(came, [(1, false, 0), (0, true, 0), (0, false, 1)]);
+    let how = receivers.each_ref().map(|receiver| {
+        let headers = receiver.last_headers().expect("a message came");
+        let word = |name: &str| headers.get(name).map_or("", |it| it.to_str().expect("text"));
+        ["content-type", "content-encoding", "grpc-encoding", "x-signal", "x-tenant"]
+            .map(|name| word(name).to_owned())
+    });
+    assert_eq!(how[0], ["application/grpc", "", "gzip", "TRACES", ""]);
+    assert_eq!(how[1], ["application/json", "", "", "METRICS", ""]);
+    assert_eq!(how[2], ["application/x-protobuf", "gzip", "", "LOGS", ""]);
 }
 
 #[test]

@@ -107,29 +107,90 @@ fn serve<S: Service<Request<()>>>(service: &mut S, path: &str) -> S::Response {
     }
 }
 
+/// Both layers of a server: each answers whether the call that it serves is recorded.
+fn servers(bench: &Bench) -> [Box<dyn FnMut() -> bool>; 2] {
+    let telemetry = bench.guard.telemetry();
+    let served = || {
+        let (recorded, seen) = std::sync::mpsc::channel();
+        let handler = service_fn(move |_: Request<()>| {
+            let recorded = recorded.clone();
+            async move {
+                recorded.send(is_served_recorded()).expect("heard");
+                Ok::<_, Infallible>(Response::new(Empty::<bytes::Bytes>::new()))
+            }
+        });
+        (handler, seen)
+    };
+    let (handler, of_grpc) = served();
+    let mut grpc = GrpcServerLayer::new(telemetry, GrpcMethods::new(["a.v1.S/Run"])).layer(handler);
+    let (handler, of_http) = served();
+    let mut http = HttpServerLayer::new(telemetry).layer(handler);
+    [
+        Box::new(move || {
+            drop(serve(&mut grpc, "/a.v1.S/Run"));
+            of_grpc.recv().expect("served")
+        }),
+        Box::new(move || {
+            drop(serve(&mut http, "/"));
+            of_http.recv().expect("served")
+        }),
+    ]
+}
+
 #[test]
 fn of_the_calls_that_begin_a_trace_one_in_a_hundred_is_recorded() {
+    servers(&of_the_ratio()).into_iter().for_each(assert_one_in_a_hundred);
+}
+
+#[test]
+fn a_change_is_seen_by_the_next_call_that_is_served() {
+    const CALLS: usize = 2_000;
     let bench = of_the_ratio();
-    let telemetry = bench.guard.telemetry();
-    let (recorded, seen) = std::sync::mpsc::channel();
-    let handler = service_fn(move |_: Request<()>| {
-        let recorded = recorded.clone();
-        async move {
-            recorded.send(is_served_recorded()).expect("heard");
-            Ok::<_, Infallible>(Response::new(Empty::<bytes::Bytes>::new()))
+    let sampling = bench.guard.tracer().sampling();
+    let change = |body: &str| {
+        sampling.change(&SamplingChange::from_json(body.as_bytes()).expect("a change"));
+    };
+    for mut call in servers(&bench) {
+        let mut recorded = || (0..CALLS).filter(|_| call()).count();
+        change(r#"{"arg": 0}"#);
+        assert_eq!(recorded(), 0);
+        change(r#"{"arg": 1}"#);
+        assert_eq!(recorded(), CALLS);
+        // Six standard deviations; while a change is for a while, calls are decided about another way.
+        for body in [r#"{"arg": 0.5}"#, r#"{"arg": 0.5, "for_seconds": 600}"#] {
+            change(body);
+            let recorded = recorded();
+            assert!(recorded.abs_diff(CALLS / 2) < 135, "{body}: {recorded}");
         }
-    });
-    let mut grpc =
-        GrpcServerLayer::new(telemetry, GrpcMethods::new(["a.v1.S/Run"])).layer(handler.clone());
-    assert_one_in_a_hundred(|| {
-        drop(serve(&mut grpc, "/a.v1.S/Run"));
-        seen.recv().expect("served")
-    });
-    let mut http = HttpServerLayer::new(telemetry).layer(handler);
-    assert_one_in_a_hundred(|| {
-        drop(serve(&mut http, "/"));
-        seen.recv().expect("served")
-    });
+        change(r#"{"sampler": "always_off"}"#);
+        assert_eq!(recorded(), 0);
+        sampling.reload();
+    }
+}
+
+#[test]
+fn a_recorded_call_says_for_how_many_it_stands_or_that_it_was_quiet() {
+    // A token each tenth of a second, so that nobody waits for a minute.
+    let floor = ("VMAFX_TRACES_MIN_PER_MINUTE", "600");
+    for (ratio, reason, state) in [("0.25", "ratio", "ot=th:c"), ("0", "quiet", "")] {
+        let bench = Bench::new(&[("OTEL_TRACES_SAMPLER_ARG", ratio), floor]);
+        for mut call in servers(&bench) {
+            let began = std::time::Instant::now();
+            let (mut recorded, mut calls) = (0, 0_u64);
+            while recorded < 3 {
+                assert!(began.elapsed().as_secs() < 20, "{reason}: {recorded} of {calls}");
+                recorded += u64::from(call());
+                calls += 1;
+            }
+            assert!(recorded < calls, "{reason}: {recorded} of {calls}");
+        }
+        let spans = bench.finish();
+        assert_eq!(spans.len(), 6, "{reason}");
+        for span in spans {
+            let said = (span.text("vmafx.sampling.reason"), span.trace_state.as_str());
+            assert_eq!((said, span.flags & 0xff), ((reason, state), 3), "{span:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::receiver::{Behaviour, OtlpReceiver};
+use super::spans::ReceivedSpan;
 use crate::init::{DISABLED_MESSAGE, SHUTDOWN_BUDGET};
 
 /// How long a program may take to end, beside what telemetry may.
@@ -20,6 +21,13 @@ const END_WITHIN: Duration = Duration::from_secs(30);
 
 /// What a busy machine may add to the work because of a collector that never answers.
 const DELAY_MAX: Duration = Duration::from_secs(10);
+
+/// What a busy machine may add to the end, beside what telemetry may: less than that, so that it is seen
+/// when a program waits for its telemetry twice.
+const END_DELAY_MAX: Duration = Duration::from_secs(2);
+
+/// Runs of which one must end in time.
+const END_RUNS_MAX: usize = 3;
 
 /// A program that is about to be started.
 pub struct Subject {
@@ -217,6 +225,10 @@ fn with_a_collector(name: &str, protocol: &str, subject: &mut dyn FnMut() -> Sub
     for span in &spans {
         assert_eq!(span.resource["service.name"], expected, "{protocol}");
     }
+    let says_its_share = |span: &ReceivedSpan| {
+        span.text("vmafx.sampling.reason") == "ratio" && span.trace_state == "ot=th:0"
+    };
+    assert!(spans.iter().any(says_its_share), "{protocol}: {spans:#?}");
     let sent: Vec<String> = spans.iter().map(|span| span.trace_id.to_string()).collect();
     let logged = run.traces();
     assert!(
@@ -245,22 +257,40 @@ fn with_a_sampler_that_takes_nothing(subject: &mut dyn FnMut() -> Subject) {
     let spans = receiver.spans();
     assert!(spans.is_empty(), "{spans:#?}");
     assert!(!receiver.metrics().is_empty(), "{:#?}", run.lines);
+    let is_unsampled = |line: &Value| {
+        line["trace_id"].as_str().is_some_and(|id| id.len() == 32)
+            && line["span_id"].as_str().is_some_and(|id| id.len() == 16)
+            && line["trace_flags"].as_str().is_some_and(|flags| flags == "00" || flags == "02")
+    };
+    let log = run.log();
+    let mut within = log.iter().filter(|line| !line["trace_id"].is_null()).peekable();
+    assert!(within.peek().is_some(), "no line of the log has a trace id: {:#?}", run.lines);
+    assert!(within.all(is_unsampled), "{:#?}", run.lines);
+    assert!(receiver.logs().is_empty(), "nobody asked for logs to be sent");
 }
 
+/// On a busy machine one run may take longer, for reasons of its own.
 fn with_a_collector_that_never_answers(subject: &mut dyn FnMut() -> Subject) {
     let quiet = Run::with(subject(), &[]);
-    let receiver = OtlpReceiver::start().expect("a port on loopback");
-    receiver.behave(Behaviour::Hang);
-    let run = Run::with(
-        subject(),
-        &owned([
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.http_endpoint()),
-            ("OTEL_EXPORTER_OTLP_TIMEOUT", "120000"),
-            ("OTEL_TRACES_SAMPLER_ARG", "1"),
-        ]),
-    );
-    let delay = run.worked.saturating_sub(quiet.worked);
-    assert!(delay < DELAY_MAX, "the collector delayed the work by {delay:?}");
-    let late = run.ended.saturating_sub(quiet.ended);
-    assert!(late < SHUTDOWN_BUDGET + DELAY_MAX, "the collector delayed the end by {late:?}");
+    let mut late = Duration::MAX;
+    for _ in 0..END_RUNS_MAX {
+        let receiver = OtlpReceiver::start().expect("a port on loopback");
+        receiver.behave(Behaviour::Hang);
+        let run = Run::with(
+            subject(),
+            &owned([
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.http_endpoint()),
+                ("OTEL_EXPORTER_OTLP_TIMEOUT", "120000"),
+                ("OTEL_TRACES_SAMPLER_ARG", "1"),
+            ]),
+        );
+        assert!(receiver.requests() > 0, "nothing was sent: {:#?}", run.lines);
+        let delay = run.worked.saturating_sub(quiet.worked);
+        assert!(delay < DELAY_MAX, "the collector delayed the work by {delay:?}");
+        late = late.min(run.ended.saturating_sub(quiet.ended));
+        if late < SHUTDOWN_BUDGET + END_DELAY_MAX {
+            return;
+        }
+    }
+    panic!("the collector delayed the end by {late:?}");
 }
