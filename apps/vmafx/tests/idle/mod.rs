@@ -1,13 +1,14 @@
-//! A fleet that does nothing for a minute, with every log switched on, sends nothing but its
-//! metrics: no export is the cause of a span or of a log record.
+//! Services of every kind that do nothing for a minute, with every log switched on, send nothing but
+//! their metrics: no export is the cause of a span or of a log record.
 //!
 //! A module of another test's binary, so that the minute passes while that one works.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use observability::testing::OtlpReceiver;
 
-use crate::support::{DEADLINE, Fleet, wait_for};
+use crate::support::{DEADLINE, Fleet, Process, binary, demo_folder, free_ports, wait_for};
 
 /// How long nothing happens.
 const IDLE: Duration = Duration::from_secs(60);
@@ -42,6 +43,39 @@ fn settled(receiver: &OtlpReceiver) -> usize {
     })
 }
 
+/// Everything in one process, on ports of its own.
+fn up(fleet: &Fleet, telemetry: &[(&'static str, String)]) -> Process {
+    let listen = free_ports::<2>().map(|port| format!("127.0.0.1:{port}"));
+    let mut command = Command::new(binary("vmafx"));
+    command
+        .args(["up", "--nodes", "1", "--slots", "1"])
+        .args(["--grpc-listen", &listen[0], "--http-listen", &listen[1]])
+        .arg("--data")
+        .arg(fleet.folder().join("data"))
+        .arg("--source-root")
+        .arg(demo_folder())
+        .envs(telemetry.iter().map(|(name, value)| (name, value)));
+    Process::start(command, "up", fleet.folder())
+}
+
+/// One of every kind.
+fn services(fleet: &Fleet, telemetry: &[(&'static str, String)]) -> [Process; 5] {
+    let [mcp] = free_ports();
+    let of_mcp = [
+        ("VMAFX_MCP_TRANSPORT", "http".to_owned()),
+        ("VMAFX_MCP_LISTEN", format!("127.0.0.1:{mcp}")),
+        ("VMAFX_SCORING_ROOTS", demo_folder().display().to_string()),
+    ];
+    let (server, ..) = fleet.start_server_with(&[]);
+    [
+        fleet.start_controller(),
+        fleet.start_node("a"),
+        server,
+        fleet.start_program("vmafx-mcp", &of_mcp),
+        up(fleet, telemetry),
+    ]
+}
+
 #[test]
 fn a_minute_of_nothing_at_trace_level_sends_metrics_and_nothing_else() {
     let fleets = ["http/protobuf", "grpc"].map(|protocol| {
@@ -50,8 +84,9 @@ fn a_minute_of_nothing_at_trace_level_sends_metrics_and_nothing_else() {
             "grpc" => receiver.grpc_endpoint(),
             _ => receiver.http_endpoint(),
         };
-        let fleet = Fleet::new().with_telemetry(&telemetry(&endpoint, protocol));
-        let processes = [fleet.start_controller(), fleet.start_node("a")];
+        let telemetry = telemetry(&endpoint, protocol);
+        let fleet = Fleet::new().with_telemetry(&telemetry);
+        let processes = services(&fleet, &telemetry);
         (protocol, receiver, fleet, processes)
     });
     let started: Vec<(usize, u64)> =
@@ -61,7 +96,11 @@ fn a_minute_of_nothing_at_trace_level_sends_metrics_and_nothing_else() {
     for ((protocol, receiver, _, mut processes), (logs, requests)) in
         fleets.into_iter().zip(started)
     {
-        assert!(processes.iter_mut().all(super::Process::is_running), "{protocol}");
+        assert!(processes.iter_mut().all(Process::is_running), "{protocol}");
+        for service in ["vmafx-controller", "vmafx-node", "vmafx-server", "vmafx-mcp", "vmafx"] {
+            let said = receiver.logs().iter().any(|log| log.resource["service.name"] == service);
+            assert!(said, "{protocol}: {service} never said anything");
+        }
         let exports = receiver.requests() - requests;
         assert!(exports >= 100, "{protocol}: {exports} exports, there must be many to look at");
         let spans: Vec<String> = receiver.spans().into_iter().map(|span| span.name).collect();
