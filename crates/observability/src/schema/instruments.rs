@@ -187,7 +187,7 @@ instruments! {
     NODE_CPU_TIME = Counter, "vmafx.node.cpu.time", "s", [], &[],
         "CPU seconds of the threads that fetch, read and score; decoder processes not included. Frames over these: the cost of a frame.";
     NODE_READ = Counter, "vmafx.node.read", "By", [], &[],
-        "Bytes of video read: of raw and y4m files as they are, of others as their decoder gives them.";
+        "Bytes of video read: of raw and y4m files as they are, less the planes that nobody asks for and that are stepped over; of others as their decoder gives them.";
     NODE_STAGE = Counter, "vmafx.node.stage.time", "s", [attr::STAGE], &[],
         "Seconds of attempts by stage. Much `decode`: the scorer waits for the decoder or the disk.";
     ATTEMPT_DURATION = Histogram, "vmafx.node.attempt.duration", "s", [attr::OUTCOME], JOB_SECONDS_BUCKETS,
