@@ -100,5 +100,9 @@ pub(crate) fn make(
     say(&["-c:v", "libx264", "-crf", "35"], &reference, &encoded)?;
     say(&y4m, &encoded, &distorted)?;
     std::fs::remove_file(&encoded)?;
+    // Else the system would write them, on a CPU, while programs are measured that want both.
+    for written in [&reference, &distorted] {
+        std::fs::File::open(written)?.sync_all()?;
+    }
     Ok(ClipFiles { shape: *shape, reference, distorted })
 }

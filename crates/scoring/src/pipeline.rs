@@ -1,5 +1,6 @@
 //! The frames of a run: readers fill, workers score, and one lock keeps them in step. A run has one
-//! reference and any number of distorted videos, which share the work on it.
+//! reference and any number of distorted videos, which share the work on it. Where all frames lie in
+//! files the workers read as well, in the order of frames, and nobody else does.
 //!
 //! Invariants: a reader never holds more pictures than its pool makes, and waits while all are in
 //! use: that is the back-pressure. Workers take frames in order and may finish in any. Whoever
@@ -8,6 +9,7 @@
 //! latest after [`STOP_CHECK_INTERVAL`](media::stop::STOP_CHECK_INTERVAL) to look at the stop signal, and no wait relies on that to
 //! make progress: pictures are given back before the lock is taken and the readers are told.
 
+mod reading;
 mod shared;
 mod state;
 
@@ -26,13 +28,12 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::error::ScoreError;
 use crate::progress::Progress;
 use crate::stream::PairSource;
+use reading::Reader;
 use shared::Shared;
 use state::Order;
 
 /// Pictures of each video that may wait for workers or be filled, beyond those being scored. A
-/// single worker is served by the one that is filled while it scores; by none where the frames lie
-/// in a file, from where they come in a fiftieth of the time that scoring takes: there readers and
-/// worker take turns, if they can.
+/// single worker is served by the one that is filled while it scores.
 const LOOKAHEAD_PICTURES: usize = 2;
 
 /// What computes.
@@ -128,16 +129,24 @@ fn run_in(
     let sequences = distorted.iter().map(sequence).collect();
     let limit = range.frame_count_max.unwrap_or(u64::MAX);
     let shared = Shared::new(sequences, (plan.needs(), pools.order), stop, progress, limit);
+    let reference = (reference, range.skip_reference, &pools.reference);
+    let distorted = distorted.into_iter().zip(&pools.distorted);
+    let distorted = distorted.map(|(video, pool)| (video, range.skip_distorted, pool));
+    let readers = std::iter::once(reference).chain(distorted).enumerate();
+    let readers =
+        readers.map(|(number, (video, skip, pool))| Reader::new(number, video, skip, pool.clone()));
+    if pools.order == Order::InTurns {
+        let shared = shared.with_readers(readers);
+        std::thread::scope(|scope| spawn_workers(scope, &shared, plan, spec, workers));
+        shared.find_ends().unwrap_or_else(|error| shared.fail(error));
+        return shared.into_outcome();
+    }
     std::thread::scope(|scope| {
-        let reference = (reference, range.skip_reference, &pools.reference);
-        let distorted = distorted.into_iter().zip(&pools.distorted);
-        let distorted = distorted.map(|(video, pool)| (video, range.skip_distorted, pool));
-        for (number, (video, skip, pool)) in std::iter::once(reference).chain(distorted).enumerate()
-        {
-            let shared = &shared;
-            spawn(scope, shared, "score-read", move || shared.read(number, video, skip, pool));
+        let shared = &shared;
+        for reader in readers {
+            spawn(scope, shared, "score-read", move || shared.read(reader));
         }
-        spawn_workers(scope, &shared, plan, spec, workers);
+        spawn_workers(scope, shared, plan, spec, workers);
     });
     shared.into_outcome()
 }
@@ -215,21 +224,21 @@ struct Pools {
 }
 
 impl Pools {
-    /// A worker holds the picture of its frame and those before that are looked at, which may be
+    /// `at_hand` says of the reference, and of each distorted video, whether its frames lie in a
+    /// file: nothing is gained then by threads that read, since a worker need not wait for a frame
+    /// that it can read itself.
+    ///
+    /// Else a worker holds the picture of its frame and those before that are looked at, which may be
     /// no other worker's; those before the frame to come are kept. Where motion alone looks back,
     /// a worker soon lets go of all but its own, which for a single one is among those kept.
-    ///
-    /// `at_hand` says of the reference, and of each distorted video, whether its frames lie in a
-    /// file: nothing is gained then by reading them while a single worker scores.
     fn new(
         spec: PictureSpec,
         at_hand: (bool, Vec<bool>),
         threads: NonZeroUsize,
         needs: Needs,
     ) -> Result<Self, ScoreError> {
-        let all_at_hand = at_hand.0 && at_hand.1.iter().all(|at_hand| *at_hand);
-        if threads.get() == 1 && all_at_hand && !needs.spatial_looks_back() {
-            return Self::in_turns(spec, at_hand.1.len(), needs);
+        if at_hand.0 && at_hand.1.iter().all(|at_hand| *at_hand) {
+            return Self::in_turns(spec, at_hand.1.len(), threads.get(), needs);
         }
         let pool = |before: u64, at_hand: bool| {
             let before = before as usize;
@@ -251,13 +260,27 @@ impl Pools {
         })
     }
 
-    /// Motion looks at a reference and those before it; the other extractors at the reference and
-    /// the distorted pictures, which take the place of the oldest reference, while those that the
-    /// next frame looks back on are kept, the frame's own among them.
-    fn in_turns(spec: PictureSpec, distorted: usize, needs: Needs) -> Result<Self, ScoreError> {
+    /// As many as can be in use, so that no worker waits for memory that another has.
+    ///
+    /// Motion looks at a reference and those before it; where nothing else looks back, the other
+    /// extractors look at the reference and the distorted pictures, which take the place of the
+    /// references before. Of the frames in work the last one's references are those that the next
+    /// frame looks back on, which are kept meanwhile.
+    fn in_turns(
+        spec: PictureSpec,
+        distorted: usize,
+        threads: usize,
+        needs: Needs,
+    ) -> Result<Self, ScoreError> {
         let before = needs.references_before as usize;
-        let (motion, others) = (before + 1, before.max(1) + distorted);
-        let pool = pool_of(spec, motion.max(others))?;
+        let (of_last, of_each_other) = if needs.spatial_looks_back() {
+            let all = before + 1 + distorted * (needs.distorted_before as usize + 1);
+            (all, all)
+        } else {
+            (before.max(1) + distorted, 1 + distorted)
+        };
+        let (of_last, of_each_other) = (of_last.max(before + 1), of_each_other.max(before + 1));
+        let pool = pool_of(spec, of_last + (threads - 1) * of_each_other)?;
         let distorted = vec![pool.clone(); distorted];
         Ok(Self { order: Order::InTurns, reference: pool, distorted })
     }

@@ -25,7 +25,8 @@ const NICENESS: i32 = 19;
 pub struct RunConfig {
     /// Source rules and decoder.
     pub media: MediaConfig,
-    /// Threads that compute features; two more read.
+    /// Threads that compute features, and read what lies in files as it is; what decoders and pipes
+    /// give has one more for each video.
     pub threads: NonZeroUsize,
     /// Runs all threads and decoders of the run at a lower priority, so that heartbeats and
     /// requests in the same process never wait for them.

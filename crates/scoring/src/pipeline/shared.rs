@@ -1,32 +1,32 @@
-//! The lives of a run's threads: readers that fill pictures, workers that score frames.
+//! What the threads of a run have in common, and the lives of those that score.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use engine::{
-    FrameAnalyzer, FrameInput, FrameValues, Needs, Picture, PictureMut, PicturePool,
-    PictureWithPast,
-};
+use engine::{FrameAnalyzer, FrameInput, FrameValues, Needs, PictureWithPast};
+use media::Stop;
 use media::stop::STOP_CHECK_INTERVAL;
-use media::{MediaError, Stop, Video};
 
-use super::state::{End, Frame, Held, Order, State};
-use super::{Collect, Collected, Outcome, Pools, REFERENCE, thread_cpu_time};
+use super::reading::Reader;
+use super::state::{Frame, Held, Order, State};
+use super::{Collect, Collected, Outcome, thread_cpu_time};
 use crate::error::ScoreError;
 use crate::progress::Progress;
-use crate::stream::PairSource;
 
 pub(super) struct Shared<'a, C> {
     state: Mutex<State<C>>,
-    /// A frame may be there, or the end is.
-    work: Condvar,
+    /// A frame may be there, its turn may have come, or the end is there.
+    pub(super) work: Condvar,
     /// A picture may be free, or no more are wanted.
-    space: Condvar,
-    stop: &'a Stop,
+    pub(super) space: Condvar,
+    pub(super) stop: &'a Stop,
     pub(super) progress: &'a Progress,
-    limit: u64,
+    pub(super) limit: u64,
     /// See [`Needs::spatial_looks_back`].
     looks_back: bool,
     order: Order,
+    /// In turns, what reads each video; whoever has it in hand may take the lock, not the other way
+    /// round.
+    pub(super) readers: Vec<Mutex<Reader>>,
 }
 
 fn pictures_of(distorted: &[(usize, Held)]) -> Vec<PictureWithPast<'_>> {
@@ -58,15 +58,25 @@ impl<'r, C: Collect> Shared<'r, C> {
             limit,
             looks_back: needs.spatial_looks_back(),
             order,
+            readers: Vec::new(),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<C>> {
+    /// With what the workers read, the reference first.
+    pub(super) fn with_readers(mut self, readers: impl Iterator<Item = Reader>) -> Self {
+        self.readers = readers.map(Mutex::new).collect();
+        self
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State<C>> {
         // A panic under the lock is recorded as the run's failure; what is left is only read then.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(condition: &Condvar, state: MutexGuard<'a, State<C>>) -> MutexGuard<'a, State<C>> {
+    pub(super) fn wait<'a>(
+        condition: &Condvar,
+        state: MutexGuard<'a, State<C>>,
+    ) -> MutexGuard<'a, State<C>> {
         let waited = condition.wait_timeout(state, STOP_CHECK_INTERVAL);
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
@@ -80,142 +90,12 @@ impl<'r, C: Collect> Shared<'r, C> {
         self.space.notify_all();
     }
 
-    /// A reader's life. What goes wrong with one distorted video of several is told of that video
-    /// alone.
-    pub(super) fn read(
-        &self,
-        number: usize,
-        video: Video,
-        skip: u64,
-        pool: &PicturePool,
-    ) -> Result<(), ScoreError> {
-        let result = self.read_frames(number, video, skip, pool);
-        let Err(error) = result else { return Ok(()) };
-        let mut state = self.lock();
-        if number == REFERENCE || state.collectors.len() == 1 || self.stop.check().is_err() {
-            return Err(error);
-        }
-        state.give_up(number, error);
-        drop(state);
-        self.work.notify_all();
-        self.space.notify_all();
-        Ok(())
-    }
-
-    fn read_frames(
-        &self,
-        number: usize,
-        mut video: Video,
-        skip: u64,
-        pool: &PicturePool,
-    ) -> Result<(), ScoreError> {
-        let skipped = video.skip_frames(skip)?;
-        let (mut frame_count, mut counted_bytes) = (0, 0);
-        let mut cut = true;
-        while frame_count < self.limit {
-            let Some(mut picture) = self.wait_for_picture(number, frame_count, pool)? else {
-                break;
-            };
-            let more = skipped == skip && video.read_frame(&mut picture)?;
-            self.progress.add_bytes_read(video.bytes_read() - counted_bytes);
-            counted_bytes = video.bytes_read();
-            if !more {
-                cut = false;
-                break;
-            }
-            if frame_count == 0 && video.exceeds_depth() {
-                self.lock().exceeds_depth(number);
-            }
-            self.push(number, picture.freeze());
-            frame_count += 1;
-        }
-        if frame_count == 0 && !cut {
-            let detail = match (skip, skipped) {
-                (0, _) => "it has none at all".to_owned(),
-                _ => format!("{skip} were to be skipped and it has {skipped}"),
-            };
-            return Err(MediaError::ZeroFrames { name: video.info().name.clone(), detail }.into());
-        }
-        // The decoder ends before the run is said to have ended.
-        drop(video);
-        self.lock().end(number, End { frame_count, cut });
-        self.work.notify_all();
-        self.space.notify_all();
-        Ok(())
-    }
-
-    /// The life of the one reader of a source.
-    pub(super) fn feed(
-        &self,
-        source: &mut dyn PairSource,
-        pools: &Pools,
-    ) -> Result<(), ScoreError> {
-        const DISTORTED: usize = REFERENCE + 1;
-        let (mut frame_count, mut cut) = (0, false);
-        loop {
-            let reference = self.wait_for_picture(REFERENCE, frame_count, &pools.reference)?;
-            let distorted = self.wait_for_picture(DISTORTED, frame_count, &pools.distorted[0])?;
-            let (Some(mut reference), Some(mut distorted)) = (reference, distorted) else { break };
-            let Some(bytes) = source.fill(&mut reference, &mut distorted, self.stop)? else {
-                break;
-            };
-            self.progress.add_bytes_read(bytes);
-            // One more is read than is scored, to tell an end from a cut.
-            cut = frame_count == self.limit;
-            if cut {
-                break;
-            }
-            self.push(REFERENCE, reference.freeze());
-            self.push(DISTORTED, distorted.freeze());
-            frame_count += 1;
-        }
-        if frame_count == 0 {
-            let (name, detail) = ("the stream".to_owned(), "it has none at all".to_owned());
-            return Err(MediaError::ZeroFrames { name, detail }.into());
-        }
-        let mut state = self.lock();
-        for video in [REFERENCE, DISTORTED] {
-            state.end(video, End { frame_count, cut });
-        }
-        drop(state);
-        self.work.notify_all();
-        Ok(())
-    }
-
-    /// A picture to fill; `None` when no more are wanted.
-    fn wait_for_picture(
-        &self,
-        number: usize,
-        frame_index: u64,
-        pool: &PicturePool,
-    ) -> Result<Option<PictureMut>, ScoreError> {
-        let mut state = self.lock();
-        loop {
-            self.stop.check()?;
-            if state.failure.is_some() || state.is_surplus(number, frame_index) {
-                return Ok(None);
-            }
-            if state.may_begin(number, frame_index)
-                && let Some(picture) = pool.try_take()
-            {
-                return Ok(Some(picture));
-            }
-            state = Self::wait(&self.space, state);
-        }
-    }
-
-    /// Tells readers that a frame needs no reference before its own any more. Under the lock, since
-    /// one that has just found no picture would else miss it.
-    fn tell_of_moved(&self) {
-        let mut state = self.lock();
-        state.frame_moved();
+    /// Tells readers that pictures before a frame were given up. Under the lock, since one that has
+    /// just found no picture would else miss it.
+    fn tell_of_space(&self) {
+        let state = self.lock();
         self.space.notify_all();
         drop(state);
-    }
-
-    fn push(&self, number: usize, picture: Picture) {
-        self.lock().push(number, picture);
-        self.work.notify_one();
     }
 
     /// A worker's life.
@@ -229,11 +109,14 @@ impl<'r, C: Collect> Shared<'r, C> {
             if !self.looks_back {
                 // What was before is not looked at again: a reader may fill it at once.
                 frame.reference.forget_before();
-                self.tell_of_moved();
+                self.tell_of_space();
             }
             if self.order == Order::InTurns {
-                let Some(distorted) = self.wait_for_distorted()? else { break };
-                frame.distorted = distorted;
+                // Reading is no scoring.
+                self.lock().frame_left_work();
+                if !self.read_distorted(&mut frame)? {
+                    break;
+                }
             }
             let distorted = pictures_of(&frame.distorted);
             let input = input_of(index, &frame.reference, &distorted);
@@ -253,21 +136,19 @@ impl<'r, C: Collect> Shared<'r, C> {
         Ok(())
     }
 
-    /// The next frame; `None` at the end.
+    /// The next frame, in turns with its reference alone; `None` at the end.
     pub(super) fn wait_for_frame(&self) -> Result<Option<Frame>, ScoreError> {
+        if self.order == Order::InTurns {
+            return self.read_reference();
+        }
         let frame = self.wait_for_work(State::take_frame)?;
         // A picture that was kept until now may be free.
         self.space.notify_all();
         Ok(frame)
     }
 
-    /// The distorted pictures of the frame whose reference was taken; `None` at the end.
-    fn wait_for_distorted(&self) -> Result<Option<Vec<(usize, Held)>>, ScoreError> {
-        self.wait_for_work(State::take_distorted)
-    }
-
     /// What `take` finds to do; `None` at the end.
-    fn wait_for_work<T>(
+    pub(super) fn wait_for_work<T>(
         &self,
         take: impl Fn(&mut State<C>) -> Option<T>,
     ) -> Result<Option<T>, ScoreError> {
@@ -293,7 +174,7 @@ impl<'r, C: Collect> Shared<'r, C> {
     ) -> Result<(), ScoreError> {
         let frames = values.len() as u64;
         let mut state = self.lock();
-        state.frame_scored();
+        state.frame_left_work();
         for (number, values) in values {
             // What is left of a video that has failed meanwhile counts no more.
             if let Ok(collector) = &mut state.collectors[number] {

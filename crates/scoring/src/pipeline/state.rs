@@ -37,14 +37,14 @@ pub(super) struct Frame {
     pub distorted: Vec<(usize, Held)>,
 }
 
-/// When a reader may fill its next picture.
+/// Who reads, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
-    /// As soon as there is memory.
+    /// A thread for each video, as soon as there is memory.
     Ahead,
-    /// In turns with the one worker, so that nothing is in memory which is not looked at: a frame's
-    /// reference when the frame before it has its values, its distorted pictures when motion is
-    /// measured and the references before it are given up.
+    /// The workers themselves, in the order of frames and each what it scores then, so that nothing
+    /// is in memory which is not looked at: a frame's reference before its motion is measured, its
+    /// distorted pictures after that, when the references before it are given up.
     InTurns,
 }
 
@@ -60,6 +60,8 @@ pub(super) struct End {
 #[derive(Debug)]
 struct Track {
     queue: VecDeque<Picture>,
+    /// How many pictures frames have taken.
+    taken_count: u64,
     end: Option<End>,
     /// See [`Video::exceeds_depth`](media::Video::exceeds_depth).
     exceeds_depth: bool,
@@ -72,7 +74,8 @@ struct Track {
 impl Track {
     fn new(kept: u64) -> Self {
         let (queue, past) = (VecDeque::new(), Default::default());
-        Self { queue, end: None, exceeds_depth: false, kept: kept as usize, past }
+        let (taken_count, kept) = (0, kept as usize);
+        Self { queue, taken_count, end: None, exceeds_depth: false, kept, past }
     }
 
     /// Whether it has a frame of this index, as far as is known.
@@ -82,6 +85,7 @@ impl Track {
 
     fn take(&mut self) -> Option<Held> {
         let picture = self.queue.pop_front()?;
+        self.taken_count += 1;
         let before = self.past.clone();
         self.past.rotate_right(1);
         self.past[0] = Some(picture.clone());
@@ -108,11 +112,8 @@ pub(super) struct State<C> {
     /// The reference, then the distorted videos.
     tracks: Vec<Track>,
     order: Order,
-    next_frame: u64,
-    /// How many frames need no reference before their own any more.
-    moved_count: u64,
-    /// How many frames have their values.
-    scored_count: u64,
+    /// How many frames have had all their pictures.
+    complete_count: u64,
     frames_in_work: usize,
     in_work_since: Instant,
     pub score_time: Duration,
@@ -129,9 +130,7 @@ impl<C> State<C> {
         Self {
             tracks: std::iter::once(reference).chain(distorted).collect(),
             order,
-            next_frame: 0,
-            moved_count: 0,
-            scored_count: 0,
+            complete_count: 0,
             frames_in_work: 0,
             in_work_since: Instant::now(),
             score_time: Duration::ZERO,
@@ -159,17 +158,17 @@ impl<C> State<C> {
     }
 
     /// The next frame, when all pictures of it are there that will come. In turns it comes with its
-    /// reference alone, and is counted when [`take_distorted`](Self::take_distorted) completes it.
+    /// reference alone, and [`take_distorted`](Self::take_distorted) completes it.
     pub(super) fn take_frame(&mut self) -> Option<Frame> {
-        let index = self.next_frame;
         let [reference, others @ ..] = &mut self.tracks[..] else { return None };
         if reference.queue.is_empty() {
             return None;
         }
+        let index = reference.taken_count;
         let distorted = match self.order {
             Order::Ahead => {
                 let distorted = take_of_all(others, index)?;
-                self.next_frame += 1;
+                self.complete_count += 1;
                 distorted
             }
             Order::InTurns => Vec::new(),
@@ -179,10 +178,15 @@ impl<C> State<C> {
         Some(Frame { index, reference, distorted })
     }
 
-    /// In turns: what completes the next frame, when all of it is there that will come.
+    /// In turns: whether the frame of this index is the next to be completed.
+    pub(super) fn is_turn_of(&self, frame_index: u64) -> bool {
+        self.complete_count == frame_index
+    }
+
+    /// In turns: what completes the frame whose turn it is, when all of it is there that will come.
     pub(super) fn take_distorted(&mut self) -> Option<Vec<(usize, Held)>> {
-        let distorted = take_of_all(&mut self.tracks[REFERENCE + 1..], self.next_frame)?;
-        self.next_frame += 1;
+        let distorted = take_of_all(&mut self.tracks[REFERENCE + 1..], self.complete_count)?;
+        self.complete_count += 1;
         self.frame_enters_work();
         Some(distorted)
     }
@@ -194,43 +198,17 @@ impl<C> State<C> {
         self.frames_in_work += 1;
     }
 
-    /// A frame needs no reference before its own any more. In turns its distorted pictures are
-    /// waited for then, which is no work.
-    pub(super) fn frame_moved(&mut self) {
-        self.moved_count += 1;
-        if self.order == Order::InTurns {
-            self.frame_left_work();
-        }
-    }
-
-    /// A frame has its values.
-    pub(super) fn frame_scored(&mut self) {
-        self.scored_count += 1;
-        self.frame_left_work();
-    }
-
-    fn frame_left_work(&mut self) {
+    /// A frame has its values, or waits for pictures.
+    pub(super) fn frame_left_work(&mut self) {
         self.frames_in_work -= 1;
         if self.frames_in_work == 0 {
             self.score_time += self.in_work_since.elapsed();
         }
     }
 
-    /// Whether the reader of a video may begin a frame. In turns those of distorted videos need not
-    /// wait for a reference that will not come: whether they go on is to be told.
-    pub(super) fn may_begin(&self, video: usize, frame_index: u64) -> bool {
-        match self.order {
-            Order::Ahead => true,
-            Order::InTurns if video == REFERENCE => self.scored_count >= frame_index,
-            Order::InTurns => {
-                self.moved_count > frame_index || !self.tracks[REFERENCE].may_have(frame_index)
-            }
-        }
-    }
-
     /// Whether no frame will come any more.
     pub(super) fn is_drained(&self) -> bool {
-        let over = |track: &Track| !track.may_have(self.next_frame);
+        let over = |track: &Track| !track.may_have(self.complete_count);
         over(&self.tracks[REFERENCE]) || self.tracks[REFERENCE + 1..].iter().all(over)
     }
 
