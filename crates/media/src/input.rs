@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::ahead::ReadAhead;
 use crate::error::MediaError;
 use crate::ffmpeg::Child;
 use crate::stop::{STOP_CHECK_INTERVAL, Stop};
@@ -40,13 +41,15 @@ pub(crate) struct Input {
     start: usize,
     end: usize,
     bytes_read: u64,
+    ahead: ReadAhead,
     stop: Stop,
 }
 
 impl Input {
     pub(crate) fn new(name: &str, source: Source, stop: Stop) -> Self {
         let buffer = vec![0; BUFFER_BYTES].into_boxed_slice();
-        Self { name: name.to_owned(), source, buffer, start: 0, end: 0, bytes_read: 0, stop }
+        let (start, end, bytes_read, ahead) = (0, 0, 0, ReadAhead::default());
+        Self { name: name.to_owned(), source, buffer, start, end, bytes_read, ahead, stop }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -61,6 +64,9 @@ impl Input {
     /// One read from the source; 0 is the end.
     fn read(&mut self, dest: &mut [u8]) -> Result<usize, MediaError> {
         let count = self.source.read(dest, &self.stop, &self.name)?;
+        if let Source::File(file) = &mut self.source {
+            self.ahead.after_read(file, count);
+        }
         self.bytes_read += count as u64;
         Ok(count)
     }

@@ -26,6 +26,7 @@ pub mod policy;
 pub mod stop;
 pub mod video;
 
+mod ahead;
 mod declared;
 mod input;
 mod open;
