@@ -39,33 +39,6 @@ fn cut_warning(frames: u64) -> Warning {
     }
 }
 
-/// Looks at the first pictures for samples above their bits, as a run from files does.
-struct FirstSeen<'a> {
-    source: &'a mut dyn PairSource,
-    bit_depth: u8,
-    /// Of the reference and the distorted; `None` before they came.
-    exceed_depth: Option<[bool; 2]>,
-}
-
-impl PairSource for FirstSeen<'_> {
-    fn fill(
-        &mut self,
-        reference: &mut PictureMut,
-        distorted: &mut PictureMut,
-        stop: &Stop,
-    ) -> Result<Option<u64>, ScoreError> {
-        let filled = self.source.fill(reference, distorted, stop)?;
-        if filled.is_some() && self.exceed_depth.is_none() {
-            let look = |picture: &mut PictureMut| {
-                let mut planes = picture.planes_mut().iter_mut();
-                planes.any(|plane| media::exceeds(plane, self.bit_depth))
-            };
-            self.exceed_depth = Some([look(reference), look(distorted)]);
-        }
-        Ok(filled)
-    }
-}
-
 /// Hands over the frames of a stream.
 pub trait PairSource: Send {
     /// Fills the luma planes of both pictures with the next frame and gives the bytes that it took,
@@ -228,20 +201,21 @@ impl StreamRun {
         // What passed since the models were loaded was a wait for the first frame.
         self.clock.end_of(Stage::Decode);
         let collector = self.live.clone();
-        let bit_depth = self.spec.format.bit_depth;
-        let mut seen = FirstSeen { source, bit_depth, exceed_depth: None };
-        let source: (&mut dyn PairSource, u64) = (&mut seen, self.frames_max);
+        let source = (source, self.frames_max);
         let outcome =
             pipeline::run_fed(&self.plan, self.spec, source, collector, &workers, stop, progress)?;
-        let [reference, distorted] = seen.exceed_depth.unwrap_or_default();
-        let exceeded = exceeded_depth_warning([
-            ("the reference", bit_depth, reference),
-            ("the distorted video", bit_depth, distorted),
-        ]);
         self.clock.share(Stage::Score, outcome.score_time, Stage::Decode);
         let sequence = self.live.lock().take().ok_or(SequenceError::Empty)?;
         let scores = sequence.finish()?;
         let small = small_picture_warning(self.spec.width, self.spec.height);
+        let bit_depth = self.spec.format.bit_depth;
+        let exceeded = outcome.collected.iter().flatten().find_map(|collected| {
+            let [reference, distorted] = collected.exceed_depth;
+            exceeded_depth_warning([
+                ("the reference", bit_depth, reference),
+                ("the distorted video", bit_depth, distorted),
+            ])
+        });
         let cut = outcome.was_cut.then(|| cut_warning(self.frames_max));
         let provenance = Provenance {
             engine_version: env!("CARGO_PKG_VERSION").to_owned(),

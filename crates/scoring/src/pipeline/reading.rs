@@ -158,8 +158,14 @@ impl<C: Collect> Shared<'_, C> {
             if cut {
                 break;
             }
-            self.push(REFERENCE, reference.freeze());
-            self.push(DISTORTED, distorted.freeze());
+            for (number, mut picture) in [(REFERENCE, reference), (DISTORTED, distorted)] {
+                let bit_depth = picture.spec().format.bit_depth;
+                let exceeds = |plane| media::exceeds(plane, bit_depth);
+                if frame_count == 0 && picture.planes_mut().iter_mut().any(exceeds) {
+                    self.lock().exceeds_depth(number);
+                }
+                self.push(number, picture.freeze());
+            }
             frame_count += 1;
         }
         if frame_count == 0 {
