@@ -8,7 +8,7 @@ use common::node::{Node, failed, succeeded};
 use common::{Running, soon};
 use http::Method;
 use observability::config::OtelConfig;
-use observability::job_trace::{Begins, StreamedReport, rebuild, rebuild_recorded};
+use observability::job_trace::{Begins, ReportSpan, rebuild, rebuild_recorded};
 use observability::layers::{GrpcClient, GrpcClientLayer, GrpcMethods};
 use observability::schema::span_name::{
     COMMIT, FETCH, JOB, PROCESS, QUEUE_WAIT as WAIT, SCORE, SEND, SETTLE,
@@ -165,9 +165,8 @@ async fn a_report_over_the_work_stream_continues_its_senders_trace() {
     for expected in [ReportAnswer::Accepted, ReportAnswer::Duplicate] {
         let attempt = context_of(&lease.trace, Origin::Local);
         let target = ("controller".into(), 50_051);
-        let sent = with_context(attempt, async {
-            StreamedReport::sent(&worker.telemetry().tracer, target)
-        });
+        let sent =
+            with_context(attempt, async { ReportSpan::sent(&worker.telemetry().tracer, target) });
         let sent = sent.await;
         node.report_over_stream_from(&lease, succeeded(2), sent.trace()).await;
         let (part, fence, answer) = (lease.part, lease.fence, Some(expected));

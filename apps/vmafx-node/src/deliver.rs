@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use client::{Backoff, ClientError};
 use observability::current_trace;
-use observability::job_trace::StreamedReport;
+use observability::job_trace::ReportSpan;
 use proto::ErrorKind;
 use types::{AttemptReport, Failure, FailureKind, Outcome, Registered, ReportAnswer};
 
@@ -38,7 +38,7 @@ pub(crate) async fn deliver(shared: &Arc<Shared>, report: AttemptReport) -> Opti
 /// is recorded.
 async fn send(shared: &Arc<Shared>, report: AttemptReport) -> ReportAnswer {
     let recorded = current_trace().is_some_and(|trace| trace.flags.is_sampled());
-    let begin = || StreamedReport::sent(&shared.telemetry.tracer, shared.client.target());
+    let begin = || ReportSpan::sent(&shared.telemetry.tracer, shared.client.target());
     match shared.lane.send(&report, || recorded.then(begin)).await {
         Some(ReportAnswer::UnknownSession) | None => {}
         Some(answer) => return answer,

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use client::Reporter;
-use observability::job_trace;
+use observability::job_trace::ReportSpan;
 use proto::rpc::StreamedReport;
 use tokio::sync::oneshot;
 use tonic::Code;
@@ -63,7 +63,7 @@ impl ReportLane {
     pub async fn send(
         &self,
         report: &AttemptReport,
-        begin: impl FnOnce() -> Option<job_trace::StreamedReport>,
+        begin: impl FnOnce() -> Option<ReportSpan>,
     ) -> Option<ReportAnswer> {
         if !Reporter::suits(report) {
             return None;
@@ -92,14 +92,14 @@ impl ReportLane {
         &self,
         key: Key,
         report: &AttemptReport,
-        begin: impl FnOnce() -> Option<job_trace::StreamedReport>,
-    ) -> Option<(Option<job_trace::StreamedReport>, Answer)> {
+        begin: impl FnOnce() -> Option<ReportSpan>,
+    ) -> Option<(Option<ReportSpan>, Answer)> {
         let mut open = self.lock();
         let room = open.reporter.as_ref()?.room()?;
         let (waiting, answer) = oneshot::channel();
         open.waiting.insert(key, waiting);
         let span = begin();
-        let trace = span.as_ref().and_then(job_trace::StreamedReport::trace);
+        let trace = span.as_ref().and_then(ReportSpan::trace);
         room.put(StreamedReport { report: Box::new(report.clone()), trace });
         Some((span, answer))
     }

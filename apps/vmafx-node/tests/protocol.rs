@@ -49,6 +49,23 @@ async fn fixture_of(slots: u32, times: Times, change: impl FnOnce(Config) -> Con
     Fixture { controller, stream, node, begun }
 }
 
+/// One slot of a node that sends its spans to a collector.
+async fn exporting_fixture() -> (OtlpReceiver, OtelGuard, Fixture) {
+    let receiver = OtlpReceiver::start().expect("a collector");
+    let endpoint = receiver.http_endpoint();
+    let guard = OtelGuard::start(&OtelConfig::from_env("vmafx-node", |name| match name {
+        "OTEL_EXPORTER_OTLP_ENDPOINT" => Some(endpoint.clone()),
+        "OTEL_METRICS_EXPORTER" => Some("none".to_owned()),
+        _ => None,
+    }));
+    let mut controller = controller(Times::default()).await;
+    let (worker, begun) = ScriptedWorker::new();
+    let telemetry = guard.telemetry().clone();
+    let node = Node::start_with(config(&controller, 1), telemetry, worker).await.expect("started");
+    let stream = controller.stream().await;
+    (receiver, guard, Fixture { controller, stream, node, begun })
+}
+
 /// A lease of a job whose trace is not recorded.
 fn unrecorded(part: u64) -> ToNode {
     match lease(part) {
@@ -423,18 +440,8 @@ async fn a_result_that_cannot_be_kept_is_a_full_disk_and_the_node_lives() {
 
 #[tokio::test]
 async fn a_lost_attempts_span_is_left_to_the_controller() {
-    let receiver = OtlpReceiver::start().expect("a collector");
-    let endpoint = receiver.http_endpoint();
-    let guard = OtelGuard::start(&OtelConfig::from_env("vmafx-node", |name| match name {
-        "OTEL_EXPORTER_OTLP_ENDPOINT" => Some(endpoint.clone()),
-        "OTEL_METRICS_EXPORTER" => Some("none".to_owned()),
-        _ => None,
-    }));
-    let mut controller = controller(Times::default()).await;
-    let (worker, mut begun) = ScriptedWorker::new();
-    let telemetry = guard.telemetry().clone();
-    let node = Node::start_with(config(&controller, 1), telemetry, worker).await.expect("started");
-    let mut stream = controller.stream().await;
+    let (receiver, guard, fixture) = exporting_fixture().await;
+    let Fixture { mut controller, mut stream, node, mut begun } = fixture;
     for (part, said) in [(1, ReportAnswer::Stale), (2, ReportAnswer::Accepted)] {
         stream.send(lease(part)).await;
         let begun = next(&mut begun, "the work").await;
@@ -457,18 +464,8 @@ async fn a_lost_attempts_span_is_left_to_the_controller() {
 
 #[tokio::test]
 async fn a_recorded_report_has_its_span_whichever_way_it_goes() {
-    let receiver = OtlpReceiver::start().expect("a collector");
-    let endpoint = receiver.http_endpoint();
-    let guard = OtelGuard::start(&OtelConfig::from_env("vmafx-node", |name| match name {
-        "OTEL_EXPORTER_OTLP_ENDPOINT" => Some(endpoint.clone()),
-        "OTEL_METRICS_EXPORTER" => Some("none".to_owned()),
-        _ => None,
-    }));
-    let mut controller = controller(Times::default()).await;
-    let (worker, mut begun) = ScriptedWorker::new();
-    let telemetry = guard.telemetry().clone();
-    let node = Node::start_with(config(&controller, 1), telemetry, worker).await.expect("started");
-    let stream = controller.stream().await;
+    let (receiver, guard, fixture) = exporting_fixture().await;
+    let Fixture { mut controller, stream, node, mut begun } = fixture;
     let mut work_on = async |part| {
         stream.send(lease(part)).await;
         next(&mut begun, "the work").await.succeed();

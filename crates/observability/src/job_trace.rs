@@ -25,7 +25,7 @@ mod tree;
 pub use attempt::{AttemptEnd, AttemptTrace, RunResult, run_stages};
 pub use commit::commit_span;
 pub use ids::{SpanRole, derived_span_id, root_span_id};
-pub use streamed::StreamedReport;
+pub use streamed::ReportSpan;
 pub use tree::{ATTEMPTS_SHOWN_MAX, Begins, rebuild, rebuild_recorded, terminal_spans};
 pub use types::{Commit, ExportReason};
 

@@ -10,7 +10,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use observability::{Tracer, job_trace, new_span_id};
+use observability::job_trace::ReportSpan;
+use observability::{Tracer, new_span_id};
 use prost::Message as _;
 use proto::controller as pb;
 use proto::rpc::{
@@ -198,7 +199,7 @@ impl Stream {
 struct Reports {
     tracer: Tracer,
     peer: Option<SocketAddr>,
-    under_way: HashMap<(PartId, Fence), job_trace::StreamedReport>,
+    under_way: HashMap<(PartId, Fence), ReportSpan>,
 }
 
 impl Reports {
@@ -208,7 +209,7 @@ impl Reports {
         if self.under_way.len() >= REPORTS_UNANSWERED_MAX {
             return None;
         }
-        let span = job_trace::StreamedReport::arrived(&self.tracer, sender, self.peer);
+        let span = ReportSpan::arrived(&self.tracer, sender, self.peer);
         let way = span.call().map(|it| report_way(&it, ReportWay::STREAM));
         self.under_way.insert((report.part, report.fence), span);
         way

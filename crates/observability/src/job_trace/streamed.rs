@@ -22,13 +22,13 @@ use crate::tracer::Tracer;
 /// The span of a report that goes over the work stream, on one of its sides. Dropped before its answer
 /// it was cancelled.
 #[derive(Debug)]
-pub struct StreamedReport {
+pub struct ReportSpan {
     span: ActiveSpan,
     side: RpcSide,
     code: Code,
 }
 
-impl StreamedReport {
+impl ReportSpan {
     /// A node sends it, within the attempt whose end it tells, to this host and port.
     #[must_use]
     pub fn sent(tracer: &Tracer, (host, port): (Arc<str>, u16)) -> Self {
@@ -77,7 +77,7 @@ impl StreamedReport {
     }
 }
 
-impl Drop for StreamedReport {
+impl Drop for ReportSpan {
     fn drop(&mut self) {
         if self.span.is_recording() {
             describe_rpc(&mut self.span, self.side, REPORT_RESULT, self.code);
