@@ -6,9 +6,9 @@
 //! The modes take turns in many short rounds, each round in another order, and every round is compared
 //! with the one without telemetry beside it in time: what else the machine does meets both. Every few
 //! rounds all processes are started anew, because one may run some per cent faster than another of the
-//! same program for as long as it lives. The
-//! CPU time of a part tells small costs apart, throughput hardly does. A round's CPU time is read once
-//! what it recorded is exported, so that no mode pays for another.
+//! same program for as long as it lives. The CPU time of a part tells small costs apart, throughput
+//! hardly does. A round's CPU time is read once what it recorded is exported, so that no mode pays for
+//! another.
 //!
 //! The controller and the nodes export. The collector runs in a thread of this process and only counts
 //! bytes; its CPU time is shown apart.
@@ -299,9 +299,9 @@ fn report(measured: &[Measured], baseline: &Baseline, collector: &Collector) {
     table.row("off: CPU a part, everything", (median(&off.cpu_us[0]), "µs"), Goal::Open, "");
     table.row("off: submit p99", (p99(off), "ms"), Goal::Open, "one client");
     for (mode, site) in MODES.iter().zip(measured).skip(1) {
-        let Mode { name: mode, goal, .. } = mode;
+        let Mode { name: mode, goal, .. } = *mode;
         let [least, cpu_most, p99_most] = match goal {
-            Some(share) => [Goal::AtLeast(*share), Goal::AtMost(1.0 / *share), Goal::AtMost(1.05)],
+            Some(share) => [Goal::AtLeast(share), Goal::AtMost(1.0 / share), Goal::AtMost(1.05)],
             None => [Goal::Open; 3],
         };
         let mut row = |what: &str, on: &[f64], off: &[f64], goal, beside: String| {
