@@ -7,21 +7,14 @@ use std::process::{Child, Command, Stdio};
 
 use observability::testing::{End, Subject, check_program};
 use support::otelcol::http_get;
-use support::{DEADLINE, Ran, binary, demo_folder, demo_pair, free_ports, wait_for};
+use support::{DEADLINE, Ran, binary, demo_pair, free_ports, wait_for};
 
-fn up(data: &Path, grpc: u16, http: u16) -> Command {
-    let mut command = Command::new(binary("vmafx"));
+fn up(folder: &Path, ports: [u16; 2]) -> Command {
+    let mut command = support::up(folder, ports);
     command
         .env_clear()
         // Its own level leaves out what a fleet says of each request.
         .env("VMAFX_LOG", "info")
-        .args(["up", "--nodes", "1", "--slots", "1"])
-        .args(["--grpc-listen", &format!("127.0.0.1:{grpc}")])
-        .args(["--http-listen", &format!("127.0.0.1:{http}")])
-        .arg("--data")
-        .arg(data)
-        .arg("--source-root")
-        .arg(demo_folder())
         .stdin(Stdio::null())
         .stdout(Stdio::null());
     command
@@ -48,7 +41,7 @@ fn vmafx_up_keeps_the_observability_table() {
             submit_and_wait(grpc);
         };
         runs += 1;
-        let command = up(&folder.path().join(runs.to_string()), grpc, http);
+        let command = up(&folder.path().join(runs.to_string()), [grpc, http]);
         let metrics = Some(([127, 0, 0, 1], http).into());
         Subject { command, work: Box::new(work), metrics, end: End::Told }
     });

@@ -9,7 +9,8 @@ use observability::testing::OtlpReceiver;
 use serde_json::{Value, json};
 use support::otelcol::http_get;
 use support::{
-    DEADLINE, Fleet, Process, Ran, binary, demo_folder, free_port, is_listening, wait_for,
+    DEADLINE, Fleet, Process, Ran, binary, free_port, free_ports, is_listening, mcp_over_http,
+    wait_for,
 };
 
 /// A process under test, where it answers, and the file that it reads its settings from.
@@ -78,31 +79,20 @@ fn server(fleet: &Fleet, file: &Path) -> Target {
 
 fn mcp(fleet: &Fleet, file: &Path) -> Target {
     let port = free_port();
-    let variables = [
-        ("VMAFX_MCP_TRANSPORT", "http".to_owned()),
-        ("VMAFX_MCP_LISTEN", format!("127.0.0.1:{port}")),
-        ("VMAFX_SCORING_ROOTS", demo_folder().display().to_string()),
-        ("VMAFX_SAMPLING_FILE", file.display().to_string()),
-    ];
+    let mut variables = mcp_over_http(port).to_vec();
+    variables.push(("VMAFX_SAMPLING_FILE", file.display().to_string()));
     Target::new(fleet.start_program("vmafx-mcp", &variables), port, file)
 }
 
 fn up(folder: &Path, file: &Path, telemetry: &[(&'static str, String)]) -> Target {
-    let (grpc, http) = (free_port(), free_port());
-    let mut command = Command::new(binary("vmafx"));
+    let ports = free_ports();
+    let mut command = support::up(folder, ports);
     command
-        .args(["up", "--nodes", "1", "--slots", "1"])
-        .args(["--grpc-listen", &format!("127.0.0.1:{grpc}")])
-        .args(["--http-listen", &format!("127.0.0.1:{http}")])
-        .arg("--data")
-        .arg(folder.join("data"))
-        .arg("--source-root")
-        .arg(demo_folder())
         .env("VMAFX_SAMPLING_FILE", file)
         .env("VMAFX_LOG", "info")
         .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
         .envs(telemetry.iter().map(|(name, value)| (name, value)));
-    Target::new(Process::start(command, "up", folder), http, file)
+    Target::new(Process::start(command, "up", folder), ports[1], file)
 }
 
 /// Every kind of process, each with the file of its settings.

@@ -3,12 +3,13 @@
 //!
 //! A module of another test's binary, so that the minute passes while that one works.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use observability::testing::OtlpReceiver;
 
-use crate::support::{DEADLINE, Fleet, Process, binary, demo_folder, free_ports, wait_for};
+use crate::support::{
+    self, DEADLINE, Fleet, Process, free_port, free_ports, mcp_over_http, wait_for,
+};
 
 /// How long nothing happens.
 const IDLE: Duration = Duration::from_secs(60);
@@ -43,36 +44,17 @@ fn settled(receiver: &OtlpReceiver) -> usize {
     })
 }
 
-/// Everything in one process, on ports of its own.
-fn up(fleet: &Fleet, telemetry: &[(&'static str, String)]) -> Process {
-    let listen = free_ports::<2>().map(|port| format!("127.0.0.1:{port}"));
-    let mut command = Command::new(binary("vmafx"));
-    command
-        .args(["up", "--nodes", "1", "--slots", "1"])
-        .args(["--grpc-listen", &listen[0], "--http-listen", &listen[1]])
-        .arg("--data")
-        .arg(fleet.folder().join("data"))
-        .arg("--source-root")
-        .arg(demo_folder())
-        .envs(telemetry.iter().map(|(name, value)| (name, value)));
-    Process::start(command, "up", fleet.folder())
-}
-
 /// One of every kind.
 fn services(fleet: &Fleet, telemetry: &[(&'static str, String)]) -> [Process; 5] {
-    let [mcp] = free_ports();
-    let of_mcp = [
-        ("VMAFX_MCP_TRANSPORT", "http".to_owned()),
-        ("VMAFX_MCP_LISTEN", format!("127.0.0.1:{mcp}")),
-        ("VMAFX_SCORING_ROOTS", demo_folder().display().to_string()),
-    ];
+    let mut up = support::up(fleet.folder(), free_ports());
+    up.envs(telemetry.iter().map(|(name, value)| (name, value)));
     let (server, ..) = fleet.start_server_with(&[]);
     [
         fleet.start_controller(),
         fleet.start_node("a"),
         server,
-        fleet.start_program("vmafx-mcp", &of_mcp),
-        up(fleet, telemetry),
+        fleet.start_program("vmafx-mcp", &mcp_over_http(free_port())),
+        Process::start(up, "up", fleet.folder()),
     ]
 }
 

@@ -316,6 +316,30 @@ impl Fleet {
     }
 }
 
+/// A command for `vmafx up` with one node of one slot, which keeps its data in `folder`, on these ports
+/// of gRPC and HTTP.
+pub fn up(folder: &Path, [grpc, http]: [u16; 2]) -> Command {
+    let mut command = Command::new(binary("vmafx"));
+    command
+        .args(["up", "--nodes", "1", "--slots", "1"])
+        .args(["--grpc-listen", &format!("127.0.0.1:{grpc}")])
+        .args(["--http-listen", &format!("127.0.0.1:{http}")])
+        .arg("--data")
+        .arg(folder.join("data"))
+        .arg("--source-root")
+        .arg(demo_folder());
+    command
+}
+
+/// What makes `vmafx-mcp` serve HTTP on this port.
+pub fn mcp_over_http(port: u16) -> [(&'static str, String); 3] {
+    [
+        ("VMAFX_MCP_TRANSPORT", "http".to_owned()),
+        ("VMAFX_MCP_LISTEN", format!("127.0.0.1:{port}")),
+        ("VMAFX_SCORING_ROOTS", demo_folder().display().to_string()),
+    ]
+}
+
 /// The clip pair of the demonstration: reference and distorted.
 pub fn demo_pair() -> (String, String) {
     let path = |name: &str| demo_folder().join(name).to_str().expect("a UTF-8 path").to_owned();
